@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * /dev/vgpu-host: what the host module offers to the mediator.
+ *
+ * Three kinds of descriptor, each obtained from the one before it:
+ *
+ *   the host     open("/dev/vgpu-host"), one opener at a time, root only
+ *   a vGPU       VGPU_HOST_IOC_OPEN_VGPU on the host
+ *   a channel    VGPU_HOST_IOC_OPEN_CHANNEL on a vGPU; passed to an executor,
+ *                which maps the guest's memory through it
+ *
+ * read() on the first two returns struct vgpu_host_event; poll() says when
+ * (POLLIN).  Events are states, not a queue: after a mediator dies, its
+ * successor is told anew of all that exists.  A channel polls POLLHUP once
+ * the guest has closed it, been reset, or died; all that is mapped through it
+ * has then been, or is about to be, taken away (SIGBUS).
+ *
+ * Size rules and errors as in vgpu.h, and:
+ *
+ *   EBUSY      the host or channel is open already
+ *   ENOENT     no vGPU or channel of that id (and cookie)
+ *   ENODEV     the vGPU has been removed
+ *   EPIPE      the channel is dead
+ *   EAGAIN     read() with nothing to read, on an O_NONBLOCK descriptor
+ */
+#ifndef _UAPI_LINUX_VGPU_HOST_H
+#define _UAPI_LINUX_VGPU_HOST_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+#include <linux/vgpu_dev.h>
+
+#define VGPU_HOST_IOC_TYPE	0xb8
+#define VGPU_HOST_ABI		1u
+
+/* On the host descriptor. */
+#define VGPU_HOST_EV_ADDED	1u	/* id: a vGPU */
+#define VGPU_HOST_EV_REMOVED	2u	/* id: a vGPU */
+/* On a vGPU descriptor. */
+#define VGPU_HOST_EV_CHANNEL	3u	/* id, cookie: a channel wants an executor */
+#define VGPU_HOST_EV_CLOSED	4u	/* id, cookie: the guest closed a channel */
+
+struct vgpu_host_event {
+	__u32 kind;
+	__u32 id;
+	__u64 cookie;		/* tells two channels of one id apart */
+};
+
+struct vgpu_host_info {
+	__u32 size;
+	__u32 flags;		/* 0 */
+	__u32 out_abi;
+	__u32 out_vgpus;
+};
+
+struct vgpu_host_open_vgpu {
+	__u32 size;
+	__u32 flags;		/* 0 */
+	__u32 id;
+	__s32 out_fd;		/* O_CLOEXEC */
+};
+
+struct vgpu_host_vgpu_info {
+	__u32 size;
+	__u32 flags;		/* 0 */
+	__u8 out_uuid[16];
+	__u64 out_mem_bytes;	/* device memory limit, from the mdev type */
+	char out_pool[16];	/* from the mdev type */
+	char out_type[32];	/* the mdev type's name in sysfs */
+	__u32 out_in_use;	/* a VM has it open */
+	__u32 out_channels;
+	__u64 out_traps;	/* BAR0 accesses that trapped, since creation */
+	__u64 out_doorbells;	/* of these, doorbells */
+	__u64 out_interrupts;	/* raised, all vectors */
+	__u64 out_pinned_bytes;	/* guest memory pinned now */
+};
+
+struct vgpu_host_open_channel {
+	__u32 size;
+	__u32 flags;		/* 0 */
+	__u32 id;
+	__s32 out_fd;		/* O_CLOEXEC */
+	__u64 cookie;
+};
+
+/* mmap() at offset 0 is channel memory, layout.total_bytes long. */
+struct vgpu_host_channel_info {
+	__u32 size;
+	__u32 flags;		/* 0 */
+	struct vgpu_layout out_layout;
+	__u32 out_pid;		/* what the guest says of itself */
+	__u32 out_reserved;
+	char out_comm[16];
+};
+
+/*
+ * The eventfd that a doorbell signals.  fd -1 takes it away.  One that rang
+ * before it was there is signalled at once.
+ */
+struct vgpu_host_doorbell {
+	__u32 size;
+	__u32 flags;		/* 0 */
+	__s32 fd;
+	__u32 reserved;
+};
+
+/* Raise the channel's interrupt in the guest. */
+struct vgpu_host_raise {
+	__u32 size;
+	__u32 flags;		/* 0 */
+};
+
+/*
+ * A region that the guest has registered: mmap() at out_offset, `out_bytes`
+ * long.  VGPU_REGION_GUP: get_user_pages() works on the mapping, so a device
+ * driver can pin it; without it the guest's memory is anonymous, and only the
+ * CPU can use the mapping.
+ */
+#define VGPU_REGION_GUP		(1u << 0)
+
+struct vgpu_host_region {
+	__u32 size;
+	__u32 flags;		/* 0 */
+	__u32 region;
+	__u32 out_flags;
+	__u64 out_va;
+	__u64 out_bytes;
+	__u64 out_offset;
+};
+
+#define VGPU_HOST_IOC_INFO		_IO(VGPU_HOST_IOC_TYPE, 0x00)
+#define VGPU_HOST_IOC_OPEN_VGPU		_IO(VGPU_HOST_IOC_TYPE, 0x01)
+#define VGPU_HOST_IOC_VGPU_INFO		_IO(VGPU_HOST_IOC_TYPE, 0x10)
+#define VGPU_HOST_IOC_OPEN_CHANNEL	_IO(VGPU_HOST_IOC_TYPE, 0x11)
+#define VGPU_HOST_IOC_CHANNEL_INFO	_IO(VGPU_HOST_IOC_TYPE, 0x20)
+#define VGPU_HOST_IOC_DOORBELL		_IO(VGPU_HOST_IOC_TYPE, 0x21)
+#define VGPU_HOST_IOC_RAISE		_IO(VGPU_HOST_IOC_TYPE, 0x22)
+#define VGPU_HOST_IOC_REGION		_IO(VGPU_HOST_IOC_TYPE, 0x23)
+
+VGPU_ABI_ASSERT(sizeof(struct vgpu_host_event) == 16);
+VGPU_ABI_ASSERT(sizeof(struct vgpu_host_info) == 16);
+VGPU_ABI_ASSERT(sizeof(struct vgpu_host_open_vgpu) == 16);
+VGPU_ABI_ASSERT(sizeof(struct vgpu_host_vgpu_info) == 120);
+VGPU_ABI_ASSERT(sizeof(struct vgpu_host_open_channel) == 24);
+VGPU_ABI_ASSERT(sizeof(struct vgpu_host_channel_info) == 64);
+VGPU_ABI_ASSERT(sizeof(struct vgpu_host_doorbell) == 16);
+VGPU_ABI_ASSERT(sizeof(struct vgpu_host_raise) == 8);
+VGPU_ABI_ASSERT(sizeof(struct vgpu_host_region) == 40);
+
+#endif /* _UAPI_LINUX_VGPU_HOST_H */

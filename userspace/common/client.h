@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guest process's end of a channel: what the generated stubs call.
+ *
+ * One channel per process.  A call is begun (which reserves its record in the
+ * submission ring and takes the submission lock), filled in place, then either
+ * posted (no answer) or sent and waited for.  Program order over all threads
+ * is the order of vg_begin().
+ *
+ *	struct vg_call c;
+ *	r = vg_begin(&c, OP, sizeof(*rq));
+ *	if (r)
+ *		return r;
+ *	rq = c.req;
+ *	rq->... = ...;
+ *	return vg_post(&c);                     // asynchronous
+ *	return vg_wait(&c, &reply, sizeof(reply)); // answered
+ *
+ * Between vg_begin() and vg_post()/vg_wait() nothing may block or call vg_*.
+ */
+#ifndef VG_CLIENT_H
+#define VG_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cuda_abi.h"
+
+struct vg_call {
+	void *req;		/* payload in the ring, to be filled by the caller */
+	uint32_t bytes;		/* of the payload */
+	/* private to client.c */
+	struct vgpu_rec *rec;
+	uint64_t end;
+};
+
+/* Bytes of payload that fit in one record. */
+#define VG_INLINE_MAX	(16u << 10)
+
+/* Bytes of payload of an answer that fit in a completion slot. */
+#define VG_REPLY_MAX	4032u
+
+/*
+ * Connect on first use.  Returns CUDA_SUCCESS, or why there is no device:
+ * CUDA_ERROR_NO_DEVICE (no /dev/vgpu*, no socket), CUDA_ERROR_SYSTEM_NOT_READY
+ * (no mediator, or it refused), CUDA_ERROR_NOT_INITIALIZED in a child after
+ * fork.  Once lost, every call gives CUDA_ERROR_DEVICE_UNAVAILABLE.
+ */
+CUresult vg_connect(void);
+
+/* The context id that this thread's records carry in vgpu_rec.tag. */
+extern __thread uint32_t vg_thread_tag;
+
+/* Reserve a record with `bytes` (at most VG_INLINE_MAX) of payload. */
+CUresult vg_begin(struct vg_call *c, uint16_t op, size_t bytes);
+
+/* Publish; no answer will come.  A failure surfaces at a later answer. */
+CUresult vg_post(struct vg_call *c);
+
+/*
+ * Publish and wait for the answer; copy at most `max` bytes of its payload to
+ * `reply` (zero-filled up to `max` when the payload is shorter).  The result
+ * is the call's own, or, if that is success, the first failure deferred from
+ * an earlier posted record.
+ */
+CUresult vg_wait(struct vg_call *c, void *reply, size_t max);
+
+/*
+ * The data arena.  A block for a call that is waited for is freed by the
+ * caller afterwards; one for a posted call is handed over with
+ * vg_arena_free_after(), and comes back once the executor has consumed it.
+ * vg_arena_alloc() blocks until `bytes` (at most vg_arena_max()) are free.
+ */
+struct vg_block {
+	void *ptr;
+	uint32_t off;		/* what goes on the wire */
+	uint32_t bytes;
+};
+
+size_t vg_arena_max(void);
+CUresult vg_arena_alloc(struct vg_block *b, size_t bytes);
+void vg_arena_free(struct vg_block *b);
+void vg_arena_free_after(struct vg_block *b, const struct vg_call *c);
+
+/*
+ * Send `bytes` of any length to the executor ahead of a call that names them
+ * by the blob id returned (never 0).  The executor drops the blob when that
+ * call has run.
+ */
+CUresult vg_blob_send(const void *data, size_t bytes, uint32_t *blob);
+
+#endif /* VG_CLIENT_H */

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The executor's side of a call: what the generated decoders and the
+ * hand-written handlers see.
+ *
+ * A handler gets a private copy of the record's payload, already known to be
+ * at least the size of its fixed part; everything in it is guest data that
+ * must be validated before use.  It returns the call's CUresult; the reply
+ * payload it filled is sent when the record asked for an answer.
+ */
+#ifndef VG_EXEC_H
+#define VG_EXEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cuda_abi.h"
+#include "handles.h"
+
+struct vg_exec;
+
+struct vg_req {
+	uint16_t op;
+	uint16_t flags;		/* of struct vgpu_rec */
+	uint32_t ctx;		/* handle id of the caller's current context, 0 = none */
+	uint32_t slot;
+	uint32_t bytes;		/* of the payload */
+	const void *payload;	/* private copy */
+};
+
+struct vg_reply {
+	uint32_t bytes;		/* set by the handler, at most VG_REPLY_MAX */
+	void *payload;		/* private buffer of VG_REPLY_MAX bytes, zeroed */
+};
+
+/* How the loop runs a call. */
+enum vg_mode {
+	VG_INORDER,		/* on the ring's own thread */
+	VG_BLOCKING,		/* may block: on a waiter thread, answered out of order */
+};
+
+struct vg_op {
+	const char *name;
+	CUresult (*run)(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
+	uint32_t min_bytes;	/* shortest payload that reaches run() */
+	uint32_t max_bytes;
+	uint8_t mode;		/* enum vg_mode */
+	bool needs_ctx;		/* make rq->ctx current before run() */
+};
+
+/* By opcode; generated.  Unknown opcodes have a NULL run. */
+extern const struct vg_op vg_ops[];
+extern const unsigned int vg_ops_count;
+
+/* The loaded CUDA driver; generated, with one typed pointer per function. */
+extern struct vg_cuda cu;
+
+/* A window of the data arena, or NULL if [off, off + bytes) is not in it. */
+void *vg_exec_arena(struct vg_exec *x, uint32_t off, uint64_t bytes);
+
+/*
+ * A blob sent ahead of this call: its bytes, or NULL if there is none of this
+ * id.  It lives until vg_exec_blob_drop(), which the handler calls.
+ */
+const void *vg_exec_blob(struct vg_exec *x, uint32_t id, size_t *bytes);
+void vg_exec_blob_drop(struct vg_exec *x, uint32_t id);
+
+/* The handles of this guest process; see handles.h. */
+struct vg_handles *vg_exec_handles(struct vg_exec *x);
+
+/*
+ * Device memory against the vGPU's limit: charge before allocating (false:
+ * over the limit, answer CUDA_ERROR_OUT_OF_MEMORY), uncharge after freeing or
+ * when the allocation failed.  Bytes.
+ */
+bool vg_exec_charge(struct vg_exec *x, uint64_t bytes);
+void vg_exec_uncharge(struct vg_exec *x, uint64_t bytes);
+/* The vGPU's limit and what all its processes hold, in bytes. */
+void vg_exec_memory(struct vg_exec *x, uint64_t *used, uint64_t *limit);
+
+/* Count bytes moved to (in) and from (out) the device for the status page. */
+void vg_exec_moved(struct vg_exec *x, uint64_t in, uint64_t out);
+
+#endif /* VG_EXEC_H */

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest-minted handle ids to the driver's own handles.
+ *
+ * An id is chosen by the guest (a small integer, never 0), so that creating an
+ * object needs no answer.  The table is private to the executor: an id is only
+ * ever looked up, with the kind that the call expects, never followed.
+ */
+#ifndef VG_HANDLES_H
+#define VG_HANDLES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum vg_kind {
+	VG_NONE = 0,
+	VG_CONTEXT,
+	VG_MODULE,
+	VG_FUNCTION,
+	VG_STREAM,
+	VG_EVENT,
+	VG_LIBRARY,
+	VG_KERNEL,
+	VG_MEMPOOL,
+	VG_GRAPH,
+	VG_GRAPH_NODE,
+	VG_GRAPH_EXEC,
+	VG_ARRAY,
+	VG_MIPMAP,
+	VG_TEXREF,
+	VG_SURFREF,
+	VG_MEM_ALLOC,		/* CUmemGenericAllocationHandle */
+	VG_LINK_STATE,
+	VG_USER_OBJECT,
+	VG_GREEN_CTX,
+	VG_EXTERNAL_MEMORY,
+	VG_EXTERNAL_SEMAPHORE,
+	VG_TEXOBJECT,
+	VG_SURFOBJECT,
+	VG_KIND_COUNT,
+};
+
+#define VG_HANDLE_MAX	(4u << 20)	/* ids are below this */
+
+struct vg_handles;
+
+/* Bind id to a driver handle.  False if the id is out of range or in use. */
+bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value);
+
+/* The driver handle of id, into *value.  False if there is none of this kind. */
+bool vg_handle_get(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value);
+
+/* As vg_handle_get(), and the id is free again. */
+bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value);
+
+/*
+ * A second value that belongs to the handle (an allocation's size, the
+ * context of a stream), 0 until set.
+ */
+bool vg_handle_set_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t aux);
+bool vg_handle_get_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *aux);
+
+#endif /* VG_HANDLES_H */
