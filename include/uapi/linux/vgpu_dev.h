@@ -35,7 +35,7 @@
 
 #define VGPU_DEV_ABI		1u		/* VGPU_REG_ABI */
 
-/* BAR0, 64-bit, non-prefetchable: 16 KiB. */
+/* BAR0, 32-bit, non-prefetchable: 16 KiB. */
 #define VGPU_BAR0_BYTES		0x4000u
 #define VGPU_BAR0_MSIX_TABLE	0x2000u
 #define VGPU_BAR0_MSIX_PBA	0x3000u

@@ -11,9 +11,12 @@
  *
  * read() on the first two returns struct vgpu_host_event; poll() says when
  * (POLLIN).  Events are states, not a queue: after a mediator dies, its
- * successor is told anew of all that exists.  A channel polls POLLHUP once
- * the guest has closed it, been reset, or died; all that is mapped through it
- * has then been, or is about to be, taken away (SIGBUS).
+ * successor is told anew of all that exists.  A vGPU polls POLLHUP once it has
+ * been removed.  A channel polls POLLHUP once the guest has closed it, been
+ * reset, or died; its executor is to let go of it then.  After a reset, or
+ * when the VM gives up the memory, what is mapped through it is taken away at
+ * once (SIGBUS); after a mere close it stays until the descriptor and the
+ * mappings are gone, and only then does the guest reuse the pages.
  *
  * Size rules and errors as in vgpu.h, and:
  *
@@ -34,11 +37,11 @@
 #define VGPU_HOST_ABI		1u
 
 /* On the host descriptor. */
-#define VGPU_HOST_EV_ADDED	1u	/* id: a vGPU */
-#define VGPU_HOST_EV_REMOVED	2u	/* id: a vGPU */
+#define VGPU_HOST_EV_ADDED	1u	/* id: a vGPU to open */
 /* On a vGPU descriptor. */
-#define VGPU_HOST_EV_CHANNEL	3u	/* id, cookie: a channel wants an executor */
-#define VGPU_HOST_EV_CLOSED	4u	/* id, cookie: the guest closed a channel */
+#define VGPU_HOST_EV_CHANNEL	2u	/* id, cookie: a channel wants an executor */
+#define VGPU_HOST_EV_CLOSED	3u	/* id, cookie: the guest has done with a
+					 * channel that an executor still holds */
 
 struct vgpu_host_event {
 	__u32 kind;

@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A channel's life.
+ *
+ *              CREATE            attach              DESTROY
+ *   (nothing) -------> WAITING --------> ATTACHED ------------> CLOSING
+ *                         |                 |                      |
+ *                         | DESTROY         | detach: unpin,       | detach: unpin,
+ *                         v                 v event LOST           v event RELEASED
+ *                     (nothing) <--------- LOST                (nothing)
+ *                                DESTROY
+ *
+ * After DESTROY the guest keeps the pages until RELEASED, so that a device
+ * which still writes to them through the executor hurts no one.  A reset, or
+ * the VM's end, takes every channel out of the table at once (DEAD); an
+ * executor that holds such a channel finds its mappings gone.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <vgpu/layout.h>
+
+#include "vgpu_host.h"
+
+static void channel_free(struct kref *ref)
+{
+	struct vgpu_channel *ch = container_of(ref, struct vgpu_channel, ref);
+
+	if (ch->bell)
+		eventfd_ctx_put(ch->bell);
+	xa_destroy(&ch->regions);
+	mutex_destroy(&ch->map_lock);
+	vgpu_put(ch->vgpu);
+	kfree_rcu(ch, rcu);
+}
+
+void vgpu_channel_put(struct vgpu_channel *ch)
+{
+	kref_put(&ch->ref, channel_free);
+}
+
+static void channel_set_state(struct vgpu_channel *ch, enum vgpu_channel_state state)
+{
+	lockdep_assert_held(&ch->vgpu->lock);
+
+	WRITE_ONCE(ch->state, state);
+	ch->announced = false;
+	wake_up_all(&ch->wq);
+	wake_up_all(&ch->vgpu->wq);
+}
+
+/* What poll() tells an executor: nothing more to come, let go. */
+bool vgpu_channel_dead(const struct vgpu_channel *ch)
+{
+	return READ_ONCE(ch->state) != VGPU_CH_ATTACHED || !READ_ONCE(ch->mem);
+}
+
+/*
+ * The memory behind an mmap offset: slot 0 is channel memory, slot r + 1 is
+ * region r.
+ */
+struct vgpu_mem *vgpu_channel_mem(struct vgpu_channel *ch, u64 slot)
+{
+	lockdep_assert_held(&ch->map_lock);
+
+	if (!slot)
+		return ch->mem;
+	return slot <= VGPU_REGIONS ? xa_load(&ch->regions, slot - 1) : NULL;
+}
+
+/* Take all of a channel's memory away from whoever maps it, and unpin it. */
+static void channel_revoke(struct vgpu_channel *ch)
+{
+	struct vgpu_mem *mem, *region;
+	unsigned long i;
+
+	lockdep_assert_held(&ch->vgpu->lock);
+
+	mutex_lock(&ch->map_lock);
+	mem = ch->mem;
+	WRITE_ONCE(ch->mem, NULL);
+	xa_for_each(&ch->regions, i, region)
+		region->revoked = true;
+	mutex_unlock(&ch->map_lock);
+
+	unmap_mapping_range(&ch->mapping, 0, 0, 1);
+
+	/* Only vgpu->lock holders store into regions, so the walk is stable. */
+	xa_for_each(&ch->regions, i, region) {
+		mutex_lock(&ch->map_lock);
+		xa_erase(&ch->regions, i);
+		mutex_unlock(&ch->map_lock);
+		vgpu_mem_unpin(ch->vgpu, region);
+	}
+	if (mem)
+		vgpu_mem_unpin(ch->vgpu, mem);
+	wake_up_all(&ch->wq);
+}
+
+/* Out of the table, with the table's reference. */
+static void channel_drop(struct vgpu_channel *ch)
+{
+	struct vgpu *vgpu = ch->vgpu;
+	bool held = ch->state == VGPU_CH_ATTACHED || ch->state == VGPU_CH_CLOSING;
+
+	channel_revoke(ch);
+	xa_erase(&vgpu->channels, ch->id);
+	channel_set_state(ch, VGPU_CH_DEAD);
+	if (held)
+		list_add_tail(&ch->dying, &vgpu->dying);
+	vgpu_channel_put(ch);
+}
+
+int vgpu_channel_create(struct vgpu *vgpu, const struct vgpu_adm_create *cmd)
+{
+	const struct vgpu_layout *want = &cmd->layout;
+	struct vgpu_channel *ch;
+	struct vgpu_layout layout;
+	struct vgpu_mem *mem;
+	int ret;
+
+	lockdep_assert_held(&vgpu->lock);
+
+	if (cmd->head.channel >= VGPU_CHANNELS)
+		return -EINVAL;
+	if (!cmd->vector || cmd->vector >= VGPU_VECTORS)
+		return -EINVAL;
+	ret = vgpu_layout_make(want->sq_bytes, want->slot_count, want->arena_bytes, &layout);
+	if (ret)
+		return ret;
+	if (memcmp(&layout, want, sizeof(layout)))
+		return -EINVAL;
+	if (xa_load(&vgpu->channels, cmd->head.channel))
+		return -EEXIST;
+
+	ch = kzalloc(sizeof(*ch), GFP_KERNEL_ACCOUNT);
+	if (!ch)
+		return -ENOMEM;
+	mem = vgpu_mem_pin(vgpu, cmd->list, layout.total_bytes, 0);
+	if (IS_ERR(mem)) {
+		kfree(ch);
+		return PTR_ERR(mem);
+	}
+
+	kref_init(&ch->ref);
+	vgpu_get(vgpu);
+	ch->vgpu = vgpu;
+	ch->id = cmd->head.channel;
+	ch->vector = cmd->vector;
+	ch->cookie = ++vgpu->next_cookie;
+	ch->pid = cmd->pid;
+	memcpy(ch->comm, cmd->comm, sizeof(ch->comm));
+	ch->comm[sizeof(ch->comm) - 1] = '\0';
+	ch->layout = layout;
+	ch->state = VGPU_CH_WAITING;
+	ch->mem = mem;
+	INIT_LIST_HEAD(&ch->dying);
+	mutex_init(&ch->map_lock);
+	xa_init(&ch->regions);
+	spin_lock_init(&ch->bell_lock);
+	init_waitqueue_head(&ch->wq);
+	address_space_init_once(&ch->mapping);
+
+	ret = xa_err(xa_store(&vgpu->channels, ch->id, ch, GFP_KERNEL_ACCOUNT));
+	if (ret) {
+		channel_revoke(ch);
+		vgpu_channel_put(ch);
+		return ret;
+	}
+	wake_up_all(&vgpu->wq);
+	return 0;
+}
+
+int vgpu_channel_destroy(struct vgpu *vgpu, u32 id)
+{
+	struct vgpu_channel *ch;
+
+	lockdep_assert_held(&vgpu->lock);
+
+	ch = xa_load(&vgpu->channels, id);
+	if (!ch)
+		return -ENOENT;
+	switch (ch->state) {
+	case VGPU_CH_ATTACHED:
+		channel_set_state(ch, VGPU_CH_CLOSING);
+		return -EINPROGRESS;
+	case VGPU_CH_CLOSING:
+		return -EINPROGRESS;
+	default:
+		channel_drop(ch);
+		return 0;
+	}
+}
+
+int vgpu_channel_map(struct vgpu *vgpu, const struct vgpu_adm_map *cmd)
+{
+	struct vgpu_channel *ch;
+	struct vgpu_mem *mem;
+	int ret;
+
+	lockdep_assert_held(&vgpu->lock);
+
+	if (cmd->reserved || cmd->region >= VGPU_REGIONS)
+		return -EINVAL;
+	if (!cmd->bytes || cmd->bytes > VGPU_REGION_BYTES_MAX || !PAGE_ALIGNED(cmd->va))
+		return -EINVAL;
+	ch = xa_load(&vgpu->channels, cmd->head.channel);
+	if (!ch)
+		return -ENOENT;
+	if (xa_load(&ch->regions, cmd->region))
+		return -EEXIST;
+
+	mem = vgpu_mem_pin(vgpu, cmd->list, cmd->bytes, cmd->va);
+	if (IS_ERR(mem))
+		return PTR_ERR(mem);
+
+	mutex_lock(&ch->map_lock);
+	ret = xa_err(xa_store(&ch->regions, cmd->region, mem, GFP_KERNEL_ACCOUNT));
+	mutex_unlock(&ch->map_lock);
+	if (ret)
+		vgpu_mem_unpin(vgpu, mem);
+	return ret;
+}
+
+/* mmap offset of a region's memory; the stride is more than any region has. */
+static u64 region_offset(u32 region)
+{
+	return ((u64)region + 1) << VGPU_MMAP_SLOT_SHIFT;
+}
+
+static void region_revoke(struct vgpu_channel *ch, u32 region)
+{
+	struct vgpu_mem *mem;
+
+	mutex_lock(&ch->map_lock);
+	mem = xa_erase(&ch->regions, region);
+	mutex_unlock(&ch->map_lock);
+	if (!mem)
+		return;
+	unmap_mapping_range(&ch->mapping, region_offset(region), mem->bytes, 1);
+	vgpu_mem_unpin(ch->vgpu, mem);
+}
+
+int vgpu_channel_unmap(struct vgpu *vgpu, u32 id, u32 region)
+{
+	struct vgpu_channel *ch;
+
+	lockdep_assert_held(&vgpu->lock);
+
+	ch = xa_load(&vgpu->channels, id);
+	if (!ch || region >= VGPU_REGIONS || !xa_load(&ch->regions, region))
+		return -ENOENT;
+	region_revoke(ch, region);
+	return 0;
+}
+
+/* Reset, the VM's end, removal: every channel, now. */
+void vgpu_channels_drop(struct vgpu *vgpu)
+{
+	struct vgpu_channel *ch;
+	unsigned long i;
+
+	lockdep_assert_held(&vgpu->lock);
+
+	xa_for_each(&vgpu->channels, i, ch)
+		channel_drop(ch);
+}
+
+/* The VM gives up memory: nothing of it may stay pinned. */
+void vgpu_channels_dma_unmap(struct vgpu *vgpu, u64 iova, u64 bytes)
+{
+	struct vgpu_channel *ch;
+	struct vgpu_mem *mem;
+	unsigned long i, r;
+
+	lockdep_assert_held(&vgpu->lock);
+
+	xa_for_each(&vgpu->channels, i, ch) {
+		if (ch->mem && vgpu_mem_overlaps(ch->mem, iova, bytes)) {
+			channel_revoke(ch);
+			if (ch->state == VGPU_CH_WAITING) {
+				channel_set_state(ch, VGPU_CH_LOST);
+				vgpu_event_post(vgpu, ch->id, VGPU_EVENT_LOST);
+			}
+		}
+		xa_for_each(&ch->regions, r, mem)
+			if (vgpu_mem_overlaps(mem, iova, bytes))
+				region_revoke(ch, r);
+	}
+}
+
+/* A WAITING channel gets its descriptor. */
+void vgpu_channel_attach(struct vgpu_channel *ch)
+{
+	lockdep_assert_held(&ch->vgpu->lock);
+
+	kref_get(&ch->ref);
+	atomic_inc(&ch->vgpu->executors);
+	channel_set_state(ch, VGPU_CH_ATTACHED);
+}
+
+/* The executor's last descriptor and mapping have gone. */
+void vgpu_channel_detach(struct vgpu_channel *ch)
+{
+	struct vgpu *vgpu = ch->vgpu;
+
+	mutex_lock(&vgpu->lock);
+	switch (ch->state) {
+	case VGPU_CH_ATTACHED:
+		channel_revoke(ch);
+		channel_set_state(ch, VGPU_CH_LOST);
+		vgpu_event_post(vgpu, ch->id, VGPU_EVENT_LOST);
+		break;
+	case VGPU_CH_CLOSING:
+		channel_revoke(ch);
+		xa_erase(&vgpu->channels, ch->id);
+		channel_set_state(ch, VGPU_CH_DEAD);
+		vgpu_event_post(vgpu, ch->id, VGPU_EVENT_RELEASED);
+		vgpu_channel_put(ch);
+		break;
+	default:
+		list_del_init(&ch->dying);
+		break;
+	}
+	if (atomic_dec_and_test(&vgpu->executors))
+		wake_up_all(&vgpu->idle_wq);
+	mutex_unlock(&vgpu->lock);
+	vgpu_channel_put(ch);
+}
+
+/*
+ * The register write that wakes an executor.  Runs in the VM's vCPU thread,
+ * so it takes no lock that another vCPU's admin command may hold for long.
+ */
+void vgpu_channel_doorbell(struct vgpu *vgpu, u32 id)
+{
+	struct vgpu_channel *ch;
+
+	rcu_read_lock();
+	ch = xa_load(&vgpu->channels, id);
+	if (ch) {
+		spin_lock(&ch->bell_lock);
+		if (ch->bell)
+			compat_eventfd_signal(ch->bell);
+		else
+			ch->bell_pending = true;
+		spin_unlock(&ch->bell_lock);
+	}
+	rcu_read_unlock();
+}
+
+struct vgpu_channel *vgpu_channel_find(struct vgpu *vgpu, u32 id, u64 cookie)
+{
+	struct vgpu_channel *ch;
+
+	lockdep_assert_held(&vgpu->lock);
+
+	ch = xa_load(&vgpu->channels, id);
+	return ch && ch->cookie == cookie ? ch : NULL;
+}
+
+/* The event that the mediator is to hear about a channel; 0 is none. */
+static u32 channel_untold(const struct vgpu_channel *ch)
+{
+	if (ch->announced)
+		return 0;
+	switch (ch->state) {
+	case VGPU_CH_WAITING:
+		return VGPU_HOST_EV_CHANNEL;
+	case VGPU_CH_CLOSING:
+	case VGPU_CH_DEAD:
+		return VGPU_HOST_EV_CLOSED;
+	default:
+		return 0;
+	}
+}
+
+struct vgpu_channel *vgpu_channel_untold(struct vgpu *vgpu)
+{
+	struct vgpu_channel *ch;
+	unsigned long i;
+
+	lockdep_assert_held(&vgpu->lock);
+
+	list_for_each_entry(ch, &vgpu->dying, dying)
+		if (channel_untold(ch))
+			return ch;
+	xa_for_each(&vgpu->channels, i, ch)
+		if (channel_untold(ch))
+			return ch;
+	return NULL;
+}
+
+/* Take the next thing that the mediator does not know yet. */
+bool vgpu_channel_event(struct vgpu *vgpu, struct vgpu_host_event *event)
+{
+	struct vgpu_channel *ch = vgpu_channel_untold(vgpu);
+
+	if (!ch)
+		return false;
+	*event = (struct vgpu_host_event){
+		.kind = channel_untold(ch), .id = ch->id, .cookie = ch->cookie,
+	};
+	ch->announced = true;
+	return true;
+}
+
+/* A new mediator is to hear of everything again. */
+void vgpu_channels_unannounce(struct vgpu *vgpu)
+{
+	struct vgpu_channel *ch;
+	unsigned long i;
+
+	lockdep_assert_held(&vgpu->lock);
+
+	list_for_each_entry(ch, &vgpu->dying, dying)
+		ch->announced = false;
+	xa_for_each(&vgpu->channels, i, ch)
+		ch->announced = false;
+}

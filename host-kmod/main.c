@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vgpu_host: an mdev parent whose devices are vGPUs.
+ *
+ * The module moves pages, doorbells and interrupts between a VM and the
+ * mediator's executors; it knows nothing of CUDA.  Start reading at
+ * vgpu_host.h (objects and locks), then channel.c (what a channel goes
+ * through).
+ */
+#include <linux/device.h>
+#include <linux/idr.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "vgpu_host.h"
+
+static char *types = "A:1G,A:4G,B:1G,B:4G";
+module_param(types, charp, 0444);
+MODULE_PARM_DESC(types, "mdev types: POOL:MEMORY[,...], e.g. A:4G,B:512M");
+
+static unsigned int device_memory;
+module_param(device_memory, uint, 0444);
+MODULE_PARM_DESC(device_memory, "MiB of GPU memory to share out among vGPUs; 0 = do not count");
+
+static unsigned int pin_limit;
+module_param(pin_limit, uint, 0444);
+MODULE_PARM_DESC(pin_limit, "MiB of guest memory that one vGPU may pin; 0 = half of RAM");
+
+unsigned long vgpu_pin_limit_pages;
+DEFINE_MUTEX(vgpu_host_lock);
+LIST_HEAD(vgpu_host_list);
+
+static unsigned int vgpu_count;		/* under vgpu_host_lock, as the next */
+static u64 vgpu_mem_bytes;		/* of all vGPUs together */
+static DEFINE_IDA(vgpu_ida);
+
+/* How many more vGPUs of a type there can be; vgpu_host_lock held. */
+static unsigned int type_available(const struct vgpu_type *type)
+{
+	unsigned int room = VGPU_MAX - vgpu_count;
+	u64 total = (u64)device_memory << 20;
+	u64 left;
+
+	if (!device_memory)
+		return room;
+	left = total > vgpu_mem_bytes ? total - vgpu_mem_bytes : 0;
+	return min_t(u64, room, div64_u64(left, type->mem_bytes));
+}
+
+static int vgpu_reserve(const struct vgpu_type *type)
+{
+	int ret = 0;
+
+	mutex_lock(&vgpu_host_lock);
+	if (type_available(type)) {
+		vgpu_count++;
+		vgpu_mem_bytes += type->mem_bytes;
+	} else {
+		ret = -ENOSPC;
+	}
+	mutex_unlock(&vgpu_host_lock);
+	return ret;
+}
+
+static void vgpu_unreserve(const struct vgpu_type *type)
+{
+	mutex_lock(&vgpu_host_lock);
+	vgpu_count--;
+	vgpu_mem_bytes -= type->mem_bytes;
+	mutex_unlock(&vgpu_host_lock);
+}
+
+static int vgpu_probe(struct mdev_device *mdev)
+{
+	const struct vgpu_type *type = vgpu_type_of(mdev->type);
+	struct vgpu *vgpu;
+	int id, ret;
+
+	ret = vgpu_reserve(type);
+	if (ret)
+		return ret;
+	id = ida_alloc(&vgpu_ida, GFP_KERNEL);
+	if (id < 0) {
+		ret = id;
+		goto unreserve;
+	}
+	vgpu = vfio_alloc_device(vgpu, vfio, &mdev->dev, &vgpu_vfio_ops);
+	if (IS_ERR(vgpu)) {
+		ret = PTR_ERR(vgpu);
+		goto free_id;
+	}
+	vgpu->id = id;
+	ret = vfio_register_emulated_iommu_dev(&vgpu->vfio);
+	if (ret)
+		goto put;
+	dev_set_drvdata(&mdev->dev, vgpu);
+
+	mutex_lock(&vgpu_host_lock);
+	list_add_tail(&vgpu->node, &vgpu_host_list);
+	mutex_unlock(&vgpu_host_lock);
+	vgpu_mediator_wake();
+	dev_info(&mdev->dev, "vGPU %d: %s\n", id, type->pretty);
+	return 0;
+
+put:
+	vgpu_put(vgpu);
+free_id:
+	ida_free(&vgpu_ida, id);
+unreserve:
+	vgpu_unreserve(type);
+	return ret;
+}
+
+static void vgpu_remove(struct mdev_device *mdev)
+{
+	struct vgpu *vgpu = dev_get_drvdata(&mdev->dev);
+	const struct vgpu_type *type = vgpu->type;
+	u32 id = vgpu->id;
+
+	/* Waits until no VM has the device open any more. */
+	vfio_unregister_group_dev(&vgpu->vfio);
+
+	mutex_lock(&vgpu_host_lock);
+	list_del(&vgpu->node);
+	mutex_unlock(&vgpu_host_lock);
+
+	mutex_lock(&vgpu->lock);
+	WRITE_ONCE(vgpu->removed, true);
+	mutex_unlock(&vgpu->lock);
+	wake_up_all(&vgpu->wq);
+
+	vgpu_put(vgpu);
+	ida_free(&vgpu_ida, id);
+	vgpu_unreserve(type);
+}
+
+static unsigned int vgpu_available(struct mdev_type *mdev)
+{
+	unsigned int n;
+
+	mutex_lock(&vgpu_host_lock);
+	n = type_available(vgpu_type_of(mdev));
+	mutex_unlock(&vgpu_host_lock);
+	return n;
+}
+
+static struct mdev_driver vgpu_driver = {
+	.device_api = VFIO_DEVICE_API_PCI_STRING,
+	.driver = {
+		.name = "vgpu_mdev",
+		.owner = THIS_MODULE,
+		.mod_name = KBUILD_MODNAME,
+	},
+	.probe = vgpu_probe,
+	.remove = vgpu_remove,
+	.get_available = vgpu_available,
+	.show_description = vgpu_type_description,
+};
+
+/* The parent, /sys/class/vgpu_host/vgpu, which also names the types. */
+static void parent_release(struct device *dev)
+{
+}
+
+static struct class vgpu_class = {
+	.name = "vgpu_host",
+};
+
+static struct device parent_dev = {
+	.class = &vgpu_class,
+	.release = parent_release,
+};
+
+static struct mdev_parent parent;
+
+static int __init vgpu_host_init(void)
+{
+	struct mdev_type **mdev_types;
+	unsigned int count;
+	int ret;
+
+	vgpu_pin_limit_pages = pin_limit ? (unsigned long)pin_limit << (20 - PAGE_SHIFT) :
+					   totalram_pages() / 2;
+	ret = vgpu_types_parse(types);
+	if (ret)
+		return ret;
+	ret = vgpu_mediator_init();
+	if (ret)
+		goto free_types;
+	ret = class_register(&vgpu_class);
+	if (ret)
+		goto exit_mediator;
+	device_initialize(&parent_dev);
+	ret = dev_set_name(&parent_dev, "vgpu");
+	if (ret)
+		goto put_parent;
+	ret = mdev_register_driver(&vgpu_driver);
+	if (ret)
+		goto put_parent;
+	ret = device_add(&parent_dev);
+	if (ret)
+		goto unregister_driver;
+	mdev_types = vgpu_types(&count);
+	ret = mdev_register_parent(&parent, &parent_dev, &vgpu_driver, mdev_types, count);
+	if (ret)
+		goto del_parent;
+	return 0;
+
+del_parent:
+	device_del(&parent_dev);
+unregister_driver:
+	mdev_unregister_driver(&vgpu_driver);
+put_parent:
+	put_device(&parent_dev);
+	class_unregister(&vgpu_class);
+exit_mediator:
+	vgpu_mediator_exit();
+free_types:
+	vgpu_types_free();
+	return ret;
+}
+
+static void __exit vgpu_host_exit(void)
+{
+	mdev_unregister_parent(&parent);
+	device_del(&parent_dev);
+	mdev_unregister_driver(&vgpu_driver);
+	put_device(&parent_dev);
+	class_unregister(&vgpu_class);
+	vgpu_mediator_exit();
+	vgpu_types_free();
+	ida_destroy(&vgpu_ida);
+	rcu_barrier();	/* channels are freed by RCU */
+}
+
+module_init(vgpu_host_init);
+module_exit(vgpu_host_exit);
+
+MODULE_DESCRIPTION("vGPUs for virtual machines, by VFIO-mdev");
+MODULE_AUTHOR("The vgpu authors");
+MODULE_LICENSE("GPL");
+MODULE_SOFTDEP("pre: vfio_iommu_type1");

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pinned guest memory: page lists in, struct page arrays out.
+ *
+ * A list page is copied from the guest once, checked as a copy, and used as
+ * that copy.  A list's length is bounded by the bytes that the command named,
+ * since every run has at least one page.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "vgpu_host.h"
+
+/* Check one page of a list against the bytes that are still to come. */
+int vgpu_list_check(const struct vgpu_adm_list *list, u64 *bytes_left)
+{
+	u32 i;
+
+	if (!list->count || list->count > VGPU_ADM_RUNS || list->reserved)
+		return -EINVAL;
+	for (i = 0; i < list->count; i++) {
+		u64 addr = list->run[i].addr;
+		u64 bytes = list->run[i].bytes;
+
+		if (!bytes || !PAGE_ALIGNED(addr) || !PAGE_ALIGNED(bytes))
+			return -EINVAL;
+		if (bytes > *bytes_left || addr + bytes < addr)
+			return -EINVAL;
+		*bytes_left -= bytes;
+	}
+	/* The last page of the list is the one that completes it. */
+	if (!*bytes_left != !list->next)
+		return -EINVAL;
+	return 0;
+}
+
+/* VFIO pins at most so many pages a call (VFIO_PIN_PAGES_MAX_ENTRIES). */
+#define PIN_BATCH ((u32)(PAGE_SIZE / sizeof(unsigned long)))
+
+static int run_pin(struct vgpu *vgpu, struct vgpu_mem *mem, u64 addr, u32 pages)
+{
+	while (pages) {
+		u32 n = min(pages, PIN_BATCH);
+		int got;
+
+		got = vfio_pin_pages(&vgpu->vfio, addr, n, IOMMU_READ | IOMMU_WRITE,
+				     mem->pages + mem->npages);
+		if (got <= 0)
+			return got == -ENOMEM ? -ENOSPC : -EFAULT;
+		/* VFIO pins all or nothing of what it was asked. */
+		mem->runs[mem->nruns++] = (struct vgpu_run){ .iova = addr, .pages = got };
+		mem->npages += got;
+		if (got != n)
+			return -EFAULT;
+		addr += (u64)got << PAGE_SHIFT;
+		pages -= got;
+	}
+	return 0;
+}
+
+/* Runs to be pinned for a list page: a long run takes several batches. */
+static int runs_reserve(struct vgpu_mem *mem, const struct vgpu_adm_list *list, u32 *room)
+{
+	u32 need = mem->nruns;
+	struct vgpu_run *runs;
+	u32 i;
+
+	for (i = 0; i < list->count; i++)
+		need += DIV_ROUND_UP(list->run[i].bytes >> PAGE_SHIFT, PIN_BATCH);
+	if (need <= *room)
+		return 0;
+	runs = kvmalloc_array(need, sizeof(*runs), GFP_KERNEL_ACCOUNT);
+	if (!runs)
+		return -ENOMEM;
+	if (mem->nruns)
+		memcpy(runs, mem->runs, mem->nruns * sizeof(*runs));
+	kvfree(mem->runs);
+	mem->runs = runs;
+	*room = need;
+	return 0;
+}
+
+static int list_pin(struct vgpu *vgpu, struct vgpu_mem *mem, struct vgpu_adm_list *list, u64 addr)
+{
+	u64 left = mem->bytes;
+	u32 room = 0;
+	u32 i;
+	int ret;
+
+	while (addr) {
+		if (!PAGE_ALIGNED(addr))
+			return -EINVAL;
+		ret = vfio_dma_rw(&vgpu->vfio, addr, list, sizeof(*list), false);
+		if (ret)
+			return -EFAULT;
+		ret = vgpu_list_check(list, &left);
+		if (ret)
+			return ret;
+		ret = runs_reserve(mem, list, &room);
+		if (ret)
+			return ret;
+		for (i = 0; i < list->count; i++) {
+			ret = run_pin(vgpu, mem, list->run[i].addr,
+				      list->run[i].bytes >> PAGE_SHIFT);
+			if (ret)
+				return ret;
+		}
+		addr = list->next;
+	}
+	return left ? -EINVAL : 0;
+}
+
+struct vgpu_mem *vgpu_mem_pin(struct vgpu *vgpu, u64 list_addr, u64 bytes, u64 va)
+{
+	struct vgpu_adm_list *list;
+	struct vgpu_mem *mem;
+	u64 pages = bytes >> PAGE_SHIFT;
+	u32 i;
+	int ret;
+
+	lockdep_assert_held(&vgpu->lock);
+
+	if (!pages || !PAGE_ALIGNED(bytes) || pages > U32_MAX)
+		return ERR_PTR(-EINVAL);
+	if (atomic64_read(&vgpu->pinned_pages) + pages > vgpu_pin_limit_pages)
+		return ERR_PTR(-ENOSPC);
+
+	mem = kzalloc(sizeof(*mem), GFP_KERNEL_ACCOUNT);
+	list = kmalloc(sizeof(*list), GFP_KERNEL_ACCOUNT);
+	if (!mem || !list) {
+		ret = -ENOMEM;
+		goto fail;
+	}
+	mem->bytes = bytes;
+	mem->va = va;
+	mem->pages = kvmalloc_array(pages, sizeof(*mem->pages), GFP_KERNEL_ACCOUNT);
+	if (!mem->pages) {
+		ret = -ENOMEM;
+		goto fail;
+	}
+
+	ret = list_pin(vgpu, mem, list, list_addr);
+	if (ret)
+		goto unpin;
+	kfree(list);
+
+	/*
+	 * vm_insert_page() takes no anonymous pages, and hugetlb pages have
+	 * reference counts of their own; those are mapped by frame number,
+	 * through which get_user_pages() does not go.
+	 */
+	mem->gup = true;
+	for (i = 0; i < mem->npages; i++)
+		if (PageAnon(mem->pages[i]) || PageHuge(mem->pages[i]))
+			mem->gup = false;
+	atomic64_add(mem->npages, &vgpu->pinned_pages);
+	return mem;
+
+unpin:
+	for (i = 0; i < mem->nruns; i++)
+		vfio_unpin_pages(&vgpu->vfio, mem->runs[i].iova, mem->runs[i].pages);
+fail:
+	kfree(list);
+	if (mem) {
+		kvfree(mem->pages);
+		kvfree(mem->runs);
+	}
+	kfree(mem);
+	return ERR_PTR(ret);
+}
+
+void vgpu_mem_unpin(struct vgpu *vgpu, struct vgpu_mem *mem)
+{
+	u32 i;
+
+	lockdep_assert_held(&vgpu->lock);
+
+	for (i = 0; i < mem->nruns; i++)
+		vfio_unpin_pages(&vgpu->vfio, mem->runs[i].iova, mem->runs[i].pages);
+	atomic64_sub(mem->npages, &vgpu->pinned_pages);
+	kvfree(mem->pages);
+	kvfree(mem->runs);
+	kfree(mem);
+}
+
+bool vgpu_mem_overlaps(const struct vgpu_mem *mem, u64 iova, u64 bytes)
+{
+	u32 i;
+
+	for (i = 0; i < mem->nruns; i++) {
+		u64 start = mem->runs[i].iova;
+		u64 end = start + ((u64)mem->runs[i].pages << PAGE_SHIFT) - 1;
+
+		if (start <= iova + bytes - 1 && end >= iova)
+			return true;
+	}
+	return false;
+}

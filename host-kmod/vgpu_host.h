@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * vgpu_host: objects, their life and their locks.
+ *
+ *   struct vgpu_type     an mdev type, for the module's life
+ *   struct vgpu          an mdev and its VFIO device; freed by the last
+ *                        reference to vfio.device (VFIO's, the mediator's
+ *                        descriptor's, a channel's)
+ *   struct vgpu_channel  from the guest's CREATE to the later of its DESTROY
+ *                        (or reset) and its executor's last descriptor;
+ *                        holds a reference to its vgpu
+ *   struct vgpu_mem      pinned guest memory; owned by one channel
+ *
+ * Lock order, outermost first.  Right of the arrow, locks of the kernel that
+ * are taken with ours held.
+ *
+ *   vgpu_host_lock       the list of vGPUs, the mediator's place
+ *   vgpu->lock           channel table and states, page lists, BAR0 admin
+ *                        registers                        -> VFIO's iommu lock,
+ *                                                            mmap_lock of QEMU
+ *   (mmap_lock)          of an executor, on a page fault
+ *   channel->map_lock    what may be mapped: region table, vgpu_mem.revoked
+ *   vgpu->irq_lock       eventfds of interrupts, pending guest events (spin)
+ *   channel->bell_lock   the doorbell's eventfd (spin)
+ *
+ * vgpu->lock is never taken in a page fault, map_lock never held over a pin.
+ */
+#ifndef VGPU_HOST_H
+#define VGPU_HOST_H
+
+#include <linux/bitmap.h>
+#include <linux/eventfd.h>
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mdev.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/uuid.h>
+#include <linux/vfio.h>
+#include <linux/vgpu_dev.h>
+#include <linux/vgpu_host.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+
+#include "compat/compat.h"
+#include "config.h"
+
+#define VGPU_MAX 64	/* vGPUs on one host */
+
+struct vgpu_type {
+	struct mdev_type mdev;
+	u64 mem_bytes;
+	char pool[16];
+	char name[32];
+	char pretty[64];
+};
+
+/* A run of pinned guest memory, in pages. */
+struct vgpu_run {
+	dma_addr_t iova;
+	u32 pages;
+};
+
+struct vgpu_mem {
+	u64 bytes;
+	u64 va;			/* in the guest process, 0 for channel memory */
+	bool gup;		/* mapped so that get_user_pages() works */
+	bool revoked;		/* under map_lock; set before the unpin */
+	u32 npages;
+	u32 nruns;
+	struct page **pages;
+	struct vgpu_run *runs;
+};
+
+enum vgpu_channel_state {
+	VGPU_CH_WAITING,	/* no executor yet */
+	VGPU_CH_ATTACHED,	/* an executor has its descriptor */
+	VGPU_CH_CLOSING,	/* the guest is done, the executor not yet */
+	VGPU_CH_LOST,		/* the executor is done, the guest not yet */
+	VGPU_CH_DEAD,		/* out of the table: reset, or VM gone */
+};
+
+struct vgpu_channel {
+	struct kref ref;
+	struct rcu_head rcu;
+	struct vgpu *vgpu;
+	u32 id;
+	u32 vector;
+	u64 cookie;
+	u32 pid;
+	char comm[16];
+	struct vgpu_layout layout;
+
+	enum vgpu_channel_state state;	/* written under vgpu->lock */
+	bool announced;			/* the mediator knows; under vgpu->lock */
+	struct list_head dying;		/* in vgpu->dying; likewise */
+
+	struct mutex map_lock;
+	struct vgpu_mem *mem;		/* NULL once unpinned */
+	struct xarray regions;		/* struct vgpu_mem by region id */
+	struct address_space mapping;	/* of the descriptor, for zapping */
+
+	spinlock_t bell_lock;
+	struct eventfd_ctx *bell;
+	bool bell_pending;
+
+	wait_queue_head_t wq;		/* pollers of the descriptor */
+};
+
+struct vgpu {
+	struct vfio_device vfio;
+	struct list_head node;		/* in vgpu_host's list */
+	u32 id;
+	guid_t uuid;
+	const struct vgpu_type *type;
+
+	struct mutex lock;
+	struct vgpu_config config;
+	bool in_use;			/* a VM has it open */
+	bool removed;
+	u64 admin_addr;
+	u32 admin_result;
+	u64 next_cookie;
+	struct xarray channels;		/* by id; stores under lock, loads under RCU */
+	struct list_head dying;		/* DEAD channels that an executor still holds */
+	atomic_t executors;		/* channel descriptors open */
+	wait_queue_head_t idle_wq;	/* executors fell to zero */
+
+	spinlock_t irq_lock;
+	struct eventfd_ctx *msix[VGPU_VECTORS];
+	struct eventfd_ctx *req;
+	DECLARE_BITMAP(lost, VGPU_CHANNELS);
+	DECLARE_BITMAP(released, VGPU_CHANNELS);
+
+	/* The mediator's side; under vgpu_host_lock. */
+	bool announced;
+	struct file *mediator;		/* its descriptor of this vGPU */
+	wait_queue_head_t wq;		/* pollers of that */
+
+	atomic64_t traps;
+	atomic64_t doorbells;
+	atomic64_t interrupts;
+	atomic64_t pinned_pages;
+};
+
+/* main.c */
+extern unsigned long vgpu_pin_limit_pages;
+extern struct mutex vgpu_host_lock;
+extern struct list_head vgpu_host_list;
+
+/* types.c */
+int vgpu_types_parse(const char *spec);
+void vgpu_types_free(void);
+struct mdev_type **vgpu_types(unsigned int *count);
+const struct vgpu_type *vgpu_type_of(struct mdev_type *mdev);
+ssize_t vgpu_type_description(struct mdev_type *mdev, char *buf);
+
+/* device.c: the VFIO device */
+extern const struct vfio_device_ops vgpu_vfio_ops;
+void vgpu_reset(struct vgpu *vgpu);	/* takes vgpu->lock, and may wait */
+int vgpu_region_info(struct vfio_region_info *info);
+
+static inline struct vgpu *to_vgpu(struct vfio_device *vfio)
+{
+	return container_of(vfio, struct vgpu, vfio);
+}
+
+static inline void vgpu_get(struct vgpu *vgpu)
+{
+	get_device(&vgpu->vfio.device);
+}
+
+static inline void vgpu_put(struct vgpu *vgpu)
+{
+	put_device(&vgpu->vfio.device);
+}
+
+/* bar.c: the registers of BAR0 */
+u32 vgpu_bar_read(struct vgpu *vgpu, u32 off);
+void vgpu_bar_write(struct vgpu *vgpu, u32 off, u32 val);
+
+/* admin.c: the guest's commands; vgpu->lock held; 0 or a positive errno */
+u32 vgpu_admin_run(struct vgpu *vgpu, u64 addr, u32 bytes);
+
+/* pages.c: pinned guest memory; vgpu->lock held */
+struct vgpu_mem *vgpu_mem_pin(struct vgpu *vgpu, u64 list, u64 bytes, u64 va);
+void vgpu_mem_unpin(struct vgpu *vgpu, struct vgpu_mem *mem);
+bool vgpu_mem_overlaps(const struct vgpu_mem *mem, u64 iova, u64 bytes);
+int vgpu_list_check(const struct vgpu_adm_list *list, u64 *bytes_left);
+
+/* channel.c: life of a channel; vgpu->lock held unless said */
+int vgpu_channel_create(struct vgpu *vgpu, const struct vgpu_adm_create *cmd);
+int vgpu_channel_destroy(struct vgpu *vgpu, u32 id);
+int vgpu_channel_map(struct vgpu *vgpu, const struct vgpu_adm_map *cmd);
+int vgpu_channel_unmap(struct vgpu *vgpu, u32 id, u32 region);
+void vgpu_channels_drop(struct vgpu *vgpu);
+void vgpu_channels_dma_unmap(struct vgpu *vgpu, u64 iova, u64 bytes);
+void vgpu_channel_attach(struct vgpu_channel *ch);
+void vgpu_channel_detach(struct vgpu_channel *ch);	/* takes vgpu->lock */
+void vgpu_channel_doorbell(struct vgpu *vgpu, u32 id);	/* no lock */
+void vgpu_channel_put(struct vgpu_channel *ch);		/* no lock */
+bool vgpu_channel_dead(const struct vgpu_channel *ch);	/* no lock */
+struct vgpu_mem *vgpu_channel_mem(struct vgpu_channel *ch, u64 slot);	/* map_lock held */
+struct vgpu_channel *vgpu_channel_find(struct vgpu *vgpu, u32 id, u64 cookie);
+struct vgpu_channel *vgpu_channel_untold(struct vgpu *vgpu);
+bool vgpu_channel_event(struct vgpu *vgpu, struct vgpu_host_event *event);
+void vgpu_channels_unannounce(struct vgpu *vgpu);
+
+/* channel_fd.c: the executor's descriptor; vgpu->lock held */
+int vgpu_channel_fd(struct vgpu_channel *ch);
+#define VGPU_MMAP_SLOT_SHIFT 32	/* mmap offset: channel memory, then each region */
+
+/* irq.c */
+int vgpu_irq_info(struct vfio_irq_info *info);
+int vgpu_irq_set(struct vgpu *vgpu, const struct vfio_irq_set *set, const void *data);
+void vgpu_irq_release(struct vgpu *vgpu);
+void vgpu_irq_raise(struct vgpu *vgpu, u32 vector);
+void vgpu_irq_request(struct vgpu *vgpu);
+void vgpu_event_post(struct vgpu *vgpu, u32 channel, u32 kind);
+u32 vgpu_event_take(struct vgpu *vgpu);
+void vgpu_events_clear(struct vgpu *vgpu);
+
+/* mediator.c: /dev/vgpu-host and the mediator's descriptor of a vGPU */
+int vgpu_mediator_init(void);
+void vgpu_mediator_exit(void);
+void vgpu_mediator_wake(void);
+bool vgpu_mediator_serves(struct vgpu *vgpu);
+
+#endif /* VGPU_HOST_H */
