@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+# What a scenario (tests/e2e/*.sh) can say.  Runs in the host VM, busybox sh.
+#
+#   step TEXT                 a hop, shown as it begins
+#   ok TEXT / not_ok TEXT     a result; the rig counts them
+#   check TEXT COMMAND...     ok if the command succeeds; else its output is shown
+#   die TEXT                  not_ok, and the scenario ends
+#
+#   host_modules              vfio, mdev and their kin
+#   host_up                   those, vgpu_host.ko and the mediator
+#   host_down                 the mediator and vgpu_host.ko again
+#   vgpu_types                the types that the parent offers
+#   vgpu_create TYPE [UUID]   create an mdev through sysfs; prints its UUID
+#   vgpu_remove UUID
+#
+#   guest_boot NAME uml|qemu UUID|none [OPTION...]    OPTION goes to the VMM
+#   guest_wait NAME [SECONDS]         until its agent answers
+#   guest_run NAME COMMAND [SECONDS]  output and exit status of a command in it
+#   guest_start NAME COMMAND          the same in the background; prints a job id
+#   guest_join NAME JOB [SECONDS]     wait for such a job, output and status
+#   guest_kill NAME SIGNAL            a signal to the guest's VMM
+#   guest_stop NAME [SECONDS]         shut it down and see that it ends
+#   guest_alive NAME
+#
+# A guest's files are in /run/vm/NAME: pid, console.log, agent.in, agent.out,
+# and per command cmd.ID.out and cmd.ID.rc.  guest_run returns 124 for a
+# command that did not end in time and 125 for a guest that ended first.
+
+VM=/run/vm
+MDEV=/sys/bus/mdev/devices
+PARENT=/sys/class/mdev_bus/vgpu
+: "${RIG_SLOW:=1}"		# timeouts are multiplied by this
+
+# --- results ---------------------------------------------------------------
+
+_rig_begin() {
+	echo 0 >/run/rig.count
+	: >/run/rig.failed
+	# trouble in the log must reach the console, whatever its level
+	echo 8 >/proc/sys/kernel/printk
+}
+
+_rig_end() {
+	for g in "$VM"/*/pid; do
+		[ -e "$g" ] || continue
+		g=${g%/pid}; g=${g##*/}
+		! guest_alive "$g" || guest_stop "$g" || not_ok "guest $g shuts down"
+	done
+	if [ -e /sys/kernel/debug/kmemleak ]; then _leaks; fi
+	echo "1..$(cat /run/rig.count)"
+	echo "RIG exit $1"
+	sleep 0.2		# the serial lines are empty by now
+	reboot -f
+}
+
+_count() { echo $(($(cat /run/rig.count) + 1)) >/run/rig.count; cat /run/rig.count; }
+step() { echo "== $*"; }
+ok() { echo "ok $(_count) - $*"; }
+not_ok() { echo "not ok $(_count) - $*"; echo "$*" >>/run/rig.failed; }
+die() { not_ok "$*"; exit 1; }
+
+check() {
+	local text=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		ok "$text"
+	else
+		not_ok "$text"
+		printf '%s\n' "$out" | sed 's/^/# /'
+		return 1
+	fi
+}
+
+# wait_until SECONDS COMMAND...: poll a condition
+wait_until() {
+	local end=$(($(_now) + $1 * RIG_SLOW * 100))
+	shift
+	until "$@"; do
+		[ "$(_now)" -lt "$end" ] || return 124
+		usleep 50000
+	done
+}
+
+_now() { local t; read -r t _ </proc/uptime; echo "${t%.*}${t#*.}"; }
+_exists() { [ -e "$1" ]; }
+
+_leaks() {
+	echo scan >/sys/kernel/debug/kmemleak
+	sleep 6			# younger objects are not reported
+	echo scan >/sys/kernel/debug/kmemleak
+	cat /sys/kernel/debug/kmemleak >/dev/kmsg
+}
+
+# --- the host's half -------------------------------------------------------
+
+host_modules() {
+	local m
+	while read -r m; do
+		insmod "/rig/modules/$m.ko" || return 1
+	done </rig/modules/order
+}
+
+host_up() {
+	host_modules || die "the kernel's vfio and mdev modules load"
+	# shellcheck disable=SC2086
+	insmod /rig/modules/vgpu_host.ko $RIG_HOST_PARAMS ||
+		die "vgpu_host.ko loads"
+	mediator_start
+}
+
+mediator_start() {
+	vgpu-mediatord >/run/mediator.log 2>&1 &
+	echo $! >/run/mediator.pid
+}
+
+mediator_stop() {
+	kill "${1:--TERM}" "$(cat /run/mediator.pid)"
+	wait_until 10 _gone "$(cat /run/mediator.pid)"
+}
+
+# A process that has ended may still wait for its parent to ask how.
+_gone() { ! [ -e "/proc/$1" ] || grep -q '^State:.[ZX]' "/proc/$1/status" 2>/dev/null; }
+
+host_down() {
+	mediator_stop || return 1
+	rmmod vgpu_host
+}
+
+vgpu_types() { ls "$PARENT/mdev_supported_types"; }
+
+vgpu_create() {
+	local uuid=${2:-$(cat /proc/sys/kernel/random/uuid)}
+	echo "$uuid" >"$PARENT/mdev_supported_types/vgpu_host-${1#vgpu_host-}/create" ||
+		return 1
+	[ -e "$MDEV/$uuid" ] && echo "$uuid"
+}
+
+vgpu_remove() { echo 1 >"$MDEV/$1/remove"; }
+
+# --- guests ----------------------------------------------------------------
+
+guest_boot() {
+	local name=$1 kind=$2 uuid=$3 dir=$VM/$1
+	shift 3
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	echo 0 >"$dir/ids"
+	mkfifo "$dir/agent.in" "$dir/agent.out" "$dir/console"
+	# The console, as it comes: kept here, and sent out with the guest's name.
+	awk -v name="$name" -v log_="$dir/console.log" '{
+		sub(/\r$/, ""); print >log_; fflush(log_)
+		print name "|" $0 >"/dev/ttyS2"; fflush("/dev/ttyS2") }' \
+		<"$dir/console" >/dev/null 2>&1 &
+	# The agent's answers, sorted by command.
+	awk -v dir="$dir" '{
+		sub(/\r$/, "")
+		kind = substr($1, 1, 1); id = substr($1, 2)
+		if ($0 == "READY") { print >(dir "/ready"); close(dir "/ready") }
+		else if (kind == "O") { f = dir "/cmd." id ".out"
+			print substr($0, length($1) + 2) >f; fflush(f) }
+		else if (kind == "R") { close(dir "/cmd." id ".out")
+			f = dir "/cmd." id ".rc"; print $2 >(f ".new"); close(f ".new")
+			system("mv " f ".new " f) } }' \
+		<"$dir/agent.out" >/dev/null 2>&1 &
+	case $kind in
+	uml) _boot_uml "$name" "$uuid" "$@" ;;
+	qemu) _boot_qemu "$name" "$uuid" "$@" ;;
+	*) die "guest_boot: no kind $kind" ;;
+	esac
+	echo $! >"$dir/pid"
+	echo "$kind" >"$dir/kind"
+}
+
+# User-mode Linux looks for its device among the PCI devices by name; the mdev
+# is shown to it there through a folder laid over the real one.
+_boot_uml() {
+	local dir=$VM/$1 uuid=$2 device=
+	shift 2
+	if [ "$uuid" != none ]; then
+		grep -q ' /sys/bus/pci/devices tmpfs' /proc/mounts ||
+			mount -t tmpfs tmpfs /sys/bus/pci/devices
+		ln -sfn "$MDEV/$uuid" "/sys/bus/pci/devices/$uuid"
+		device=vfio_uml.device=$uuid
+	fi
+	# shellcheck disable=SC2086
+	TMPDIR=/dev/shm exec_bg "$dir" /rig/uml/linux mem=128M umid="${dir##*/}" \
+		initrd=/rig/uml/initrd con0=null,fd:1 ssl0=fd:3,fd:4 loglevel=8 \
+		panic=-1 rig.agent=ttyS0 rig.end=poweroff $device "$@"
+}
+
+_boot_qemu() {
+	local dir=$VM/$1 uuid=$2 device=
+	shift 2
+	[ "$uuid" != none ] && device="-device vfio-pci,sysfsdev=$MDEV/$uuid"
+	# acpi=off and no HPET: a third less time under emulation.  Memory is a
+	# memfd, as zero-copy of pinned memory wants it.
+	# shellcheck disable=SC2086
+	exec_bg "$dir" qemu-system-x86_64 \
+		-M pc,graphics=off,acpi=off,hpet=off -accel tcg,thread=multi -cpu max \
+		-nodefaults -no-user-config -nographic -no-reboot -m 256 \
+		-object memory-backend-memfd,id=ram,size=256M,share=on \
+		-machine memory-backend=ram \
+		-kernel /rig/qemu/kernel -initrd /rig/qemu/initrd \
+		-append "console=ttyS0 loglevel=8 panic=-1 acpi=off no_timer_check lpj=4000000 tsc=reliable rig.agent=ttyS1 rig.end=reboot" \
+		-chardev stdio,id=console,signal=off -serial chardev:console \
+		-chardev pipe,id=agent,path="$dir/agent" -serial chardev:agent \
+		$device "$@"
+}
+
+# Start a VMM with its console and its agent's pipes; $! is its pid.
+exec_bg() {
+	local dir=$1
+	shift
+	"$@" </dev/null >"$dir/console" 2>&1 3<>"$dir/agent.in" 4<>"$dir/agent.out" &
+}
+
+guest_alive() { ! _gone "$(cat "$VM/$1/pid")"; }
+
+_ready_or_dead() { [ -e "$VM/$1/ready" ] || ! guest_alive "$1"; }
+
+guest_wait() {
+	wait_until "${2:-200}" _ready_or_dead "$1"
+	[ -e "$VM/$1/ready" ] || { echo "# guest $1 did not come up"; return 1; }
+}
+
+guest_start() {
+	local dir=$VM/$1 id
+	id=$(($(cat "$dir/ids") + 1))
+	echo $id >"$dir/ids"
+	echo "$id $(printf '%s' "$2" | base64 -w0)" 1<>"$dir/agent.in"
+	echo $id
+}
+
+_ended() { [ -e "$VM/$1/cmd.$2.rc" ] || ! guest_alive "$1"; }
+
+guest_join() {
+	local dir=$VM/$1 rc=125
+	if wait_until "${3:-120}" _ended "$1" "$2"; then
+		[ -e "$dir/cmd.$2.rc" ] && rc=$(cat "$dir/cmd.$2.rc")
+	else
+		rc=124
+	fi
+	[ -e "$dir/cmd.$2.out" ] && cat "$dir/cmd.$2.out"
+	return "$rc"
+}
+
+guest_run() { guest_join "$1" "$(guest_start "$1" "$2")" "${3:-120}"; }
+
+guest_kill() {
+	local pid
+	pid=$(cat "$VM/$1/pid")
+	kill "-$2" "$pid"
+	wait "$pid" 2>/dev/null
+	wait_until 10 _gone "$pid"
+}
+
+guest_stop() {
+	local pid
+	pid=$(cat "$VM/$1/pid")
+	echo "0 stop" 1<>"$VM/$1/agent.in"
+	if ! wait_until "${2:-60}" _gone "$pid"; then
+		echo "guest $1 did not shut down"
+		kill -KILL "$pid"
+		return 1
+	fi
+}

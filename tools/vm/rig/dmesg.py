@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trouble in a kernel's log."""
+import re
+
+TROUBLE = re.compile("|".join([
+    r"\bWARNING:", r"\bBUG:", r"\bBUG\b.* at ", r"kernel BUG", r"\bOops\b",
+    r"general protection fault", r"Kernel panic", r"Call Trace:",
+    r"possible (circular|recursive|irq) lock", r"inconsistent lock state",
+    r"INFO: task .* blocked", r"INFO: (possible|trying|suspicious|rcu)",
+    r"suspicious RCU usage", r"rcu.*(stall|detected stalls)",
+    r"soft lockup", r"hard LOCKUP", r"lockup detected",
+    r"sleeping function called from invalid", r"scheduling while atomic",
+    r"KASAN", r"KCSAN", r"UBSAN", r"KFENCE", r"KMSAN",
+    r"unreferenced object 0x", r"kmemleak: \d+ new suspected",
+    r"use-after-free", r"refcount_t:", r"list_(add|del) corruption",
+    r"unchecked MSR", r"segfault at", r"traps: .* trap",
+    r"ODEBUG", r"DEBUG_LOCKS_WARN", r"Bad page", r"nobody cared",
+    r"Modules linked in:", r"Out of memory", r"oom-kill",
+    r"Unknown symbol", r"disagrees about version", r"detected buffer overflow",
+    r"sysfs: cannot create duplicate", r"kobject.*tried to init",
+    r"DMAR: .*fault", r"page allocation failure", r"DEADLOCK",
+]), re.I)
+
+# Lines that look like trouble and are not, each with what it is.
+HARMLESS = re.compile("|".join([
+    r"kmemleak: (Kernel memory leak detector|Automatic)",   # its start
+    r"kfence: initialized",
+    r"rcu: .*(Hierarchical|RCU .*(enabled|calculated)|debug)",
+    r"RCU (lockdep|calculated|event tracing|debug|CPU stall warnings)",
+    r"rcu_.*stall_.*=", r"\b(UBSAN|KASAN).*(enabled|initialized)",
+    r"ommand line:", r"KernelAddressSanitizer initialized",
+    # no microcode and no mitigation under emulation, and programs that ask
+    r"Spectre|RETBleed|MDS|TAA|MMIO Stale Data|SRSO|L1TF|Speculative",
+]))
+
+
+def trouble(lines, start=3):
+    """The lines of a log that tell of trouble, with their numbers."""
+    found = []
+    for number, line in enumerate(lines, 1):
+        if TROUBLE.search(line) and not HARMLESS.search(line):
+            found.append((number, line.rstrip()))
+    return found
+
+
+def quote(lines, found, context=12, limit=80):
+    """The trouble with the lines that follow it, as text for a person."""
+    text, last = [], 0
+    for number, _ in found:
+        first = max(number, last + 1)
+        for i in range(first, min(number + context, len(lines)) + 1):
+            text.append(f"    {i:6} {lines[i - 1].rstrip()}")
+            last = i
+        if len(text) > limit:
+            text.append("    ...")
+            break
+    return "\n".join(text)

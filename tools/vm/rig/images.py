@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is in the initramfs of the host VM and of the guests."""
+import glob
+import os
+import shutil
+import subprocess
+from . import cache, cpio, kernels, modules
+from .cache import BUILD, HERE, TOP, Failure
+
+BUSYBOX = "/bin/busybox"            # busybox-static
+OUT = os.path.join(BUILD, "vm", "images")
+
+# What the host's module needs, in any order; their own needs come along.
+# virqfd is a module of its own on 6.1 and built into vfio later.
+HOST_MODULES = ["vfio", "vfio_iommu_type1", "mdev", "irqbypass"]
+
+SEABIOS = "/usr/share/seabios"
+ROMS = ["bios-256k.bin", "bios.bin"]
+QEMU_DATA = "/usr/share/qemu"
+QEMU_ROMS = ["kvmvapic.bin", "linuxboot.bin", "linuxboot_dma.bin", "multiboot.bin",
+             "multiboot_dma.bin", "pvh.bin"]
+
+
+def _base():
+    image = cpio.Image()
+    for folder in ("proc", "sys", "dev", "tmp", "run", "root", "etc", "var"):
+        image.folder(folder)
+    image.device("dev/console", "c", 5, 1)
+    image.device("dev/null", "c", 1, 3)
+    image.file("bin/busybox", BUSYBOX)
+    for applet in subprocess.run([BUSYBOX, "--list-full"], text=True,
+                                 stdout=subprocess.PIPE).stdout.split():
+        if applet != "bin/busybox":
+            image.link(applet, "/bin/busybox")
+    image.text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"
+               "nobody:x:65534:65534:nobody:/:/bin/false\n")
+    image.text("etc/group", "root:x:0:\nnogroup:x:65534:\n")
+    return image
+
+
+def _programs(image, pattern, into):
+    """Add the programs that match; a folder of them may not exist yet."""
+    count = 0
+    for source in sorted(glob.glob(os.path.join(TOP, pattern))):
+        if os.path.isdir(source):
+            continue
+        target = os.path.join(into, os.path.basename(source))
+        with open(source, "rb") as handle:
+            elf = handle.read(4) == b"\x7fELF"
+        if elf:
+            image.program(target, source)
+        else:
+            image.file(target, source)
+        count += 1
+    return count
+
+
+def _write(image, into):
+    """Write an image, unless it is there already with the same content."""
+    os.makedirs(os.path.dirname(into), exist_ok=True)
+    key = cache.digest(*image.inputs())
+    note = into + ".key"
+    if os.path.exists(into) and os.path.exists(note):
+        with open(note) as handle:
+            if handle.read() == key:
+                return into
+    image.write(into)
+    with open(note, "w") as handle:
+        handle.write(key)
+    return into
+
+
+def guest(kernel, with_module=True):
+    """A guest's initramfs: small, for it is loaded under nested emulation."""
+    image = _base()
+    image.file("init", os.path.join(HERE, "l2-init.sh"), 0o755)
+    lspci = shutil.which("lspci")
+    if lspci:
+        image.program("usr/bin/lspci", lspci)
+    if with_module:
+        modules.build(kernel, "guest")
+        file = modules.find(kernel, "vgpu_guest.ko")
+        if not file:
+            raise Failure("the build left no vgpu_guest.ko")
+        image.file("rig/vgpu_guest.ko", file)
+        for library in ("libcuda.so.1", "libnvidia-ml.so.1"):
+            source = os.path.join(BUILD, "lib", library)
+            if os.path.exists(source):
+                image.program("usr/lib/vgpu/" + library, source)
+        _programs(image, "build/programs/*", "programs")
+        _programs(image, "build/tests/guest/*", "tests")
+    with cache.lock(f"guest-{kernel.release}"):
+        return _write(image, os.path.join(OUT, f"guest-{kernel.release}.cpio"))
+
+
+def host(into, kernel, scenario, env, uml=None, qemu=None, with_module=True):
+    """The host VM's initramfs, which is made for one run.
+
+    uml and qemu are (kernel, its initramfs) of the guests that it can boot."""
+    image = _base()
+    image.file("init", os.path.join(HERE, "l1-init.sh"), 0o755)
+    image.file("rig/l1-lib.sh", os.path.join(HERE, "l1-lib.sh"))
+    image.file("rig/scenario.sh", scenario)
+    image.text("rig/env", "".join(f"{k}={_quote(v)}\n" for k, v in env.items()))
+    names = []
+    for file in modules.order(kernel, HOST_MODULES):
+        name = os.path.basename(file)
+        image.file("rig/modules/" + name, file)
+        names.append(name.removesuffix(".ko"))
+    image.text("rig/modules/order", "".join(n + "\n" for n in names))
+    if with_module:
+        modules.build(kernel, "host")
+        file = modules.find(kernel, "vgpu_host.ko")
+        if not file:
+            raise Failure("the build left no vgpu_host.ko")
+        image.file("rig/modules/vgpu_host.ko", file)
+        _programs(image, "build/bin/*", "usr/bin")
+        _programs(image, "build/lib/lib*softgpu*", "usr/lib/vgpu")
+        _programs(image, "build/tests/host/*", "tests")
+    if uml:
+        image.program("rig/uml/linux", uml[0].image)
+        image.file("rig/uml/initrd", uml[1])
+    if qemu:
+        _qemu(image)
+        image.file("rig/qemu/kernel", qemu[0].image)
+        image.file("rig/qemu/initrd", qemu[1])
+    return _write(image, into)
+
+
+def _qemu(image):
+    program = shutil.which("qemu-system-x86_64")
+    image.program("usr/bin/qemu-system-x86_64", program)
+    for name in ROMS:
+        image.file(f"usr/share/seabios/{name}", os.path.join(SEABIOS, name))
+    for name in QEMU_ROMS:
+        source = os.path.join(QEMU_DATA, name)
+        if os.path.exists(source):
+            image.file(f"usr/share/qemu/{name}", source)
+
+
+def _quote(value):
+    return "'" + str(value).replace("'", "'\\''") + "'"

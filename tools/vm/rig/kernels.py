@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernels of the rig: Debian's, unpacked, and the ones that are built.
+
+A kernel has a short name and answers these questions:
+
+    release   what `uname -r` says in it
+    image     what boots: an ELF for PVH, a bzImage, or the UML program
+    modules   the folder of its own modules (vfio and the like, uncompressed)
+    build     the tree to give to make as KDIR
+    arch      the ARCH= that the tree wants
+"""
+import lzma
+import os
+import re
+import shutil
+import struct
+import subprocess
+from . import cache, debs, toolchain
+from .cache import Failure, say
+
+# Debian's. Generic ones are hosts: the cloud flavour has no mdev. Cloud ones
+# are guests: they boot three times faster under emulation.
+DEBIAN = {
+    "6.1": r"linux-headers-(6\.1\.0-\d+)-amd64",
+    "6.12": r"linux-headers-(6\.12\.\d+\+deb12)-amd64",
+    "7": r"linux-headers-(7\.\d+\.\d+\+deb13)-amd64",
+}
+SOURCE = r"linux-source-(7\.\d+)"
+FOLLOW = r"linux-(image|binary|modules|base|headers|kbuild)-\d"
+# Of the kernel's own modules only these are of use here.
+MODULES = ["*/kernel/drivers/vfio", "*/kernel/virt/lib", "*/kernel/arch/x86/kvm",
+           "*/kernel/drivers/iommu/iommufd", "*/kernel/drivers/crypto/ccp"]
+NAMES = [n + s for n in DEBIAN for s in ("", "-cloud")] + ["uml", "debug"]
+
+
+class Kernel:
+    """Where the parts of a kernel are; made by get()."""
+
+    def __init__(self, name, release, image, modules, build, arch="x86"):
+        self.name, self.release, self.image = name, release, image
+        self.modules, self.build, self.arch = modules, build, arch
+
+    def module(self, name):
+        """The file of one of its modules, or None if it has it built in."""
+        wanted = {name.replace("_", "-") + ".ko", name.replace("-", "_") + ".ko"}
+        for folder, _, files in os.walk(self.modules):
+            for file in wanted.intersection(files):
+                return os.path.join(folder, file)
+        return None
+
+
+def builtin(kernel):
+    """Names of the modules that this kernel has built in."""
+    file = os.path.join(kernel.modules, "modules.builtin")
+    if not os.path.exists(file):
+        return set()
+    with open(file) as handle:
+        return {os.path.basename(line.strip())[:-3].replace("-", "_")
+                for line in handle}
+
+
+_known = {}
+
+
+def get(name):
+    """Make a kernel present and return it."""
+    if name not in NAMES:
+        raise Failure(f"no kernel {name}; there are {', '.join(NAMES)}")
+    if name not in _known:
+        if name in ("uml", "debug"):
+            _known[name] = _built(name)
+        else:
+            _known[name] = _debian(name)
+    return _known[name]
+
+
+# --- Debian's kernels ------------------------------------------------------
+
+def _resolve(name):
+    """The release of a Debian kernel, remembered until `kernels update`."""
+    note = cache.path("resolved", name)
+    if os.path.exists(note):
+        with open(note) as handle:
+            return handle.read().strip()
+    found = debs.newest(DEBIAN[name.removesuffix("-cloud")])
+    flavour = "cloud-amd64" if name.endswith("-cloud") else "amd64"
+    release = f"{found.group(1)}-{flavour}"
+    os.makedirs(os.path.dirname(note), exist_ok=True)
+    with open(note, "w") as handle:
+        handle.write(release + "\n")
+    return release
+
+
+def forget():
+    """Let names be resolved anew."""
+    shutil.rmtree(cache.path("resolved"), ignore_errors=True)
+
+
+def _debian(name):
+    release = _resolve(name)
+    stamp = cache.path("root", "stamps", release)
+    if not os.path.exists(stamp):
+        with cache.lock("root"):
+            if not os.path.exists(stamp):
+                _unpack_debian(release)
+                open(stamp, "w").close()
+    root = debs.UNPACKED
+    kernel = Kernel(name, release, cache.path("vmlinux", release),
+                    os.path.join(root, "usr/lib/modules", release),
+                    os.path.join(root, "usr/src", f"linux-headers-{release}"))
+    return kernel
+
+
+def _unpack_debian(release):
+    """Headers and kbuild tools whole; of the image the kernel and a few modules."""
+    debs.refresh()
+    root = debs.UNPACKED
+    os.makedirs(os.path.join(root, "stamps"), exist_ok=True)
+    # One root for all: usr-merged, whichever layout a package has.
+    os.makedirs(os.path.join(root, "usr", "lib"), exist_ok=True)
+    if not os.path.islink(os.path.join(root, "lib")):
+        os.symlink("usr/lib", os.path.join(root, "lib"))
+    wanted = debs.closure([f"linux-image-{release}", f"linux-headers-{release}"],
+                          FOLLOW)
+    stamps = os.path.join(root, "stamps")
+    missing = [n for n, v in wanted.items()
+               if not os.path.exists(os.path.join(stamps, f"{n}_{v}"))]
+    say(f"kernel {release}: fetching {len(missing)} packages")
+    into = cache.path("downloads", release)
+    shutil.rmtree(into, ignore_errors=True)
+    for deb in debs.download(missing, into):
+        name = os.path.basename(deb).split("_")[0]
+        whole = re.match(r"linux-(headers|kbuild)-", name)
+        debs.unpack(deb, root, () if whole else
+                    MODULES + ["*/vmlinuz*", "*/modules.builtin*"])
+    shutil.rmtree(into)
+    modules = os.path.join(root, "usr/lib/modules", release)
+    _uncompress_modules(modules)
+    images = [os.path.join(modules, "vmlinuz"),
+              os.path.join(root, "boot", f"vmlinuz-{release}")]
+    image = next((i for i in images if os.path.exists(i)), None)
+    if not image:
+        raise Failure(f"the packages of {release} hold no vmlinuz")
+    extract_vmlinux(image, cache.path("vmlinux", release))
+    os.remove(image)
+    _fix_headers(root, release)
+    for package, version in wanted.items():
+        open(os.path.join(stamps, f"{package}_{version}"), "w").close()
+
+
+def _uncompress_modules(folder):
+    for parent, _, files in os.walk(folder):
+        for file in files:
+            if file.endswith(".ko.xz"):
+                packed = os.path.join(parent, file)
+                with lzma.open(packed) as data, open(packed[:-3], "wb") as out:
+                    shutil.copyfileobj(data, out)
+                os.remove(packed)
+
+
+def _fix_headers(root, release):
+    """Make a header tree work from where it was unpacked."""
+    tree = os.path.join(root, "usr/src", f"linux-headers-{release}")
+    # Its makefile names its own folders from the root of the file system.
+    _edit(os.path.join(tree, "Makefile"), r"(?m)(^|[\s=])/usr/src/",
+          lambda m: f"{m.group(1)}{root}/usr/src/")
+    variables = os.path.join(tree, ".kernelvariables")
+    with open(variables) as handle:
+        found = re.search(r"^CC = .*\$\(CROSS_COMPILE\)(gcc-\d+)\s*$",
+                          handle.read(), re.M)
+    if not found:
+        raise Failure(f"{variables} names no compiler")
+    _edit(variables, r"(?m)^CC = .*$",
+          lambda m: f"CC = {toolchain.compiler(found.group(1))}")
+    # BTF of modules needs the pahole of that Debian; nothing here reads it.
+    # Only make's side changes: struct module keeps its layout.
+    _edit(os.path.join(tree, "include/config/auto.conf"),
+          r"(?m)^CONFIG_DEBUG_INFO_BTF_MODULES=y\n", lambda m: "")
+    _edit(os.path.join(tree, "include/config/auto.conf"),
+          r"(?m)^CONFIG_PAHOLE_VERSION=.*$",
+          lambda m: "CONFIG_PAHOLE_VERSION=$(PAHOLE_VERSION)")
+    for part in ("scripts", "tools"):
+        toolchain.make_runnable(os.path.realpath(os.path.join(tree, part)))
+
+
+def _edit(file, pattern, change):
+    with open(file) as handle:
+        text = handle.read()
+    with open(file, "w") as handle:
+        handle.write(re.sub(pattern, change, text))
+
+
+UNPACKERS = [(b"\xfd7zXZ\0", ["xz", "-dc", "--single-stream"]),
+             (b"\x28\xb5\x2f\xfd", ["zstd", "-dcq"]),
+             (b"\x02\x21\x4c\x18", ["lz4", "-dcq"]),
+             (b"\x1f\x8b\x08", ["gzip", "-dcq"])]
+
+
+def extract_vmlinux(image, into):
+    """Take the ELF out of a bzImage, by the offsets in its boot header."""
+    with open(image, "rb") as handle:
+        data = handle.read()
+    if data[0x202:0x206] != b"HdrS":
+        raise Failure(f"{image} is no bzImage")
+    setup = (data[0x1f1] or 4) + 1
+    offset, length = struct.unpack_from("<II", data, 0x248)
+    payload = data[setup * 512 + offset:][:length]
+    command = next((c for magic, c in UNPACKERS if payload.startswith(magic)), None)
+    if not command:
+        raise Failure(f"{image}: unknown compression {payload[:6].hex()}")
+    # The last four bytes are the size of what was packed, which some of the
+    # unpackers complain about: the size is what decides.
+    size, = struct.unpack("<I", payload[-4:])
+    done = subprocess.run(command, input=payload, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL)
+    if not done.stdout.startswith(b"\x7fELF") or len(done.stdout) != size:
+        raise Failure(f"{image}: {' '.join(command)} gave no whole ELF file")
+    os.makedirs(os.path.dirname(into), exist_ok=True)
+    with open(into + ".new", "wb") as out:
+        out.write(done.stdout)
+    os.rename(into + ".new", into)
+
+
+# --- kernels that are built ------------------------------------------------
+
+def _source():
+    """The newest 7.x source with Debian's patches, unpacked; its version."""
+    note = cache.path("resolved", "source")
+    if os.path.exists(note):
+        with open(note) as handle:
+            package, version = handle.read().split()
+    else:
+        package = debs.newest(SOURCE).group(0)
+        version = debs.version(package)
+        os.makedirs(os.path.dirname(note), exist_ok=True)
+        with open(note, "w") as handle:
+            handle.write(f"{package} {version}\n")
+    tree = cache.path("src", f"{package}_{version}")
+    with cache.lock("source"):
+        if not os.path.exists(tree):
+            say(f"{package} {version}: fetching and unpacking")
+            into = tree + ".new"
+            shutil.rmtree(into, ignore_errors=True)
+            for deb in debs.download([package], into + "/debs"):
+                debs.unpack(deb, into)
+            archive = os.path.join(into, "usr/src", package + ".tar.xz")
+            cache.quiet(["tar", "-xf", archive, "-C", into], "unpacking")
+            cache.replace_tree(os.path.join(into, package), tree)
+            shutil.rmtree(into)
+    return version, tree
+
+
+def _config(*names):
+    text = ""
+    for name in names:
+        with open(os.path.join(cache.HERE, "config", name)) as handle:
+            text += handle.read()
+    return text
+
+
+BUILDS = {
+    # name: configurations, ARCH, targets, image, lines that its build prints
+    "uml": (["uml.config"], "um", ["linux", "modules"], "linux", 1280),
+    "debug": (["debug.config"], "x86_64", ["bzImage", "modules"],
+              "arch/x86/boot/bzImage", 2600),
+}
+
+
+def _built(name):
+    """A kernel built from source, kept by source version, configuration and
+    compiler."""
+    configs, arch, targets, image, lines = BUILDS[name]
+    version, source = _source()
+    config = _config(*configs)
+    compiler = subprocess.run(["gcc", "-dumpfullversion"], text=True,
+                              stdout=subprocess.PIPE).stdout.strip()
+    tree = cache.path("build", f"{name}-{version}-" +
+                      cache.digest(config, arch, compiler))
+    done = os.path.join(tree, "complete")
+    with cache.lock(f"build-{name}"):
+        if not os.path.exists(done):
+            _build(name, source, tree, config, arch, targets, lines)
+            open(done, "w").close()
+    with open(os.path.join(tree, "include/config/kernel.release")) as handle:
+        release = handle.read().strip()
+    return Kernel(name, release, os.path.join(tree, image), tree, tree,
+                  "um" if arch == "um" else "x86")
+
+
+def _build(name, source, tree, config, arch, targets, lines):
+    shutil.rmtree(tree, ignore_errors=True)
+    os.makedirs(tree)
+    with open(os.path.join(tree, ".config"), "w") as out:
+        out.write(config)
+    make = ["make", "-C", source, f"ARCH={arch}", f"O={tree}",
+            f"-j{cache.jobs()}", "KBUILD_BUILD_USER=vgpu", "KBUILD_BUILD_HOST=rig",
+            "KCONFIG_ALLCONFIG=" + os.path.join(tree, "wanted.config")]
+    with open(os.path.join(tree, "wanted.config"), "w") as out:
+        out.write(config)
+    cache.quiet(make + ["alldefconfig"], f"configuring {name}")
+    _check_config(name, tree, config)
+    cache.long_job(make + targets, f"kernel {name} ({os.path.basename(tree)})",
+                   os.path.join(tree, "build.log"), lines)
+
+
+def _check_config(name, tree, wanted):
+    """A renamed option must not silently leave the kernel."""
+    with open(os.path.join(tree, ".config")) as handle:
+        got = set(handle.read().splitlines())
+    lost = [l for l in wanted.splitlines()
+            if l.startswith("CONFIG_") and l not in got]
+    lost += [l for l in wanted.splitlines() if l.endswith(" is not set")
+             and any(g.startswith(l.split()[1] + "=") for g in got)]
+    if lost:
+        raise Failure(f"the configuration of {name} did not take:\n" +
+                      "\n".join(lost))
