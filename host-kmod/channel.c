@@ -78,6 +78,8 @@ static void channel_revoke(struct vgpu_channel *ch)
 	mutex_lock(&ch->map_lock);
 	mem = ch->mem;
 	WRITE_ONCE(ch->mem, NULL);
+	if (mem)
+		mem->revoked = true;
 	xa_for_each(&ch->regions, i, region)
 		region->revoked = true;
 	mutex_unlock(&ch->map_lock);
@@ -233,9 +235,8 @@ static void region_revoke(struct vgpu_channel *ch, u32 region)
 
 	mutex_lock(&ch->map_lock);
 	mem = xa_erase(&ch->regions, region);
+	mem->revoked = true;
 	mutex_unlock(&ch->map_lock);
-	if (!mem)
-		return;
 	unmap_mapping_range(&ch->mapping, region_offset(region), mem->bytes, 1);
 	vgpu_mem_unpin(ch->vgpu, mem);
 }
@@ -243,12 +244,20 @@ static void region_revoke(struct vgpu_channel *ch, u32 region)
 int vgpu_channel_unmap(struct vgpu *vgpu, u32 id, u32 region)
 {
 	struct vgpu_channel *ch;
+	struct vgpu_mem *mem;
 
 	lockdep_assert_held(&vgpu->lock);
 
 	ch = xa_load(&vgpu->channels, id);
-	if (!ch || region >= VGPU_REGIONS || !xa_load(&ch->regions, region))
+	mem = ch && region < VGPU_REGIONS ? xa_load(&ch->regions, region) : NULL;
+	if (!mem)
 		return -ENOENT;
+	/*
+	 * An executor unmaps only after its device has let go of the memory,
+	 * so the guest must not have the pages back before.
+	 */
+	if (atomic_read(&mem->maps))
+		return -EBUSY;
 	region_revoke(ch, region);
 	return 0;
 }

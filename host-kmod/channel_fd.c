@@ -19,26 +19,25 @@
 static vm_fault_t channel_fault(struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
-	struct vgpu_channel *ch = vma->vm_private_data;
+	struct vgpu_channel *ch = vma->vm_file->private_data;
+	struct vgpu_mem *mem = vma->vm_private_data;
 	unsigned long index = vmf->pgoff % SLOT_PAGES;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
-	struct vgpu_mem *mem;
 
 	/* Held until the page is in, so that a revocation either comes first
 	 * and is seen here, or comes later and finds the page to zap.
 	 */
 	mutex_lock(&ch->map_lock);
-	mem = vgpu_channel_mem(ch, vmf->pgoff / SLOT_PAGES);
-	if (!mem || mem->revoked || index >= mem->npages)
+	if (mem->revoked || index >= mem->npages)
 		goto out;
-	if (mem->gup && (vma->vm_flags & VM_MIXEDMAP)) {
+	if (mem->gup) {
 		int err = vm_insert_page(vma, vmf->address & PAGE_MASK, mem->pages[index]);
 
 		if (!err || err == -EBUSY)	/* busy: another thread was first */
 			ret = VM_FAULT_NOPAGE;
 		else if (err == -ENOMEM)
 			ret = VM_FAULT_OOM;
-	} else if (!mem->gup && (vma->vm_flags & VM_PFNMAP)) {
+	} else {
 		ret = vmf_insert_pfn(vma, vmf->address & PAGE_MASK,
 				     page_to_pfn(mem->pages[index]));
 	}
@@ -47,7 +46,25 @@ out:
 	return ret;
 }
 
+static void channel_vm_open(struct vm_area_struct *vma)
+{
+	struct vgpu_mem *mem = vma->vm_private_data;
+
+	kref_get(&mem->ref);
+	atomic_inc(&mem->maps);
+}
+
+static void channel_vm_close(struct vm_area_struct *vma)
+{
+	struct vgpu_mem *mem = vma->vm_private_data;
+
+	atomic_dec(&mem->maps);
+	vgpu_mem_put(mem);
+}
+
 static const struct vm_operations_struct channel_vm_ops = {
+	.open = channel_vm_open,
+	.close = channel_vm_close,
 	.fault = channel_fault,
 };
 
@@ -63,20 +80,19 @@ static int channel_mmap(struct file *file, struct vm_area_struct *vma)
 
 	mutex_lock(&ch->map_lock);
 	mem = vgpu_channel_mem(ch, vma->vm_pgoff / SLOT_PAGES);
-	if (!mem || mem->revoked)
+	if (!mem || mem->revoked) {
 		ret = -EPIPE;
-	else if (index > mem->npages || vma_pages(vma) > mem->npages - index)
+	} else if (index > mem->npages || vma_pages(vma) > mem->npages - index) {
 		ret = -EINVAL;
-	else
+	} else {
 		vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP |
 				  (mem->gup ? VM_MIXEDMAP : VM_PFNMAP));
+		vma->vm_private_data = mem;
+		vma->vm_ops = &channel_vm_ops;
+		channel_vm_open(vma);
+	}
 	mutex_unlock(&ch->map_lock);
-	if (ret)
-		return ret;
-
-	vma->vm_private_data = ch;
-	vma->vm_ops = &channel_vm_ops;
-	return 0;
+	return ret;
 }
 
 static __poll_t channel_poll(struct file *file, poll_table *wait)

@@ -131,6 +131,7 @@ struct vgpu_mem *vgpu_mem_pin(struct vgpu *vgpu, u64 list_addr, u64 bytes, u64 v
 		ret = -ENOMEM;
 		goto fail;
 	}
+	kref_init(&mem->ref);
 	mem->bytes = bytes;
 	mem->va = va;
 	mem->pages = kvmalloc_array(pages, sizeof(*mem->pages), GFP_KERNEL_ACCOUNT);
@@ -169,6 +170,17 @@ fail:
 	return ERR_PTR(ret);
 }
 
+static void mem_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct vgpu_mem, ref));
+}
+
+void vgpu_mem_put(struct vgpu_mem *mem)
+{
+	kref_put(&mem->ref, mem_free);
+}
+
+/* For memory that can no longer be mapped: revoked, or never published. */
 void vgpu_mem_unpin(struct vgpu *vgpu, struct vgpu_mem *mem)
 {
 	u32 i;
@@ -180,7 +192,7 @@ void vgpu_mem_unpin(struct vgpu *vgpu, struct vgpu_mem *mem)
 	atomic64_sub(mem->npages, &vgpu->pinned_pages);
 	kvfree(mem->pages);
 	kvfree(mem->runs);
-	kfree(mem);
+	vgpu_mem_put(mem);
 }
 
 bool vgpu_mem_overlaps(const struct vgpu_mem *mem, u64 iova, u64 bytes)

@@ -9,7 +9,8 @@
  *   struct vgpu_channel  from the guest's CREATE to the later of its DESTROY
  *                        (or reset) and its executor's last descriptor;
  *                        holds a reference to its vgpu
- *   struct vgpu_mem      pinned guest memory; owned by one channel
+ *   struct vgpu_mem      guest memory, pinned until its channel revokes it; the
+ *                        struct stays while a mapping refers to it
  *
  * Lock order, outermost first.  Right of the arrow, locks of the kernel that
  * are taken with ours held.
@@ -63,6 +64,8 @@ struct vgpu_run {
 };
 
 struct vgpu_mem {
+	struct kref ref;	/* the channel's table, and each mapping */
+	atomic_t maps;		/* mappings; raised under map_lock */
 	u64 bytes;
 	u64 va;			/* in the guest process, 0 for channel memory */
 	bool gup;		/* mapped so that get_user_pages() works */
@@ -185,7 +188,8 @@ u32 vgpu_admin_run(struct vgpu *vgpu, u64 addr, u32 bytes);
 
 /* pages.c: pinned guest memory; vgpu->lock held */
 struct vgpu_mem *vgpu_mem_pin(struct vgpu *vgpu, u64 list, u64 bytes, u64 va);
-void vgpu_mem_unpin(struct vgpu *vgpu, struct vgpu_mem *mem);
+void vgpu_mem_unpin(struct vgpu *vgpu, struct vgpu_mem *mem);	/* drops a reference */
+void vgpu_mem_put(struct vgpu_mem *mem);	/* no lock */
 bool vgpu_mem_overlaps(const struct vgpu_mem *mem, u64 iova, u64 bytes);
 int vgpu_list_check(const struct vgpu_adm_list *list, u64 *bytes_left);
 

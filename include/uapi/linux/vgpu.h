@@ -15,7 +15,8 @@
  *   E2BIG      size larger than known, and the excess is not zero
  *   EFAULT     a pointer is bad
  *   ENOTTY     unknown ioctl
- *   EBUSY      SETUP: this file has a channel already
+ *   EBUSY      SETUP: this file has a channel already; UNREGISTER: the
+ *              executor has not let go of the region yet
  *   ENXIO      no channel on this file yet
  *   EPERM      the channel belongs to another address space
  *   EPIPE      the executor has gone; the channel is dead, close it

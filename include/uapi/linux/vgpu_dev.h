@@ -97,6 +97,7 @@
  *   EOPNOTSUPP unknown command
  *   EEXIST     channel or region id in use
  *   ENOENT     no such channel or region
+ *   EBUSY      UNMAP: the executor still has the region mapped
  *   EFAULT     a bus address is not (all) guest memory
  *   ENOSPC     more memory than the host lets this device pin
  *   ENOMEM     the host has no memory for it
@@ -159,7 +160,8 @@ struct vgpu_adm_create {
 
 /*
  * MAP: more memory for a channel, which its executor may map at `va`.
- * UNMAP takes it back at once, whether or not the executor agrees.
+ * UNMAP takes it back, once the executor has unmapped it (EBUSY before): its
+ * device might still write there.
  */
 struct vgpu_adm_map {
 	struct vgpu_adm_head head;
