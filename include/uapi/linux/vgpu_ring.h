@@ -26,7 +26,11 @@
  *
  *   Parking, a store then a load on both sides, with a full fence between:
  *   G: sq_tail = t;   fence; if (host_parked) ring the doorbell
- *   H: host_parked=1; fence; if (sq_tail == head) sleep on the doorbell
+ *   H: host_parked=n; fence; if (sq_tail == head) sleep on the doorbell
+ *
+ *   An executor first naps (VGPU_HOST_NAPS): it looks again by itself within
+ *   VGPU_NAP_US, so only a record that wants an answer rings.  Then it sleeps
+ *   (VGPU_HOST_SLEEPS), and any record rings.
  *
  *   H: slot.done++;     fence; if (slot.parked) raise the interrupt
  *   G: slot.parked = 1; fence; if (slot.done unchanged) sleep
@@ -55,6 +59,13 @@
 #define VGPU_HOST_ABSENT	0u	/* no executor has attached yet */
 #define VGPU_HOST_READY		1u	/* an executor consumes records */
 #define VGPU_HOST_REFUSED	2u	/* none will: host_error says why */
+
+/* Values of vgpu_ring.host_parked. */
+#define VGPU_HOST_AWAKE		0u
+#define VGPU_HOST_NAPS		1u
+#define VGPU_HOST_SLEEPS	2u
+
+#define VGPU_NAP_US		500u	/* longest nap, microseconds */
 
 /*
  * The first page.  Each group has a cache line, and one writer, to itself.

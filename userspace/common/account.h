@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The account page of a vGPU: a memfd that the mediator and the vGPU's
+ * executors map.  Each executor writes its own entry only; the mediator reads
+ * all, and clears an entry when its executor has gone.  What an executor holds
+ * of the vGPU's memory is thus never lost track of, however it dies.
+ *
+ * An executor that a guest has taken over can lie about its own vGPU's use
+ * and no other's: pages are not shared between vGPUs.
+ */
+#ifndef VG_ACCOUNT_H
+#define VG_ACCOUNT_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define VG_ACCOUNT_ENTRIES 256	/* guest processes of one vGPU at a time */
+
+struct vg_account_entry {
+	_Atomic uint64_t memory;	/* device memory held, bytes */
+	_Atomic uint64_t calls;		/* records processed */
+	_Atomic uint64_t bytes_in;	/* to the device */
+	_Atomic uint64_t bytes_out;	/* from the device */
+	_Atomic uint64_t faults;	/* malformed records, sticky CUDA errors */
+	_Atomic uint64_t parks;		/* times the executor went to sleep */
+	uint64_t reserved[10];
+};
+
+struct vg_account {
+	_Atomic uint64_t limit;		/* device memory of the vGPU; by the mediator */
+	uint64_t reserved[15];
+	struct vg_account_entry entry[VG_ACCOUNT_ENTRIES];
+};
+
+_Static_assert(sizeof(struct vg_account_entry) == 128, "one entry, two cache lines");
+
+#endif /* VG_ACCOUNT_H */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages with descriptors over a SOCK_SEQPACKET socket. */
+#ifndef VG_FDPASS_H
+#define VG_FDPASS_H
+
+#include <stddef.h>
+
+#define VG_FDS_MAX 4
+
+/* Send `len` bytes and `count` descriptors.  0, or a negative errno. */
+int vg_send_fds(int sock, const void *msg, size_t len, const int *fds, int count);
+
+/*
+ * Receive one message of exactly `len` bytes and at most `max` descriptors
+ * (close-on-exec; the caller owns them).  The number of descriptors, or a
+ * negative errno: -EPIPE at the end, -EBADMSG for a message of another size.
+ */
+int vg_recv_fds(int sock, void *msg, size_t len, int *fds, int max);
+
+#endif /* VG_FDPASS_H */

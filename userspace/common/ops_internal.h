@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The opcodes that belong to the channel itself, 1 to 15; all others are
+ * CUDA's and come from the specification.
+ */
+#ifndef VG_OPS_INTERNAL_H
+#define VG_OPS_INTERNAL_H
+
+#include <stdint.h>
+
+enum {
+	VG_OP_HELLO = 1,	/* versions; answered */
+	VG_OP_BLOB_APPEND = 2,
+	VG_OP_NOP = 3,		/* nothing; answered if asked */
+	VG_OP_EXIT = 4,		/* the process ends in order */
+};
+
+#define VG_WIRE_VERSION 1u
+
+struct vg_hello {
+	uint32_t version;	/* VG_WIRE_VERSION */
+	uint32_t reserved;
+};
+
+struct vg_hello_reply {
+	uint32_t version;
+	uint32_t driver;	/* cuDriverGetVersion of the host */
+};
+
+/* One piece of a blob; pieces come in order, the first with at = 0. */
+struct vg_blob_append {
+	uint32_t blob;
+	uint32_t off;		/* in the data arena */
+	uint32_t bytes;
+	uint32_t reserved;
+	uint64_t at;
+	uint64_t total;
+};
+
+_Static_assert(sizeof(struct vg_hello) == 8, "wire");
+_Static_assert(sizeof(struct vg_hello_reply) == 8, "wire");
+_Static_assert(sizeof(struct vg_blob_append) == 32, "wire");
+
+#endif /* VG_OPS_INTERNAL_H */

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What travels over Unix sockets: between a program and the mediator (the way
+ * in with no VM), and between the mediator and an executor.  All sockets are
+ * SOCK_SEQPACKET; each message is one struct, whole or not at all.
+ *
+ * Threat: the mediator trusts nothing from either peer but the credentials
+ * that the kernel attests (SO_PEERCRED); an executor trusts the mediator.
+ */
+#ifndef VG_SOCKET_PROTO_H
+#define VG_SOCKET_PROTO_H
+
+#include <stdint.h>
+
+#include <linux/vgpu_dev.h>
+
+#define VG_SOCK_ABI		1u
+#define VG_SOCK_DEFAULT		"/run/vgpu/vgpu.sock"
+
+/* Program to mediator, first and only message. */
+struct vg_sock_hello {
+	uint32_t size;
+	uint32_t abi;		/* VG_SOCK_ABI */
+	uint32_t sq_bytes;	/* bounds as in struct vgpu_setup */
+	uint32_t slot_count;
+	uint32_t arena_bytes;
+	uint32_t reserved;
+	char comm[16];
+};
+
+/*
+ * The mediator's answer.  With status 0 come two descriptors: channel memory
+ * (a memfd that cannot change its size) and the doorbell (an eventfd).  The
+ * connection then stays open for as long as the channel lives; either side's
+ * end closes it.
+ */
+struct vg_sock_welcome {
+	uint32_t size;
+	uint32_t status;	/* 0 or a positive errno */
+	struct vgpu_layout layout;
+};
+
+/* Mediator to executor: what to serve.  Sent once. */
+enum vg_assign_kind {
+	VG_ASSIGN_VM = 1,	/* descriptors: channel, account */
+	VG_ASSIGN_SOCKET = 2,	/* descriptors: memfd, doorbell, account */
+};
+
+struct vg_assign {
+	uint32_t size;
+	uint32_t kind;
+	uint32_t account;	/* index into the vGPU's account page */
+	uint32_t reserved;
+	struct vgpu_layout layout;
+};
+
+/* Executor to mediator: once, when its CUDA driver is up or has failed. */
+struct vg_exec_ready {
+	uint32_t size;
+	int32_t result;		/* CUresult of cuInit, or -1: no library */
+	uint32_t version;	/* of the driver, as cuDriverGetVersion says */
+	uint32_t devices;
+};
+
+_Static_assert(sizeof(struct vg_sock_hello) == 40, "ABI");
+_Static_assert(sizeof(struct vg_sock_welcome) == 40, "ABI");
+_Static_assert(sizeof(struct vg_assign) == 48, "ABI");
+_Static_assert(sizeof(struct vg_exec_ready) == 16, "ABI");
+
+#endif /* VG_SOCKET_PROTO_H */
