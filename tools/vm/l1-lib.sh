@@ -46,6 +46,9 @@ _rig_end() {
 		g=${g%/pid}; g=${g##*/}
 		! guest_alive "$g" || guest_stop "$g" || not_ok "guest $g shuts down"
 	done
+	for g in "$VM"/*/reader; do
+		[ -e "$g" ] && wait_until 5 _gone "$(cat "$g")"
+	done
 	if [ -e /sys/kernel/debug/kmemleak ]; then _leaks; fi
 	echo "1..$(cat /run/rig.count)"
 	echo "RIG exit $1"
@@ -151,6 +154,7 @@ guest_boot() {
 		sub(/\r$/, ""); print >log_; fflush(log_)
 		print name "|" $0 >"/dev/ttyS2"; fflush("/dev/ttyS2") }' \
 		<"$dir/console" >/dev/null 2>&1 &
+	echo $! >"$dir/reader"
 	# The agent's answers, sorted by command.
 	awk -v dir="$dir" '{
 		sub(/\r$/, "")
@@ -220,7 +224,11 @@ _ready_or_dead() { [ -e "$VM/$1/ready" ] || ! guest_alive "$1"; }
 
 guest_wait() {
 	wait_until "${2:-200}" _ready_or_dead "$1"
-	[ -e "$VM/$1/ready" ] || { echo "# guest $1 did not come up"; return 1; }
+	[ -e "$VM/$1/ready" ] && return
+	echo "guest $1 did not come up; the end of its console:"
+	guest_alive "$1" || wait_until 5 _gone "$(cat "$VM/$1/reader")"
+	tail -n 12 "$VM/$1/console.log"
+	return 1
 }
 
 guest_start() {

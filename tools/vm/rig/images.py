@@ -70,6 +70,17 @@ def _write(image, into):
     return into
 
 
+def small(init, texts, files):
+    """An image of busybox, an init, some texts, and files in /rig."""
+    image = _base()
+    image.text("init", init, 0o755)
+    for name, text in texts.items():
+        image.text(name, text)
+    for file in files:
+        image.file("rig/" + os.path.basename(file), file)
+    return image
+
+
 def guest(kernel, with_module=True):
     """A guest's initramfs: small, for it is loaded under nested emulation."""
     image = _base()
@@ -130,6 +141,9 @@ def host(into, kernel, scenario, env, uml=None, qemu=None, with_module=True):
 def _qemu(image):
     program = shutil.which("qemu-system-x86_64")
     image.program("usr/bin/qemu-system-x86_64", program)
+    # its accelerators are modules, looked for where they were built to be
+    for module in glob.glob("/usr/lib/*/qemu/accel-*-x86_64.so"):
+        image.program(module, module)
     for name in ROMS:
         image.file(f"usr/share/seabios/{name}", os.path.join(SEABIOS, name))
     for name in QEMU_ROMS:

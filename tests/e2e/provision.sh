@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# guests: any
+# timeout: 400
+# From the module to the device node, with no mediator: the host offers types,
+# an mdev is created and removed through sysfs, the guest finds the PCI device
+# and its driver makes a node of it.
+step "vgpu_host loads"
+check "vfio and mdev load" host_modules || exit 1
+check "vgpu_host.ko loads" insmod /rig/modules/vgpu_host.ko || exit 1
+step "the types it offers"
+for t in $(vgpu_types); do
+	dir=$PARENT/mdev_supported_types/$t
+	echo "$t: $(cat "$dir/name"), $(cat "$dir/available_instances") free"
+	check "$t is for vfio-pci" test "$(cat "$dir/device_api")" = vfio-pci
+done
+type=$(vgpu_types | head -n1)
+
+step "an mdev is created and removed"
+check "a type is offered" test -n "$type"
+free=$(cat "$PARENT/mdev_supported_types/$type/available_instances")
+uuid=$(vgpu_create "$type")
+check "mdev $uuid is created" test -d "$MDEV/$uuid" || exit 1
+check "one instance less is free" test \
+	"$(cat "$PARENT/mdev_supported_types/$type/available_instances")" -lt "$free"
+check "it is removed" vgpu_remove "$uuid"
+check "its instance is free again" test \
+	"$(cat "$PARENT/mdev_supported_types/$type/available_instances")" = "$free"
+
+step "a guest on an mdev"
+uuid=$(vgpu_create "$type")
+guest_boot g "$RIG_GUEST" "$uuid"
+check "the guest comes up" guest_wait g || exit 1
+guest_run g 'lspci -nnk -d 1af4:10f0; ls -l /dev/vgpu*; lsmod'
+check "the guest has the device" test -n "$(guest_run g 'lspci -d 1af4:10f0')"
+check "the driver made /dev/vgpu0" guest_run g 'test -c /dev/vgpu0'
+check "the driver unloads" guest_run g 'rmmod vgpu_guest'
+check "its node is gone" guest_run g '! test -e /dev/vgpu0'
+check "the driver loads again" guest_run g 'insmod /rig/vgpu_guest.ko && test -c /dev/vgpu0'
+check "the guest shuts down" guest_stop g
+
+step "the host lets go"
+check "the mdev is removed" vgpu_remove "$uuid"
+check "vgpu_host.ko unloads" rmmod vgpu_host
