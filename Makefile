@@ -12,14 +12,39 @@ PYTHON	?= python3
 WERROR	?= -Werror
 CFLAGS	?= -O2 -g
 CFLAGS	+= -std=gnu11 -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes $(WERROR)
-CPPFLAGS += -D_GNU_SOURCE -Iinclude/uapi -Iinclude -Iuserspace -I$(O)/gen
+CPPFLAGS += -D_GNU_SOURCE -Iinclude/uapi -Iinclude -Iuserspace -Iuserspace/common \
+	-Iuserspace/executor -I$(O)/gen
 
 .DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+# An object stands at its source's place below $(O)/obj, a generated source's
+# below $(O)/obj/gen.  All may end up in a shared library.
+vg-objs = $(patsubst %.c,$(O)/obj/%.o,$(patsubst $(O)/%,%,$(1)))
+
+$(O)/obj/gen/%.o: $(O)/gen/%.c | $(O)/gen/stamp
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -MMD -MP -c -o $@ $<
+
+$(O)/obj/%.o: %.c | $(O)/gen/stamp
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -MMD -MP -c -o $@ $<
+
+# $(call vg-program,FILE,SOURCES,LIBRARIES)
+define vg-program
+$(1): $(call vg-objs,$(2))
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(3)
+endef
 
 # Each folder says what it makes; ALL gathers what `make` builds.
 ALL :=
 TESTS :=
--include $(sort $(wildcard tools/*/build.mk userspace/*/build.mk tests/*/build.mk))
+include $(sort $(wildcard tools/*/build.mk))
+include $(sort $(wildcard userspace/*/build.mk))
+include $(sort $(wildcard tests/*/build.mk))
+-include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
 
 all: $(ALL)	## user space
 .PHONY: all

@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "cuda_abi.h"
+#include "ops_internal.h"
 
 struct vg_call {
 	void *req;		/* payload in the ring, to be filled by the caller */
@@ -34,12 +35,6 @@ struct vg_call {
 	struct vgpu_rec *rec;
 	uint64_t end;
 };
-
-/* Bytes of payload that fit in one record. */
-#define VG_INLINE_MAX	(16u << 10)
-
-/* Bytes of payload of an answer that fit in a completion slot. */
-#define VG_REPLY_MAX	4032u
 
 /*
  * Connect on first use.  Returns CUDA_SUCCESS, or why there is no device:

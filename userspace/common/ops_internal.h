@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include <linux/vgpu_ring.h>
+
 enum {
 	VG_OP_HELLO = 1,	/* versions; answered */
 	VG_OP_BLOB_APPEND = 2,
@@ -16,6 +18,12 @@ enum {
 };
 
 #define VG_WIRE_VERSION 1u
+
+/* Bytes of payload that fit in one record (below VGPU_REC_MAX). */
+#define VG_INLINE_MAX	(16u << 10)
+
+/* Bytes of payload of an answer that fit in a completion slot. */
+#define VG_REPLY_MAX	4032u
 
 struct vg_hello {
 	uint32_t version;	/* VG_WIRE_VERSION */
@@ -37,6 +45,7 @@ struct vg_blob_append {
 	uint64_t total;
 };
 
+_Static_assert(VG_REPLY_MAX == VGPU_SLOT_PAYLOAD, "wire");
 _Static_assert(sizeof(struct vg_hello) == 8, "wire");
 _Static_assert(sizeof(struct vg_hello_reply) == 8, "wire");
 _Static_assert(sizeof(struct vg_blob_append) == 32, "wire");

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+/* vgpuctl: what the mediator has to say, for people and (as JSON) for programs. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define SOCKET_DEFAULT "/run/vgpu/control.sock"
+
+static struct json_object *ask(const char *path, const char *request)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct json_object *answer = NULL;
+	char *text = NULL;
+	size_t len = 0;
+	ssize_t n;
+	int fd;
+
+	if (strlen(path) >= sizeof(addr.sun_path)) {
+		fprintf(stderr, "vgpuctl: %s: longer than a socket's path may be\n", path);
+		return NULL;
+	}
+	strcpy(addr.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		fprintf(stderr, "vgpuctl: %s: %s%s\n", path, strerror(errno),
+			errno == ENOENT || errno == ECONNREFUSED ?
+				" (is vgpu-mediatord running?)" : "");
+		goto out;
+	}
+	if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0) {
+		fprintf(stderr, "vgpuctl: %s: %s\n", path, strerror(errno));
+		goto out;
+	}
+	for (;;) {
+		char *more = realloc(text, len + 4097);
+
+		if (!more)
+			goto out;
+		text = more;
+		n = recv(fd, text + len, 4096, 0);
+		if (n <= 0)
+			break;
+		len += n;
+	}
+	text[len] = '\0';
+	answer = json_tokener_parse(text);
+	if (!answer)
+		fprintf(stderr, "vgpuctl: the mediator's answer is cut short\n");
+out:
+	free(text);
+	if (fd >= 0)
+		close(fd);
+	return answer;
+}
+
+static struct json_object *get(struct json_object *o, const char *key)
+{
+	struct json_object *value = NULL;
+
+	json_object_object_get_ex(o, key, &value);
+	return value;
+}
+
+static uint64_t number(struct json_object *o, const char *key)
+{
+	return json_object_get_uint64(get(o, key));
+}
+
+static const char *string(struct json_object *o, const char *key)
+{
+	const char *s = json_object_get_string(get(o, key));
+
+	return s ? s : "-";
+}
+
+/* Three digits and a binary unit: "1.21 GiB". */
+static const char *bytes(uint64_t n, char out[16])
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
+	double v = n;
+	unsigned int i = 0;
+
+	while (v >= 1000 && i < 5) {
+		v /= 1024;
+		i++;
+	}
+	snprintf(out, 16, "%.*f %s", !i || v >= 100 ? 0 : v >= 10 ? 1 : 2, v, units[i]);
+	return out;
+}
+
+static void print_vgpu(struct json_object *v)
+{
+	struct json_object *procs = get(v, "processes"), *limit = get(v, "memory_limit");
+	char a[16], b[16], c[16], d[16];
+	size_t i, n = json_object_array_length(procs);
+
+	printf("%-36s  pool %-6s %-10s %s\n", string(v, "vgpu"), string(v, "pool"),
+	       string(v, "type"),
+	       !get(v, "in_use") ? "" : json_object_get_boolean(get(v, "in_use")) ? "in use" :
+									   "idle");
+	printf("  processes %zu (%" PRIu64 " ended)   calls %" PRIu64
+	       "   to device %s   from device %s\n",
+	       n, number(v, "processes_ended"), number(v, "calls"),
+	       bytes(number(v, "bytes_to_device"), a), bytes(number(v, "bytes_from_device"), b));
+	printf("  device memory %s of %s   faults %" PRIu64, bytes(number(v, "memory"), c),
+	       limit ? bytes(json_object_get_uint64(limit), d) : "no limit",
+	       number(v, "faults"));
+	if (get(v, "traps"))
+		printf("   traps %" PRIu64 " (doorbells %" PRIu64 ")   interrupts %" PRIu64
+		       "   pinned %s",
+		       number(v, "traps"), number(v, "doorbells"), number(v, "interrupts"),
+		       bytes(number(v, "pinned"), a));
+	printf("\n");
+	if (n)
+		printf("    %8s  %-15s %10s %12s %12s %12s %7s\n", "PID", "NAME", "CALLS",
+		       "TO DEVICE", "FROM DEVICE", "MEMORY", "FAULTS");
+	for (i = 0; i < n; i++) {
+		struct json_object *p = json_object_array_get_idx(procs, i);
+
+		printf("    %8" PRIu64 "  %-15s %10" PRIu64 " %12s %12s %12s %7" PRIu64 "\n",
+		       number(p, "pid"), string(p, "name"), number(p, "calls"),
+		       bytes(number(p, "bytes_to_device"), a),
+		       bytes(number(p, "bytes_from_device"), b), bytes(number(p, "memory"), c),
+		       number(p, "faults"));
+	}
+}
+
+static int status(const char *path, bool json)
+{
+	struct json_object *answer = ask(path, "{\"request\":\"status\"}\n"), *vgpus, *error;
+	size_t i;
+
+	if (!answer)
+		return EXIT_FAILURE;
+	error = get(answer, "error");
+	if (error) {
+		fprintf(stderr, "vgpuctl: the mediator says: %s\n", json_object_get_string(error));
+		json_object_put(answer);
+		return EXIT_FAILURE;
+	}
+	if (json) {
+		puts(json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PRETTY));
+	} else {
+		printf("driver %s, CUDA %" PRIu64 ".%" PRIu64 ", %" PRIu64 " device(s), %" PRIu64
+		       " executor(s) ready\n",
+		       string(answer, "libcuda"), number(answer, "driver_version") / 1000,
+		       number(answer, "driver_version") % 1000 / 10, number(answer, "devices"),
+		       number(answer, "spares"));
+		vgpus = get(answer, "vgpus");
+		for (i = 0; i < json_object_array_length(vgpus); i++)
+			print_vgpu(json_object_array_get_idx(vgpus, i));
+	}
+	json_object_put(answer);
+	return EXIT_SUCCESS;
+}
+
+static void usage(FILE *to)
+{
+	fprintf(to, "usage: vgpuctl [--socket PATH] status [--json]\n"
+		    "PATH is the mediator's control socket, " SOCKET_DEFAULT " unless said.\n");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "socket", required_argument, NULL, 's' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	const char *path = SOCKET_DEFAULT;
+	bool json = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 's':
+			path = optarg;
+			break;
+		case 'j':
+			json = true;
+			break;
+		case 'h':
+			usage(stdout);
+			return EXIT_SUCCESS;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind + 1 != argc || strcmp(argv[optind], "status")) {
+		usage(stderr);
+		return 2;
+	}
+	return status(path, json);
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The configuration file: INI, sections and keys as in vgpu.conf(5). */
+#include <errno.h>
+#include <ini.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mediator.h"
+
+struct vg_config vg_config;
+
+bool vg_parse_bytes(const char *text, uint64_t *out)
+{
+	static const char suffixes[] = "KMGT";
+	const char *s;
+	uint64_t value;
+	char *end;
+
+	*out = 0;
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (errno)
+		return false;
+	if (*end) {
+		unsigned int shift;
+
+		s = strchr(suffixes, *end);
+		if (!s || end[1])
+			return false;
+		shift = 10 * (s - suffixes + 1);
+		if (value > UINT64_MAX >> shift)
+			return false;
+		value <<= shift;
+	}
+	*out = value;
+	return true;
+}
+
+static bool set_string(char **where, const char *value)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		return false;
+	free(*where);
+	*where = copy;
+	return true;
+}
+
+static bool set_number(unsigned int *where, const char *value, int base, unsigned int max)
+{
+	unsigned long number;
+	char *end;
+
+	errno = 0;
+	number = strtoul(value, &end, base);
+	if (errno || end == value || *end || *value == '-' || number > max)
+		return false;
+	*where = number;
+	return true;
+}
+
+static int set(void *user, const char *section, const char *name, const char *value)
+{
+	struct vg_config *c = &vg_config;
+	char key[96];
+	bool ok;
+
+	(void)user;
+	snprintf(key, sizeof(key), "%s.%s", section, name);
+	if (!strcmp(key, "executor.path"))
+		ok = set_string(&c->executor, value);
+	else if (!strcmp(key, "executor.libcuda"))
+		ok = set_string(&c->libcuda, value);
+	else if (!strcmp(key, "executor.spares"))
+		ok = set_number(&c->spares, value, 10, 64);
+	else if (!strcmp(key, "executor.spin_us"))
+		ok = set_number(&c->spin_us, value, 10, 1000000);
+	else if (!strcmp(key, "socket.path"))
+		ok = set_string(&c->socket, value);
+	else if (!strcmp(key, "socket.mode"))
+		ok = set_number(&c->socket_mode, value, 8, 0777);
+	else if (!strcmp(key, "socket.pool"))
+		ok = strlen(value) < 16 && set_string(&c->local_pool, value);
+	else if (!strcmp(key, "socket.memory"))
+		ok = vg_parse_bytes(value, &c->local_memory);
+	else if (!strcmp(key, "control.path"))
+		ok = set_string(&c->control, value);
+	else if (!strcmp(key, "host.device"))
+		ok = set_string(&c->host_device, value);
+	else if (!strcmp(key, "log.level"))
+		ok = (c->log_level = vg_log_level_parse(value)) >= 0;
+	else {
+		vg_err("configuration: no such setting: [%s] %s", section, name);
+		return 0;
+	}
+	if (!ok)
+		vg_err("configuration: [%s] %s = %s: not a value for it", section, name, value);
+	return ok;
+}
+
+/* The executor is installed (or built) beside the mediator. */
+static char *beside_me(const char *name)
+{
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
+	char *slash;
+
+	if (n < 0)
+		return strdup(name);
+	path[n] = '\0';
+	slash = strrchr(path, '/');
+	strcpy(slash ? slash + 1 : path, name);
+	return strdup(path);
+}
+
+int vg_config_load(const char *path, bool must_exist)
+{
+	int line;
+
+	vg_config = (struct vg_config){
+		.executor = beside_me("vgpu-executor"),
+		.libcuda = strdup("libcuda.so.1"),
+		.socket = strdup(VG_SOCK_DEFAULT),
+		.socket_mode = 0666,
+		.control = strdup("/run/vgpu/control.sock"),
+		.host_device = strdup("/dev/vgpu-host"),
+		.local_pool = strdup("A"),
+		.local_memory = UINT64_MAX,
+		.spares = 1,
+		.spin_us = 50,
+		.log_level = VG_INFO,
+	};
+	if (!must_exist && access(path, F_OK))
+		return 0;
+	line = ini_parse(path, set, NULL);
+	if (line < 0) {
+		vg_err("configuration: cannot read %s", path);
+		return -ENOENT;
+	}
+	if (line > 0) {
+		vg_err("configuration: %s, line %d", path, line);
+		return -EINVAL;
+	}
+	return 0;
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The host module: /dev/vgpu-host, a descriptor for each vGPU, their channels. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <linux/vgpu_host.h>
+
+#include "mediator.h"
+
+static void host_ready(struct vg_source *s, uint32_t events);
+
+static struct vg_source host = { .fd = -1, .ready = host_ready };
+
+static struct vg_tenant *of_source(struct vg_source *s)
+{
+	return (struct vg_tenant *)((char *)s - offsetof(struct vg_tenant, source));
+}
+
+static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *event)
+{
+	struct vgpu_host_open_channel open = {
+		.size = sizeof(open), .id = event->id, .cookie = event->cookie,
+	};
+	struct vgpu_host_channel_info info = { .size = sizeof(info) };
+	struct vg_assign assign = { .kind = VG_ASSIGN_VM };
+	struct vg_proc *p;
+
+	if (ioctl(t->source.fd, VGPU_HOST_IOC_OPEN_CHANNEL, &open) < 0) {
+		/* The guest may have closed it meanwhile. */
+		vg_debug("%s: channel %u: %s", t->uuid, event->id, strerror(errno));
+		return;
+	}
+	if (ioctl(open.out_fd, VGPU_HOST_IOC_CHANNEL_INFO, &info) < 0) {
+		close(open.out_fd);
+		return;
+	}
+	assign.layout = info.out_layout;
+	p = vg_proc_serve(t, &assign, &open.out_fd, 1);
+	/* Ours is the only other copy; without it the channel is refused. */
+	close(open.out_fd);
+	if (!p) {
+		vg_err("%s: no executor for %.16s (%u): %s", t->uuid, info.out_comm, info.out_pid,
+		       strerror(errno));
+		return;
+	}
+	p->channel = event->id;
+	p->cookie = event->cookie;
+	p->guest_pid = info.out_pid;
+	snprintf(p->comm, sizeof(p->comm), "%s", info.out_comm);
+	vg_info("%s: executor %d serves %s (%u)", t->uuid, p->pid, p->comm, p->guest_pid);
+}
+
+static void channel_closed(struct vg_tenant *t, const struct vgpu_host_event *event)
+{
+	struct vg_proc *p;
+
+	LIST_FOREACH(p, &vg_procs, node)
+		if (p->tenant == t && p->channel == event->id && p->cookie == event->cookie)
+			vg_proc_end(p);
+}
+
+static void vgpu_ready(struct vg_source *s, uint32_t events)
+{
+	struct vg_tenant *t = of_source(s);
+	struct vgpu_host_event event;
+
+	if (events & EPOLLIN) {
+		while (read(s->fd, &event, sizeof(event)) == sizeof(event)) {
+			if (event.kind == VGPU_HOST_EV_CHANNEL)
+				channel_serve(t, &event);
+			else if (event.kind == VGPU_HOST_EV_CLOSED)
+				channel_closed(t, &event);
+		}
+	}
+	if (events & EPOLLHUP) {
+		vg_info("%s: removed", t->uuid);
+		vg_procs_end_tenant(t);
+		vg_tenant_free(t);
+	}
+}
+
+static void format_uuid(const uint8_t *u, char out[40])
+{
+	/* A guid_t: the first three fields are little-endian. */
+	snprintf(out, 40, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+		 u[3], u[2], u[1], u[0], u[5], u[4], u[7], u[6], u[8], u[9], u[10], u[11], u[12],
+		 u[13], u[14], u[15]);
+}
+
+static void vgpu_added(uint32_t id)
+{
+	struct vgpu_host_open_vgpu open = { .size = sizeof(open), .id = id };
+	struct vgpu_host_vgpu_info info = { .size = sizeof(info) };
+	struct vg_tenant *t;
+	char uuid[40];
+
+	if (ioctl(host.fd, VGPU_HOST_IOC_OPEN_VGPU, &open) < 0) {
+		vg_warn("vGPU %u: %s", id, strerror(errno));
+		return;
+	}
+	fcntl(open.out_fd, F_SETFL, O_NONBLOCK);
+	if (ioctl(open.out_fd, VGPU_HOST_IOC_VGPU_INFO, &info) < 0)
+		goto fail;
+	format_uuid(info.out_uuid, uuid);
+	t = vg_tenant_new(uuid, info.out_pool, info.out_type, info.out_mem_bytes);
+	if (!t)
+		goto fail;
+	t->id = id;
+	t->source = (struct vg_source){ .fd = open.out_fd, .ready = vgpu_ready };
+	vg_info("%s: vGPU %u, type %s, pool %s", t->uuid, id, t->type, t->pool);
+	vg_source_add(&t->source, EPOLLIN);
+	return;
+
+fail:
+	vg_err("vGPU %u: %s", id, strerror(errno));
+	close(open.out_fd);
+}
+
+static void host_ready(struct vg_source *s, uint32_t events)
+{
+	struct vgpu_host_event event;
+
+	(void)events;
+	while (read(s->fd, &event, sizeof(event)) == sizeof(event))
+		if (event.kind == VGPU_HOST_EV_ADDED)
+			vgpu_added(event.id);
+}
+
+void vg_host_poll(void)
+{
+	static bool told;
+
+	if (host.fd >= 0)
+		return;
+	host.fd = open(vg_config.host_device, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (host.fd < 0) {
+		if (!told)
+			vg_info("%s: %s; serving no VMs until it is there", vg_config.host_device,
+				strerror(errno));
+		told = true;
+		return;
+	}
+	vg_info("%s: serving VMs", vg_config.host_device);
+	vg_source_add(&host, EPOLLIN);
+}
+
+int vg_host_info(const struct vg_tenant *t, void *info)
+{
+	return ioctl(t->source.fd, VGPU_HOST_IOC_VGPU_INFO, info) < 0 ? -errno : 0;
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Programs that come over the Unix socket, with no VM between. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <vgpu/layout.h>
+
+#include "common/fdpass.h"
+#include "mediator.h"
+
+static void listen_ready(struct vg_source *s, uint32_t events);
+static struct vg_source listener = { .fd = -1, .ready = listen_ready };
+static struct vg_tenant *local;
+
+/* A connection whose hello has not come yet. */
+struct guest {
+	struct vg_source source;
+	struct ucred cred;
+};
+
+/* The directory of a socket is made if it is missing: /run is new at boot. */
+static void make_directory(const char *path)
+{
+	char dir[108];
+	char *slash;
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	slash = strrchr(dir, '/');
+	if (slash && slash != dir) {
+		*slash = '\0';
+		mkdir(dir, 0755);
+	}
+}
+
+int vg_listen_socket(const char *path, int type, unsigned int mode)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd, probe;
+
+	if (strlen(path) >= sizeof(addr.sun_path)) {
+		vg_err("%s: longer than a socket's path may be", path);
+		return -ENAMETOOLONG;
+	}
+	strcpy(addr.sun_path, path);
+	make_directory(path);
+
+	/* One that answers belongs to a living mediator; any other is a left-over. */
+	probe = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	if (probe >= 0 && !connect(probe, (struct sockaddr *)&addr, sizeof(addr))) {
+		close(probe);
+		vg_err("%s: another mediator listens there", path);
+		return -EADDRINUSE;
+	}
+	if (probe >= 0)
+		close(probe);
+	unlink(path);
+
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || chmod(path, mode) ||
+	    listen(fd, 64)) {
+		int err = -errno;
+
+		vg_err("%s: %s", path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int channel_memory(const struct vgpu_layout *layout)
+{
+	struct vgpu_ring *ring;
+	int fd = memfd_create("vgpu-channel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, layout->total_bytes))
+		goto fail;
+	/* The only byte of channel memory that the mediator ever touches. */
+	ring = mmap(NULL, VGPU_RING_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (ring == MAP_FAILED)
+		goto fail;
+	ring->magic = VGPU_RING_MAGIC;
+	munmap(ring, VGPU_RING_PAGE);
+	/* A program that shrank it could make its executor fault. */
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		goto fail;
+	return fd;
+fail:
+	close(fd);
+	return -errno;
+}
+
+/* Serve a program that has said what it wants.  0 or a negative errno. */
+static int serve(struct guest *g, const struct vg_sock_hello *hello)
+{
+	struct vg_sock_welcome welcome = { .size = sizeof(welcome) };
+	struct vg_assign assign = { .kind = VG_ASSIGN_SOCKET };
+	struct vg_proc *p;
+	int fds[2], ret;
+
+	if (hello->size != sizeof(*hello) || hello->abi != VG_SOCK_ABI || hello->reserved)
+		return -EPROTO;
+	ret = vgpu_layout_make(hello->sq_bytes, hello->slot_count, hello->arena_bytes,
+			       &welcome.layout);
+	if (ret)
+		return ret;
+	fds[0] = channel_memory(&welcome.layout);
+	if (fds[0] < 0)
+		return fds[0];
+	fds[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fds[1] < 0) {
+		ret = -errno;
+		goto close_memory;
+	}
+	assign.layout = welcome.layout;
+	p = vg_proc_serve(local, &assign, fds, 2);
+	if (!p) {
+		ret = -errno;
+		goto close_bell;
+	}
+	p->guest_pid = g->cred.pid;
+	snprintf(p->comm, sizeof(p->comm), "%.15s", hello->comm);
+	ret = vg_send_fds(g->source.fd, &welcome, sizeof(welcome), fds, 2);
+	if (ret) {
+		vg_proc_end(p);
+		goto close_bell;
+	}
+	/* The connection is the process's from here on. */
+	p->client.fd = dup(g->source.fd);
+	if (p->client.fd < 0 || vg_source_add(&p->client, EPOLLIN | EPOLLRDHUP))
+		vg_proc_end(p);
+	vg_info("%s: executor %d serves %s (%u)", local->uuid, p->pid, p->comm, p->guest_pid);
+
+close_bell:
+	close(fds[1]);
+close_memory:
+	close(fds[0]);
+	return ret;
+}
+
+static void guest_ready(struct vg_source *s, uint32_t events)
+{
+	struct guest *g = (struct guest *)s;
+	struct vg_sock_hello hello;
+	int ret;
+
+	(void)events;
+	ret = vg_recv_fds(s->fd, &hello, sizeof(hello), NULL, 0);
+	if (ret == 0)
+		ret = serve(g, &hello);
+	if (ret && ret != -EPIPE) {
+		struct vg_sock_welcome no = { .size = sizeof(no), .status = -ret };
+
+		vg_warn("process %d: refused: %s", g->cred.pid, strerror(-ret));
+		vg_send_fds(s->fd, &no, sizeof(no), NULL, 0);
+	}
+	vg_source_remove(s);
+	free(g);
+}
+
+static void listen_ready(struct vg_source *s, uint32_t events)
+{
+	socklen_t len = sizeof(struct ucred);
+	struct guest *g;
+	int fd;
+
+	(void)events;
+	fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return;
+	g = calloc(1, sizeof(*g));
+	if (!g || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &g->cred, &len)) {
+		close(fd);
+		free(g);
+		return;
+	}
+	g->source = (struct vg_source){ .fd = fd, .ready = guest_ready };
+	vg_source_add(&g->source, EPOLLIN);
+}
+
+int vg_listen_open(void)
+{
+	if (!*vg_config.socket)
+		return 0;
+	local = vg_tenant_new("local", vg_config.local_pool, "socket", vg_config.local_memory);
+	if (!local)
+		return -ENOMEM;
+	local->local = true;
+	listener.fd = vg_listen_socket(vg_config.socket, SOCK_SEQPACKET, vg_config.socket_mode);
+	if (listener.fd < 0)
+		return listener.fd;
+	vg_info("%s: serving programs on this machine", vg_config.socket);
+	return vg_source_add(&listener, EPOLLIN);
+}
+
+void vg_listen_close(void)
+{
+	if (listener.fd >= 0) {
+		vg_source_remove(&listener);
+		unlink(vg_config.socket);
+	}
+}

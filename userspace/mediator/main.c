@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vgpu-mediatord: gives each guest process an executor, and watches over them.
+ * One thread; everything happens in response to a descriptor or a timer.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "mediator.h"
+
+#define CONFIG_DEFAULT	"/etc/vgpu/vgpu.conf"
+#define HOST_POLL_MS	1000	/* how often to look for /dev/vgpu-host */
+
+static int epoll_fd = -1;
+static bool stopping;
+
+int64_t vg_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/*
+ * A batch of events may hold one of a source that an earlier event of the
+ * batch has removed: it is crossed out here.
+ */
+static struct epoll_event batch[32];
+static int batch_count;
+
+int vg_source_add(struct vg_source *s, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.ptr = s };
+
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, s->fd, &event) ? -errno : 0;
+}
+
+void vg_source_remove(struct vg_source *s)
+{
+	if (s->fd < 0)
+		return;
+	epoll_ctl(epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
+	close(s->fd);
+	s->fd = -1;
+	for (int i = 0; i < batch_count; i++)
+		if (batch[i].data.ptr == s)
+			batch[i].data.ptr = NULL;
+}
+
+static void signal_ready(struct vg_source *s, uint32_t events)
+{
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(s->fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD)
+			vg_procs_reap();
+		else
+			stopping = true;
+	}
+}
+
+static struct vg_source signals = { .fd = -1, .ready = signal_ready };
+
+static int signals_open(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return signals.fd < 0 ? -errno : vg_source_add(&signals, EPOLLIN);
+}
+
+/* sd_notify(3)'s protocol: a datagram to the socket that systemd names. */
+static void notify(const char *state)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	const char *path = getenv("NOTIFY_SOCKET");
+	int fd;
+
+	if (!path || strlen(path) >= sizeof(addr.sun_path))
+		return;
+	strcpy(addr.sun_path, path);
+	if (*path == '@')
+		addr.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&addr,
+	       offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	close(fd);
+}
+
+static void stop(void)
+{
+	struct vg_proc *p;
+	int64_t end = vg_now_ms() + 3000;
+
+	notify("STOPPING=1");
+	vg_info("stopping");
+	vg_config.spares = 0;
+	vg_listen_close();
+	vg_control_close();
+	LIST_FOREACH(p, &vg_procs, node)
+		vg_proc_end(p);
+	while (!LIST_EMPTY(&vg_procs) && vg_now_ms() < end) {
+		usleep(10000);
+		vg_procs_reap();
+		vg_procs_tick();
+	}
+}
+
+static void run(void)
+{
+	while (!stopping) {
+		int timeout = vg_procs_tick();
+
+		vg_host_poll();
+		vg_procs_refill();
+		if (timeout < 0 || timeout > HOST_POLL_MS)
+			timeout = HOST_POLL_MS;
+		batch_count = epoll_wait(epoll_fd, batch, 32, timeout);
+		for (int i = 0; i < batch_count; i++) {
+			struct vg_source *s = batch[i].data.ptr;
+
+			if (s)
+				s->ready(s, batch[i].events);
+		}
+		batch_count = 0;
+	}
+}
+
+static void usage(FILE *to)
+{
+	fprintf(to, "usage: vgpu-mediatord [--config FILE] [--log-level LEVEL]\n"
+		    "Gives guest processes their executors. FILE defaults to " CONFIG_DEFAULT "\n"
+		    "(and may be missing); LEVEL is error, warning, info or debug.\n");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "log-level", required_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	const char *config = NULL;
+	int level = -2, option;
+
+	vg_log_init("vgpu-mediatord", VG_INFO);
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			config = optarg;
+			break;
+		case 'v':
+			level = vg_log_level_parse(optarg);
+			break;
+		case 'h':
+			usage(stdout);
+			return EXIT_SUCCESS;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (level == -1 || optind != argc) {
+		usage(stderr);
+		return 2;
+	}
+	if (vg_config_load(config ? config : CONFIG_DEFAULT, config))
+		return 2;
+	if (level >= 0)
+		vg_config.log_level = level;
+	vg_log_init("vgpu-mediatord", vg_config.log_level);
+
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (epoll_fd < 0 || signals_open() || vg_procs_init() || vg_listen_open() ||
+	    vg_control_open())
+		return EXIT_FAILURE;
+	notify("READY=1");
+	run();
+	stop();
+	return EXIT_SUCCESS;
+}

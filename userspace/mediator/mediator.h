@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vgpu-mediatord: one thread, one epoll loop, and these objects.
+ *
+ *   struct vg_tenant   a vGPU (an mdev with a VM), or the socket's clients
+ *                      taken together; owns the account page
+ *   struct vg_proc     an executor, from spawn to reaping; serves one guest
+ *                      process of one tenant, or is a spare
+ *
+ * The mediator never maps guest memory and never calls CUDA: it hands out
+ * descriptors and watches processes.
+ */
+#ifndef VG_MEDIATOR_H
+#define VG_MEDIATOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "common/account.h"
+#include "common/log.h"
+#include "common/socket_proto.h"
+
+/* Anything that epoll watches. */
+struct vg_source {
+	int fd;
+	void (*ready)(struct vg_source *s, uint32_t events);
+};
+
+struct vg_config {
+	char *executor;		/* path of vgpu-executor */
+	char *libcuda;		/* name for its dlopen() */
+	char *socket;		/* path, or "" for none */
+	unsigned int socket_mode;
+	char *control;		/* path of vgpuctl's socket */
+	char *host_device;	/* /dev/vgpu-host */
+	char *local_pool;	/* of the socket's clients */
+	uint64_t local_memory;	/* bytes of device memory, for all of them */
+	unsigned int spares;	/* executors kept ready */
+	unsigned int spin_us;
+	int log_level;
+};
+
+struct vg_tenant {
+	LIST_ENTRY(vg_tenant) node;
+	struct vg_source source;	/* the vGPU's descriptor, fd -1 for the socket's */
+	bool local;
+	uint32_t id;
+	char uuid[40];
+	char pool[16];
+	char type[32];
+	int account_fd;
+	struct vg_account *account;
+	bool entry_used[VG_ACCOUNT_ENTRIES];
+	unsigned int procs;
+	/* Of processes that have ended. */
+	uint64_t ended, calls, bytes_in, bytes_out, faults;
+};
+
+enum vg_proc_state {
+	VG_PROC_STARTING,	/* has not said yet whether its driver works */
+	VG_PROC_SPARE,
+	VG_PROC_SERVING,
+	VG_PROC_ENDING,
+};
+
+struct vg_proc {
+	LIST_ENTRY(vg_proc) node;
+	struct vg_source control;	/* our end of its descriptor 3 */
+	struct vg_source client;	/* the program's connection, fd -1 in a VM */
+	pid_t pid;
+	enum vg_proc_state state;
+	struct vg_exec_ready ready;
+	struct vg_tenant *tenant;	/* NULL for a spare */
+	unsigned int account;
+	uint32_t channel;
+	uint64_t cookie;
+	uint32_t guest_pid;
+	char comm[16];
+	int64_t kill_at;		/* monotonic ms, when ENDING */
+};
+
+LIST_HEAD(vg_tenants, vg_tenant);
+LIST_HEAD(vg_procs, vg_proc);
+
+extern struct vg_config vg_config;
+extern struct vg_tenants vg_tenants;
+extern struct vg_procs vg_procs;
+
+/* main.c: the loop */
+int vg_source_add(struct vg_source *s, uint32_t events);
+void vg_source_remove(struct vg_source *s);	/* closes the descriptor */
+int64_t vg_now_ms(void);
+
+/* config.c */
+int vg_config_load(const char *path, bool must_exist);
+/* Bytes, with an optional suffix K, M, G or T; 0 and false if it is not that. */
+bool vg_parse_bytes(const char *text, uint64_t *out);
+
+/* tenant.c */
+struct vg_tenant *vg_tenant_new(const char *uuid, const char *pool, const char *type,
+				uint64_t memory);
+void vg_tenant_free(struct vg_tenant *t);
+int vg_tenant_entry(struct vg_tenant *t);	/* an account entry, or -ENOSPC */
+void vg_tenant_settle(struct vg_tenant *t, unsigned int entry);
+uint64_t vg_tenant_memory(const struct vg_tenant *t);
+
+/* proc.c */
+int vg_procs_init(void);
+void vg_procs_refill(void);	/* bring the spares up to their number */
+/*
+ * Have an executor serve a channel.  The descriptors stay the caller's.  The
+ * process, or NULL with errno.
+ */
+struct vg_proc *vg_proc_serve(struct vg_tenant *t, const struct vg_assign *assign, const int *fds,
+			      int count);
+void vg_proc_end(struct vg_proc *p);		/* ask, and kill if it does not */
+void vg_procs_reap(void);			/* on SIGCHLD */
+int vg_procs_tick(void);			/* ms until it wants to be called again, or -1 */
+void vg_procs_end_tenant(struct vg_tenant *t);
+struct vg_exec_ready vg_procs_driver(void);	/* what executors said of the driver last */
+
+/* host.c: /dev/vgpu-host, its vGPUs and their channels */
+void vg_host_poll(void);	/* open it if it has appeared */
+int vg_host_info(const struct vg_tenant *t, void *info);	/* struct vgpu_host_vgpu_info */
+
+/* listen.c: programs over the Unix socket */
+int vg_listen_open(void);
+void vg_listen_close(void);
+int vg_listen_socket(const char *path, int type, unsigned int mode);
+
+/* control.c: vgpuctl */
+int vg_control_open(void);
+void vg_control_close(void);
+
+#endif /* VG_MEDIATOR_H */

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Executors: started ahead of need, since loading and initialising a CUDA
+ * driver takes longer than a program likes to wait; handed a channel; ended,
+ * and reaped.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/fdpass.h"
+#include "mediator.h"
+
+#define EXECUTOR_FD	3
+#define GRACE_MS	2000	/* for an executor to end by itself */
+#define FAIL_PAUSE_MS	2000	/* before the next spare, after one has failed */
+
+struct vg_procs vg_procs = LIST_HEAD_INITIALIZER(vg_procs);
+
+static struct vg_exec_ready driver;
+static int64_t refill_at;
+
+static struct vg_proc *of_control(struct vg_source *s)
+{
+	return (struct vg_proc *)((char *)s - offsetof(struct vg_proc, control));
+}
+
+static struct vg_proc *of_client(struct vg_source *s)
+{
+	return (struct vg_proc *)((char *)s - offsetof(struct vg_proc, client));
+}
+
+void vg_proc_end(struct vg_proc *p)
+{
+	if (p->state == VG_PROC_ENDING)
+		return;
+	p->state = VG_PROC_ENDING;
+	p->kill_at = vg_now_ms() + GRACE_MS;
+	/* The end of this socket is what it watches. */
+	vg_source_remove(&p->control);
+	vg_source_remove(&p->client);
+}
+
+static void control_ready(struct vg_source *s, uint32_t events)
+{
+	struct vg_proc *p = of_control(s);
+	int got;
+
+	(void)events;
+	got = vg_recv_fds(p->control.fd, &p->ready, sizeof(p->ready), NULL, 0);
+	if (got < 0 || p->ready.size != sizeof(p->ready)) {
+		vg_proc_end(p);
+		return;
+	}
+	if (p->ready.result) {
+		vg_err("executor %d: the CUDA driver %s does not work (error %d)", p->pid,
+		       vg_config.libcuda, p->ready.result);
+		refill_at = vg_now_ms() + FAIL_PAUSE_MS;
+		/* One that has a channel says so to its guest, and ends. */
+		if (p->state == VG_PROC_STARTING)
+			vg_proc_end(p);
+		return;
+	}
+	driver = p->ready;
+	if (p->state == VG_PROC_STARTING)
+		p->state = VG_PROC_SPARE;
+}
+
+/* The program has gone, or talks where it should not. */
+static void client_ready(struct vg_source *s, uint32_t events)
+{
+	(void)events;
+	vg_proc_end(of_client(s));
+}
+
+static struct vg_proc *spawn(void)
+{
+	char spin[16], level[16];
+	char *argv[] = {
+		vg_config.executor, "--libcuda", vg_config.libcuda, "--spin-us", spin,
+		"--log-level", level, NULL,
+	};
+	extern char **environ;
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none;
+	struct vg_proc *p;
+	int sv[2], ret;
+
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv)) {
+		free(p);
+		return NULL;
+	}
+	snprintf(spin, sizeof(spin), "%u", vg_config.spin_us);
+	snprintf(level, sizeof(level), "%s",
+		 vg_config.log_level == VG_DEBUG ? "debug" :
+		 vg_config.log_level == VG_INFO ? "info" :
+		 vg_config.log_level == VG_WARNING ? "warning" : "error");
+
+	posix_spawn_file_actions_init(&actions);
+	/* dup2() onto itself would leave close-on-exec set; so would nothing. */
+	posix_spawn_file_actions_adddup2(&actions, sv[1], EXECUTOR_FD);
+	posix_spawnattr_init(&attr);
+	sigemptyset(&none);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	ret = posix_spawn(&p->pid, vg_config.executor, &actions, &attr, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attr);
+	close(sv[1]);
+	if (ret) {
+		vg_err("cannot start %s: %s", vg_config.executor, strerror(ret));
+		close(sv[0]);
+		free(p);
+		errno = ret;
+		return NULL;
+	}
+
+	p->state = VG_PROC_STARTING;
+	p->control = (struct vg_source){ .fd = sv[0], .ready = control_ready };
+	p->client.fd = -1;
+	LIST_INSERT_HEAD(&vg_procs, p, node);
+	vg_source_add(&p->control, EPOLLIN);
+	vg_debug("executor %d started", p->pid);
+	return p;
+}
+
+int vg_procs_init(void)
+{
+	if (access(vg_config.executor, X_OK)) {
+		vg_err("cannot run the executor %s: %s", vg_config.executor, strerror(errno));
+		return -errno;
+	}
+	return 0;
+}
+
+static struct vg_proc *spare(void)
+{
+	struct vg_proc *p, *starting = NULL;
+
+	LIST_FOREACH(p, &vg_procs, node) {
+		if (p->state == VG_PROC_SPARE)
+			return p;
+		if (p->state == VG_PROC_STARTING)
+			starting = p;
+	}
+	return starting ? starting : spawn();
+}
+
+void vg_procs_refill(void)
+{
+	unsigned int have = 0;
+	struct vg_proc *p;
+
+	if (vg_now_ms() < refill_at)
+		return;
+	LIST_FOREACH(p, &vg_procs, node)
+		have += p->state == VG_PROC_SPARE || p->state == VG_PROC_STARTING;
+	while (have++ < vg_config.spares)
+		if (!spawn())
+			return;
+}
+
+struct vg_proc *vg_proc_serve(struct vg_tenant *t, const struct vg_assign *assign, const int *fds,
+			      int count)
+{
+	struct vg_assign msg = *assign;
+	int all[VG_FDS_MAX], entry, ret;
+	struct vg_proc *p;
+
+	entry = vg_tenant_entry(t);
+	if (entry < 0) {
+		errno = ENOSPC;
+		return NULL;
+	}
+	p = spare();
+	if (!p) {
+		vg_tenant_settle(t, entry);
+		return NULL;
+	}
+	memcpy(all, fds, count * sizeof(*fds));
+	all[count] = t->account_fd;
+	msg.size = sizeof(msg);
+	msg.account = entry;
+	ret = vg_send_fds(p->control.fd, &msg, sizeof(msg), all, count + 1);
+	if (ret) {
+		vg_tenant_settle(t, entry);
+		vg_proc_end(p);
+		errno = -ret;
+		return NULL;
+	}
+	p->state = VG_PROC_SERVING;
+	p->tenant = t;
+	p->account = entry;
+	p->client = (struct vg_source){ .fd = -1, .ready = client_ready };
+	return p;
+}
+
+void vg_procs_reap(void)
+{
+	struct vg_proc *p;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		LIST_FOREACH(p, &vg_procs, node)
+			if (p->pid == pid)
+				break;
+		if (!p)
+			continue;
+		if (WIFSIGNALED(status))
+			vg_warn("executor %d of %s %u (%s) ended by signal %d", pid,
+				p->comm[0] ? p->comm : "no process", p->guest_pid,
+				p->tenant ? p->tenant->uuid : "spare", WTERMSIG(status));
+		if (p->state == VG_PROC_STARTING || p->state == VG_PROC_SPARE)
+			refill_at = vg_now_ms() + FAIL_PAUSE_MS;
+		vg_proc_end(p);
+		if (p->tenant)
+			vg_tenant_settle(p->tenant, p->account);
+		LIST_REMOVE(p, node);
+		free(p);
+	}
+}
+
+int vg_procs_tick(void)
+{
+	int64_t now = vg_now_ms(), next = -1;
+	struct vg_proc *p;
+
+	LIST_FOREACH(p, &vg_procs, node) {
+		int64_t left;
+
+		if (p->state != VG_PROC_ENDING || !p->kill_at)
+			continue;
+		left = p->kill_at - now;
+		if (left <= 0) {
+			kill(p->pid, SIGKILL);
+			p->kill_at = 0;
+		} else if (next < 0 || left < next) {
+			next = left;
+		}
+	}
+	if (refill_at > now && (next < 0 || refill_at - now < next))
+		next = refill_at - now;
+	return next;
+}
+
+void vg_procs_end_tenant(struct vg_tenant *t)
+{
+	struct vg_proc *p;
+
+	LIST_FOREACH(p, &vg_procs, node) {
+		if (p->tenant != t)
+			continue;
+		vg_tenant_settle(t, p->account);
+		p->tenant = NULL;
+		vg_proc_end(p);
+	}
+}
+
+struct vg_exec_ready vg_procs_driver(void)
+{
+	return driver;
+}

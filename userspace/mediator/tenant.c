@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A tenant and its account page. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "mediator.h"
+
+struct vg_tenants vg_tenants = LIST_HEAD_INITIALIZER(vg_tenants);
+
+struct vg_tenant *vg_tenant_new(const char *uuid, const char *pool, const char *type,
+				uint64_t memory)
+{
+	struct vg_tenant *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->source.fd = -1;
+	snprintf(t->uuid, sizeof(t->uuid), "%s", uuid);
+	snprintf(t->pool, sizeof(t->pool), "%s", pool);
+	snprintf(t->type, sizeof(t->type), "%s", type);
+	t->account_fd = memfd_create("vgpu-account", MFD_CLOEXEC);
+	if (t->account_fd < 0 || ftruncate(t->account_fd, sizeof(*t->account)))
+		goto fail;
+	t->account = mmap(NULL, sizeof(*t->account), PROT_READ | PROT_WRITE, MAP_SHARED,
+			  t->account_fd, 0);
+	if (t->account == MAP_FAILED)
+		goto fail;
+	atomic_store(&t->account->limit, memory);
+	LIST_INSERT_HEAD(&vg_tenants, t, node);
+	return t;
+
+fail:
+	if (t->account_fd >= 0)
+		close(t->account_fd);
+	free(t);
+	return NULL;
+}
+
+/* Its processes have been told to end; they settle with NULL. */
+void vg_tenant_free(struct vg_tenant *t)
+{
+	LIST_REMOVE(t, node);
+	vg_source_remove(&t->source);
+	munmap(t->account, sizeof(*t->account));
+	close(t->account_fd);
+	free(t);
+}
+
+int vg_tenant_entry(struct vg_tenant *t)
+{
+	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES; i++) {
+		if (t->entry_used[i])
+			continue;
+		t->entry_used[i] = true;
+		t->procs++;
+		return i;
+	}
+	return -ENOSPC;
+}
+
+/* An executor has gone: its memory is free, its counts go to the tenant. */
+void vg_tenant_settle(struct vg_tenant *t, unsigned int index)
+{
+	struct vg_account_entry *e = &t->account->entry[index];
+
+	t->ended++;
+	t->calls += atomic_load(&e->calls);
+	t->bytes_in += atomic_load(&e->bytes_in);
+	t->bytes_out += atomic_load(&e->bytes_out);
+	t->faults += atomic_load(&e->faults);
+	memset((void *)e, 0, sizeof(*e));
+	t->entry_used[index] = false;
+	t->procs--;
+}
+
+uint64_t vg_tenant_memory(const struct vg_tenant *t)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES; i++)
+		sum += atomic_load(&t->account->entry[i].memory);
+	return sum;
+}
