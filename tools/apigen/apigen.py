@@ -19,6 +19,16 @@ from parse import load			# noqa: E402
 OUTPUTS = {
     "cuda_abi.h": ("abi", "emit"),
     "conform.c": ("conform", "emit"),
+    "vg_wire.h": ("wirefmt", "emit"),
+    "shim_calls.h": ("shim", "emit_header"),
+    "shim_wire.c": ("shim", "emit_wire"),
+    "shim_exports.c": ("shim", "emit_exports"),
+    "shim_tables.c": ("shim", "emit_tables"),
+    "libcuda.map": ("shim", "emit_map"),
+    "vg_cuda.h": ("executor", "emit_cuda_header"),
+    "exec_calls.h": ("executor", "emit_header"),
+    "executor_cuda.c": ("executor", "emit_cuda"),
+    "executor_decode.c": ("executor", "emit_decode"),
 }
 
 

@@ -37,6 +37,8 @@ def check_type(model, t):
         raise SpecError(t.where, f"unknown type '{t.ctype.base}'")
     elif getattr(t, "kind", "") and t.kind not in KINDS:
         raise SpecError(t.where, f"unknown handle kind '{t.kind}'")
+    elif getattr(t, "undo", "") and t.undo not in model.functions:
+        raise SpecError(t.where, f"unknown function '{t.undo}'")
 
 
 def check_members(model, s):
@@ -49,7 +51,7 @@ def check_members(model, s):
 
 def check_function(model, f):
     for p in f.params:
-        if not model.known(p.ctype.base):
+        if not model.known(p.ctype.base) and p.dir != "arena":
             raise SpecError(p.where, f"'{f.name}': unknown type '{p.ctype.base}'")
     ways = [bool(f.op or f.via), f.local, bool(f.same), bool(f.refuse)]
     if f.wire_only:
@@ -96,7 +98,7 @@ def check_wire(model, f):
                 raise SpecError(p.where, f"'{f.name}': '{p.name}' is no handle to destroy")
             continue
         if p.dir == "arena":
-            if t.text() != "struct vg_block *" and t.base != "vg_block":
+            if t.base != "vg_block":
                 raise SpecError(p.where, f"'{f.name}': an arena parameter is a vg_block *")
             continue
         if not t.pointer:
@@ -117,8 +119,6 @@ def check_wire(model, f):
             raise SpecError(p.where, f"'{f.name}': a handle comes back in '{p.name}'; write it by hand")
         if t.base == "void" and p.dir in ("in", "out") and not p.maximum:
             raise SpecError(p.where, f"'{f.name}': how long is '{p.name}'?")
-        if p.maximum and p.dir in ("in", "out") and not p.count:
-            raise SpecError(p.where, f"'{f.name}': '{p.name}' needs [count <= max]")
         for word in re.findall(r"[A-Za-z_]\w*", p.count):
             q = names.get(word)
             if not q or q.dir or q.ctype.stars or model.handle(q.ctype):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a specification says, checked: types with their layout, functions, operations."""
 
+import os
 from dataclasses import dataclass, field
 
 
@@ -25,7 +26,10 @@ SCALARS = {
 INLINE_MAX = 16 << 10		# VG_INLINE_MAX of userspace/common/client.h
 REPLY_MAX = 4032		# VG_REPLY_MAX
 REC_ALIGN = 16			# VGPU_REC_ALIGN of include/uapi/linux/vgpu_ring.h
-INTERNAL_OPS = {1: "hello", 2: "blob_append", 3: "nop", 4: "exit"}
+INTERNAL_OPS = {1: ("hello", 8), 2: ("blob_append", 32), 3: ("nop", 0), 4: ("exit", 0)}
+# What goes when another goes: kinds that hold others, and kinds that a context holds.
+OWNERS = {"CONTEXT", "MODULE", "LIBRARY", "KERNEL", "GRAPH", "MIPMAP"}
+OF_CONTEXT = {"STREAM", "EVENT", "MODULE", "ARRAY", "MIPMAP", "TEXREF"}
 FIRST_OP, LAST_OP = 16, 4095
 
 
@@ -82,11 +86,19 @@ class Alias:
 
 
 @dataclass
+class Define:
+    name: str
+    value: str
+    where: tuple
+
+
+@dataclass
 class Handle:
     name: str
     tag: str			# struct tag, or "" for a 64-bit number
     kind: str			# VG_<kind>, or "" if it never crosses the wire
     where: tuple
+    undo: str = ""		# the function that destroys one
 
 
 @dataclass
@@ -122,6 +134,7 @@ class Function:
     hand_shim: bool = False
     hand_exec: bool = False
     noctx: bool = False
+    early: bool = False		# works before cuInit()
     local: bool = False
     via: tuple = ()
     same: str = ""
@@ -141,7 +154,7 @@ class Function:
 class Model:
     def __init__(self):
         self.types = {}		# name -> Struct, Enum, Alias, Handle, Callback, in order
-        self.defines = []	# (name, text, where)
+        self.defines = []	# Define
         self.functions = {}	# name -> Function
         self.extras = []	# (name, version, reason, where): exported, refused, no prototype
         self.retired = {}	# opcode -> where
@@ -210,9 +223,9 @@ class Model:
             return int(text, 0)
         except ValueError:
             pass
-        for name, value, _ in self.defines:
-            if name == text:
-                return self.number(value, where)
+        for d in self.defines:
+            if d.name == text:
+                return self.number(d.value, where)
         raise SpecError(where, f"'{text}' is not a number")
 
     def layout(self, struct):
@@ -272,6 +285,19 @@ class Model:
         return out
 
     # -- functions
+
+    @staticmethod
+    def ours(entry):
+        """Whether an entry is of the wire (types/wire.api) and not of the driver's interface."""
+        return os.path.basename(entry.where[0]) == "wire.api"
+
+    def owner(self, f):
+        """The parameter whose object holds what f makes, or None."""
+        for p in f.params:
+            h = self.handle(p.ctype)
+            if h and not p.dir and h.kind in OWNERS - {"CONTEXT"}:
+                return p
+        return None
 
     def wired(self):
         """Functions and operations with an opcode, by opcode."""

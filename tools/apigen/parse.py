@@ -4,7 +4,7 @@
 import os
 import re
 
-from model import (Alias, Callback, CType, Enum, Function, Handle, Member, Model, Param, SpecError,
+from model import (Alias, Callback, CType, Define, Enum, Function, Handle, Member, Model, Param, SpecError,
                    Struct)
 
 BASE = r"(?:unsigned\s+|signed\s+)?(?:long\s+long|long|int|short|char)|unsigned|\w+"
@@ -50,8 +50,8 @@ def bound(text, where):
         count, top = "", text.strip()
     if not re.fullmatch(r"\d+|0x[0-9a-fA-F]+", top):
         raise SpecError(where, f"a maximum is a number, not '{top}'")
-    if count and not re.fullmatch(r"[\w\s*+()]+", count):
-        raise SpecError(where, f"cannot read the length '{count}'")
+    if count and not re.fullmatch(rf"{NAME}(\s*\*\s*\d+)?", count):
+        raise SpecError(where, f"a length is NAME or NAME * NUMBER, not '{count}'")
     return count, int(top, 0)
 
 
@@ -163,10 +163,10 @@ class Parser:
             return None
         if word == "handle":
             parts = rest.split()
-            if len(parts) not in (2, 3):
-                raise SpecError(where, "write: handle NAME TAG [KIND]")
+            if len(parts) not in (2, 3, 4):
+                raise SpecError(where, "write: handle NAME TAG [KIND [DESTROYER]]")
             tag = "" if parts[1] == "-" else parts[1]
-            self.add_type(Handle(parts[0], tag, parts[2] if len(parts) == 3 else "", where))
+            self.add_type(Handle(parts[0], tag, "".join(parts[2:3]), where, "".join(parts[3:])))
             return None
         if word == "callback":
             m = re.fullmatch(rf"({NAME})\s+(\w+)\s*\((.*)\)", rest)
@@ -176,7 +176,7 @@ class Parser:
             return None
         if word == "define":
             name, _, value = rest.partition(" ")
-            self.model.defines.append((name, value.strip(), where))
+            self.model.defines.append(Define(name, value.strip(), where))
             return None
         if word == "retired":
             for n in rest.split():
@@ -262,6 +262,8 @@ class Parser:
                     raise SpecError(where, f"unknown word '{w}' after op")
             if not f.mode:
                 raise SpecError(where, f"an op is one of {', '.join(MODES)}")
+        elif text == "early":
+            f.early = True
         elif text == "local":
             f.local = f.hand_shim = True
         elif key == "via" and len(words) >= 2:

@@ -36,7 +36,7 @@ class Wire:
             self.place(p)
         if self.nulls:
             self.fields.append(Field("present", "uint32_t", 4, 4))
-        if self.rfields or self.rtails or self.news or self.destroys:
+        if self.rfields or self.rtails or f.mode != "async" and (self.news or self.destroys):
             self.rfields.insert(0, Field("ok", "uint32_t", 4, 4))
         self.fields = sorted(self.fields, key=lambda x: -x.align)
         self.rfields = sorted(self.rfields, key=lambda x: -x.align)
@@ -45,6 +45,11 @@ class Wire:
         self.max_request = self.fixed + sum(up(t.size * t.param.maximum, 8) for t in self.tails)
         self.max_reply = self.rfixed + sum(up(t.size * t.param.maximum, 8) for t in self.rtails)
         self.max_bytes = up(self.max_request, REC_ALIGN)
+
+    @staticmethod
+    def elements(p, prefix=""):
+        """The C expression for how many elements p has; `prefix` goes before a parameter."""
+        return f"(uint64_t){prefix}{p.count}" if p.count else str(p.maximum)
 
     @property
     def news(self):

@@ -64,9 +64,30 @@ def emit(model):
 #include <stddef.h>
 #include <stdint.h>
 """)
-    o += [f"#define {n} {v}" for n, v, _ in model.defines]
+    o += [f"#define {d.name} {d.value}" for d in model.defines if not model.ours(d)]
     o.append("")
-    for t in ordered(model):
+    o += definitions(model, [t for t in ordered(model) if not model.ours(t)])
+    o.append("\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n")
+    for f in model.exported():
+        o.append(prototype(f.name, f.params))
+        o += [prototype(f"{f.name}_{s}", f.params) for s, _ in f.variants]
+    o.append("\n#ifdef __cplusplus\n}\n#endif\n")
+    o.append("/* Layouts, as tools/apigen computes them; tests/apigen checks them against cuda.h. */")
+    o.append("#ifdef __cplusplus\n#define VG_LAYOUT(e) static_assert(e, #e)\n#else\n"
+             "#define VG_LAYOUT(e) _Static_assert(e, #e)\n#endif")
+    o += layouts(model, [t for t in model.types.values() if not model.ours(t)])
+    o.append("\n#endif /* VG_CUDA_ABI_H */\n")
+    return "\n".join(o)
+
+
+def layouts(model, types):
+    return [f"VG_LAYOUT(sizeof({t.name}) == {model.layout(t)[0]});" for t in types
+            if isinstance(t, Struct)]
+
+
+def definitions(model, types):
+    o = []
+    for t in types:
         if isinstance(t, Handle):
             if t.tag:
                 o.append(f"typedef struct {t.tag} *{t.name};")
@@ -86,16 +107,4 @@ def emit(model):
             o.append(f"\ntypedef {kw} {t.name} {{")
             o += struct_body(t, 1)
             o.append(f"}} {t.name};\n")
-    o.append("\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n")
-    for f in model.exported():
-        o.append(prototype(f.name, f.params))
-        o += [prototype(f"{f.name}_{s}", f.params) for s, _ in f.variants]
-    o.append("\n#ifdef __cplusplus\n}\n#endif\n")
-    o.append("/* Layouts, as tools/apigen computes them; tests/apigen checks them against cuda.h. */")
-    o.append("#ifdef __cplusplus\n#define VG_LAYOUT(e) static_assert(e, #e)\n#else\n"
-             "#define VG_LAYOUT(e) _Static_assert(e, #e)\n#endif")
-    for t in model.types.values():
-        if isinstance(t, Struct):
-            o.append(f"VG_LAYOUT(sizeof({t.name}) == {model.layout(t)[0]});")
-    o.append("\n#endif /* VG_CUDA_ABI_H */\n")
-    return "\n".join(o)
+    return o

@@ -21,6 +21,8 @@ HEAD = """
 def emit(model):
     o = [NOTICE + HEAD]
     for t in model.types.values():
+        if model.ours(t):
+            continue
         if isinstance(t, Struct):
             size, _, paths = model.layout(t)
             o.append(f"SIZE({t.name}, {size});")
@@ -32,9 +34,9 @@ def emit(model):
             o += [f"VALUE({n}, {v});" for n, v, _ in t.items]
         elif isinstance(t, Alias):
             o.append(f"SIZE({t.name}, {model.size_align(t.ctype, t.where)[0]});")
-    for name, value, _ in model.defines:
-        if value.lstrip("-")[:1].isdigit():
-            o.append(f"VALUE({name}, {value});")
+    for d in model.defines:
+        if d.value.lstrip("-")[:1].isdigit() and not model.ours(d):
+            o.append(f"VALUE({d.name}, {d.value});")
     o.append("\n/* A prototype that differs from cuda.h's does not compile beside it. */")
     for f in model.exported():
         o.append(prototype(f.name, f.params))

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Contexts.  Which one is current is the loop's business, call by call. */
+#include "calls.h"
+#include "vg_cuda.h"
+
+CUresult vge_vgpu_primary_retain(struct vg_exec *x, const struct vg_req *rq, CUdevice dev,
+				 unsigned int id, unsigned int flags)
+{
+	CUcontext ctx;
+	CUresult r;
+
+	(void)rq;
+	if (!cu.cuDevicePrimaryCtxRetain || !cu.cuDevicePrimaryCtxRelease_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (flags && cu.cuDevicePrimaryCtxSetFlags_v2) {
+		r = cu.cuDevicePrimaryCtxSetFlags_v2(dev, flags);
+		if (r)
+			return r;
+	}
+	r = cu.cuDevicePrimaryCtxRetain(&ctx, dev);
+	if (r)
+		return r;
+	if (!vg_x_put(x, id, VG_CONTEXT, (uintptr_t)ctx, 0)) {
+		cu.cuDevicePrimaryCtxRelease_v2(dev);
+		return CUDA_ERROR_INVALID_CONTEXT;
+	}
+	return CUDA_SUCCESS;
+}
+
+CUresult vge_vgpu_primary_release(struct vg_exec *x, const struct vg_req *rq, CUdevice dev,
+				  unsigned int id)
+{
+	uint64_t v;
+
+	(void)rq;
+	if (!cu.cuDevicePrimaryCtxRelease_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!vg_handle_take(vg_exec_handles(x), id, VG_CONTEXT, &v))
+		return CUDA_ERROR_INVALID_CONTEXT;
+	vg_x_orphans(x, id);
+	vg_x_allocations_gone(x, id);
+	return cu.cuDevicePrimaryCtxRelease_v2(dev);
+}
+
+CUresult vge_vgpu_primary_reset(struct vg_exec *x, const struct vg_req *rq, CUdevice dev,
+				unsigned int id)
+{
+	CUresult r;
+	uint64_t v;
+
+	(void)rq;
+	if (!cu.cuDevicePrimaryCtxReset_v2 || !cu.cuDevicePrimaryCtxRelease_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!vg_handle_take(vg_exec_handles(x), id, VG_CONTEXT, &v))
+		return CUDA_ERROR_INVALID_CONTEXT;
+	vg_x_orphans(x, id);
+	vg_x_allocations_gone(x, id);
+	r = cu.cuDevicePrimaryCtxReset_v2(dev);
+	cu.cuDevicePrimaryCtxRelease_v2(dev);
+	return r;
+}
+
+CUresult vge_vgpu_primary_flags(struct vg_exec *x, const struct vg_req *rq, CUdevice dev,
+				unsigned int flags)
+{
+	(void)x;
+	(void)rq;
+	if (!cu.cuDevicePrimaryCtxSetFlags_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return cu.cuDevicePrimaryCtxSetFlags_v2(dev, flags);
+}
+
+CUresult vge_vgpu_context_create(struct vg_exec *x, const struct vg_req *rq, CUcontext *ctx,
+				 unsigned int flags, CUdevice dev)
+{
+	CUcontext top;
+	CUresult r;
+
+	(void)x;
+	(void)rq;
+	if (!cu.cuCtxCreate_v2 || !cu.cuCtxPopCurrent_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = cu.cuCtxCreate_v2(ctx, flags, dev);
+	/* It is pushed onto this thread, where the loop has another. */
+	if (!r)
+		cu.cuCtxPopCurrent_v2(&top);
+	return r;
+}
+
+CUresult vge_vgpu_context_destroy(struct vg_exec *x, const struct vg_req *rq, CUcontext ctx)
+{
+	const struct vg_rq_vgpu_context_destroy *q = rq->payload;
+
+	if (!cu.cuCtxDestroy_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	vg_x_allocations_gone(x, q->ctx);
+	return cu.cuCtxDestroy_v2(ctx);
+}
+
+CUresult vge_vgpu_context_synchronize(struct vg_exec *x, const struct vg_req *rq, CUcontext ctx)
+{
+	CUcontext before;
+	CUresult r;
+
+	(void)x;
+	(void)rq;
+	if (cu.cuCtxSynchronize_v2)
+		return cu.cuCtxSynchronize_v2(ctx);
+	if (!cu.cuCtxSynchronize || !cu.cuCtxPushCurrent_v2 || !cu.cuCtxPopCurrent_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = cu.cuCtxPushCurrent_v2(ctx);
+	if (r)
+		return r;
+	r = cu.cuCtxSynchronize();
+	cu.cuCtxPopCurrent_v2(&before);
+	return r;
+}

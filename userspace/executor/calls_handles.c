@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+/* From ids to the driver's handles, and what goes when another goes. */
+#include <stdatomic.h>
+
+#include "calls.h"
+
+/* The highest id bound so far: how far a search has to go. */
+static _Atomic uint32_t highest;
+
+bool vg_x_stream(struct vg_exec *x, uint32_t id, CUstream *s)
+{
+	uint64_t v;
+
+	if (id <= 1) {
+		*s = (CUstream)(uintptr_t)id;
+		return true;
+	}
+	if (!vg_handle_get(vg_exec_handles(x), id, VG_STREAM, &v))
+		return false;
+	*s = (CUstream)(uintptr_t)v;
+	return true;
+}
+
+bool vg_x_function(struct vg_exec *x, uint32_t id, CUfunction *f)
+{
+	uint64_t v;
+
+	if (!vg_handle_get(vg_exec_handles(x), id, VG_FUNCTION, &v) &&
+	    !vg_handle_get(vg_exec_handles(x), id, VG_KERNEL, &v))
+		return false;
+	*f = (CUfunction)(uintptr_t)v;
+	return true;
+}
+
+bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value, uint32_t owner)
+{
+	uint32_t seen = atomic_load(&highest);
+
+	if (!vg_handle_put(vg_exec_handles(x), id, kind, value))
+		return false;
+	vg_handle_set_aux(vg_exec_handles(x), id, kind, owner);
+	while (seen < id && !atomic_compare_exchange_weak(&highest, &seen, id))
+		;
+	return true;
+}
+
+/*
+ * The driver has destroyed these with their owner; an id must not lead to what
+ * is no more.  Owners go seldom, so a search through all ids will do.
+ */
+void vg_x_orphans(struct vg_exec *x, uint32_t owner)
+{
+	struct vg_handles *h = vg_exec_handles(x);
+	uint32_t end = atomic_load(&highest);
+	uint64_t aux, v;
+
+	for (uint32_t id = 1; owner && id <= end; id++) {
+		for (enum vg_kind kind = VG_NONE + 1; kind < VG_KIND_COUNT; kind++) {
+			if (!vg_handle_get_aux(h, id, kind, &aux))
+				continue;
+			if (aux == owner && id != owner && vg_handle_take(h, id, kind, &v))
+				vg_x_orphans(x, id);
+			break;
+		}
+	}
+}

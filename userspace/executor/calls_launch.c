@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Launches, and what a launch has to know of its function. */
+#include <string.h>
+
+#include "calls.h"
+#include "vg_cuda.h"
+
+#define ATTRS_MAX 32u
+
+/* Attributes as the driver wants them; only those whose meaning is known here pass. */
+static CUresult convert(struct vg_exec *x, const vgpu_attribute *in, unsigned int n,
+			CUlaunchAttribute *out)
+{
+	uint64_t event;
+
+	for (unsigned int i = 0; i < n; i++) {
+		memset(&out[i], 0, sizeof(out[i]));
+		out[i].id = in[i].id;
+		memcpy(&out[i].value, in[i].value, sizeof(out[i].value));
+		switch (out[i].id) {
+		case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT:
+			if (!vg_handle_get(vg_exec_handles(x), (uint32_t)in[i].value[0], VG_EVENT,
+					   &event))
+				return CUDA_ERROR_INVALID_HANDLE;
+			out[i].value.programmaticEvent.event = (CUevent)(uintptr_t)event;
+			break;
+		case CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT:
+			if (!vg_handle_get(vg_exec_handles(x), (uint32_t)in[i].value[0], VG_EVENT,
+					   &event))
+				return CUDA_ERROR_INVALID_HANDLE;
+			out[i].value.launchCompletionEvent.event = (CUevent)(uintptr_t)event;
+			break;
+		case CU_LAUNCH_ATTRIBUTE_IGNORE:
+		case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:
+		case CU_LAUNCH_ATTRIBUTE_COOPERATIVE:
+		case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY:
+		case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
+		case CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
+		case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
+		case CU_LAUNCH_ATTRIBUTE_PRIORITY:
+		case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP:
+		case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN:
+		case CU_LAUNCH_ATTRIBUTE_PREFERRED_CLUSTER_DIMENSION:
+		case CU_LAUNCH_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT:
+			break;
+		default:
+			return CUDA_ERROR_NOT_SUPPORTED;
+		}
+	}
+	return CUDA_SUCCESS;
+}
+
+static CUresult launch(struct vg_exec *x, CUfunction f, CUlaunchConfig *c,
+		       const vgpu_attribute *attrs, const void *params, size_t bytes)
+{
+	CUlaunchAttribute converted[ATTRS_MAX];
+	void *extra[] = {
+		CU_LAUNCH_PARAM_BUFFER_POINTER, (void *)params,
+		CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes, CU_LAUNCH_PARAM_END,
+	};
+	void **how = bytes ? extra : NULL;
+	CUresult r;
+
+	if (!c->numAttrs) {
+		if (!cu.cuLaunchKernel)
+			return CUDA_ERROR_NOT_SUPPORTED;
+		return cu.cuLaunchKernel(f, c->gridDimX, c->gridDimY, c->gridDimZ, c->blockDimX,
+					 c->blockDimY, c->blockDimZ, c->sharedMemBytes, c->hStream,
+					 NULL, how);
+	}
+	if (!cu.cuLaunchKernelEx)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = convert(x, attrs, c->numAttrs, converted);
+	if (r)
+		return r;
+	c->attrs = converted;
+	return cu.cuLaunchKernelEx(c, f, NULL, how);
+}
+
+CUresult vge_vgpu_launch(struct vg_exec *x, const struct vg_req *rq, CUfunction f, CUstream stream,
+			 unsigned int gx, unsigned int gy, unsigned int gz, unsigned int bx,
+			 unsigned int by, unsigned int bz, unsigned int shared, unsigned int nattrs,
+			 unsigned int nparams, const vgpu_attribute *attrs, const void *params)
+{
+	CUlaunchConfig c = { gx, gy, gz, bx, by, bz, shared, stream, NULL, nattrs };
+
+	(void)rq;
+	return launch(x, f, &c, attrs, params, nparams);
+}
+
+CUresult vge_vgpu_launch_big(struct vg_exec *x, const struct vg_req *rq, CUfunction f,
+			     CUstream stream, unsigned int gx, unsigned int gy, unsigned int gz,
+			     unsigned int bx, unsigned int by, unsigned int bz, unsigned int shared,
+			     unsigned int nattrs, const vgpu_attribute *attrs, const void *params,
+			     size_t bytes)
+{
+	CUlaunchConfig c = { gx, gy, gz, bx, by, bz, shared, stream, NULL, nattrs };
+
+	(void)rq;
+	return launch(x, f, &c, attrs, params, bytes);
+}
+
+CUresult vge_vgpu_cluster(struct vg_exec *x, const struct vg_req *rq, unsigned int which,
+			  CUfunction f, CUstream stream, unsigned int gx, unsigned int gy,
+			  unsigned int gz, unsigned int bx, unsigned int by, unsigned int bz,
+			  unsigned int shared, unsigned int nattrs, const vgpu_attribute *attrs,
+			  int *value)
+{
+	CUlaunchAttribute converted[ATTRS_MAX];
+	CUlaunchConfig c = { gx, gy, gz, bx, by, bz, shared, stream, converted, nattrs };
+	CUresult (*ask)(int *, CUfunction, const CUlaunchConfig *);
+	CUresult r;
+
+	(void)rq;
+	ask = which ? cu.cuOccupancyMaxActiveClusters : cu.cuOccupancyMaxPotentialClusterSize;
+	if (!ask)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = convert(x, attrs, nattrs, converted);
+	return r ? r : ask(value, f, &c);
+}
+
+/* -- what is known of a function */
+
+static void layout(vgpu_function_info *info, unsigned int first, bool kernel, void *f)
+{
+	size_t offset, size;
+	unsigned int n = 0;
+
+	if (kernel ? !cu.cuKernelGetParamInfo : !cu.cuFuncGetParamInfo)
+		return;
+	info->layout_known = 1;
+	/* The driver's only way to say how many there are is an error after the last. */
+	while (!(kernel ? cu.cuKernelGetParamInfo(f, n, &offset, &size) :
+			  cu.cuFuncGetParamInfo(f, n, &offset, &size))) {
+		if (offset > UINT16_MAX || size > UINT16_MAX) {
+			info->layout_known = 0;
+			return;
+		}
+		if (n >= first && n - first < VG_PARAMS_MAX) {
+			info->offset[n - first] = offset;
+			info->size[n - first] = size;
+		}
+		n++;
+	}
+	info->params = n;
+}
+
+CUresult vge_vgpu_function_info(struct vg_exec *x, const struct vg_req *rq, CUfunction f,
+				unsigned int first, vgpu_function_info *info)
+{
+	(void)x;
+	(void)rq;
+	if (!cu.cuFuncGetAttribute)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	for (int a = 0; a < CU_FUNC_ATTRIBUTE_MAX; a++)
+		info->known[a] = !cu.cuFuncGetAttribute(&info->attribute[a], a, f);
+	layout(info, first, false, f);
+	return CUDA_SUCCESS;
+}
+
+CUresult vge_vgpu_kernel_info(struct vg_exec *x, const struct vg_req *rq, CUkernel k, CUdevice dev,
+			      unsigned int first, vgpu_function_info *info)
+{
+	(void)x;
+	(void)rq;
+	if (!cu.cuKernelGetAttribute)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	for (int a = 0; a < CU_FUNC_ATTRIBUTE_MAX; a++)
+		info->known[a] = !cu.cuKernelGetAttribute(&info->attribute[a], a, k, dev);
+	layout(info, first, true, k);
+	return CUDA_SUCCESS;
+}
+
+CUresult vge_cuEventElapsedTime_v2(struct vg_exec *x, const struct vg_req *rq, float *ms,
+				   CUevent start, CUevent end)
+{
+	(void)x;
+	(void)rq;
+	if (cu.cuEventElapsedTime_v2)
+		return cu.cuEventElapsedTime_v2(ms, start, end);
+	if (cu.cuEventElapsedTime)
+		return cu.cuEventElapsedTime(ms, start, end);
+	return CUDA_ERROR_NOT_SUPPORTED;
+}

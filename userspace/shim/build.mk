@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+# libcuda.so.1 of the guest.
+
+VG_SHIM := $(O)/lib/libcuda.so.1
+VG_SHIM_SRCS := $(wildcard userspace/shim/*.c) \
+	$(addprefix userspace/common/,arena.c client.c fdpass.c log.c transport_dev.c \
+		transport_socket.c) \
+	$(addprefix $(O)/gen/,shim_wire.c shim_exports.c shim_tables.c)
+
+# What is not exported must not be seen by, or seen from, the program.
+$(VG_SHIM): $(call vg-objs,$(VG_SHIM_SRCS)) $(O)/gen/libcuda.map
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic \
+		-Wl,--version-script=$(O)/gen/libcuda.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now \
+		-o $@ $(filter %.o,$^) -lpthread
+
+ALL += $(VG_SHIM)

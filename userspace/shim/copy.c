@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Linear copies.  Into the device, the data is taken before the call returns,
+ * inline in the record or through the arena, and large copies are a row of
+ * posted pieces of which at most the last is waited for.  Out of the device,
+ * the call waits: the memory may not be read before it is written.
+ */
+#include "client.h"
+#include "shim.h"
+#include "shim_calls.h"
+
+#define WRITE_INLINE	8192u		/* of vgpu_write */
+#define READ_INLINE	3968u		/* of vgpu_read */
+#define PIECE_MAX	(4u << 20)
+
+/* A part of the arena that leaves room for the next while this one is copied. */
+static size_t piece(size_t left)
+{
+	size_t most = vg_arena_max() / 4;
+
+	if (most > PIECE_MAX)
+		most = PIECE_MAX;
+	return left < most ? left : most;
+}
+
+CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, bool wait)
+{
+	const uint8_t *from = src;
+	struct vg_block block;
+	CUresult r = vg_context_ready();
+
+	if (r)
+		return r;
+	if (bytes && (!src || !dst))
+		return CUDA_ERROR_INVALID_VALUE;
+	/* Ask the driver about a destination that is not known to be one. */
+	wait = wait || !vg_range_known(dst, bytes);
+	if (bytes && bytes <= WRITE_INLINE)
+		return vgw_vgpu_write(wait, dst, s, bytes, from);
+	while (bytes && !r) {
+		size_t n = piece(bytes);
+		bool last = n == bytes;
+
+		r = vg_arena_alloc(&block, n);
+		if (r)
+			return r;
+		memcpy(block.ptr, from, n);
+		block.bytes = n;
+		r = vgw_vgpu_write_arena(wait && last, dst, s, &block);
+		if (wait && last)
+			vg_arena_free(&block);
+		from += n;
+		dst += n;
+		bytes -= n;
+	}
+	return r;
+}
+
+CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s)
+{
+	uint8_t *to = dst;
+	struct vg_block block;
+	CUresult r = vg_context_ready();
+
+	if (r)
+		return r;
+	if (bytes && (!src || !dst))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (bytes && bytes <= READ_INLINE)
+		return vgw_vgpu_read(src, s, bytes, to);
+	while (bytes && !r) {
+		size_t n = piece(bytes);
+
+		r = vg_arena_alloc(&block, n);
+		if (r)
+			return r;
+		block.bytes = n;
+		r = vgw_vgpu_read_arena(src, s, &block);
+		if (!r)
+			memcpy(to, block.ptr, n);
+		vg_arena_free(&block);
+		to += n;
+		src += n;
+		bytes -= n;
+	}
+	return r;
+}
+
+CUresult vgh_cuMemcpyHtoD_v2(CUstream none, CUdeviceptr dst, const void *src, size_t bytes)
+{
+	return vg_copy_in(dst, src, bytes, none, true);
+}
+
+CUresult vgh_cuMemcpyHtoDAsync_v2(CUdeviceptr dst, const void *src, size_t bytes, CUstream s)
+{
+	return vg_copy_in(dst, src, bytes, s, false);
+}
+
+CUresult vgh_cuMemcpyDtoH_v2(CUstream none, void *dst, CUdeviceptr src, size_t bytes)
+{
+	return vg_copy_out(dst, src, bytes, none);
+}
+
+CUresult vgh_cuMemcpyDtoHAsync_v2(void *dst, CUdeviceptr src, size_t bytes, CUstream s)
+{
+	return vg_copy_out(dst, src, bytes, s);
+}
+
+CUresult vgh_cuMemcpyDtoDAsync_v2(CUdeviceptr dst, CUdeviceptr src, size_t bytes, CUstream s)
+{
+	bool wait = !vg_range_known(dst, bytes) || !vg_range_known(src, bytes);
+
+	return vgw_cuMemcpyDtoDAsync_v2(wait, dst, src, bytes, s);
+}
+
+CUresult vgh_cuMemcpyDtoD_v2(CUstream none, CUdeviceptr dst, CUdeviceptr src, size_t bytes)
+{
+	return vgh_cuMemcpyDtoDAsync_v2(dst, src, bytes, none);
+}
+
+CUresult vgh_cuMemcpyPeerAsync(CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr src,
+			       CUcontext src_ctx, size_t bytes, CUstream s)
+{
+	return vgw_cuMemcpyPeerAsync(true, dst, dst_ctx, src, src_ctx, bytes, s);
+}
+
+CUresult vgh_cuMemcpyPeer(CUstream none, CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr src,
+			  CUcontext src_ctx, size_t bytes)
+{
+	return vgw_cuMemcpyPeerAsync(true, dst, dst_ctx, src, src_ctx, bytes, none);
+}
+
+/* Unified addresses: which side each is on is known here. */
+static CUresult unified(CUdeviceptr dst, CUdeviceptr src, size_t bytes, CUstream s, bool wait)
+{
+	struct vg_range r;
+	bool to = vg_range_find(dst, &r) && vg_range_on_device(&r);
+	bool from = vg_range_find(src, &r) && vg_range_on_device(&r);
+	CUresult e;
+
+	if (to && from)
+		return vgh_cuMemcpyDtoDAsync_v2(dst, src, bytes, s);
+	if (to)
+		return vg_copy_in(dst, (const void *)(uintptr_t)src, bytes, s, wait);
+	if (from)
+		return vg_copy_out((void *)(uintptr_t)dst, src, bytes, s);
+	/* Host to host: in the stream's order, so after all that is in it. */
+	e = vgw_cuStreamSynchronize(s);
+	if (!e && bytes)
+		memmove((void *)(uintptr_t)dst, (const void *)(uintptr_t)src, bytes);
+	return e;
+}
+
+CUresult vgh_cuMemcpy(CUstream none, CUdeviceptr dst, CUdeviceptr src, size_t bytes)
+{
+	return unified(dst, src, bytes, none, true);
+}
+
+CUresult vgh_cuMemcpyAsync(CUdeviceptr dst, CUdeviceptr src, size_t bytes, CUstream s)
+{
+	return unified(dst, src, bytes, s, false);
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Copies of boxes: two and three dimensions, arrays.  A side in the guest is
+ * packed in the arena, in as many parts as that takes; the executor unpacks.
+ */
+#include "client.h"
+#include "shim.h"
+#include "shim_calls.h"
+
+#define PART_MAX (4u << 20)
+
+/* One side of a copy, as CUDA_MEMCPY3D gives it. */
+struct side {
+	bool host;
+	uint8_t *base;			/* host */
+	CUdeviceptr device;
+	CUarray array;
+	uint64_t x, y, z, lod, pitch, height;
+};
+
+static CUresult side_of(struct side *s, CUmemorytype type, const void *host, CUdeviceptr device,
+			CUarray array)
+{
+	struct vg_range r;
+
+	s->base = (uint8_t *)(uintptr_t)host;
+	s->device = device;
+	switch (type) {
+	case CU_MEMORYTYPE_HOST:
+		s->host = true;
+		return CUDA_SUCCESS;
+	case CU_MEMORYTYPE_DEVICE:
+		return CUDA_SUCCESS;
+	case CU_MEMORYTYPE_ARRAY:
+		s->array = array;
+		s->device = 0;
+		return vg_object_get(array, VG_ARRAY) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	case CU_MEMORYTYPE_UNIFIED:
+		s->host = !vg_range_find(device, &r) || !vg_range_on_device(&r);
+		s->base = (uint8_t *)(uintptr_t)device;
+		return CUDA_SUCCESS;
+	default:
+		return CUDA_ERROR_INVALID_VALUE;
+	}
+}
+
+/* Whether pitch and height leave room for the box. */
+static bool roomy(struct side *s, uint64_t width, uint64_t height, uint64_t depth)
+{
+	uint64_t row, rows;
+
+	if (s->array)
+		return true;
+	if (__builtin_add_overflow(s->x, width, &row) || __builtin_add_overflow(s->y, height, &rows))
+		return false;
+	if (!s->pitch && height == 1 && depth == 1)
+		s->pitch = row;
+	if (!s->height && depth == 1)
+		s->height = rows;
+	return s->pitch >= row && (depth == 1 || s->height >= rows);
+}
+
+static uint8_t *host_row(const struct side *s, uint64_t y, uint64_t z)
+{
+	return s->base + ((s->z + z) * s->height + s->y + y) * s->pitch + s->x;
+}
+
+/* The part at (x, y, z) of the box, for the executor. */
+static void fill(vgpu_copy3d *c, const struct side *src, const struct side *dst, uint64_t x,
+		 uint64_t y, uint64_t z, uint64_t width, uint64_t height, uint64_t depth)
+{
+	*c = (vgpu_copy3d){
+		.src = src->device, .src_array = src->array, .src_x = src->x + x,
+		.src_y = src->y + y, .src_z = src->z + z, .src_lod = src->lod,
+		.src_pitch = src->pitch, .src_height = src->height,
+		.dst = dst->device, .dst_array = dst->array, .dst_x = dst->x + x,
+		.dst_y = dst->y + y, .dst_z = dst->z + z, .dst_lod = dst->lod,
+		.dst_pitch = dst->pitch, .dst_height = dst->height,
+		.width = width, .height = height, .depth = depth,
+	};
+}
+
+/* Rows y.. of slices z.., from column x on, between the guest's side and the arena. */
+static void pack(const struct side *host, uint8_t *arena, bool in, uint64_t x, uint64_t y,
+		 uint64_t z, uint64_t width, uint64_t height, uint64_t depth)
+{
+	for (uint64_t k = 0; k < depth; k++) {
+		for (uint64_t j = 0; j < height; j++, arena += width) {
+			uint8_t *row = host_row(host, y + j, z + k) + x;
+
+			if (in)
+				memcpy(arena, row, width);
+			else
+				memcpy(row, arena, width);
+		}
+	}
+}
+
+static CUresult part(const struct side *src, const struct side *dst, CUstream s, uint64_t x,
+		     uint64_t y, uint64_t z, uint64_t width, uint64_t height, uint64_t depth)
+{
+	struct vg_block block;
+	vgpu_copy3d c;
+	CUresult r;
+
+	fill(&c, src, dst, x, y, z, width, height, depth);
+	/* The executor sees nothing of the guest's own addresses. */
+	if (src->host)
+		c.src = 0;
+	if (dst->host)
+		c.dst = 0;
+	r = vg_arena_alloc(&block, width * height * depth);
+	if (r)
+		return r;
+	block.bytes = width * height * depth;
+	if (src->host) {
+		pack(src, block.ptr, true, x, y, z, width, height, depth);
+		r = vgw_vgpu_write3d(true, &c, s, &block);
+	} else {
+		r = vgw_vgpu_read3d(&c, s, &block);
+		if (!r)
+			pack(dst, block.ptr, false, x, y, z, width, height, depth);
+	}
+	vg_arena_free(&block);
+	return r;
+}
+
+static CUresult parts(const struct side *src, const struct side *dst, CUstream s, uint64_t width,
+		      uint64_t height, uint64_t depth)
+{
+	uint64_t most = vg_arena_max() / 4, columns, rows, slices;
+	CUresult r;
+
+	if (most > PART_MAX)
+		most = PART_MAX;
+	columns = width < most ? width : most;
+	rows = columns < width ? 1 : most / width;
+	rows = rows < height ? rows : height;
+	slices = rows < height ? 1 : most / (width * height);
+	slices = slices < depth ? slices : depth;
+	for (uint64_t z = 0; z < depth; z += slices) {
+		uint64_t nz = depth - z < slices ? depth - z : slices;
+
+		for (uint64_t y = 0; y < height; y += rows) {
+			uint64_t ny = height - y < rows ? height - y : rows;
+
+			for (uint64_t x = 0; x < width; x += columns) {
+				uint64_t nx = width - x < columns ? width - x : columns;
+
+				r = part(src, dst, s, x, y, z, nx, ny, nz);
+				if (r)
+					return r;
+			}
+		}
+	}
+	return CUDA_SUCCESS;
+}
+
+static CUresult copy(struct side *src, struct side *dst, CUstream s, uint64_t width,
+		     uint64_t height, uint64_t depth)
+{
+	vgpu_copy3d c;
+	CUresult r = vg_context_ready();
+
+	if (r)
+		return r;
+	if (!width || !height || !depth)
+		return CUDA_SUCCESS;
+	if (width > (1ull << 40) || height > (1ull << 32) || depth > (1ull << 32) ||
+	    !roomy(src, width, height, depth) || !roomy(dst, width, height, depth))
+		return CUDA_ERROR_INVALID_VALUE;
+	if ((src->host && !src->base) || (dst->host && !dst->base))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (src->host && dst->host) {
+		r = vgw_cuStreamSynchronize(s);
+		for (uint64_t z = 0; !r && z < depth; z++)
+			for (uint64_t y = 0; y < height; y++)
+				memmove(host_row(dst, y, z), host_row(src, y, z), width);
+		return r;
+	}
+	if (src->host || dst->host)
+		return parts(src, dst, s, width, height, depth);
+	fill(&c, src, dst, 0, 0, 0, width, height, depth);
+	return vgw_vgpu_copy3d_device(true, &c, s);
+}
+
+static CUresult copy3d(const CUDA_MEMCPY3D *p, CUstream s)
+{
+	struct side src = { 0 }, dst = { 0 };
+	CUresult r;
+
+	if (!p)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = side_of(&src, p->srcMemoryType, p->srcHost, p->srcDevice, p->srcArray);
+	if (!r)
+		r = side_of(&dst, p->dstMemoryType, p->dstHost, p->dstDevice, p->dstArray);
+	if (r)
+		return r;
+	src.x = p->srcXInBytes;
+	src.y = p->srcY;
+	src.z = p->srcZ;
+	src.lod = p->srcLOD;
+	src.pitch = p->srcPitch;
+	src.height = p->srcHeight;
+	dst.x = p->dstXInBytes;
+	dst.y = p->dstY;
+	dst.z = p->dstZ;
+	dst.lod = p->dstLOD;
+	dst.pitch = p->dstPitch;
+	dst.height = p->dstHeight;
+	return copy(&src, &dst, s, p->WidthInBytes, p->Height, p->Depth);
+}
+
+static CUresult copy2d(const CUDA_MEMCPY2D *p, CUstream s)
+{
+	CUDA_MEMCPY3D q;
+
+	if (!p)
+		return CUDA_ERROR_INVALID_VALUE;
+	q = (CUDA_MEMCPY3D){
+		.srcXInBytes = p->srcXInBytes, .srcY = p->srcY, .srcMemoryType = p->srcMemoryType,
+		.srcHost = p->srcHost, .srcDevice = p->srcDevice, .srcArray = p->srcArray,
+		.srcPitch = p->srcPitch, .dstXInBytes = p->dstXInBytes, .dstY = p->dstY,
+		.dstMemoryType = p->dstMemoryType, .dstHost = p->dstHost,
+		.dstDevice = p->dstDevice, .dstArray = p->dstArray, .dstPitch = p->dstPitch,
+		.WidthInBytes = p->WidthInBytes, .Height = p->Height, .Depth = 1,
+	};
+	return copy3d(&q, s);
+}
+
+CUresult vgh_cuMemcpy3D_v2(CUstream none, const CUDA_MEMCPY3D *p)
+{
+	return copy3d(p, none);
+}
+
+CUresult vgh_cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *p, CUstream s)
+{
+	return copy3d(p, s);
+}
+
+CUresult vgh_cuMemcpy2D_v2(CUstream none, const CUDA_MEMCPY2D *p)
+{
+	return copy2d(p, none);
+}
+
+CUresult vgh_cuMemcpy2DUnaligned_v2(CUstream none, const CUDA_MEMCPY2D *p)
+{
+	return copy2d(p, none);
+}
+
+CUresult vgh_cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *p, CUstream s)
+{
+	return copy2d(p, s);
+}
+
+/* -- one dimension, with an array on a side; offsets are in bytes */
+
+static struct side array_side(CUarray array, size_t offset)
+{
+	return (struct side){ .array = array, .x = offset };
+}
+
+static CUresult linear(struct side src, struct side dst, size_t bytes, CUstream s)
+{
+	if ((src.array && !vg_object_get(src.array, VG_ARRAY)) ||
+	    (dst.array && !vg_object_get(dst.array, VG_ARRAY)))
+		return CUDA_ERROR_INVALID_HANDLE;
+	return copy(&src, &dst, s, bytes, 1, 1);
+}
+
+CUresult vgh_cuMemcpyDtoA_v2(CUstream none, CUarray dst, size_t offset, CUdeviceptr src, size_t n)
+{
+	return linear((struct side){ .device = src }, array_side(dst, offset), n, none);
+}
+
+CUresult vgh_cuMemcpyAtoD_v2(CUstream none, CUdeviceptr dst, CUarray src, size_t offset, size_t n)
+{
+	return linear(array_side(src, offset), (struct side){ .device = dst }, n, none);
+}
+
+CUresult vgh_cuMemcpyAtoA_v2(CUstream none, CUarray dst, size_t dst_offset, CUarray src,
+			     size_t src_offset, size_t n)
+{
+	return linear(array_side(src, src_offset), array_side(dst, dst_offset), n, none);
+}
+
+CUresult vgh_cuMemcpyHtoAAsync_v2(CUarray dst, size_t offset, const void *src, size_t n, CUstream s)
+{
+	return linear((struct side){ .host = true, .base = (uint8_t *)(uintptr_t)src },
+		      array_side(dst, offset), n, s);
+}
+
+CUresult vgh_cuMemcpyAtoHAsync_v2(void *dst, CUarray src, size_t offset, size_t n, CUstream s)
+{
+	return linear(array_side(src, offset), (struct side){ .host = true, .base = dst }, n, s);
+}
+
+CUresult vgh_cuMemcpyHtoA_v2(CUstream none, CUarray dst, size_t offset, const void *src, size_t n)
+{
+	return vgh_cuMemcpyHtoAAsync_v2(dst, offset, src, n, none);
+}
+
+CUresult vgh_cuMemcpyAtoH_v2(CUstream none, void *dst, CUarray src, size_t offset, size_t n)
+{
+	return vgh_cuMemcpyAtoHAsync_v2(dst, src, offset, n, none);
+}

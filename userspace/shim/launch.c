@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Launches get no answer: what CUDA checks at the call is checked here first.
+ * A launch that looks wrong is sent with an answer, so that the driver itself
+ * says what is wrong with it.
+ */
+#include <stdlib.h>
+
+#include "client.h"
+#include "shim.h"
+#include "shim_calls.h"
+
+#define PARAMS_INLINE	8192u		/* of vgpu_launch */
+#define PARAMS_MAX	65536u		/* of vgpu_launch_big */
+#define ATTRS_MAX	32u
+
+static bool dims_fit(const CUlaunchConfig *c, CUdevice dev)
+{
+	const unsigned int grid[3] = { c->gridDimX, c->gridDimY, c->gridDimZ };
+	const unsigned int block[3] = { c->blockDimX, c->blockDimY, c->blockDimZ };
+
+	for (int i = 0; i < 3; i++) {
+		if (!grid[i] || grid[i] > (unsigned int)vg_attribute(
+				dev, CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X + i))
+			return false;
+		if (!block[i] || block[i] > (unsigned int)vg_attribute(
+				dev, CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X + i))
+			return false;
+	}
+	return true;
+}
+
+static bool looks_right(const CUlaunchConfig *c, const struct vg_function *f, CUdevice dev)
+{
+	uint64_t threads = (uint64_t)c->blockDimX * c->blockDimY * c->blockDimZ;
+
+	return dims_fit(c, dev) &&
+	       threads <= (uint64_t)f->attribute[CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK] &&
+	       c->sharedMemBytes <=
+		       (unsigned int)f->attribute[CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES];
+}
+
+/* Sizes of clusters and of cooperative grids have rules that only the driver knows. */
+static bool may_fail(const CUlaunchConfig *c, const struct vg_function *f)
+{
+	if (f->attribute[CU_FUNC_ATTRIBUTE_CLUSTER_SIZE_MUST_BE_SET])
+		return true;
+	for (unsigned int i = 0; i < c->numAttrs; i++)
+		if (c->attrs[i].id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION &&
+		    c->attrs[i].id != CU_LAUNCH_ATTRIBUTE_IGNORE)
+			return true;
+	return false;
+}
+
+/* Gather the parameters into one block, as `extra` would have them. */
+static CUresult pack(const struct vg_layout *l, void **params, void **extra, uint8_t *small,
+		     size_t room, uint8_t **out, size_t *bytes)
+{
+	const void *block = NULL;
+	size_t n = 0;
+
+	*out = small;
+	*bytes = 0;
+	if (extra) {
+		for (unsigned int i = 0; extra[i] != CU_LAUNCH_PARAM_END; i += 2) {
+			if (extra[i] == CU_LAUNCH_PARAM_BUFFER_POINTER)
+				block = extra[i + 1];
+			else if (extra[i] == CU_LAUNCH_PARAM_BUFFER_SIZE)
+				n = *(const size_t *)extra[i + 1];
+			else
+				return CUDA_ERROR_INVALID_VALUE;
+		}
+		if (params || n > PARAMS_MAX || (n && !block))
+			return CUDA_ERROR_INVALID_VALUE;
+	} else {
+		if (!l->known)
+			return CUDA_ERROR_NOT_SUPPORTED;
+		n = l->bytes;
+		if (l->params && !params)
+			return CUDA_ERROR_INVALID_VALUE;
+	}
+	if (n > room) {
+		*out = malloc(n);
+		if (!*out)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	*bytes = n;
+	if (extra) {
+		if (n)
+			memcpy(*out, block, n);
+		return CUDA_SUCCESS;
+	}
+	for (unsigned int i = 0, end = 0; i < l->params; i++) {
+		/* Nothing of this process's stack crosses in the gaps. */
+		if (l->offset[i] > end)
+			memset(*out + end, 0, l->offset[i] - end);
+		memcpy(*out + l->offset[i], params[i], l->size[i]);
+		end = l->offset[i] + l->size[i];
+	}
+	return CUDA_SUCCESS;
+}
+
+/* Attributes in the form in which they cross: events as ids. */
+static CUresult convert(const CUlaunchConfig *c, struct vgpu_attribute *out)
+{
+	if (c->numAttrs > ATTRS_MAX || (c->numAttrs && !c->attrs))
+		return CUDA_ERROR_INVALID_VALUE;
+	for (unsigned int i = 0; i < c->numAttrs; i++) {
+		const CUlaunchAttribute *a = &c->attrs[i];
+		CUlaunchAttributeValue v = a->value;
+		uint32_t id;
+
+		switch (a->id) {
+		case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT:
+			if (vg_object_id(v.programmaticEvent.event, VG_EVENT, &id))
+				return CUDA_ERROR_INVALID_HANDLE;
+			v.programmaticEvent.event = (CUevent)(uintptr_t)id;
+			break;
+		case CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT:
+			if (vg_object_id(v.launchCompletionEvent.event, VG_EVENT, &id))
+				return CUDA_ERROR_INVALID_HANDLE;
+			v.launchCompletionEvent.event = (CUevent)(uintptr_t)id;
+			break;
+		case CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE:
+			return vg_refuse("cuLaunchKernelEx with a device-updatable node",
+					 "not implemented");
+		default:
+			break;
+		}
+		out[i].id = a->id;
+		out[i].zero = 0;
+		memcpy(out[i].value, &v, sizeof(out[i].value));
+	}
+	return CUDA_SUCCESS;
+}
+
+static CUresult launch(const CUlaunchConfig *c, CUfunction function, void **params, void **extra)
+{
+	struct vg_object *o = vg_function_get(function);
+	struct vgpu_attribute attrs[ATTRS_MAX];
+	uint8_t small[1024] __attribute__((aligned(16))), *block = small;
+	struct vg_function *f;
+	size_t bytes;
+	bool wait;
+	CUresult r;
+
+	r = vg_context_ready();
+	if (unlikely(r))
+		return r;
+	if (unlikely(!o))
+		return CUDA_ERROR_INVALID_HANDLE;
+	r = vg_function_fetch(o, vg_current()->device, &f);
+	if (!r && c->numAttrs)
+		r = convert(c, attrs);
+	if (!r)
+		r = pack(&f->layout, params, extra, small, sizeof(small), &block, &bytes);
+	if (unlikely(r))
+		return r;
+	wait = !looks_right(c, f, vg_current()->device) || may_fail(c, f);
+	if (bytes <= PARAMS_INLINE)
+		r = vgw_vgpu_launch(wait, function, c->hStream, c->gridDimX, c->gridDimY,
+				    c->gridDimZ, c->blockDimX, c->blockDimY, c->blockDimZ,
+				    c->sharedMemBytes, c->numAttrs, bytes, attrs, block);
+	else
+		r = vgw_vgpu_launch_big(wait, function, c->hStream, c->gridDimX, c->gridDimY,
+					c->gridDimZ, c->blockDimX, c->blockDimY, c->blockDimZ,
+					c->sharedMemBytes, c->numAttrs, attrs, block, bytes);
+	if (block != small)
+		free(block);
+	return r;
+}
+
+CUresult vgh_cuLaunchKernel(CUfunction f, unsigned int gx, unsigned int gy, unsigned int gz,
+			    unsigned int bx, unsigned int by, unsigned int bz, unsigned int shared,
+			    CUstream stream, void **params, void **extra)
+{
+	const CUlaunchConfig c = {
+		.gridDimX = gx, .gridDimY = gy, .gridDimZ = gz, .blockDimX = bx, .blockDimY = by,
+		.blockDimZ = bz, .sharedMemBytes = shared, .hStream = stream,
+	};
+
+	return launch(&c, f, params, extra);
+}
+
+CUresult vgh_cuLaunchCooperativeKernel(CUfunction f, unsigned int gx, unsigned int gy,
+				       unsigned int gz, unsigned int bx, unsigned int by,
+				       unsigned int bz, unsigned int shared, CUstream stream,
+				       void **params)
+{
+	CUlaunchAttribute cooperative = {
+		.id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE, .value.cooperative = 1,
+	};
+	const CUlaunchConfig c = {
+		.gridDimX = gx, .gridDimY = gy, .gridDimZ = gz, .blockDimX = bx, .blockDimY = by,
+		.blockDimZ = bz, .sharedMemBytes = shared, .hStream = stream,
+		.attrs = &cooperative, .numAttrs = 1,
+	};
+
+	return launch(&c, f, params, NULL);
+}
+
+CUresult vgh_cuLaunchKernelEx(CUstream none, const CUlaunchConfig *config, CUfunction f,
+			      void **params, void **extra)
+{
+	CUlaunchConfig c;
+
+	if (!config)
+		return CUDA_ERROR_INVALID_VALUE;
+	c = *config;
+	if (!c.hStream)
+		c.hStream = none;
+	return launch(&c, f, params, extra);
+}
+
+/* -- questions about clusters, which take a launch configuration too */
+
+static CUresult cluster(unsigned int which, int *value, CUfunction f, const CUlaunchConfig *c)
+{
+	struct vgpu_attribute attrs[ATTRS_MAX];
+	CUresult r;
+
+	if (!value || !c)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = convert(c, attrs);
+	return r ? r : vgw_vgpu_cluster(which, f, c->hStream, c->gridDimX, c->gridDimY, c->gridDimZ,
+					c->blockDimX, c->blockDimY, c->blockDimZ,
+					c->sharedMemBytes, c->numAttrs, attrs, value);
+}
+
+CUresult vgh_cuOccupancyMaxPotentialClusterSize(int *size, CUfunction f, const CUlaunchConfig *c)
+{
+	return cluster(0, size, f, c);
+}
+
+CUresult vgh_cuOccupancyMaxActiveClusters(int *count, CUfunction f, const CUlaunchConfig *c)
+{
+	return cluster(1, count, f, c);
+}

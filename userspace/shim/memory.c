@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Memory that the driver's interface knows, by address: what tells a device
+ * pointer from a host pointer, and a second free from a first.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "client.h"
+#include "shim.h"
+#include "shim_calls.h"
+
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;	/* all below */
+static struct vg_range *ranges;			/* by base; none overlap */
+static size_t count, room;
+static uint64_t serial = 1;
+
+/* The first range that ends beyond p. */
+static size_t after(uint64_t p)
+{
+	size_t lo = 0, hi = count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (ranges[mid].base + ranges[mid].bytes <= p)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+CUresult vg_range_add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsigned int flags)
+{
+	struct vg_context *c = vg_current();
+	CUresult r = CUDA_SUCCESS;
+	size_t i;
+
+	pthread_rwlock_wrlock(&lock);
+	if (count == room) {
+		size_t n = room ? room * 2 : 256;
+		struct vg_range *p = realloc(ranges, n * sizeof(*p));
+
+		if (!p) {
+			r = CUDA_ERROR_OUT_OF_MEMORY;
+			goto out;
+		}
+		ranges = p;
+		room = n;
+	}
+	i = after(base);
+	if (i < count && ranges[i].base < base + bytes) {
+		r = CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
+		goto out;
+	}
+	memmove(ranges + i + 1, ranges + i, (count - i) * sizeof(*ranges));
+	ranges[i] = (struct vg_range){
+		.base = base, .bytes = bytes, .kind = kind, .flags = flags, .serial = serial++,
+		.context = c ? c->object->id : 0, .device = c ? c->device : 0,
+	};
+	count++;
+out:
+	pthread_rwlock_unlock(&lock);
+	return r;
+}
+
+bool vg_range_find(uint64_t p, struct vg_range *r)
+{
+	bool found;
+	size_t i;
+
+	pthread_rwlock_rdlock(&lock);
+	i = after(p);
+	found = i < count && ranges[i].base <= p;
+	if (found)
+		*r = ranges[i];
+	pthread_rwlock_unlock(&lock);
+	return found;
+}
+
+bool vg_range_remove(uint64_t p, unsigned int kinds, struct vg_range *r)
+{
+	bool found;
+	size_t i;
+
+	pthread_rwlock_wrlock(&lock);
+	i = after(p);
+	found = i < count && ranges[i].base == p && (kinds & (1u << ranges[i].kind));
+	if (found) {
+		*r = ranges[i];
+		memmove(ranges + i, ranges + i + 1, (--count - i) * sizeof(*ranges));
+	}
+	pthread_rwlock_unlock(&lock);
+	return found;
+}
+
+void vg_range_forget(uint32_t context)
+{
+	size_t kept = 0;
+
+	pthread_rwlock_wrlock(&lock);
+	for (size_t i = 0; i < count; i++)
+		if (ranges[i].context != context || !vg_range_on_device(&ranges[i]))
+			ranges[kept++] = ranges[i];
+	count = kept;
+	pthread_rwlock_unlock(&lock);
+}
+
+bool vg_range_known(uint64_t p, uint64_t bytes)
+{
+	struct vg_range r;
+
+	return vg_range_find(p, &r) && vg_range_on_device(&r) && bytes <= r.base + r.bytes - p;
+}
+
+/* -- allocation */
+
+CUresult vgh_cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytes)
+{
+	CUdeviceptr p;
+	CUresult r;
+
+	if (!dptr || !bytes)
+		return vg_context_ready() ? vg_context_ready() : CUDA_ERROR_INVALID_VALUE;
+	r = vgw_cuMemAlloc_v2(&p, bytes);
+	if (r)
+		return r;
+	r = vg_range_add(p, bytes, VG_RANGE_DEVICE, 0);
+	if (r) {
+		vgw_cuMemFree_v2(p);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	*dptr = p;
+	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pitch, size_t width, size_t height,
+				unsigned int element)
+{
+	CUdeviceptr p;
+	CUresult r;
+
+	if (!dptr || !pitch || !width || !height)
+		return vg_context_ready() ? vg_context_ready() : CUDA_ERROR_INVALID_VALUE;
+	r = vgw_cuMemAllocPitch_v2(&p, pitch, width, height, element);
+	if (r)
+		return r;
+	r = vg_range_add(p, *pitch * height, VG_RANGE_DEVICE, 0);
+	if (r) {
+		vgw_cuMemFree_v2(p);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	*dptr = p;
+	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuMemFree_v2(CUdeviceptr dptr)
+{
+	struct vg_range range;
+	CUresult r = vg_context_ready();
+
+	if (r || !dptr)
+		return r;
+	if (!vg_range_remove(dptr, 1u << VG_RANGE_DEVICE | 1u << VG_RANGE_POOL, &range))
+		return CUDA_ERROR_INVALID_VALUE;
+	return vgw_cuMemFree_v2(dptr);
+}
+
+CUresult vgh_cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *bytes, CUdeviceptr dptr)
+{
+	struct vg_range range;
+	CUresult r = vg_context_ready();
+
+	if (r)
+		return r;
+	if (!vg_range_find(dptr, &range) || !vg_range_on_device(&range))
+		return CUDA_ERROR_NOT_FOUND;
+	if (base)
+		*base = range.base;
+	if (bytes)
+		*bytes = range.bytes;
+	return CUDA_SUCCESS;
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Handles.  A handle that the program holds is the address of an object in one
+ * reserved region, so a bad one is told by arithmetic and never followed.  The
+ * object's index in the region is its id on the wire.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "shim.h"
+
+#define FIRST_ID	16u		/* the first ids name the special streams */
+#define STEP		1024u		/* objects made usable at a time */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* all below but `usable` */
+static struct vg_object *slab;
+static _Atomic uint32_t usable;		/* objects that may be touched */
+static uint32_t fresh = FIRST_ID;	/* never used from here on */
+static uint32_t free_head, free_tail;	/* a queue, so that a stale handle stays one for long */
+
+/* Kinds that hold others, which go with them. */
+static bool owns(enum vg_kind kind)
+{
+	return kind == VG_CONTEXT || kind == VG_MODULE || kind == VG_LIBRARY || kind == VG_KERNEL ||
+	       kind == VG_GRAPH || kind == VG_MIPMAP;
+}
+
+/* Kinds that belong to the context in which they were made. */
+static bool owned_by_context(enum vg_kind kind)
+{
+	return kind == VG_STREAM || kind == VG_EVENT || kind == VG_MODULE || kind == VG_ARRAY ||
+	       kind == VG_MIPMAP || kind == VG_TEXREF;
+}
+
+static bool grow(void)
+{
+	uint32_t n = atomic_load(&usable);
+
+	if (!slab) {
+		slab = mmap(NULL, (size_t)VG_HANDLE_MAX * sizeof(*slab), PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (slab == MAP_FAILED) {
+			slab = NULL;
+			return false;
+		}
+	}
+	if (n >= VG_HANDLE_MAX ||
+	    mprotect(slab + n, STEP * sizeof(*slab), PROT_READ | PROT_WRITE))
+		return false;
+	atomic_store(&usable, n + STEP);
+	return true;
+}
+
+CUresult vg_object_new(enum vg_kind kind, struct vg_object **out)
+{
+	struct vg_context *c = vg_current();
+	struct vg_object *o;
+	uint32_t id;
+
+	pthread_mutex_lock(&lock);
+	if (free_head && fresh >= FIRST_ID + STEP / 2) {
+		id = free_head;
+		free_head = slab[id].next;
+		if (!free_head)
+			free_tail = 0;
+	} else {
+		if (fresh >= atomic_load(&usable) && !grow()) {
+			pthread_mutex_unlock(&lock);
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		}
+		id = fresh++;
+	}
+	pthread_mutex_unlock(&lock);
+
+	o = &slab[id];
+	o->id = id;
+	o->next = 0;
+	o->owner = c && owned_by_context(kind) ? c->object->id : 0;
+	o->born = kind;
+	o->flags = 0;
+	o->data = NULL;
+	o->release = NULL;
+	o->value[0] = o->value[1] = 0;
+	atomic_store(&o->kind, kind);
+	*out = o;
+	return CUDA_SUCCESS;
+}
+
+static struct vg_object *at(const void *handle)
+{
+	uintptr_t off = (uintptr_t)handle - (uintptr_t)slab;
+
+	if (!slab || off % sizeof(*slab) || off / sizeof(*slab) >= atomic_load(&usable))
+		return NULL;
+	return &slab[off / sizeof(*slab)];
+}
+
+struct vg_object *vg_object_get(const void *handle, enum vg_kind kind)
+{
+	struct vg_object *o = at(handle);
+	uint32_t k;
+
+	if (!o)
+		return NULL;
+	k = atomic_load(&o->kind);
+	/* cudart passes a CUkernel where a CUfunction is asked for, as CUDA allows. */
+	if (k == kind || (kind == VG_FUNCTION && k == VG_KERNEL))
+		return o;
+	return NULL;
+}
+
+struct vg_object *vg_object_by_id(uint32_t id, enum vg_kind kind)
+{
+	if (id >= atomic_load(&usable))
+		return NULL;
+	return vg_object_get(&slab[id], kind);
+}
+
+static CUresult wrong(enum vg_kind kind)
+{
+	return kind == VG_CONTEXT ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_HANDLE;
+}
+
+CUresult vg_object_id(const void *handle, enum vg_kind kind, uint32_t *id)
+{
+	struct vg_object *o = vg_object_get(handle, kind);
+
+	if (unlikely(!o))
+		return wrong(kind);
+	*id = o->id;
+	return CUDA_SUCCESS;
+}
+
+CUresult vg_object_take(const void *handle, enum vg_kind kind, struct vg_object **out)
+{
+	struct vg_object *o = at(handle);
+	uint32_t expected = kind;
+
+	if (!o || !atomic_compare_exchange_strong(&o->kind, &expected, VG_KIND_COUNT))
+		return wrong(kind);
+	*out = o;
+	return CUDA_SUCCESS;
+}
+
+void vg_object_untake(struct vg_object *o, enum vg_kind kind)
+{
+	atomic_store(&o->kind, kind);
+}
+
+static void release(struct vg_object *o)
+{
+	void (*fn)(struct vg_object *) = o->release;
+
+	if (fn)
+		fn(o);
+	atomic_fetch_add(&o->generation, 1);
+	atomic_store(&o->kind, VG_NONE);
+	pthread_mutex_lock(&lock);
+	o->next = 0;
+	if (free_tail)
+		slab[free_tail].next = o->id;
+	else
+		free_head = o->id;
+	free_tail = o->id;
+	pthread_mutex_unlock(&lock);
+}
+
+void vg_object_orphans(struct vg_object *o)
+{
+	uint32_t end;
+
+	pthread_mutex_lock(&lock);
+	end = fresh;
+	pthread_mutex_unlock(&lock);
+	for (uint32_t id = FIRST_ID; id < end; id++) {
+		struct vg_object *child = &slab[id];
+		uint32_t kind = atomic_load(&child->kind);
+
+		if (child == o || child->owner != o->id || kind == VG_NONE ||
+		    kind >= VG_KIND_COUNT)
+			continue;
+		if (atomic_compare_exchange_strong(&child->kind, &kind, VG_KIND_COUNT))
+			vg_object_drop(child);
+	}
+}
+
+void vg_object_drop(struct vg_object *o)
+{
+	if (owns(o->born))
+		vg_object_orphans(o);
+	release(o);
+}

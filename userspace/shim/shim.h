@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libcuda.so.1 of the guest: what its parts share.
+ *
+ * Exported functions are generated (shim_exports.c).  Each checks that cuInit()
+ * has run, then calls either a generated encoder (vgw_*, shim_wire.c), which
+ * checks arguments and sends one record, or a hand-written body (vgh_*), which
+ * answers from what the guest knows or calls encoders.
+ */
+#ifndef VG_SHIM_H
+#define VG_SHIM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "cuda_abi.h"
+#include "handles.h"
+#include "vg_wire.h"
+
+#define VG_EXPORT __attribute__((visibility("default")))
+#define VG_UP8(n) (((uint64_t)(n) + 7) & ~(uint64_t)7)
+#define VG_DEVICES_MAX 64
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* Copy into a record; the next part starts on 8 bytes. */
+static inline uint8_t *vg_put(uint8_t *to, const void *from, uint64_t bytes)
+{
+	if (bytes)
+		memcpy(to, from, bytes);
+	return to + VG_UP8(bytes);
+}
+
+/* -- objects.c: handles.  A handle is the address of one of these. */
+
+struct vg_object {
+	_Atomic uint32_t kind;		/* enum vg_kind; VG_NONE when free */
+	uint32_t id;			/* what goes on the wire */
+	_Atomic uint32_t generation;	/* of this slot, so that a reuse shows */
+	uint32_t next;			/* free list */
+	uint32_t owner;			/* id of what takes it along when it goes */
+	uint32_t flags;			/* of a stream or an event */
+	uint32_t born;			/* its enum vg_kind, also while it goes */
+	uint32_t zero;
+	void *data;			/* the kind's own; release() frees it */
+	void (*release)(struct vg_object *o);
+	uint64_t value[2];		/* the kind's own */
+};
+
+_Static_assert(sizeof(struct vg_object) == 64, "a cache line");
+
+CUresult vg_object_new(enum vg_kind kind, struct vg_object **o);
+/* The object if the handle is one of this kind, or NULL. */
+struct vg_object *vg_object_get(const void *handle, enum vg_kind kind);
+/* Its id, or CUDA_ERROR_INVALID_HANDLE (INVALID_CONTEXT for a context). */
+CUresult vg_object_id(const void *handle, enum vg_kind kind, uint32_t *id);
+struct vg_object *vg_object_by_id(uint32_t id, enum vg_kind kind);
+/* Destroying: take the handle away (once), send, then free the slot; or give it back. */
+CUresult vg_object_take(const void *handle, enum vg_kind kind, struct vg_object **o);
+void vg_object_untake(struct vg_object *o, enum vg_kind kind);
+/* Free a slot, and with it all that it owns. */
+void vg_object_drop(struct vg_object *o);
+/* Free all that it owns. */
+void vg_object_orphans(struct vg_object *o);
+
+static inline uint32_t vg_object_wire(const struct vg_object *o)
+{
+	return o->id;
+}
+
+/* -- state.c: what a process and a thread are doing. */
+
+struct vg_context {
+	struct vg_object *object;
+	CUdevice device;
+	unsigned int flags;
+	unsigned int api;
+	bool primary;
+	_Atomic bool active;		/* a primary context comes and goes */
+	_Atomic int poison;		/* the sticky error that ended it, or 0 */
+	uint64_t unique;
+	int priority_known, priority_least, priority_greatest;
+};
+
+/* CUDA_SUCCESS once cuInit() has succeeded in this process. */
+CUresult vg_ready(void);
+void vg_set_ready(void);
+bool vg_forked(void);
+
+/* The calling thread's context, or NULL. */
+struct vg_context *vg_current(void);
+/* CUDA_SUCCESS if there is one, and it lives, and no sticky error has ended it. */
+CUresult vg_context_ready(void);
+CUresult vg_context_push(struct vg_object *context);
+CUresult vg_context_pop(struct vg_object **context);
+CUresult vg_context_replace(struct vg_object *context);
+/* A living context by its object's id, or NULL. */
+struct vg_context *vg_context_by_id(uint32_t id);
+static inline struct vg_context *vg_context_of(struct vg_object *o)
+{
+	return o->data;
+}
+
+/* A stream's id; the per-thread stream is created when a thread first names it. */
+CUresult vg_stream_id(CUstream s, uint32_t *id);
+/* The object of a stream that has one; NULL for the legacy stream. */
+CUresult vg_stream_object(CUstream s, struct vg_object **o);
+
+/* After an answer: the call failed; it succeeded, and an earlier one may not have; either. */
+CUresult vg_failed(CUresult r);
+CUresult vg_succeeded(CUresult r);
+CUresult vg_answered(CUresult r);
+
+/* CUDA_ERROR_NOT_SUPPORTED, said once on stderr for each name. */
+CUresult vg_refuse(const char *name, const char *why);
+
+/* -- device.c */
+
+struct vg_device {
+	struct vgpu_device_info info;
+	struct vg_object *primary;	/* minted with the device, whether active or not */
+	unsigned int primary_flags;
+	unsigned int retains;
+};
+
+extern struct vg_device vg_devices[VG_DEVICES_MAX];
+extern int vg_device_count;
+/* NULL if there is no such device. */
+struct vg_device *vg_device(CUdevice dev);
+static inline int vg_attribute(CUdevice dev, CUdevice_attribute a)
+{
+	return vg_devices[dev].info.attribute[a];
+}
+
+/* -- context.c */
+
+CUresult vg_context_new(CUdevice dev, unsigned int flags, bool primary, struct vg_object **o);
+
+/* -- module.c */
+
+struct vg_layout {
+	bool known;
+	unsigned int params;
+	uint32_t bytes;			/* from the first parameter to the end of the last */
+	uint16_t *offset;		/* params of them */
+	uint16_t *size;
+};
+
+struct vg_function {
+	char *name;
+	struct vg_object *owner;	/* its module or library */
+	struct vg_object *kernel;	/* the kernel it was made of, or NULL */
+	struct vg_object *next;		/* in the owner's list */
+	_Atomic bool fetched;
+	int attribute[16];
+	uint8_t known[16];
+	struct vg_layout layout;
+};
+
+/* Attributes and layout of a function or a kernel on the current device, fetched once. */
+CUresult vg_function_fetch(struct vg_object *o, CUdevice dev, struct vg_function **f);
+/* A CUfunction, or a CUkernel in its place. */
+struct vg_object *vg_function_get(CUfunction f);
+
+/* -- image.c */
+
+/* The length of a module image (PTX, ELF, fatbin, wrapped fatbin) and where it starts. */
+CUresult vg_image(const void *image, const void **start, size_t *bytes);
+
+/* -- memory.c: every range of memory that the driver's interface knows. */
+
+enum vg_range_kind { VG_RANGE_DEVICE = 1, VG_RANGE_HOST, VG_RANGE_REGISTERED, VG_RANGE_GLOBAL,
+		     VG_RANGE_POOL };
+
+struct vg_range {
+	uint64_t base, bytes;
+	enum vg_range_kind kind;
+	uint32_t context;		/* id */
+	int device;
+	unsigned int flags;
+	uint64_t serial;
+};
+
+static inline bool vg_range_on_device(const struct vg_range *r)
+{
+	return r->kind == VG_RANGE_DEVICE || r->kind == VG_RANGE_POOL || r->kind == VG_RANGE_GLOBAL;
+}
+
+CUresult vg_range_add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsigned int flags);
+/* The range that holds p. */
+bool vg_range_find(uint64_t p, struct vg_range *r);
+/* The range of one of `kinds` (a mask of 1 << kind) that starts at p; forget it. */
+bool vg_range_remove(uint64_t p, unsigned int kinds, struct vg_range *r);
+/* Forget all of a context. */
+void vg_range_forget(uint32_t context);
+/* Whether [p, p + bytes) is known device memory; if not, ask the driver what it thinks. */
+bool vg_range_known(uint64_t p, uint64_t bytes);
+
+/* -- copy.c */
+
+CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, bool wait);
+CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s);
+
+/* -- tables, generated */
+
+struct vg_symbol {
+	const char *name;
+	int version;
+	int flag;			/* 0, or 2 for the per-thread default stream */
+	void *function;
+};
+
+struct vg_error {
+	int code;
+	const char *name, *text;
+};
+
+extern const struct vg_symbol vg_symbols[];	/* by name, version, flag */
+extern const unsigned int vg_symbol_count;
+extern const struct vg_error vg_errors[];
+extern const unsigned int vg_error_count;
+
+/* The version of CUDA that cuDriverGetVersion() gives. */
+int vg_driver_version(void);
+
+#endif /* VG_SHIM_H */

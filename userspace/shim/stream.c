@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Streams and events: creation gets no answer, and what they are is known here. */
+#include "client.h"
+#include "shim.h"
+#include "shim_calls.h"
+
+/* value[0] of a stream: its priority. */
+
+CUresult vgh_cuStreamCreateWithPriority(CUstream *out, unsigned int flags, int priority)
+{
+	int least, greatest;
+	struct vg_object *o;
+	CUresult r;
+
+	if (!out || flags & ~CU_STREAM_NON_BLOCKING)
+		return vg_context_ready() ? vg_context_ready() : CUDA_ERROR_INVALID_VALUE;
+	/* A priority out of range is brought into it, as CUDA does. */
+	r = vgh_cuCtxGetStreamPriorityRange(&least, &greatest);
+	if (r)
+		return r;
+	if (priority > least)
+		priority = least;
+	if (priority < greatest)
+		priority = greatest;
+	r = priority ? vgw_cuStreamCreateWithPriority(false, out, flags, priority) :
+		       vgw_cuStreamCreate(false, out, flags);
+	if (r)
+		return r;
+	o = (struct vg_object *)*out;
+	o->flags = flags;
+	o->value[0] = (uint64_t)(int64_t)priority;
+	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuStreamCreate(CUstream *out, unsigned int flags)
+{
+	return vgh_cuStreamCreateWithPriority(out, flags, 0);
+}
+
+CUresult vgh_cuStreamDestroy_v2(CUstream s)
+{
+	if (!s || s == CU_STREAM_LEGACY || s == CU_STREAM_PER_THREAD)
+		return CUDA_ERROR_INVALID_HANDLE;
+	return vgw_cuStreamDestroy_v2(s);
+}
+
+CUresult vgh_cuStreamGetPriority(CUstream s, int *priority)
+{
+	struct vg_object *o;
+	CUresult r = vg_context_ready();
+
+	if (!r)
+		r = vg_stream_object(s, &o);
+	if (r)
+		return r;
+	if (!priority)
+		return CUDA_ERROR_INVALID_VALUE;
+	*priority = o ? (int)(int64_t)o->value[0] : 0;
+	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuStreamGetFlags(CUstream s, unsigned int *flags)
+{
+	struct vg_object *o;
+	CUresult r = vg_context_ready();
+
+	if (!r)
+		r = vg_stream_object(s, &o);
+	if (r)
+		return r;
+	if (!flags)
+		return CUDA_ERROR_INVALID_VALUE;
+	*flags = o ? o->flags : CU_STREAM_DEFAULT;
+	return CUDA_SUCCESS;
+}
+
+/* The context in which a stream was made: the current one for those that follow it. */
+static CUresult context_of(CUstream s, struct vg_context **c)
+{
+	struct vg_object *o;
+	CUresult r = vg_context_ready();
+
+	if (!r)
+		r = vg_stream_object(s, &o);
+	if (r)
+		return r;
+	*c = vg_current();
+	if (o && o->owner != (*c)->object->id) {
+		*c = vg_context_by_id(o->owner);
+		if (!*c)
+			return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+	}
+	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuStreamGetCtx(CUstream s, CUcontext *ctx)
+{
+	struct vg_context *c;
+	CUresult r = context_of(s, &c);
+
+	if (r)
+		return r;
+	if (!ctx)
+		return CUDA_ERROR_INVALID_VALUE;
+	*ctx = (CUcontext)c->object;
+	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuStreamGetCtx_v2(CUstream s, CUcontext *ctx, CUgreenCtx *green)
+{
+	CUresult r = vgh_cuStreamGetCtx(s, ctx);
+
+	if (!r && green)
+		*green = NULL;
+	return r;
+}
+
+CUresult vgh_cuStreamGetDevice(CUstream s, CUdevice *device)
+{
+	struct vg_context *c;
+	CUresult r = context_of(s, &c);
+
+	if (r)
+		return r;
+	if (!device)
+		return CUDA_ERROR_INVALID_VALUE;
+	*device = c->device;
+	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuStreamWaitEvent(CUstream s, CUevent e, unsigned int flags)
+{
+	if (flags & ~CU_EVENT_WAIT_EXTERNAL)
+		return CUDA_ERROR_INVALID_VALUE;
+	return vgw_cuStreamWaitEvent(flags != 0, s, e, flags);
+}
+
+CUresult vgh_cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode)
+{
+	static __thread CUstreamCaptureMode mine = CU_STREAM_CAPTURE_MODE_GLOBAL;
+	CUstreamCaptureMode old = mine;
+
+	if (!mode || *mode > CU_STREAM_CAPTURE_MODE_RELAXED)
+		return CUDA_ERROR_INVALID_VALUE;
+	mine = *mode;
+	*mode = old;
+	return CUDA_SUCCESS;
+}
+
+#define EVENT_FLAGS (CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS)
+
+CUresult vgh_cuEventCreate(CUevent *out, unsigned int flags)
+{
+	CUresult r;
+
+	if (!out || flags & ~EVENT_FLAGS ||
+	    ((flags & CU_EVENT_INTERPROCESS) && !(flags & CU_EVENT_DISABLE_TIMING)))
+		return vg_context_ready() ? vg_context_ready() : CUDA_ERROR_INVALID_VALUE;
+	r = vgw_cuEventCreate(flags & CU_EVENT_INTERPROCESS, out, flags);
+	if (!r)
+		((struct vg_object *)*out)->flags = flags;
+	return r;
+}
+
+CUresult vgh_cuEventRecordWithFlags(CUevent e, CUstream s, unsigned int flags)
+{
+	return vgw_cuEventRecordWithFlags(flags != 0, e, s, flags);
+}
