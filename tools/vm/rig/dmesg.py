@@ -4,7 +4,7 @@ import re
 
 TROUBLE = re.compile("|".join([
     r"\bWARNING:", r"\bBUG:", r"\bBUG\b.* at ", r"kernel BUG", r"\bOops\b",
-    r"general protection fault", r"Kernel panic", r"Call Trace:",
+    r"[Gg]eneral protection fault", r"Kernel panic", r"Call Trace:",
     r"possible (circular|recursive|irq) lock", r"inconsistent lock state",
     r"INFO: task .* blocked", r"INFO: (possible|trying|suspicious|rcu)",
     r"suspicious RCU usage", r"rcu.*(stall|detected stalls)",
@@ -18,8 +18,8 @@ TROUBLE = re.compile("|".join([
     r"Modules linked in:", r"Out of memory", r"oom-kill",
     r"Unknown symbol", r"disagrees about version", r"detected buffer overflow",
     r"sysfs: cannot create duplicate", r"kobject.*tried to init",
-    r"DMAR: .*fault", r"page allocation failure", r"DEADLOCK",
-]), re.I)
+    r"DMAR: .*[Ff]ault", r"page allocation failure", r"DEADLOCK",
+]))
 
 # Lines that look like trouble and are not, each with what it is.
 HARMLESS = re.compile("|".join([
