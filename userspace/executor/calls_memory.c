@@ -118,11 +118,14 @@ static CUresult keep(struct vg_exec *x, CUresult r, CUdeviceptr p, uint64_t byte
 CUresult vge_cuMemAlloc_v2(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr *dptr,
 			   size_t bytes)
 {
+	CUresult r;
+
 	if (!cu.cuMemAlloc_v2 || !cu.cuMemFree_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!vg_exec_charge(x, bytes))
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	return keep(x, cu.cuMemAlloc_v2(dptr, bytes), *dptr, bytes, rq->ctx);
+	r = cu.cuMemAlloc_v2(dptr, bytes);
+	return keep(x, r, *dptr, bytes, rq->ctx);
 }
 
 CUresult vge_cuMemAllocPitch_v2(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr *dptr,
