@@ -201,7 +201,7 @@ _boot_qemu() {
 	# wants it.
 	# shellcheck disable=SC2086
 	exec_bg "$dir" qemu-system-x86_64 \
-		-M pc,graphics=off,hpet=off -accel tcg,thread=multi -cpu max \
+		-M pc,graphics=off,hpet=off -accel tcg,thread=multi -cpu max,la57=off \
 		-nodefaults -no-user-config -nographic -no-reboot -m 256 \
 		-object memory-backend-memfd,id=ram,size=256M,share=on \
 		-machine memory-backend=ram \
