@@ -57,7 +57,11 @@ struct vgpu_mem *vgpu_mem_alloc(struct vgpu *vgpu, unsigned long npages)
 	if (!mem)
 		return ERR_PTR(-ENOMEM);
 	while (mem->npages < npages) {
-		struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+		struct page *page;
+
+		/* Too large a wish is to fail, not to get others killed. */
+		page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN |
+				  __GFP_RETRY_MAYFAIL);
 
 		if (!page)
 			goto fail;

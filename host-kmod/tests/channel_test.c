@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "fake.h"
+
+static struct vgpu_channel *the_channel(struct fake *f)
+{
+	return xa_load(&f->vgpu.channels, 7);
+}
+
+/* As the executor's last close does, which takes the lock itself. */
+static void detach(struct fake *f, struct vgpu_channel *ch)
+{
+	mutex_unlock(&f->vgpu.lock);
+	vgpu_channel_detach(ch);
+	mutex_lock(&f->vgpu.lock);
+}
+
+static void expect_event(struct kunit *test, u32 kind)
+{
+	struct fake *f = test->priv;
+	u32 event = vgpu_event_take(&f->vgpu);
+
+	KUNIT_EXPECT_TRUE(test, event & VGPU_EVENT_VALID);
+	KUNIT_EXPECT_EQ(test, VGPU_EVENT_KIND(event), kind);
+	KUNIT_EXPECT_EQ(test, VGPU_EVENT_CHANNEL(event), 7);
+	KUNIT_EXPECT_EQ(test, vgpu_event_take(&f->vgpu), 0);
+}
+
+static void never_served(struct kunit *test)
+{
+	struct fake *f = fake_lock(test);
+
+	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
+	KUNIT_EXPECT_GT(test, fake_pinned(f), 0);
+	KUNIT_EXPECT_EQ(test, vgpu_channel_destroy(&f->vgpu, 7), 0);
+	KUNIT_EXPECT_EQ(test, fake_pinned(f), 0);
+	KUNIT_EXPECT_EQ(test, vgpu_channel_destroy(&f->vgpu, 7), -ENOENT);
+	KUNIT_EXPECT_EQ(test, vgpu_event_take(&f->vgpu), 0);
+	fake_unlock(test);
+}
+
+/* The guest keeps its pages until the executor has gone. */
+static void guest_goes_first(struct kunit *test)
+{
+	struct fake *f = fake_lock(test);
+	struct vgpu_channel *ch;
+
+	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
+	ch = the_channel(f);
+	vgpu_channel_attach(ch);
+	KUNIT_EXPECT_FALSE(test, vgpu_channel_dead(ch));
+	KUNIT_EXPECT_EQ(test, vgpu_channel_destroy(&f->vgpu, 7), -EINPROGRESS);
+	KUNIT_EXPECT_TRUE(test, vgpu_channel_dead(ch));
+	KUNIT_EXPECT_EQ(test, vgpu_channel_destroy(&f->vgpu, 7), -EINPROGRESS);
+	KUNIT_EXPECT_EQ(test, fake_channel(test), -EEXIST);
+	KUNIT_EXPECT_GT(test, fake_pinned(f), 0);
+	detach(f, ch);
+	KUNIT_EXPECT_EQ(test, fake_pinned(f), 0);
+	expect_event(test, VGPU_EVENT_RELEASED);
+	KUNIT_EXPECT_NULL(test, the_channel(f));
+	KUNIT_EXPECT_EQ(test, fake_channel(test), 0);
+	fake_unlock(test);
+}
+
+static void executor_goes_first(struct kunit *test)
+{
+	struct fake *f = fake_lock(test);
+	struct vgpu_channel *ch;
+
+	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
+	ch = the_channel(f);
+	vgpu_channel_attach(ch);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->vgpu.executors), 1);
+	detach(f, ch);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->vgpu.executors), 0);
+	expect_event(test, VGPU_EVENT_LOST);
+	KUNIT_EXPECT_EQ(test, fake_pinned(f), 0);
+	KUNIT_EXPECT_PTR_EQ(test, the_channel(f), ch);
+	KUNIT_EXPECT_EQ(test, vgpu_channel_destroy(&f->vgpu, 7), 0);
+	KUNIT_EXPECT_NULL(test, the_channel(f));
+	fake_unlock(test);
+}
+
+static void reset_under_an_executor(struct kunit *test)
+{
+	struct fake *f = fake_lock(test);
+	struct vgpu_host_event event;
+	struct vgpu_channel *ch;
+
+	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
+	ch = the_channel(f);
+	KUNIT_EXPECT_TRUE(test, vgpu_channel_event(&f->vgpu, &event));
+	KUNIT_EXPECT_EQ(test, event.kind, VGPU_HOST_EV_CHANNEL);
+	KUNIT_EXPECT_PTR_EQ(test, vgpu_channel_find(&f->vgpu, 7, event.cookie), ch);
+	KUNIT_EXPECT_NULL(test, vgpu_channel_find(&f->vgpu, 7, event.cookie + 1));
+	KUNIT_EXPECT_FALSE(test, vgpu_channel_event(&f->vgpu, &event));
+	vgpu_channel_attach(ch);
+	vgpu_channels_drop(&f->vgpu);
+	KUNIT_EXPECT_EQ(test, fake_pinned(f), 0);
+	KUNIT_EXPECT_TRUE(test, vgpu_channel_dead(ch));
+	KUNIT_EXPECT_TRUE(test, vgpu_channel_event(&f->vgpu, &event));
+	KUNIT_EXPECT_EQ(test, event.kind, VGPU_HOST_EV_CLOSED);
+	KUNIT_EXPECT_FALSE(test, vgpu_channel_event(&f->vgpu, &event));
+	/* The id is free at once, and the old executor's end does not touch it. */
+	KUNIT_EXPECT_EQ(test, fake_channel(test), 0);
+	detach(f, ch);
+	KUNIT_EXPECT_NOT_NULL(test, the_channel(f));
+	KUNIT_EXPECT_TRUE(test, list_empty(&f->vgpu.dying));
+	fake_unlock(test);
+}
+
+static void told_anew(struct kunit *test)
+{
+	struct fake *f = fake_lock(test);
+	struct vgpu_host_event event;
+
+	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
+	KUNIT_EXPECT_TRUE(test, vgpu_channel_event(&f->vgpu, &event));
+	KUNIT_EXPECT_FALSE(test, vgpu_channel_event(&f->vgpu, &event));
+	vgpu_channels_unannounce(&f->vgpu);
+	KUNIT_EXPECT_TRUE(test, vgpu_channel_event(&f->vgpu, &event));
+	fake_unlock(test);
+}
+
+static int map(struct fake *f, u32 region)
+{
+	struct vgpu_adm_map cmd = {
+		.head = { .channel = 7 }, .region = region, .va = 0x10000,
+		.bytes = 4 * PAGE_SIZE, .list = 100 * PAGE_SIZE,
+	};
+
+	fake_list(f, 100 * PAGE_SIZE, 101 * PAGE_SIZE, 4);
+	return vgpu_channel_map(&f->vgpu, &cmd);
+}
+
+static void vm_gives_up_memory(struct kunit *test)
+{
+	struct fake *f = fake_lock(test);
+	struct vgpu_channel *ch;
+	int pinned;
+
+	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
+	ch = the_channel(f);
+	pinned = fake_pinned(f);
+	KUNIT_ASSERT_EQ(test, map(f, 1), 0);
+	KUNIT_ASSERT_EQ(test, map(f, 2), 0);
+	vgpu_channels_dma_unmap(&f->vgpu, 250 * PAGE_SIZE, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, fake_pinned(f), pinned + 8);
+	vgpu_channels_dma_unmap(&f->vgpu, 101 * PAGE_SIZE, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, fake_pinned(f), pinned);
+	vgpu_channels_dma_unmap(&f->vgpu, 0, ~0ull);
+	KUNIT_EXPECT_EQ(test, fake_pinned(f), 0);
+	KUNIT_EXPECT_TRUE(test, vgpu_channel_dead(ch));
+	expect_event(test, VGPU_EVENT_LOST);
+	fake_unlock(test);
+}
+
+static void mapped_region_stays(struct kunit *test)
+{
+	struct fake *f = fake_lock(test);
+	struct vgpu_channel *ch;
+	struct vgpu_mem *mem;
+
+	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
+	ch = the_channel(f);
+	KUNIT_ASSERT_EQ(test, map(f, 5), 0);
+	mutex_lock(&ch->map_lock);
+	mem = vgpu_channel_mem(ch, 6);
+	KUNIT_EXPECT_NULL(test, vgpu_channel_mem(ch, 7));
+	KUNIT_EXPECT_NULL(test, vgpu_channel_mem(ch, ~0ull));
+	mutex_unlock(&ch->map_lock);
+	KUNIT_ASSERT_NOT_NULL(test, mem);
+	atomic_inc(&mem->maps);
+	KUNIT_EXPECT_EQ(test, vgpu_channel_unmap(&f->vgpu, 7, 5), -EBUSY);
+	atomic_dec(&mem->maps);
+	KUNIT_EXPECT_EQ(test, vgpu_channel_unmap(&f->vgpu, 7, 5), 0);
+	KUNIT_EXPECT_EQ(test, vgpu_channel_unmap(&f->vgpu, 7, 5), -ENOENT);
+	KUNIT_EXPECT_EQ(test, vgpu_channel_unmap(&f->vgpu, 8, 5), -ENOENT);
+	KUNIT_EXPECT_EQ(test, vgpu_channel_unmap(&f->vgpu, 7, ~0u), -ENOENT);
+	fake_unlock(test);
+}
+
+static void early_doorbell(struct kunit *test)
+{
+	struct fake *f = fake_lock(test);
+
+	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
+	vgpu_bar_write(&f->vgpu, VGPU_REG_DOORBELL + 4 * 7, 1);
+	vgpu_bar_write(&f->vgpu, VGPU_REG_DOORBELL + 4 * 8, 1);	/* nobody's */
+	KUNIT_EXPECT_TRUE(test, the_channel(f)->bell_pending);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->vgpu.doorbells), 2);
+	fake_unlock(test);
+}
+
+static struct kunit_case cases[] = {
+	KUNIT_CASE(never_served), KUNIT_CASE(guest_goes_first), KUNIT_CASE(executor_goes_first),
+	KUNIT_CASE(reset_under_an_executor), KUNIT_CASE(told_anew),
+	KUNIT_CASE(vm_gives_up_memory), KUNIT_CASE(mapped_region_stays),
+	KUNIT_CASE(early_doorbell), {}
+};
+
+struct kunit_suite channel_suite = {
+	.name = "vgpu_host_channel", .init = fake_init, .exit = fake_exit, .test_cases = cases,
+};

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A guest for the suites: FAKE_PAGES pages of memory at bus address 0, which
+ * the module reads and pins through vfio_dma_rw() and friends by other names.
+ */
+#ifndef VGPU_FAKE_H
+#define VGPU_FAKE_H
+
+#include <kunit/test.h>
+
+#include "vgpu_host.h"
+
+#define FAKE_PAGES 256
+#define FAKE_LIST PAGE_SIZE	/* where suites put a list */
+
+struct fake {
+	struct vgpu vgpu;
+	struct vgpu_type type;
+	struct page *pages[FAKE_PAGES];
+	int pins[FAKE_PAGES];
+	int fail_in;		/* pin calls until one fails; 0 = never */
+};
+
+int fake_init(struct kunit *test);
+void fake_exit(struct kunit *test);
+
+/* Guest memory at a bus address below FAKE_PAGES pages, within one page. */
+void *fake_mem(struct fake *f, u64 addr);
+
+/* Pins that are held now, over all pages. */
+int fake_pinned(struct fake *f);
+
+/* A list at `list`, of one-page runs from `addr` on, with a gap between each. */
+void fake_list(struct fake *f, u64 list, u64 addr, u32 pages);
+
+/* A channel of id 7 in the table; its list lies at FAKE_LIST. */
+int fake_channel(struct kunit *test);
+
+/* vgpu->lock, around a case (init and exit may run in other threads). */
+struct fake *fake_lock(struct kunit *test);
+void fake_unlock(struct kunit *test);
+
+extern struct kunit_suite config_suite, types_suite, pages_suite, admin_suite, channel_suite,
+	irq_suite;
+
+#endif /* VGPU_FAKE_H */
