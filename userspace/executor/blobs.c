@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Blobs: data too long for a record, sent in pieces ahead of the call that
+ * uses it.  What a guest can make us hold is bounded, whatever it sends.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "exec_internal.h"
+
+#define BLOBS_MAX	256
+#define BYTES_MAX	(8ull << 30)	/* of all blobs of a process together */
+
+struct blob {
+	uint32_t id;
+	uint8_t *data;
+	uint64_t total;
+	uint64_t have;
+};
+
+struct vg_blobs {
+	pthread_mutex_t lock;
+	struct blob blob[BLOBS_MAX];
+	uint64_t bytes;
+};
+
+struct vg_blobs *vg_blobs_new(void)
+{
+	struct vg_blobs *b = calloc(1, sizeof(*b));
+
+	if (b)
+		pthread_mutex_init(&b->lock, NULL);
+	return b;
+}
+
+static struct blob *find(struct vg_blobs *b, uint32_t id)
+{
+	for (unsigned int i = 0; i < BLOBS_MAX; i++)
+		if (b->blob[i].id == id)
+			return &b->blob[i];
+	return NULL;
+}
+
+static void drop(struct vg_blobs *b, struct blob *blob)
+{
+	munmap(blob->data, blob->total);
+	b->bytes -= blob->total;
+	*blob = (struct blob){ 0 };
+}
+
+static CUresult start(struct vg_blobs *b, const struct vg_blob_append *piece, struct blob **out)
+{
+	struct blob *blob = find(b, 0);
+
+	if (find(b, piece->blob))
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (!piece->total || piece->total > BYTES_MAX - b->bytes)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!blob)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	blob->data = mmap(NULL, piece->total, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (blob->data == MAP_FAILED)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	blob->id = piece->blob;
+	blob->total = piece->total;
+	b->bytes += piece->total;
+	*out = blob;
+	return CUDA_SUCCESS;
+}
+
+CUresult vg_blobs_append(struct vg_blobs *b, const struct vg_blob_append *piece, const void *data)
+{
+	CUresult result = CUDA_SUCCESS;
+	struct blob *blob = NULL;
+
+	if (!piece->blob)
+		return CUDA_ERROR_INVALID_HANDLE;
+	pthread_mutex_lock(&b->lock);
+	if (!piece->at)
+		result = start(b, piece, &blob);
+	else
+		blob = find(b, piece->blob);
+	if (result)
+		goto out;
+	if (!blob || piece->total != blob->total || piece->at != blob->have ||
+	    piece->bytes > blob->total - blob->have) {
+		result = CUDA_ERROR_INVALID_VALUE;
+		if (blob)
+			drop(b, blob);
+		goto out;
+	}
+	memcpy(blob->data + blob->have, data, piece->bytes);
+	blob->have += piece->bytes;
+out:
+	pthread_mutex_unlock(&b->lock);
+	return result;
+}
+
+const void *vg_exec_blob(struct vg_exec *x, uint32_t id, size_t *bytes)
+{
+	struct vg_blobs *b = x->blobs;
+	const void *data = NULL;
+	struct blob *blob;
+
+	pthread_mutex_lock(&b->lock);
+	blob = id ? find(b, id) : NULL;
+	if (blob && blob->have == blob->total) {
+		data = blob->data;
+		*bytes = blob->total;
+	}
+	pthread_mutex_unlock(&b->lock);
+	return data;
+}
+
+void vg_exec_blob_drop(struct vg_exec *x, uint32_t id)
+{
+	struct vg_blobs *b = x->blobs;
+	struct blob *blob;
+
+	pthread_mutex_lock(&b->lock);
+	blob = id ? find(b, id) : NULL;
+	if (blob)
+		drop(b, blob);
+	pthread_mutex_unlock(&b->lock);
+}

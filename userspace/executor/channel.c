@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The executor's end of a channel: mapped memory, a doorbell, a way to wake. */
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/vgpu_host.h>
+
+#include "exec_internal.h"
+
+static int open_vm(struct vg_channel *ch, int fd)
+{
+	struct vgpu_host_channel_info info = { .size = sizeof(info) };
+	struct vgpu_host_doorbell bell = { .size = sizeof(bell) };
+
+	ch->fd = fd;
+	ch->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (ch->doorbell < 0)
+		return -errno;
+	bell.fd = ch->doorbell;
+	if (ioctl(fd, VGPU_HOST_IOC_CHANNEL_INFO, &info) < 0 ||
+	    ioctl(fd, VGPU_HOST_IOC_DOORBELL, &bell) < 0)
+		return -errno;
+	/* The kernel's word, not the message's. */
+	ch->layout = info.out_layout;
+	return 0;
+}
+
+int vg_channel_open(struct vg_channel *ch, const struct vg_assign *assign, const int *fds)
+{
+	uint8_t *base;
+	int ret;
+
+	ch->kind = assign->kind;
+	ch->layout = assign->layout;
+	if (assign->kind == VG_ASSIGN_VM) {
+		ret = open_vm(ch, fds[0]);
+		if (ret)
+			return ret;
+	} else {
+		ch->fd = -1;
+		ch->doorbell = fds[1];
+	}
+	base = mmap(NULL, ch->layout.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
+	if (base == MAP_FAILED)
+		return -errno;
+	ch->ring = (struct vgpu_ring *)base;
+	ch->sq = base + ch->layout.sq_off;
+	ch->slots = (struct vgpu_slot *)(base + ch->layout.slot_off);
+	ch->arena = base + ch->layout.arena_off;
+	return 0;
+}
+
+void vg_channel_wake(struct vg_channel *ch, const uint32_t *word)
+{
+	struct vgpu_host_raise raise = { .size = sizeof(raise) };
+
+	if (ch->kind == VG_ASSIGN_VM)
+		ioctl(ch->fd, VGPU_HOST_IOC_RAISE, &raise);
+	else
+		syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}

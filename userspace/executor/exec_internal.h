@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the executor's own files share; handlers of calls need only exec.h. */
+#ifndef VG_EXEC_INTERNAL_H
+#define VG_EXEC_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "common/account.h"
+#include "common/ops_internal.h"
+#include "common/socket_proto.h"
+#include "exec.h"
+
+#include <linux/vgpu_ring.h>
+
+/* channel.c: the executor's end of a channel, by VM or by socket. */
+struct vg_channel {
+	uint32_t kind;			/* enum vg_assign_kind */
+	struct vgpu_layout layout;	/* from the mediator or the kernel, trusted */
+	int fd;				/* channel descriptor; -1 with a socket */
+	int doorbell;			/* eventfd */
+	struct vgpu_ring *ring;
+	uint8_t *sq;
+	struct vgpu_slot *slots;
+	uint8_t *arena;
+};
+
+int vg_channel_open(struct vg_channel *ch, const struct vg_assign *assign, const int *fds);
+/* Wake whoever sleeps on `word`; the word itself was written before. */
+void vg_channel_wake(struct vg_channel *ch, const uint32_t *word);
+
+struct vg_waiters;
+struct vg_blobs;
+
+struct vg_exec {
+	struct vg_channel ch;
+	struct vg_handles *handles;
+	struct vg_blobs *blobs;
+	struct vg_waiters *waiters;
+	struct vg_account *account;
+	struct vg_account_entry *entry;	/* ours */
+	uint32_t *slot_done;		/* answers given, by slot; by the slot's answerer */
+	uint32_t driver_version;
+	unsigned int spin_us;
+
+	/* The first failure of a call without an answer, until one has told it. */
+	_Atomic uint64_t deferred;	/* op in the high half, CUresult in the low */
+};
+
+/* loop.c */
+void vg_loop_run(struct vg_exec *x) __attribute__((noreturn));
+/* Run one request (its context current) and answer it if it asks. */
+void vg_loop_execute(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
+		     uint32_t *current_ctx);
+
+/* waiters.c: blocking calls, off the ring */
+struct vg_waiters *vg_waiters_new(struct vg_exec *x, unsigned int max);
+void vg_waiters_give(struct vg_waiters *w, const struct vg_op *op, const struct vg_req *rq);
+
+/* blobs.c */
+struct vg_blobs *vg_blobs_new(void);
+CUresult vg_blobs_append(struct vg_blobs *b, const struct vg_blob_append *piece, const void *data);
+
+/* handles.c */
+struct vg_handles *vg_handles_new(void);
+
+/* sandbox.c: from here on, no files but the GPU's, no network, no programs. */
+int vg_sandbox_enter(void);
+
+/* internal.c: the operations of ops_internal.h, as vg_op.run */
+CUresult vg_internal_hello(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
+CUresult vg_internal_blob_append(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
+CUresult vg_internal_nop(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
+CUresult vg_internal_exit(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
+
+#endif /* VG_EXEC_INTERNAL_H */

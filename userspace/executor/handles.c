@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Two levels: a directory of pages of entries, so that a lookup is two loads.
+ * The lock is only for putting and taking; a get reads an entry that another
+ * thread may be taking, which is the guest's own race.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "exec_internal.h"
+
+#define PAGE_ENTRIES 4096u
+#define PAGES (VG_HANDLE_MAX / PAGE_ENTRIES)
+
+struct entry {
+	_Atomic uint32_t kind;
+	_Atomic uint64_t value;
+	_Atomic uint64_t aux;
+};
+
+struct vg_handles {
+	pthread_mutex_t lock;
+	_Atomic(struct entry *) page[PAGES];
+};
+
+struct vg_handles *vg_handles_new(void)
+{
+	struct vg_handles *h = calloc(1, sizeof(*h));
+
+	if (h)
+		pthread_mutex_init(&h->lock, NULL);
+	return h;
+}
+
+static struct entry *lookup(struct vg_handles *h, uint32_t id, enum vg_kind kind)
+{
+	struct entry *page, *e;
+
+	if (!id || id >= VG_HANDLE_MAX)
+		return NULL;
+	page = atomic_load_explicit(&h->page[id / PAGE_ENTRIES], memory_order_acquire);
+	if (!page)
+		return NULL;
+	e = &page[id % PAGE_ENTRIES];
+	return atomic_load_explicit(&e->kind, memory_order_acquire) == kind ? e : NULL;
+}
+
+bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value)
+{
+	struct entry *page, *e;
+	bool ok = false;
+
+	if (!id || id >= VG_HANDLE_MAX || kind == VG_NONE)
+		return false;
+	pthread_mutex_lock(&h->lock);
+	page = atomic_load(&h->page[id / PAGE_ENTRIES]);
+	if (!page) {
+		page = calloc(PAGE_ENTRIES, sizeof(*page));
+		if (!page)
+			goto out;
+		atomic_store(&h->page[id / PAGE_ENTRIES], page);
+	}
+	e = &page[id % PAGE_ENTRIES];
+	if (atomic_load(&e->kind) == VG_NONE) {
+		atomic_store(&e->value, value);
+		atomic_store(&e->aux, 0);
+		atomic_store_explicit(&e->kind, kind, memory_order_release);
+		ok = true;
+	}
+out:
+	pthread_mutex_unlock(&h->lock);
+	return ok;
+}
+
+bool vg_handle_get(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value)
+{
+	struct entry *e = lookup(h, id, kind);
+
+	if (!e)
+		return false;
+	*value = atomic_load(&e->value);
+	return true;
+}
+
+bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value)
+{
+	struct entry *e;
+
+	pthread_mutex_lock(&h->lock);
+	e = lookup(h, id, kind);
+	if (e) {
+		*value = atomic_load(&e->value);
+		atomic_store(&e->kind, VG_NONE);
+	}
+	pthread_mutex_unlock(&h->lock);
+	return e;
+}
+
+bool vg_handle_set_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t aux)
+{
+	struct entry *e = lookup(h, id, kind);
+
+	if (e)
+		atomic_store(&e->aux, aux);
+	return e;
+}
+
+bool vg_handle_get_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *aux)
+{
+	struct entry *e = lookup(h, id, kind);
+
+	if (e)
+		*aux = atomic_load(&e->aux);
+	return e;
+}

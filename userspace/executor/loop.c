@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The executor's end of the ring: take records in order, run them, answer.
+ * The barriers are those of linux/vgpu_ring.h.  A record is copied before
+ * anything in it is looked at twice.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/ring_sync.h"
+#include "exec_internal.h"
+#include "vg_cuda.h"
+
+/* How long naps go on before the executor sleeps for good, in naps. */
+#define NAPS 40
+#define NAP_NS 200000L	/* below VGPU_NAP_US */
+
+_Static_assert(NAP_NS / 1000 <= VGPU_NAP_US, "a nap is no longer than was said");
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static void defer(struct vg_exec *x, uint16_t op, CUresult result)
+{
+	uint64_t none = 0;
+
+	atomic_compare_exchange_strong(&x->deferred, &none, (uint64_t)op << 32 | (uint32_t)result);
+}
+
+static void answer(struct vg_exec *x, uint32_t index, CUresult result, const struct vg_reply *rp)
+{
+	struct vgpu_slot *slot = &x->ch.slots[index];
+	uint64_t deferred = atomic_exchange(&x->deferred, 0);
+
+	if (rp->bytes)
+		memcpy(slot->payload, rp->payload, rp->bytes);
+	slot->len = rp->bytes;
+	slot->status = result;
+	slot->deferred = (int32_t)(uint32_t)deferred;
+	slot->deferred_op = deferred >> 32;
+	vg_store_release(&slot->done, ++x->slot_done[index]);
+	vg_full_fence();	/* done before the look; pairs with the guest's */
+	if (vg_load(&slot->parked))
+		vg_channel_wake(&x->ch, &slot->done);
+}
+
+static void count_fault(struct vg_exec *x)
+{
+	atomic_fetch_add_explicit(&x->entry->faults, 1, memory_order_relaxed);
+}
+
+static CUresult make_current(struct vg_exec *x, uint32_t id, uint32_t *current)
+{
+	uint64_t ctx = 0;
+	CUresult result;
+
+	if (id == *current)
+		return CUDA_SUCCESS;
+	if (id && !vg_handle_get(x->handles, id, VG_CONTEXT, &ctx))
+		return CUDA_ERROR_INVALID_CONTEXT;
+	result = cu.cuCtxSetCurrent((CUcontext)(uintptr_t)ctx);
+	if (!result)
+		*current = id;
+	return result;
+}
+
+/* Errors after which a context is lost, by CUDA's documentation. */
+static bool sticky(CUresult result)
+{
+	return result == CUDA_ERROR_ILLEGAL_ADDRESS || result == CUDA_ERROR_LAUNCH_FAILED ||
+	       result == CUDA_ERROR_LAUNCH_TIMEOUT || result == CUDA_ERROR_ASSERT ||
+	       result == CUDA_ERROR_MISALIGNED_ADDRESS ||
+	       result == CUDA_ERROR_INVALID_ADDRESS_SPACE || result == CUDA_ERROR_INVALID_PC ||
+	       result == CUDA_ERROR_ILLEGAL_INSTRUCTION ||
+	       result == CUDA_ERROR_HARDWARE_STACK_ERROR || result == CUDA_ERROR_ECC_UNCORRECTABLE;
+}
+
+void vg_loop_execute(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
+		     uint32_t *current_ctx)
+{
+	static __thread uint8_t payload[VG_REPLY_MAX] __attribute__((aligned(16)));
+	struct vg_reply rp = { .payload = payload };
+	CUresult result = CUDA_SUCCESS;
+
+	memset(payload, 0, sizeof(payload));
+	if (op->needs_ctx)
+		result = make_current(x, rq->ctx, current_ctx);
+	if (!result)
+		result = op->run(x, rq, &rp);
+	if (rp.bytes > VG_REPLY_MAX)
+		rp.bytes = VG_REPLY_MAX;
+	if (result) {
+		vg_debug("%s: %d", op->name, result);
+		if (sticky(result))
+			count_fault(x);
+	}
+	if (rq->flags & VGPU_REC_REPLY)
+		answer(x, rq->slot, result, &rp);
+	else if (result)
+		defer(x, rq->op, result);
+}
+
+/* A request that breaks the protocol itself, not CUDA's rules. */
+static void refuse(struct vg_exec *x, const struct vg_req *rq, CUresult result)
+{
+	struct vg_reply none = { 0 };
+
+	count_fault(x);
+	vg_debug("op %u: refused, %d", rq->op, result);
+	if (rq->flags & VGPU_REC_REPLY)
+		answer(x, rq->slot, result, &none);
+	else
+		defer(x, rq->op, result);
+}
+
+static void dispatch(struct vg_exec *x, const struct vgpu_rec *rec, const void *payload,
+		     uint32_t *current_ctx)
+{
+	struct vg_req rq = {
+		.op = rec->op,
+		.flags = rec->flags,
+		.ctx = rec->tag,
+		.slot = rec->slot,
+		.bytes = rec->size - sizeof(*rec),
+		.payload = payload,
+	};
+	const struct vg_op *op;
+
+	atomic_fetch_add_explicit(&x->entry->calls, 1, memory_order_relaxed);
+	/* Without a slot there is nowhere to say no. */
+	if ((rq.flags & VGPU_REC_REPLY) && rq.slot >= x->ch.layout.slot_count) {
+		count_fault(x);
+		return;
+	}
+	if (rq.flags & ~VGPU_REC_REPLY) {
+		refuse(x, &rq, CUDA_ERROR_INVALID_VALUE);
+		return;
+	}
+	op = rq.op < vg_ops_count ? &vg_ops[rq.op] : NULL;
+	if (!op || !op->run) {
+		refuse(x, &rq, CUDA_ERROR_NOT_SUPPORTED);
+		return;
+	}
+	/* The record's length is rounded up to VGPU_REC_ALIGN. */
+	if (rq.bytes < op->min_bytes || rq.bytes >= op->max_bytes + VGPU_REC_ALIGN) {
+		refuse(x, &rq, CUDA_ERROR_INVALID_VALUE);
+		return;
+	}
+	if (op->mode == VG_BLOCKING && (rq.flags & VGPU_REC_REPLY))
+		vg_waiters_give(x->waiters, op, &rq);
+	else
+		vg_loop_execute(x, op, &rq, current_ctx);
+}
+
+static bool ready(struct vg_exec *x, uint64_t head)
+{
+	return vg_load_acquire64(&x->ch.ring->sq_tail) != head;
+}
+
+/* Wait for the next record: spin, then nap, then sleep on the doorbell. */
+static void idle(struct vg_exec *x, uint64_t head)
+{
+	struct pollfd bell = { .fd = x->ch.doorbell, .events = POLLIN };
+	struct timespec nap = { .tv_nsec = NAP_NS };
+	struct vgpu_ring *ring = x->ch.ring;
+	uint64_t end = 0, count;
+	unsigned int i;
+
+	for (i = 1; x->spin_us; i++) {
+		if (ready(x, head))
+			return;
+		vg_cpu_relax();
+		if (i % 64)
+			continue;
+		if (!end)
+			end = now_us() + x->spin_us;
+		else if (now_us() >= end)
+			break;
+	}
+	for (i = 0; i <= NAPS; i++) {
+		bool sleep = i == NAPS;
+
+		vg_store(&ring->host_parked, sleep ? VGPU_HOST_SLEEPS : VGPU_HOST_NAPS);
+		vg_full_fence();	/* parked before the look; pairs with the guest's */
+		if (ready(x, head))
+			break;
+		if (sleep)
+			atomic_fetch_add_explicit(&x->entry->parks, 1, memory_order_relaxed);
+		if (ppoll(&bell, 1, sleep ? NULL : &nap, NULL) > 0)
+			(void)!read(x->ch.doorbell, &count, sizeof(count));
+		if (ready(x, head))
+			break;
+		if (sleep)
+			i--;	/* a bell with nothing behind it */
+	}
+	vg_store(&ring->host_parked, VGPU_HOST_AWAKE);
+}
+
+static void die(struct vg_exec *x, const char *what)
+{
+	count_fault(x);
+	vg_err("the guest broke the ring (%s); ending", what);
+	_exit(EXIT_FAILURE);
+}
+
+/* Bytes of the record at head, after checks; its private copy in buf. */
+static uint32_t take(struct vg_exec *x, uint64_t head, uint64_t tail, uint8_t *buf)
+{
+	const struct vg_channel *ch = &x->ch;
+	uint32_t at = head & (ch->layout.sq_bytes - 1);
+	struct vgpu_rec *rec = (struct vgpu_rec *)buf;
+	uint32_t to_end = ch->layout.sq_bytes - at;
+
+	memcpy(rec, ch->sq + at, sizeof(*rec));
+	if (rec->size < sizeof(*rec) || rec->size % VGPU_REC_ALIGN || rec->size > to_end ||
+	    rec->size > tail - head)
+		die(x, "record size");
+	if (rec->op == VGPU_OP_PAD)
+		return rec->size;
+	if (rec->size > VGPU_REC_MAX)
+		die(x, "record size");
+	memcpy(rec + 1, ch->sq + at + sizeof(*rec), rec->size - sizeof(*rec));
+	return rec->size;
+}
+
+void vg_loop_run(struct vg_exec *x)
+{
+	static uint8_t buf[VGPU_REC_MAX] __attribute__((aligned(16)));
+	const struct vgpu_rec *rec = (const struct vgpu_rec *)buf;
+	struct vgpu_ring *ring = x->ch.ring;
+	uint32_t current_ctx = 0;
+	uint64_t head = 0, tail;
+
+	for (;;) {
+		tail = vg_load_acquire64(&ring->sq_tail);
+		if (tail == head) {
+			idle(x, head);
+			continue;
+		}
+		if (tail - head > x->ch.layout.sq_bytes || tail % VGPU_REC_ALIGN)
+			die(x, "tail");
+		while (head != tail) {
+			uint32_t size = take(x, head, tail, buf);
+
+			if (rec->op != VGPU_OP_PAD)
+				dispatch(x, rec, rec + 1, &current_ctx);
+			head += size;
+			vg_store_release64(&ring->sq_head, head);
+			vg_full_fence();	/* head before the look; pairs with the guest's */
+			if (vg_load(&ring->space_wanted))
+				vg_channel_wake(&x->ch, (const uint32_t *)&ring->sq_head);
+		}
+	}
+}
+
+void *vg_exec_arena(struct vg_exec *x, uint32_t off, uint64_t bytes)
+{
+	uint64_t size = x->ch.layout.arena_bytes;
+
+	if (off > size || bytes > size - off)
+		return NULL;
+	return x->ch.arena + off;
+}
+
+struct vg_handles *vg_exec_handles(struct vg_exec *x)
+{
+	return x->handles;
+}

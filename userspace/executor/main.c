@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vgpu-executor: runs the CUDA calls of one guest process.
+ *
+ * The mediator starts it with a socket as descriptor 3, over which the
+ * executor says whether its CUDA driver works and then learns which channel to
+ * serve.  From then on it talks to the guest process alone.  It ends when the
+ * channel or the mediator does, and its end is the clean-up.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/fdpass.h"
+#include "common/log.h"
+#include "common/ring_sync.h"
+#include "exec_internal.h"
+#include "vg_cuda.h"
+
+#define CONTROL_FD 3
+
+static struct vg_exec exec;
+
+static void limits(void)
+{
+	struct rlimit none = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0);
+	/* Die with the mediator, also where it is killed. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+static CUresult load_driver(const char *name)
+{
+	void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+	int version = 0;
+	CUresult result;
+
+	if (!library) {
+		vg_err("cannot load the CUDA driver: %s", dlerror());
+		return (CUresult)-1;
+	}
+	vg_cuda_load(library);
+	if (!cu.cuInit || !cu.cuDriverGetVersion || !cu.cuCtxSetCurrent) {
+		vg_err("%s is no CUDA driver: it lacks cuInit, cuDriverGetVersion or "
+		       "cuCtxSetCurrent", name);
+		return (CUresult)-1;
+	}
+	result = cu.cuInit(0);
+	if (result) {
+		vg_err("%s: cuInit: error %d", name, result);
+		return result;
+	}
+	cu.cuDriverGetVersion(&version);
+	exec.driver_version = version;
+	return CUDA_SUCCESS;
+}
+
+static void say_ready(CUresult result)
+{
+	struct vg_exec_ready msg = {
+		.size = sizeof(msg), .result = result, .version = exec.driver_version,
+	};
+	int devices = 0;
+
+	if (!result && cu.cuDeviceGetCount && !cu.cuDeviceGetCount(&devices))
+		msg.devices = devices;
+	if (vg_send_fds(CONTROL_FD, &msg, sizeof(msg), NULL, 0))
+		_exit(EXIT_FAILURE);
+}
+
+/* Ends the process as soon as the mediator or the guest has gone. */
+static void *watch(void *arg)
+{
+	struct pollfd fds[] = {
+		{ .fd = CONTROL_FD, .events = POLLIN },
+		{ .fd = exec.ch.fd },	/* POLLHUP comes unasked */
+	};
+
+	(void)arg;
+	while (poll(fds, 2, -1) < 0 && errno == EINTR)
+		;
+	_exit(EXIT_SUCCESS);
+}
+
+static int map_account(int fd, uint32_t index)
+{
+	void *page = mmap(NULL, sizeof(struct vg_account), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			  0);
+
+	if (page == MAP_FAILED || index >= VG_ACCOUNT_ENTRIES)
+		return -EINVAL;
+	exec.account = page;
+	exec.entry = &exec.account->entry[index];
+	close(fd);
+	return 0;
+}
+
+static int take_assignment(void)
+{
+	struct vg_assign assign;
+	int fds[3], count, want, ret;
+
+	count = vg_recv_fds(CONTROL_FD, &assign, sizeof(assign), fds, 3);
+	if (count < 0)
+		return count;
+	want = assign.kind == VG_ASSIGN_VM ? 2 : 3;
+	if (count != want)
+		return -EPROTO;
+	ret = vg_channel_open(&exec.ch, &assign, fds);
+	if (ret)
+		return ret;
+	ret = map_account(fds[want - 1], assign.account);
+	if (ret)
+		return ret;
+	exec.handles = vg_handles_new();
+	exec.blobs = vg_blobs_new();
+	exec.waiters = vg_waiters_new(&exec, exec.ch.layout.slot_count);
+	exec.slot_done = calloc(exec.ch.layout.slot_count, sizeof(*exec.slot_done));
+	return exec.handles && exec.blobs && exec.waiters && exec.slot_done ? 0 : -ENOMEM;
+}
+
+static void set_host_state(uint32_t state, uint32_t error)
+{
+	struct vgpu_ring *ring = exec.ch.ring;
+
+	vg_store(&ring->host_error, error);
+	vg_store_release(&ring->host_state, state);
+	vg_channel_wake(&exec.ch, &ring->host_state);
+}
+
+static void usage(FILE *to)
+{
+	fprintf(to,
+		"usage: vgpu-executor [--libcuda NAME] [--spin-us N] [--log-level LEVEL]\n"
+		"Started by vgpu-mediatord, with a socket to it as descriptor 3.\n");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "libcuda", required_argument, NULL, 'l' },
+		{ "spin-us", required_argument, NULL, 's' },
+		{ "log-level", required_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	const char *libcuda = "libcuda.so.1";
+	int level = VG_INFO, option, ret;
+	pthread_t watcher;
+	CUresult result;
+
+	exec.spin_us = 50;
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'l':
+			libcuda = optarg;
+			break;
+		case 's':
+			exec.spin_us = strtoul(optarg, NULL, 10);
+			break;
+		case 'v':
+			level = vg_log_level_parse(optarg);
+			break;
+		case 'h':
+			usage(stdout);
+			return EXIT_SUCCESS;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (level < 0 || optind != argc) {
+		usage(stderr);
+		return 2;
+	}
+	vg_log_init("vgpu-executor", level);
+	limits();
+
+	result = load_driver(libcuda);
+	say_ready(result);
+	ret = take_assignment();
+	if (ret == -EPIPE)
+		return EXIT_SUCCESS;	/* a spare that was not needed */
+	if (ret) {
+		vg_err("assignment: %s", strerror(-ret));
+		return EXIT_FAILURE;
+	}
+	if (result) {
+		set_host_state(VGPU_HOST_REFUSED, ENODEV);
+		return EXIT_FAILURE;
+	}
+	ret = vg_sandbox_enter();
+	if (ret) {
+		vg_err("cannot confine this process: %s", strerror(-ret));
+		set_host_state(VGPU_HOST_REFUSED, EPERM);
+		return EXIT_FAILURE;
+	}
+	if (pthread_create(&watcher, NULL, watch, NULL)) {
+		vg_err("cannot start a thread");
+		return EXIT_FAILURE;
+	}
+	set_host_state(VGPU_HOST_READY, 0);
+	vg_loop_run(&exec);
+}
