@@ -15,3 +15,39 @@ $(VG_TA)/shim_test: tests/apigen/shim_test.c $(O)/lib/libcuda.so.1
 .PHONY: check-shim
 check-shim: $(VG_TA)/shim_test $(VG_TA)/libdouble.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(VG_TA)/shim_test
+
+# Every decoder against malformed payloads.
+$(O)/obj/gen/decoder_cases.o: CPPFLAGS += -Itests/apigen
+VG_DECODER_SRCS := tests/apigen/decoder_test.c $(wildcard userspace/executor/calls_*.c) \
+	$(addprefix $(O)/gen/,decoder_cases.c executor_decode.c executor_cuda.c)
+
+$(eval $(call vg-program,$(VG_TA)/decoder_test,$(VG_DECODER_SRCS),-ldl -lpthread))
+
+.PHONY: check-decoders
+check-decoders: $(VG_TA)/decoder_test
+	$(VG_TA)/decoder_test
+
+# The specification against a toolkit's header, where there is one of its version.
+CUDA_HOME ?= /usr/local/cuda
+VG_CUDA_H := $(CUDA_HOME)/include/cuda.h
+
+.PHONY: check-conform
+check-conform: $(O)/gen/stamp
+	@if grep -qs 'define CUDA_VERSION 13000' $(VG_CUDA_H); then \
+		$(CC) -std=gnu11 -Wall -fsyntax-only -I$(CUDA_HOME)/include $(O)/gen/conform.c && \
+		echo "conform: $$(grep -cE '^(SIZE|OFFSET|EXTENT|VALUE)' $(O)/gen/conform.c) facts and" \
+			"$$(grep -c '^CUresult' $(O)/gen/conform.c) prototypes agree with cuda.h"; \
+	else \
+		echo "conform: not run, for $(VG_CUDA_H) of CUDA 13.0 is not there"; \
+	fi
+
+.PHONY: check-lookup
+check-lookup: $(O)/lib/libcuda.so.1
+	tests/apigen/test_lookup.py $<
+
+.PHONY: check-generator
+check-generator:
+	tests/apigen/test_apigen.py
+
+.PHONY: check-apigen
+check-apigen: check-generator check-conform check-lookup check-decoders check-shim	## the generator and the shim

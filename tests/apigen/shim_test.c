@@ -12,7 +12,7 @@
 
 #include "cuda_abi.h"
 
-static int failed, passed;
+static _Atomic int failed, passed;
 
 #define IS(call, want) do { \
 	CUresult got_ = (call); \

@@ -20,6 +20,7 @@ OUTPUTS = {
     "cuda_abi.h": ("abi", "emit"),
     "conform.c": ("conform", "emit"),
     "vg_wire.h": ("wirefmt", "emit"),
+    "decoder_cases.c": ("tests", "emit"),
     "shim_calls.h": ("shim", "emit_header"),
     "shim_wire.c": ("shim", "emit_wire"),
     "shim_exports.c": ("shim", "emit_exports"),
@@ -56,6 +57,7 @@ def main():
     parser.add_argument("-s", "--spec", default=os.path.join(HERE, "spec"),
                         help="folder of specifications")
     parser.add_argument("-o", "--out", help="folder for the generated files")
+    parser.add_argument("--coverage", metavar="FILE", help="write the table of functions there")
     parser.add_argument("--list", action="store_true", help="print the names of the outputs")
     parser.add_argument("only", nargs="*", help="outputs to write; all if none is named")
     args = parser.parse_args()
@@ -64,6 +66,10 @@ def main():
         return 0
     try:
         model = load(specs(args.spec))
+        if args.coverage:
+            from emit.docs import emit
+            write(args.coverage, emit(model))
+            return 0
         for name in args.only or OUTPUTS:
             module, function = OUTPUTS[name]
             text = getattr(importlib.import_module("emit." + module), function)(model)

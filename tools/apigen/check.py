@@ -79,10 +79,17 @@ def check_function(model, f):
         check_wire(model, f)
 
 
+# What the generated code calls its own variables.
+RESERVED = {"c", "q", "r", "p", "v", "x", "i", "at", "rp", "rq", "rt", "left", "tail", "wait",
+            "answer", "none"}
+
+
 def check_wire(model, f):
     from wire import Wire			# late: it reads a checked model
     names = {p.name: p for p in f.params}
     for p in f.params:
+        if p.name in RESERVED:
+            raise SpecError(p.where, f"'{p.name}' is a name of the generator's own")
         t = p.ctype
         h = model.handle(t)
         if not p.dir:

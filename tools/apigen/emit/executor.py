@@ -126,8 +126,8 @@ class Decoder:
     def string(self, p):
         null = self.null_bit.get(p.name)
         self.decl.append(f"const char *{p.name};")
-        floor = f"(q->present & {null})" if null else "1"
-        self.sizes += [f"if (q->{p.name}_len > {p.maximum} || (!q->{p.name}_len && {floor}))",
+        empty = f"(!q->{p.name}_len && (q->present & {null}))" if null else f"!q->{p.name}_len"
+        self.sizes += [f"if (q->{p.name}_len > {p.maximum} || {empty})",
                        "\treturn CUDA_ERROR_INVALID_VALUE;"]
         self.tail(p, f"q->{p.name}_len", "char")
         self.sizes += [f"if (q->{p.name}_len && {p.name}[q->{p.name}_len - 1])",

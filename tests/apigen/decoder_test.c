@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Every operation's decoder against payloads that a hostile guest could send:
+ * too short, too long, counts over their maximum, parts that are not there,
+ * strings without an end, handles, blobs and arena blocks that do not exist.
+ * The driver below answers nothing: a payload that is wrong must not reach it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+#include "decoder_cases.h"
+#include "exec.h"
+#include "exec_calls.h"
+#include "vg_cuda.h"
+
+#define ROOM (64u << 10)
+
+static unsigned int reached;		/* times that the driver was called */
+static unsigned int passed, failed;
+static bool handles_exist;		/* whether a lookup finds something */
+
+/* -- what the executor gives the decoders */
+
+struct vg_exec {
+	int unused;
+};
+
+static struct vg_exec executor;
+static uint64_t thing[64];		/* what a handle stands for */
+
+struct vg_handles *vg_exec_handles(struct vg_exec *x)
+{
+	return (struct vg_handles *)x;
+}
+
+bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value)
+{
+	(void)h;
+	(void)kind;
+	(void)value;
+	return id && handles_exist;
+}
+
+bool vg_handle_get(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value)
+{
+	(void)h;
+	(void)kind;
+	*value = (uintptr_t)thing;
+	return id && handles_exist;
+}
+
+bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value)
+{
+	return vg_handle_get(h, id, kind, value);
+}
+
+bool vg_handle_set_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t aux)
+{
+	(void)h;
+	(void)id;
+	(void)kind;
+	(void)aux;
+	return true;
+}
+
+bool vg_handle_get_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *aux)
+{
+	(void)h;
+	(void)id;
+	(void)kind;
+	*aux = 0;
+	return false;
+}
+
+void *vg_exec_arena(struct vg_exec *x, uint32_t off, uint64_t bytes)
+{
+	static char arena[4096];
+
+	(void)x;
+	return off <= sizeof(arena) && bytes <= sizeof(arena) - off ? arena + off : NULL;
+}
+
+const void *vg_exec_blob(struct vg_exec *x, uint32_t id, size_t *bytes)
+{
+	(void)x;
+	*bytes = 5;
+	return id && handles_exist ? "blob" : NULL;
+}
+
+void vg_exec_blob_drop(struct vg_exec *x, uint32_t id)
+{
+	(void)x;
+	(void)id;
+}
+
+bool vg_exec_charge(struct vg_exec *x, uint64_t bytes)
+{
+	(void)x;
+	(void)bytes;
+	reached++;		/* an allocation is about to be made */
+	return false;
+}
+
+void vg_exec_uncharge(struct vg_exec *x, uint64_t bytes)
+{
+	(void)x;
+	(void)bytes;
+}
+
+void vg_exec_memory(struct vg_exec *x, uint64_t *used, uint64_t *limit)
+{
+	(void)x;
+	*used = *limit = 0;
+}
+
+void vg_exec_moved(struct vg_exec *x, uint64_t in, uint64_t out)
+{
+	(void)x;
+	(void)in;
+	(void)out;
+}
+
+static CUresult internal(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
+{
+	(void)x;
+	(void)rq;
+	(void)rp;
+	return CUDA_SUCCESS;
+}
+
+CUresult vg_internal_hello(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
+	__attribute__((alias("internal")));
+CUresult vg_internal_blob_append(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
+	__attribute__((alias("internal")));
+CUresult vg_internal_nop(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
+	__attribute__((alias("internal")));
+CUresult vg_internal_exit(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
+	__attribute__((alias("internal")));
+
+/* Every function of the driver. */
+static CUresult driver(void)
+{
+	reached++;
+	return CUDA_ERROR_UNKNOWN;
+}
+
+/* -- requests */
+
+static uint8_t *payload;
+static uint8_t answer[VG_REPLY_MAX] __attribute__((aligned(16)));
+
+static void set32(uint32_t at, uint32_t v)
+{
+	memcpy(payload + at, &v, sizeof(v));
+}
+
+/* The smallest request that is well formed; its length. */
+static uint32_t smallest(const struct decoder_case *c)
+{
+	uint32_t bytes = c->fixed + c->more;
+
+	memset(payload, 0, ROOM);
+	for (const struct decoder_field *f = c->fields; f->what; f++) {
+		switch (f->what & FIELD_KIND) {
+		case FIELD_HANDLE:
+		case FIELD_BLOB:
+			set32(f->at, 77);
+			break;
+		case FIELD_STRING:
+			set32(f->at, 1);
+			bytes += 8;
+			break;
+		case FIELD_PRESENT:
+			set32(f->at, f->maximum);
+			break;
+		}
+	}
+	return bytes;
+}
+
+/* As the executor's loop would run it: the record rounded up, the bounds checked. */
+static CUresult run(const struct decoder_case *c, uint32_t bytes)
+{
+	const struct vg_op *op = &vg_ops[c->op];
+	struct vg_req rq = { .op = c->op, .bytes = (bytes + 15) & ~15u, .payload = payload };
+	struct vg_reply rp = { .payload = answer };
+
+	reached = 0;
+	if (rq.bytes < op->min_bytes || rq.bytes >= op->max_bytes + 16)
+		return CUDA_ERROR_INVALID_VALUE;
+	return op->run(&executor, &rq, &rp);
+}
+
+static void expect(const struct decoder_case *c, const char *what, bool ok)
+{
+	passed += ok;
+	failed += !ok;
+	if (!ok)
+		printf("op %u %s: %s (the driver was called %u times)\n", c->op, c->name, what, reached);
+}
+
+static bool refused(CUresult r)
+{
+	return !reached && (r == CUDA_ERROR_INVALID_VALUE || r == CUDA_ERROR_INVALID_HANDLE ||
+			    r == CUDA_ERROR_INVALID_CONTEXT);
+}
+
+static void lengths(const struct decoder_case *c)
+{
+	uint32_t n = smallest(c);
+
+	handles_exist = true;
+	if (n > 16)
+		expect(c, "a request 16 bytes too short was taken", refused(run(c, n - 16)));
+	expect(c, "a request 16 bytes too long was taken", refused(run(c, n + 16)));
+	expect(c, "a request of 20,000 bytes was taken", refused(run(c, 20000)));
+}
+
+static void counts(const struct decoder_case *c)
+{
+	for (const struct decoder_field *f = c->fields; f->what; f++) {
+		uint32_t what = f->what & FIELD_KIND, n = smallest(c);
+		uint32_t more = ((f->maximum + 1) * f->unit + 7) & ~7u;
+
+		if (what != FIELD_COUNT && what != FIELD_STRING)
+			continue;
+		/* Over the maximum, with the bytes to go with it. */
+		set32(f->at, f->maximum + 1);
+		if (n + more < 32000)
+			expect(c, "a count over its maximum was taken", refused(run(c, n + more)));
+		set32(f->at, UINT32_MAX);
+		expect(c, "a count of 2^32 - 1 was taken", refused(run(c, n)));
+		if (!f->unit || f->maximum * f->unit < 64)
+			continue;
+		/* Within the maximum, without the bytes. */
+		set32(f->at, f->maximum);
+		expect(c, "a part that is not there was read", refused(run(c, n)));
+	}
+}
+
+static void strings(const struct decoder_case *c)
+{
+	for (const struct decoder_field *f = c->fields; f->what; f++) {
+		uint32_t n = smallest(c);
+
+		if ((f->what & FIELD_KIND) != FIELD_STRING)
+			continue;
+		memset(payload + c->fixed, 'x', n - c->fixed);
+		expect(c, "a string without an end was taken", refused(run(c, n)));
+	}
+}
+
+static void handles(const struct decoder_case *c)
+{
+	bool any = false;
+	uint32_t n = smallest(c);
+
+	handles_exist = false;
+	for (const struct decoder_field *f = c->fields; f->what; f++) {
+		uint32_t what = f->what & FIELD_KIND;
+
+		any |= what == FIELD_HANDLE || what == FIELD_BLOB;
+	}
+	if (any)
+		expect(c, "a handle that does not exist was taken", refused(run(c, n)));
+	handles_exist = true;
+	for (const struct decoder_field *f = c->fields; f->what; f++) {
+		smallest(c);
+		if (f->what == FIELD_HANDLE || f->what == FIELD_BLOB) {
+			set32(f->at, 0);
+			expect(c, "handle 0 was taken", refused(run(c, n)));
+		} else if (f->what == FIELD_ARENA) {
+			set32(f->at, 4000);
+			set32(f->at + 4, 4000);
+			expect(c, "a block outside the arena was taken", refused(run(c, n)));
+		}
+	}
+}
+
+/* The test itself: a request that is right does reach the driver, or a limit of its own. */
+static void sane(const struct decoder_case *c, unsigned int *reaching)
+{
+	uint32_t n = smallest(c);
+
+	handles_exist = true;
+	run(c, n);
+	*reaching += reached != 0;
+}
+
+int main(void)
+{
+	CUresult (**entry)(void) = (CUresult (**)(void))(void *)&cu;
+	unsigned int reaching = 0;
+
+	payload = aligned_alloc(16, ROOM);
+	for (size_t i = 0; i < sizeof(cu) / sizeof(*entry); i++)
+		entry[i] = driver;
+	for (unsigned int i = 0; i < decoder_case_count; i++) {
+		const struct decoder_case *c = &decoder_cases[i];
+
+		lengths(c);
+		counts(c);
+		strings(c);
+		handles(c);
+		sane(c, &reaching);
+	}
+	/* Hand-written calls look at more than the wire does, and may refuse zeros. */
+	if (reaching * 10 < decoder_case_count * 8) {
+		failed++;
+		printf("only %u of %u right requests reached the driver\n", reaching,
+		       decoder_case_count);
+	}
+	printf("decoders: %u of %u operations reach the driver when right\n", reaching,
+	       decoder_case_count);
+	printf("decoders: %u checks passed, %u failed\n", passed, failed);
+	return failed != 0;
+}
