@@ -263,15 +263,6 @@ void vg_loop_run(struct vg_exec *x)
 	}
 }
 
-void *vg_exec_arena(struct vg_exec *x, uint32_t off, uint64_t bytes)
-{
-	uint64_t size = x->ch.layout.arena_bytes;
-
-	if (off > size || bytes > size - off)
-		return NULL;
-	return x->ch.arena + off;
-}
-
 struct vg_handles *vg_exec_handles(struct vg_exec *x)
 {
 	return x->handles;

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The executor's tables: handles, blobs, the account. */
+#include "unit.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "exec_internal.h"
+
+static void handles_by_kind(void **state)
+{
+	struct vg_handles *h = vg_handles_new();
+	uint64_t v = 0;
+
+	(void)state;
+	assert_true(vg_handle_put(h, 5, VG_STREAM, 0xabc));
+	assert_true(vg_handle_get(h, 5, VG_STREAM, &v));
+	assert_int_equal(v, 0xabc);
+	assert_false(vg_handle_get(h, 5, VG_EVENT, &v));
+	assert_false(vg_handle_get(h, 6, VG_STREAM, &v));
+	assert_false(vg_handle_take(h, 5, VG_EVENT, &v));
+	assert_false(vg_handle_put(h, 5, VG_EVENT, 1));
+	assert_true(vg_handle_take(h, 5, VG_STREAM, &v));
+	assert_false(vg_handle_take(h, 5, VG_STREAM, &v));
+	assert_true(vg_handle_put(h, 5, VG_EVENT, 1));
+}
+
+static void handles_out_of_range(void **state)
+{
+	struct vg_handles *h = vg_handles_new();
+	static const uint32_t ids[] = { 0, VG_HANDLE_MAX, VG_HANDLE_MAX + 1, ~0u };
+	uint64_t v;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		assert_false(vg_handle_put(h, ids[i], VG_STREAM, 1));
+		assert_false(vg_handle_get(h, ids[i], VG_STREAM, &v));
+		assert_false(vg_handle_take(h, ids[i], VG_STREAM, &v));
+		/* Nothing is "of no kind", also where nothing is. */
+		assert_false(vg_handle_get(h, ids[i], VG_NONE, &v));
+	}
+	assert_false(vg_handle_put(h, 1, VG_NONE, 1));
+	assert_true(vg_handle_put(h, VG_HANDLE_MAX - 1, VG_STREAM, 1));
+}
+
+static void handles_second_value(void **state)
+{
+	struct vg_handles *h = vg_handles_new();
+	uint64_t aux = 1;
+
+	(void)state;
+	assert_false(vg_handle_set_aux(h, 9, VG_EVENT, 7));
+	assert_true(vg_handle_put(h, 9, VG_EVENT, 1));
+	assert_true(vg_handle_get_aux(h, 9, VG_EVENT, &aux));
+	assert_int_equal(aux, 0);
+	assert_true(vg_handle_set_aux(h, 9, VG_EVENT, 7));
+	assert_true(vg_handle_get_aux(h, 9, VG_EVENT, &aux));
+	assert_int_equal(aux, 7);
+}
+
+static void blob_in_pieces(void **state)
+{
+	struct vg_exec x = { .blobs = vg_blobs_new() };
+	struct vg_blob_append piece = { .blob = 3, .bytes = 4, .total = 10 };
+	const char *data;
+	size_t bytes = 0;
+
+	(void)state;
+	assert_int_equal(vg_blobs_append(x.blobs, &piece, "abcd"), CUDA_SUCCESS);
+	/* Not before it is whole. */
+	assert_null(vg_exec_blob(&x, 3, &bytes));
+	piece.at = 4;
+	piece.bytes = 6;
+	assert_int_equal(vg_blobs_append(x.blobs, &piece, "efghij"), CUDA_SUCCESS);
+	data = vg_exec_blob(&x, 3, &bytes);
+	assert_non_null(data);
+	assert_int_equal(bytes, 10);
+	assert_memory_equal(data, "abcdefghij", 10);
+	vg_exec_blob_drop(&x, 3);
+	assert_null(vg_exec_blob(&x, 3, &bytes));
+	vg_exec_blob_drop(&x, 3);
+	vg_exec_blob_drop(&x, 0);
+}
+
+static void blob_bounds(void **state)
+{
+	struct vg_blobs *b = vg_blobs_new();
+	static const struct vg_blob_append bad[] = {
+		{ .blob = 0, .bytes = 1, .total = 1 },
+		{ .blob = 1, .bytes = 1, .total = 0 },
+		{ .blob = 1, .bytes = 2, .total = 1 },
+		{ .blob = 1, .bytes = 1, .total = ~0ull },
+		{ .blob = 1, .bytes = 1, .at = 1, .total = 2 },	/* no first piece */
+		{ .blob = 1, .bytes = 1, .at = ~0ull, .total = 2 },
+	};
+	struct vg_blob_append piece = { .blob = 2, .bytes = 1, .total = 4 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_not_equal(vg_blobs_append(b, &bad[i], "x"), CUDA_SUCCESS);
+	assert_int_equal(vg_blobs_append(b, &piece, "x"), CUDA_SUCCESS);
+	assert_int_equal(vg_blobs_append(b, &piece, "x"), CUDA_ERROR_INVALID_HANDLE);
+	piece.at = 2;	/* a gap: the blob is given up */
+	assert_int_equal(vg_blobs_append(b, &piece, "x"), CUDA_ERROR_INVALID_VALUE);
+	piece.at = 1;
+	assert_int_equal(vg_blobs_append(b, &piece, "x"), CUDA_ERROR_INVALID_VALUE);
+}
+
+/* However many a guest begins, what it can make us hold is bounded. */
+static void blob_flood(void **state)
+{
+	struct vg_blobs *b = vg_blobs_new();
+	struct vg_blob_append piece = { .bytes = 1, .total = 1 << 20 };
+	unsigned int ok = 0;
+
+	(void)state;
+	for (piece.blob = 1; piece.blob < 5000; piece.blob++)
+		ok += vg_blobs_append(b, &piece, "x") == CUDA_SUCCESS;
+	assert_in_range(ok, 1, 1024);
+}
+
+static struct vg_account account;
+
+static void account_limit(void **state)
+{
+	struct vg_exec a = { .account = &account, .entry = &account.entry[0] };
+	struct vg_exec b = { .account = &account, .entry = &account.entry[200] };
+	uint64_t used, limit;
+
+	(void)state;
+	memset(&account, 0, sizeof(account));
+	account.limit = 1000;
+	assert_true(vg_exec_charge(&a, 600));
+	assert_false(vg_exec_charge(&b, 401));
+	assert_true(vg_exec_charge(&b, 400));
+	assert_false(vg_exec_charge(&a, 1));
+	assert_false(vg_exec_charge(&a, ~0ull));
+	vg_exec_memory(&a, &used, &limit);
+	assert_int_equal(used, 1000);
+	assert_int_equal(limit, 1000);
+	vg_exec_uncharge(&b, 400);
+	assert_true(vg_exec_charge(&a, 400));
+	/* An executor that dies is cleared by the mediator. */
+	memset((void *)&account.entry[0], 0, sizeof(account.entry[0]));
+	assert_true(vg_exec_charge(&b, 1000));
+}
+
+#define RACERS 8
+
+static void *race(void *arg)
+{
+	struct vg_exec x = { .account = &account, .entry = &account.entry[(long)arg] };
+	uint64_t used, limit;
+
+	for (int i = 0; i < 20000; i++) {
+		if (!vg_exec_charge(&x, 300))
+			continue;
+		vg_exec_memory(&x, &used, &limit);
+		vg_exec_uncharge(&x, 300);
+	}
+	return NULL;
+}
+
+/* After a race all that was charged is uncharged. */
+static void account_race(void **state)
+{
+	pthread_t thread[RACERS];
+	struct vg_exec x = { .account = &account };
+	uint64_t used, limit;
+
+	(void)state;
+	memset(&account, 0, sizeof(account));
+	account.limit = 1000;
+	for (long i = 0; i < RACERS; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, race, (void *)i), 0);
+	for (int i = 0; i < RACERS; i++)
+		pthread_join(thread[i], NULL);
+	vg_exec_memory(&x, &used, &limit);
+	assert_int_equal(used, 0);
+}
+
+static void arena_window(void **state)
+{
+	static uint8_t memory[8192];
+	struct vg_exec x = { .ch = { .arena = memory, .layout = { .arena_bytes = 8192 } } };
+
+	(void)state;
+	assert_ptr_equal(vg_exec_arena(&x, 0, 8192), memory);
+	assert_ptr_equal(vg_exec_arena(&x, 8192, 0), memory + 8192);
+	assert_null(vg_exec_arena(&x, 0, 8193));
+	assert_null(vg_exec_arena(&x, 8193, 0));
+	assert_null(vg_exec_arena(&x, 1, 8192));
+	assert_null(vg_exec_arena(&x, ~0u, 1));
+	assert_null(vg_exec_arena(&x, 1, ~0ull));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(handles_by_kind),
+		cmocka_unit_test(handles_out_of_range),
+		cmocka_unit_test(handles_second_value),
+		cmocka_unit_test(blob_in_pieces),
+		cmocka_unit_test(blob_bounds),
+		cmocka_unit_test(blob_flood),
+		cmocka_unit_test(account_limit),
+		cmocka_unit_test(account_race),
+		cmocka_unit_test(arena_window),
+	};
+
+	return cmocka_run_group_tests_name("executor", tests, NULL, NULL);
+}
