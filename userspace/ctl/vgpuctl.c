@@ -147,7 +147,7 @@ static int status(const char *path, bool json)
 		return EXIT_FAILURE;
 	}
 	if (json) {
-		puts(json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PRETTY));
+		puts(json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
 	} else {
 		printf("driver %s, CUDA %" PRIu64 ".%" PRIu64 ", %" PRIu64 " device(s), %" PRIu64
 		       " executor(s) ready\n",

@@ -147,7 +147,7 @@ static void client_ready(struct vg_source *s, uint32_t events)
 	if (n > 0) {
 		request[n] = '\0';
 		o = answer(request);
-		text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY);
+		text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
 		len = strlen(text);
 		while (at < len) {
 			n = send(s->fd, text + at, len - at, MSG_NOSIGNAL);

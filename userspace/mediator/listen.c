@@ -138,7 +138,7 @@ static int serve(struct guest *g, const struct vg_sock_hello *hello)
 		goto close_bell;
 	}
 	/* The connection is the process's from here on. */
-	p->client.fd = dup(g->source.fd);
+	p->client.fd = fcntl(g->source.fd, F_DUPFD_CLOEXEC, 0);
 	if (p->client.fd < 0 || vg_source_add(&p->client, EPOLLIN | EPOLLRDHUP))
 		vg_proc_end(p);
 	vg_info("%s: executor %d serves %s (%u)", local->uuid, p->pid, p->comm, p->guest_pid);
