@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The objects behind the driver API's handles. */
+#ifndef SG_API_H
+#define SG_API_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "cuda_abi.h"
+#include "heap.h"
+#include "image.h"
+
+#define SG_API __attribute__((visibility("default")))
+
+#define SG_DRIVER_VERSION 13000
+#define SG_MAX_DEVICES 16
+
+/* A handle is checked before it is used; a destroyed one has lost its mark. */
+enum sg_magic {
+	MAGIC_CTX = 0x53470001, MAGIC_STREAM, MAGIC_EVENT, MAGIC_MODULE, MAGIC_FUNC, MAGIC_LIB,
+	MAGIC_KERNEL, MAGIC_POOL,
+};
+
+struct CUmemPoolHandle_st {
+	uint32_t magic;
+	struct sg_device *dev;
+	uint64_t threshold;
+	int reuse[3];
+	uint64_t used, high;	/* bytes, guarded by the heap's callers: dev->lock */
+	bool is_default;
+};
+
+struct sg_device {
+	int index;
+	struct sg_heap heap;
+	pthread_mutex_t lock;	/* the primary context, the pools */
+	CUcontext primary;
+	unsigned int primary_refs, primary_flags;
+	struct CUmemPoolHandle_st default_pool;
+	CUmemoryPool pool;	/* the current one */
+	_Atomic int error;	/* sticky, a CUresult: from then on every call returns it */
+};
+
+struct CUctx_st {
+	uint32_t magic;
+	struct sg_device *dev;
+	bool primary;
+	unsigned int flags;
+	unsigned int api_version;
+	unsigned long long id;
+	size_t stack_limit, printf_limit, malloc_limit;
+	CUfunc_cache cache_config;
+	CUcontext next;		/* all contexts */
+	/* guards the streams, their queues, and events recorded in them */
+	pthread_mutex_t lock;
+	pthread_cond_t done;	/* some work has completed */
+	CUstream streams;
+	struct CUstream_st *legacy;
+	unsigned long long next_stream_id;
+	CUmodule modules;
+	uint32_t peers;		/* devices with peer access enabled */
+};
+
+struct sg_work;
+typedef int (*sg_work_fn)(struct sg_work *w);	/* 0 or a CUresult */
+
+struct sg_dep {
+	CUstream stream;
+	uint64_t ticket;
+};
+
+/* One entry of a stream's queue. What it works on follows in memory. */
+struct sg_work {
+	struct sg_work *next;
+	sg_work_fn run;
+	void (*release)(struct sg_work *w);
+	CUstream stream;
+	uint64_t ticket;
+	bool always;		/* runs although the device has failed */
+	int ndeps;
+	struct sg_dep *deps;
+};
+
+/* Work of a stream runs in the order of its tickets. */
+struct CUstream_st {
+	uint32_t magic;
+	CUcontext ctx;
+	CUstream next;
+	unsigned int flags;
+	int priority;
+	unsigned long long id;
+	uint64_t submitted, completed;
+	struct sg_work *head, **tail;
+	pthread_cond_t wake;
+	pthread_t thread;
+	bool started, dying;
+	int refs;
+	bool per_thread;
+};
+
+struct CUevent_st {
+	uint32_t magic;
+	CUcontext ctx;
+	unsigned int flags;
+	uint64_t recorded, completed;	/* counts of records */
+	uint64_t time_ns;
+	int refs;
+};
+
+struct CUfunc_st {
+	uint32_t magic;
+	struct sg_func *fn;
+	CUmodule module;
+	int max_dynamic;
+	int carveout;
+	CUfunction next;
+};
+
+struct CUmod_st {
+	uint32_t magic;
+	CUcontext ctx;
+	struct sg_image *image;
+	CUfunction funcs;
+	CUmodule next;
+	CUlibrary library;
+};
+
+/* Start-up and the current context */
+struct sg_device *sg_device(CUdevice dev);
+int sg_device_count(void);
+bool sg_ready(void);
+CUresult sg_current(CUcontext *ctx);	/* with the sticky error of its device */
+CUcontext sg_current_or_null(void);
+CUcontext sg_context_check(CUcontext ctx);
+CUresult sg_device_fail(struct sg_device *dev, int code);
+CUcontext sg_context_new(struct sg_device *dev, unsigned int flags, unsigned int version);
+void sg_context_destroy(CUcontext ctx);
+CUcontext sg_context_with_library(CUlibrary l);
+
+#define SG_NEED_INIT() do { \
+		if (!sg_ready()) \
+			return CUDA_ERROR_NOT_INITIALIZED; \
+	} while (0)
+
+#define SG_ENTER(ctx) \
+	CUcontext ctx; \
+	do { \
+		CUresult rc_ = sg_current(&ctx); \
+		if (rc_) \
+			return rc_; \
+	} while (0)
+
+/* Streams */
+CUstream sg_stream_new(CUcontext ctx, unsigned int flags, int priority);
+CUresult sg_stream_get(CUcontext ctx, CUstream handle, CUstream *out);	/* takes a reference */
+void sg_stream_put(CUstream s);
+void sg_stream_retire(CUstream s);
+void sg_streams_shutdown(CUcontext ctx);
+/* Queues work, which the stream then owns; waits for nothing. */
+CUresult sg_submit(CUstream s, struct sg_work *w);
+/* Runs work in the stream's order on the calling thread, and returns its result. */
+CUresult sg_run_sync(CUstream s, struct sg_work *w);
+CUresult sg_stream_wait(CUstream s, uint64_t ticket);
+void sg_context_wait(CUcontext ctx);
+void *sg_work_new(size_t size, sg_work_fn run);
+
+/* Launches */
+int sg_grid_run(struct sg_launch *l);
+
+/* Modules */
+CUresult sg_module_load(CUcontext ctx, const void *image, unsigned int nopts, CUjit_option *opts,
+			void **values, CUmodule *out);
+void sg_module_free(CUmodule m);
+CUresult sg_module_function(CUmodule m, const char *name, CUfunction *out);
+CUresult sg_function_get(CUcontext ctx, CUfunction handle, CUfunction *out);
+CUresult sg_param_info(struct sg_func *f, size_t index, size_t *offset, size_t *size);
+CUresult sg_func_attribute(CUfunction f, CUfunction_attribute attr, int *out);
+CUresult sg_func_set_attribute(CUfunction f, CUfunction_attribute attr, int value);
+/* The PTX inside an image of any kind: malloc'ed text, or an error. */
+CUresult sg_image_text(const void *image, char **text, size_t *len);
+CUresult sg_read_file(const char *name, void **data);
+
+/* Copies: host address of a device, managed or host range that holds [p, p + n). */
+CUresult sg_copy_pointer(uint64_t p, uint64_t n, bool device, void **out);
+
+CUresult sg_free_device(CUcontext ctx, CUdeviceptr p);
+int sg_sm_count(void);
+
+#endif

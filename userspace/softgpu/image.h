@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A loaded module: decoded functions, and variables placed in device memory. */
+#ifndef SG_IMAGE_H
+#define SG_IMAGE_H
+
+#include "exec.h"
+#include "ptx.h"
+
+struct sg_symbol {
+	const char *name;
+	uint64_t addr, size;
+};
+
+struct sg_image {
+	struct ptx_module *ptx;
+	struct sg_heap *heap;
+	struct sg_func **funcs;
+	int nfuncs;
+	struct sg_symbol *symbols;
+	int nsymbols;
+};
+
+struct sg_image *sg_image_load(const char *text, size_t len, struct sg_heap *heap, void *owner,
+			       struct sg_error *err);
+void sg_image_free(struct sg_image *img);
+struct sg_func *sg_image_entry(struct sg_image *img, const char *name);
+struct sg_symbol *sg_image_symbol(struct sg_image *img, const char *name);
+
+/* Decodes one function; the addresses of variables and functions are known by now. */
+bool sg_lower(struct sg_image *img, struct ptx_func *f, struct sg_func *out, struct sg_error *err);
+
+#endif

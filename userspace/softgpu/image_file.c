@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What a program hands over as a module: PTX text, a fat binary with PTX in it, or machine code,
+ * which is of no use here. Fat binary layout: a header, then entries of a header and a payload.
+ */
+#include <lz4.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "api.h"
+
+#define WRAPPER_MAGIC 0x466243b1u
+#define FATBIN_MAGIC 0xba55ed50u
+#define ELF_MAGIC 0x464c457fu
+
+struct wrapper {
+	uint32_t magic, version;
+	const void *data;
+	const void *more;
+};
+
+struct fatbin {
+	uint32_t magic;
+	uint16_t version, header_size;
+	uint64_t size;		/* of all entries */
+};
+
+#define KIND_PTX 1
+#define FLAG_LZ4 0x2000
+#define FLAG_ZSTD 0x8000
+
+struct entry {
+	uint16_t kind, attr;
+	uint32_t header_size;
+	uint64_t size;		/* of the payload with its padding */
+	uint32_t packed_size, unknown;
+	uint16_t minor, major;
+	uint32_t arch;
+	uint32_t name_offset, name_size;
+	uint64_t flags, zero;
+	uint64_t full_size;	/* unpacked */
+} __attribute__((packed));
+
+static CUresult unpack(const struct entry *e, char **text, size_t *len)
+{
+	const char *payload = (const char *)e + e->header_size;
+	uint64_t full = e->size;
+	char *out;
+	size_t got;
+
+	if (e->flags & (FLAG_LZ4 | FLAG_ZSTD))
+		full = e->full_size;
+	if (full > 1u << 30)
+		return CUDA_ERROR_INVALID_IMAGE;
+	out = malloc(full + 1);
+	if (!out)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (e->flags & FLAG_ZSTD) {
+		got = ZSTD_decompress(out, full, payload, e->packed_size);
+		if (ZSTD_isError(got))
+			got = 0;
+	} else if (e->flags & FLAG_LZ4) {
+		int n = LZ4_decompress_safe(payload, out, e->packed_size, full);
+
+		got = n > 0 ? n : 0;
+	} else {
+		memcpy(out, payload, full);
+		got = full;
+	}
+	if (!got) {
+		free(out);
+		return CUDA_ERROR_INVALID_IMAGE;
+	}
+	out[got] = 0;
+	*text = out;
+	*len = strlen(out);
+	return CUDA_SUCCESS;
+}
+
+/* The newest PTX that a device of capability 9.0 may take. */
+static CUresult from_fatbin(const struct fatbin *f, char **text, size_t *len)
+{
+	const char *p = (const char *)f + f->header_size, *end = p + f->size;
+	const struct entry *best = NULL;
+
+	while (p + sizeof(struct entry) <= end) {
+		const struct entry *e = (const struct entry *)p;
+
+		if (e->header_size < sizeof(*e) || e->size > (uint64_t)(end - p) ||
+		    e->header_size > (uint64_t)(end - p) - e->size)
+			return CUDA_ERROR_INVALID_IMAGE;
+		if (e->kind == KIND_PTX && e->arch <= 90 && (!best || e->arch > best->arch))
+			best = e;
+		p += e->header_size + e->size;
+	}
+	return best ? unpack(best, text, len) : CUDA_ERROR_NO_BINARY_FOR_GPU;
+}
+
+CUresult sg_image_text(const void *image, char **text, size_t *len)
+{
+	uint32_t magic;
+
+	memcpy(&magic, image, 4);
+	if (magic == WRAPPER_MAGIC) {
+		const struct wrapper *w = image;
+
+		if (!w->data)
+			return CUDA_ERROR_INVALID_IMAGE;
+		image = w->data;
+		memcpy(&magic, image, 4);
+	}
+	if (magic == FATBIN_MAGIC)
+		return from_fatbin(image, text, len);
+	if (magic == ELF_MAGIC)
+		return CUDA_ERROR_NO_BINARY_FOR_GPU;
+	/* text; the version directive is what tells it from anything else */
+	*len = strlen(image);
+	if (!strstr(image, ".version"))
+		return CUDA_ERROR_INVALID_IMAGE;
+	*text = strdup(image);
+	return *text ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult sg_read_file(const char *name, void **data)
+{
+	FILE *f = fopen(name, "rb");
+	char *p = NULL;
+	size_t n = 0, cap = 0;
+
+	if (!f)
+		return CUDA_ERROR_FILE_NOT_FOUND;
+	for (;;) {
+		size_t got;
+
+		if (cap - n < 4096) {
+			char *bigger = realloc(p, (cap = 2 * cap + 8192));
+
+			if (!bigger) {
+				free(p);
+				fclose(f);
+				return CUDA_ERROR_OUT_OF_MEMORY;
+			}
+			p = bigger;
+		}
+		got = fread(p + n, 1, cap - n - 8, f);
+		if (!got)
+			break;
+		n += got;
+	}
+	fclose(f);
+	memset(p + n, 0, 8);
+	*data = p;
+	return CUDA_SUCCESS;
+}

@@ -1,0 +1,666 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Lowering: operands, constants, and the operations that come straight out of a table. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cuda_abi.h"
+#include "lower.h"
+
+bool low_fail(struct low *L, const char *fmt, ...)
+{
+	char what[300], op[128];
+	size_t n = 0;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	n = snprintf(op, sizeof(op), "%s", L->s && L->s->op ? L->s->op : "");
+	for (int i = 0; L->s && i < L->s->nmods && n < sizeof(op); i++)
+		n += snprintf(op + n, sizeof(op) - n, ".%s", L->s->mods[i]);
+	sg_error_set(L->err, CUDA_ERROR_INVALID_PTX, L->s ? L->s->line : 0,
+		     "%s: '%s' in function %s", what, op, L->f->name);
+	return false;
+}
+
+bool low_unsupported(struct low *L)
+{
+	return low_fail(L, "unsupported instruction");
+}
+
+bool low_mod(struct low *L, const char *word)
+{
+	for (int i = 0; i < L->s->nmods; i++) {
+		if (!(L->s->used >> i & 1) && !strcmp(L->s->mods[i], word)) {
+			L->s->used |= 1u << i;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool low_mod_prefix(struct low *L, const char *prefix)
+{
+	for (int i = 0; i < L->s->nmods; i++) {
+		if (!(L->s->used >> i & 1) && !strncmp(L->s->mods[i], prefix, strlen(prefix))) {
+			L->s->used |= 1u << i;
+			return true;
+		}
+	}
+	return false;
+}
+
+enum sg_type low_last_type(struct low *L)
+{
+	for (int i = L->s->nmods - 1; i >= 0; i--) {
+		if (!(L->s->used >> i & 1) && ptx_type(L->s->mods[i]) != T_NONE) {
+			L->s->used |= 1u << i;
+			return ptx_type(L->s->mods[i]);
+		}
+	}
+	return T_NONE;
+}
+
+struct sg_insn *low_emit(struct low *L, sg_op fn, enum sg_kind kind)
+{
+	struct sg_insn *in;
+
+	if (L->n == L->cap) {
+		int cap = L->cap ? 2 * L->cap : 128;
+		struct sg_insn *bigger = realloc(L->code, cap * sizeof(*bigger));
+
+		if (!bigger)
+			abort();
+		L->code = bigger;
+		L->cap = cap;
+	}
+	in = &L->code[L->n++];
+	*in = (struct sg_insn){
+		.fn = fn, .kind = kind, .d = SG_NOSLOT, .e = SG_NOSLOT, .a = SG_NOSLOT,
+		.b = SG_NOSLOT, .c = SG_NOSLOT, .guard = L->guard,
+		.guard_not = L->s && L->s->guard_not, .line = L->s ? L->s->line : 0,
+	};
+	return in;
+}
+
+static int32_t add_const(struct low *L, int size, uint64_t bits, bool splat)
+{
+	uint32_t bytes = splat ? size * SG_LANES : 64;
+	int key = splat ? size : 0;
+	int32_t slot;
+
+	for (int i = 0; i < L->nknown; i++)
+		if (L->known[i].size == key && L->known[i].bits == bits)
+			return L->known[i].slot;
+	if (L->consts_used + bytes > L->consts_cap) {
+		uint32_t cap = L->consts_cap ? 2 * L->consts_cap : 4096;
+		char *bigger = aligned_alloc(64, cap);
+
+		if (!bigger)
+			abort();
+		if (L->consts)
+			memcpy(bigger, L->consts, L->consts_used);
+		free(L->consts);
+		L->consts = bigger;
+		L->consts_cap = cap;
+	}
+	if (L->nknown == L->known_cap) {
+		L->known_cap = L->known_cap ? 2 * L->known_cap : 64;
+		L->known = realloc(L->known, L->known_cap * sizeof(*L->known));
+		if (!L->known)
+			abort();
+	}
+	for (int l = 0; splat && l < SG_LANES; l++)
+		memcpy(L->consts + L->consts_used + l * size, &bits, size);
+	if (!splat)
+		memcpy(L->consts + L->consts_used, &bits, 4);
+	slot = ~(int32_t)L->consts_used;
+	L->known[L->nknown++] = (struct low_const){ bits, key, slot };
+	L->consts_used += bytes;
+	return slot;
+}
+
+int32_t low_const(struct low *L, int size, uint64_t bits)
+{
+	if (size == 1) {
+		size = 2;
+		bits &= 0xff;
+	}
+	if (size < 8)
+		bits &= (1ull << 8 * size) - 1;
+	return add_const(L, size, bits, true);
+}
+
+int32_t low_pred_const(struct low *L, bool v)
+{
+	return add_const(L, 4, v ? SG_FULL : 0, false);
+}
+
+static int32_t new_register(struct low *L, int size)
+{
+	int32_t slot;
+
+	if (!size) {
+		if (!L->pred_left) {
+			L->pred_line = L->regs;
+			L->pred_left = 16;
+			L->regs += 64;
+		}
+		return L->pred_line + 4 * (16 - L->pred_left--);
+	}
+	slot = L->regs;
+	L->regs += (size < 2 ? 2 : size) * SG_LANES;
+	return slot;
+}
+
+int32_t low_temp(struct low *L, int size)
+{
+	int k = size == 0 ? 0 : size <= 2 ? 1 : size == 4 ? 2 : 3;
+
+	if (L->used[k] == 8)
+		return new_register(L, size);
+	if (L->used[k] == L->ntemps[k])
+		L->temps[k][L->ntemps[k]++] = new_register(L, size);
+	return L->temps[k][L->used[k]++];
+}
+
+/* The slot of one register; its place is chosen when it is first seen. */
+static int32_t register_slot(struct low *L, struct ptx_var *v, int index)
+{
+	int32_t *slots = (int32_t *)v->init;
+
+	if (v->vec != 1 || v->is_array || v->type == T_B128) {
+		low_fail(L, "register %s of an unsupported shape", v->name);
+		return SG_NOSLOT;
+	}
+	if (!slots) {
+		int n = v->count ? v->count : 1;
+
+		slots = sg_arena_alloc(L->arena, n * sizeof(*slots));
+		for (int i = 0; i < n; i++)
+			slots[i] = SG_NOSLOT;
+		v->init = (uint8_t *)slots;
+	}
+	if (slots[index] == SG_NOSLOT)
+		slots[index] = new_register(L, v->type == T_PRED ? 0 : sg_type_size(v->type));
+	return slots[index];
+}
+
+static int register_size(const struct ptx_var *v)
+{
+	int size = sg_type_size(v->type);
+
+	return v->type == T_PRED ? 0 : size < 2 ? 2 : size;
+}
+
+bool low_is_sink(const struct ptx_operand *o)
+{
+	return o->kind == OP_NAME && !strcmp(o->name, "_");
+}
+
+bool low_reg(struct low *L, struct ptx_operand *o, struct sg_vslot *out)
+{
+	struct ptx_var *v;
+	int index;
+
+	if (o->kind != OP_NAME)
+		return false;
+	v = ptx_find_var(L->s->scope, o->name, &index);
+	if (!v || v->space != SP_REG)
+		return false;
+	out->slot = register_slot(L, v, index);
+	out->size = register_size(v);
+	return out->slot != SG_NOSLOT;
+}
+
+static const struct {
+	const char *name;
+	enum sg_sreg sreg;
+	bool dims;
+	uint8_t size;
+} sregs[] = {
+	{ "%tid", SR_TID, true, 4 }, { "%ntid", SR_NTID, true, 4 },
+	{ "%ctaid", SR_CTAID, true, 4 }, { "%nctaid", SR_NCTAID, true, 4 },
+	/* a cluster is one block */
+	{ "%clusterid", SR_CTAID, true, 4 }, { "%nclusterid", SR_NCTAID, true, 4 },
+	{ "%laneid", SR_LANEID, false, 4 }, { "%warpid", SR_WARPID, false, 4 },
+	{ "%nwarpid", SR_NWARPID, false, 4 }, { "%smid", SR_SMID, false, 4 },
+	{ "%nsmid", SR_NSMID, false, 4 }, { "%gridid", SR_GRIDID, false, 8 },
+	{ "%lanemask_eq", SR_LANEMASK_EQ, false, 4 }, { "%lanemask_le", SR_LANEMASK_LE, false, 4 },
+	{ "%lanemask_lt", SR_LANEMASK_LT, false, 4 }, { "%lanemask_ge", SR_LANEMASK_GE, false, 4 },
+	{ "%lanemask_gt", SR_LANEMASK_GT, false, 4 }, { "%clock", SR_CLOCK, false, 4 },
+	{ "%clock_hi", SR_CLOCK_HI, false, 4 }, { "%clock64", SR_CLOCK64, false, 8 },
+	{ "%globaltimer", SR_GLOBALTIMER, false, 8 },
+	{ "%globaltimer_lo", SR_GLOBALTIMER_LO, false, 4 },
+	{ "%globaltimer_hi", SR_GLOBALTIMER_HI, false, 4 },
+	{ "%dynamic_smem_size", SR_DYN_SMEM, false, 4 },
+	{ "%total_smem_size", SR_TOTAL_SMEM, false, 4 },
+	{ "%aggr_smem_size", SR_TOTAL_SMEM, false, 4 },
+	{ "%envreg1", SR_ENVREG1, false, 4 }, { "%envreg2", SR_ENVREG2, false, 4 },
+	{ "%is_explicit_cluster", SR_ZERO, false, 0 },
+	{ "%cluster_ctarank", SR_ZERO, false, 4 }, { "%cluster_nctarank", SR_ONE, false, 4 },
+};
+
+static int32_t sreg_src(struct low *L, struct ptx_operand *o, int size)
+{
+	const char *s = o->suffix;
+	struct sg_insn *in;
+	int32_t t;
+
+	for (size_t i = 0; i < sizeof(sregs) / sizeof(sregs[0]); i++) {
+		int dim = s && s[0] && !s[1] && s[0] >= 'x' && s[0] <= 'z' ? s[0] - 'x' : -1;
+
+		if (strcmp(sregs[i].name, o->name) || sregs[i].dims != (dim >= 0) || (s && dim < 0))
+			continue;
+		if (!sregs[i].size && !size)
+			return low_pred_const(L, false);
+		if (!size || !sregs[i].size)
+			break;
+		t = low_temp(L, size);
+		in = low_emit(L, sg_op_sreg, K_PLAIN);
+		in->d = t;
+		in->size = size;
+		in->sub = sregs[i].sreg + (dim > 0 ? dim : 0);
+		return t;
+	}
+	low_fail(L, "unsupported special register %s%s%s", o->name, s ? "." : "", s ? s : "");
+	return SG_NOSLOT;
+}
+
+static uint64_t float_bits(const struct ptx_operand *o, int size)
+{
+	uint64_t u = o->bits;
+	uint32_t w = o->bits;
+	double d;
+	float f;
+
+	if (o->is_double == (size == 8))
+		return u;
+	if (o->is_double) {
+		memcpy(&d, &u, 8);
+		f = d;
+		memcpy(&w, &f, 4);
+		return w;
+	}
+	memcpy(&f, &w, 4);
+	d = f;
+	memcpy(&u, &d, 8);
+	return u;
+}
+
+/* The address of a variable or function, as a value. */
+static int32_t address_src(struct low *L, struct ptx_operand *o, struct ptx_var *v, int size)
+{
+	struct ptx_func *fn;
+	struct sg_insn *in;
+	int32_t t;
+
+	if (size != 4 && size != 8) {
+		low_fail(L, "the address of %s does not fit", o->name);
+		return SG_NOSLOT;
+	}
+	if (!v) {
+		fn = ptx_find_func(L->img->ptx, o->name);
+		if (!fn || !fn->code) {
+			low_fail(L, "undefined name %s", o->name);
+			return SG_NOSLOT;
+		}
+		return low_const(L, size, fn->address);
+	}
+	if (v->space != SP_LOCAL)
+		return low_const(L, size, v->offset + o->bits);
+	t = low_temp(L, size);
+	in = low_emit(L, sg_op_local_addr, K_PLAIN);
+	in->d = t;
+	in->size = size;
+	in->imm = v->offset + o->bits;
+	return t;
+}
+
+int32_t low_src(struct low *L, struct ptx_operand *o, enum sg_type t)
+{
+	int size = sg_type_size(t), index;
+	struct ptx_var *v;
+	struct sg_insn *in;
+	int32_t slot;
+
+	switch (o->kind) {
+	case OP_INT:
+		if (t == T_PRED)
+			return low_pred_const(L, o->bits);
+		if (t == T_F32 || t == T_F64)
+			break;
+		return low_const(L, size, o->bits);
+	case OP_FLOAT:
+		if (size != 4 && size != 8)
+			break;
+		return low_const(L, size, float_bits(o, size));
+	case OP_NOT:
+		if (t != T_PRED)
+			break;
+		slot = low_src(L, &o->sub[0], T_PRED);
+		if (slot == SG_NOSLOT)
+			return SG_NOSLOT;
+		in = low_emit(L, sg_op_pred_logic, K_PLAIN);
+		in->sub = PL_NOT;
+		in->a = slot;
+		return in->d = low_temp(L, 0);
+	case OP_SREG:
+		return sreg_src(L, o, size);
+	case OP_NAME:
+		v = ptx_find_var(L->s->scope, o->name, &index);
+		if (!v && !strcmp(o->name, "WARP_SZ"))
+			return low_const(L, size, SG_LANES);
+		if (!v && o->name[0] == '%')
+			return sreg_src(L, o, size);
+		if (!v || v->space != SP_REG)
+			return address_src(L, o, v, size);
+		if (register_size(v) != (size == 1 ? 2 : size)) {
+			low_fail(L, "register %s has the wrong size", o->name);
+			return SG_NOSLOT;
+		}
+		return register_slot(L, v, index);
+	default:
+		break;
+	}
+	low_fail(L, "unsupported operand");
+	return SG_NOSLOT;
+}
+
+int32_t low_dst(struct low *L, struct ptx_operand *o, enum sg_type t)
+{
+	int size = sg_type_size(t), index;
+	struct ptx_var *v;
+
+	if (low_is_sink(o))
+		return low_temp(L, size);
+	if (o->kind != OP_NAME) {
+		low_fail(L, "the destination is no register");
+		return SG_NOSLOT;
+	}
+	v = ptx_find_var(L->s->scope, o->name, &index);
+	if (!v || v->space != SP_REG || register_size(v) != (size == 1 ? 2 : size)) {
+		low_fail(L, "the destination %s is no register of this size", o->name);
+		return SG_NOSLOT;
+	}
+	return register_slot(L, v, index);
+}
+
+bool low_address(struct low *L, struct ptx_operand *o, enum sg_space space, struct sg_insn *tmp)
+{
+	struct ptx_operand *base;
+	struct sg_vslot r;
+	struct ptx_var *v;
+
+	if (o->kind != OP_ADDR)
+		return low_fail(L, "an address is expected");
+	base = &o->sub[0];
+	tmp->space = space;
+	tmp->atype = T_U64;
+	if (base->kind == OP_INT) {
+		tmp->a = low_const(L, 8, base->bits);
+		return true;
+	}
+	if (low_reg(L, base, &r)) {
+		if (r.size != 4 && r.size != 8)
+			return low_fail(L, "an address has 32 or 64 bits");
+		tmp->a = r.slot;
+		tmp->atype = r.size == 4 ? T_U32 : T_U64;
+		tmp->imm = base->bits;
+		if (space == SP_PARAM && !L->f->is_entry)
+			tmp->space = SP_FRAME;
+		return true;
+	}
+	if (base->kind != OP_NAME)
+		return low_fail(L, "unsupported address");
+	v = ptx_find_var(L->s->scope, base->name, NULL);
+	if (!v)
+		return low_fail(L, "undefined name %s", base->name);
+	if (space == SP_PARAM) {
+		bool own = L->f->is_entry && v->init && !v->relocs && v->space == SP_PARAM;
+
+		if (v->space != SP_PARAM)
+			return low_fail(L, "%s is not in this state space", base->name);
+		/* an entry's own parameters are the launch's, all others lie in the frame */
+		tmp->space = own ? SP_PARAM : SP_FRAME;
+		tmp->a = low_const(L, 8, v->offset);
+		tmp->imm = base->bits;
+		if (own && v->offset + base->bits + tmp->size * tmp->vec > L->f->param_bytes)
+			return low_fail(L, "access outside the parameters");
+		return true;
+	}
+	if ((space == SP_GENERIC && v->space != SP_GLOBAL && v->space != SP_CONST) ||
+	    (space != SP_GENERIC && v->space != space))
+		return low_fail(L, "%s is not in this state space", base->name);
+	if (v->space == SP_LOCAL) {
+		tmp->a = address_src(L, base, v, 8);
+		return tmp->a != SG_NOSLOT;
+	}
+	tmp->a = low_const(L, 8, v->offset);
+	tmp->imm = base->bits;
+	return true;
+}
+
+bool low_want(struct low *L, int min, int max)
+{
+	if (L->s->nops < min || L->s->nops > max)
+		return low_fail(L, "wrong number of operands");
+	return true;
+}
+
+const struct sg_opdef *low_find_op(const char *name, enum sg_type t)
+{
+	static const struct sg_opdef *const tables[] = {
+		sg_int_ops, sg_bit_ops, sg_float_ops, sg_half_ops, sg_carry_ops,
+	};
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+		for (const struct sg_opdef *d = tables[i]; d->name; d++)
+			if (d->type == t && !strcmp(d->name, name))
+				return d;
+	return NULL;
+}
+
+/* Changes a value in place: flush to zero, saturate, clamp below. */
+bool low_fixup(struct low *L, const char *name, enum sg_type t, int32_t slot)
+{
+	const struct sg_opdef *def = low_find_op(name, t);
+	struct sg_insn *in;
+
+	if (!def)
+		return low_unsupported(L);
+	in = low_emit(L, def->fn, K_PLAIN);
+	in->a = in->d = slot;
+	return true;
+}
+
+struct float_mods {
+	enum sg_round round;
+	bool ftz, sat, relu, approx;
+};
+
+/* Takes what modifies the arithmetic of a float; the rest belongs to the operation's name. */
+static void take_float_mods(struct low *L, enum sg_type t, struct float_mods *fm)
+{
+	if (low_mod(L, "rn"))
+		fm->round = RND_N;
+	else if (low_mod(L, "rz"))
+		fm->round = RND_Z;
+	else if (low_mod(L, "rm"))
+		fm->round = RND_M;
+	else if (low_mod(L, "rp"))
+		fm->round = RND_P;
+	if (t != T_F64)
+		fm->ftz = low_mod(L, "ftz");
+	fm->sat = low_mod(L, "sat");
+	fm->relu = low_mod(L, "relu");
+	fm->approx = low_mod(L, "approx") || low_mod(L, "full");
+}
+
+static int32_t flushed(struct low *L, int32_t slot, enum sg_type t)
+{
+	int32_t tmp = low_temp(L, sg_type_size(t));
+	const struct sg_opdef *def = low_find_op("+ftz", t);
+	struct sg_insn *in;
+
+	if (!def) {
+		low_unsupported(L);
+		return SG_NOSLOT;
+	}
+	in = low_emit(L, def->fn, K_PLAIN);
+	in->a = slot;
+	in->d = tmp;
+	return tmp;
+}
+
+bool low_simple(struct low *L)
+{
+	struct float_mods fm = { 0 };
+	enum sg_type t = low_last_type(L);
+	const struct sg_opdef *def;
+	struct sg_insn *in;
+	int32_t src[3] = { SG_NOSLOT, SG_NOSLOT, SG_NOSLOT }, d;
+	char name[64];
+	size_t n;
+	int nsrc = 0;
+
+	if (sg_type_float(t))
+		take_float_mods(L, t, &fm);
+	/* ex2 and lg2 of a double, 64-bit rcp: these have no exact form by that name */
+	n = snprintf(name, sizeof(name), "%s%s", L->s->op, t == T_F64 && fm.approx ? ".approx" : "");
+	for (int i = 0; i < L->s->nmods && n < sizeof(name); i++) {
+		if (L->s->used >> i & 1)
+			continue;
+		n += snprintf(name + n, sizeof(name) - n, ".%s", L->s->mods[i]);
+		L->s->used |= 1u << i;
+	}
+	def = low_find_op(name, t);
+	if (!def || n >= sizeof(name))
+		return low_unsupported(L);
+	while (nsrc < 3 && def->src[nsrc])
+		nsrc++;
+	if (!low_want(L, nsrc + 1, nsrc + 1))
+		return false;
+	for (int i = 0; i < nsrc; i++) {
+		src[i] = low_src(L, &L->s->ops[i + 1], def->src[i]);
+		if (src[i] != SG_NOSLOT && fm.ftz && def->src[i] == t)
+			src[i] = flushed(L, src[i], t);
+		if (src[i] == SG_NOSLOT)
+			return false;
+	}
+	d = low_dst(L, &L->s->ops[0], def->d);
+	if (d == SG_NOSLOT)
+		return false;
+	in = low_emit(L, def->fn, K_PLAIN);
+	in->d = d;
+	in->a = src[0];
+	in->b = src[1];
+	in->c = src[2];
+	if (fm.round > RND_N) {
+		if (t != T_F32 && t != T_F64)
+			return low_unsupported(L);
+		in->inner = in->fn;
+		in->fn = sg_op_rounded;
+		in->sub = fm.round;
+	}
+	if (fm.ftz && def->d == t && !low_fixup(L, "+ftz", t, d))
+		return false;
+	if (fm.sat && !low_fixup(L, "+sat", t, d))
+		return false;
+	return !fm.relu || low_fixup(L, "+relu", t, d);
+}
+
+static bool statement(struct low *L)
+{
+	struct ptx_stmt *s = L->s;
+	struct ptx_operand g = { .kind = OP_NAME, .name = s->guard };
+	bool known = false;
+
+	memset(L->used, 0, sizeof(L->used));
+	L->guard = SG_NOSLOT;
+	if (!s->op) {
+		s->label->pc = L->n;
+		return true;
+	}
+	if (s->guard) {
+		L->guard = low_dst(L, &g, T_PRED);
+		if (L->guard == SG_NOSLOT)
+			return false;
+	}
+	if (!low_data(L, &known) || (!known && !low_memory(L, &known)) ||
+	    (!known && !low_control(L, &known)) || (!known && !low_simple(L)))
+		return false;
+	for (int i = 0; i < s->nmods; i++)
+		if (!(s->used >> i & 1))
+			return low_fail(L, "unsupported modifier .%s", s->mods[i]);
+	return true;
+}
+
+/* Branches carried their label so far: now that all positions are known, make them numbers. */
+static bool resolve_labels(struct low *L)
+{
+	for (int i = 0; i < L->n; i++) {
+		struct sg_insn *in = &L->code[i];
+		struct ptx_label *l = in->extra;
+
+		if (in->kind == K_BRA) {
+			if (l->pc < 0)
+				return low_fail(L, "branch to %s, which is no label", l->name);
+			in->imm = l->pc;
+			in->extra = NULL;
+		} else if (in->kind == K_BRX) {
+			struct sg_brx *t = sg_arena_alloc(L->arena, sizeof(*t));
+			struct ptx_scope *scope = (struct ptx_scope *)(uintptr_t)in->imm;
+
+			t->n = l->n;
+			t->targets = sg_arena_alloc(L->arena, l->n * sizeof(int));
+			for (int k = 0; k < l->n; k++) {
+				struct ptx_label *to = ptx_find_label(scope, l->targets[k]);
+
+				if (!to || to->pc < 0)
+					return low_fail(L, "no label %s", l->targets[k]);
+				t->targets[k] = to->pc;
+			}
+			in->extra = t;
+		}
+	}
+	return true;
+}
+
+bool sg_lower(struct sg_image *img, struct ptx_func *f, struct sg_func *out, struct sg_error *err)
+{
+	struct low L = { .img = img, .f = f, .out = out, .err = err, .arena = &img->ptx->arena,
+			 .guard = SG_NOSLOT };
+	bool ok = true;
+
+	/* the carry flag has the first slot */
+	L.regs = 64;
+	for (int i = 0; i < f->nstmts; i++)
+		for (struct ptx_scope *s = f->stmts[i].scope; s; s = s == &f->scope ? NULL : s->parent)
+			for (struct ptx_label *l = s->labels; l; l = l->next)
+				l->pc = -1;
+	for (int i = 0; ok && i < f->nstmts; i++) {
+		L.s = &f->stmts[i];
+		ok = statement(&L);
+	}
+	L.guard = SG_NOSLOT;
+	L.s = NULL;
+	if (ok) {
+		low_emit(&L, NULL, K_RET);
+		ok = resolve_labels(&L);
+	}
+	free(L.known);
+	if (!ok) {
+		free(L.code);
+		free(L.consts);
+		return false;
+	}
+	out->code = L.code;
+	out->ncode = L.n;
+	out->consts = L.consts;
+	out->reg_bytes = L.regs;
+	out->nregs = L.regs / 128 < 16 ? 16 : L.regs / 128 > 64 ? 64 : L.regs / 128;
+	return true;
+}

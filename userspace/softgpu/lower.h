@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Syntax tree to machine operations: what the parts of the lowering share. */
+#ifndef SG_LOWER_H
+#define SG_LOWER_H
+
+#include "image.h"
+#include "ops.h"
+
+struct low_const {
+	uint64_t bits;
+	int size;
+	int32_t slot;
+};
+
+struct low {
+	struct sg_image *img;
+	struct ptx_func *f;
+	struct sg_func *out;
+	struct sg_error *err;
+	struct sg_arena *arena;
+	struct ptx_stmt *s;
+	int32_t guard;
+	struct sg_insn *code;
+	int n, cap;
+	char *consts;
+	uint32_t consts_used, consts_cap;
+	struct low_const *known;
+	int nknown, known_cap;
+	uint32_t regs;		/* bytes of the frame's registers */
+	uint32_t pred_line, pred_left;
+	int32_t temps[4][8];	/* by size: predicate, 2, 4, 8 bytes; reused by each statement */
+	int ntemps[4], used[4];
+};
+
+/* All of these record an error and return false, NULL or SG_NOSLOT on failure. */
+bool low_fail(struct low *L, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool low_unsupported(struct low *L);
+
+/* Modifiers: taking one marks it understood; those left over make the load fail. */
+bool low_mod(struct low *L, const char *word);
+bool low_mod_prefix(struct low *L, const char *prefix);
+enum sg_type low_last_type(struct low *L);
+
+struct sg_insn *low_emit(struct low *L, sg_op fn, enum sg_kind kind);
+int32_t low_const(struct low *L, int size, uint64_t bits);
+int32_t low_pred_const(struct low *L, bool v);
+int32_t low_temp(struct low *L, int size);	/* size 0: a predicate */
+int32_t low_src(struct low *L, struct ptx_operand *o, enum sg_type t);
+int32_t low_dst(struct low *L, struct ptx_operand *o, enum sg_type t);
+bool low_is_sink(const struct ptx_operand *o);
+/* A register of any size; false for anything else. */
+bool low_reg(struct low *L, struct ptx_operand *o, struct sg_vslot *out);
+bool low_address(struct low *L, struct ptx_operand *o, enum sg_space space, struct sg_insn *tmp);
+
+bool low_want(struct low *L, int min, int max);	/* number of operands */
+
+bool low_simple(struct low *L);
+bool low_fixup(struct low *L, const char *name, enum sg_type t, int32_t slot);
+const struct sg_opdef *low_find_op(const char *name, enum sg_type t);
+
+bool low_data(struct low *L, bool *known);	/* mov, cvt, setp, selp, … */
+bool low_memory(struct low *L, bool *known);	/* ld, st, atom, fences */
+bool low_control(struct low *L, bool *known);	/* branches, calls, barriers, collectives */
+
+#endif

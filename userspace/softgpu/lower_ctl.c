@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Lowering of branches, calls, barriers and warp collectives. */
+#include <string.h>
+
+#include "lower.h"
+
+static bool lower_bra(struct low *L)
+{
+	struct ptx_label *l;
+
+	low_mod(L, "uni");
+	if (!low_want(L, 1, 1) || L->s->ops[0].kind != OP_NAME)
+		return low_unsupported(L);
+	l = ptx_find_label(L->s->scope, L->s->ops[0].name);
+	if (!l || l->is_table)
+		return low_fail(L, "no label %s", L->s->ops[0].name);
+	low_emit(L, NULL, K_BRA)->extra = l;
+	return true;
+}
+
+static bool lower_brx(struct low *L)
+{
+	struct ptx_label *l;
+	struct sg_insn *in;
+	int32_t a;
+
+	low_mod(L, "uni");
+	if (!low_mod(L, "idx") || !low_want(L, 2, 2) || L->s->ops[1].kind != OP_NAME)
+		return low_unsupported(L);
+	l = ptx_find_label(L->s->scope, L->s->ops[1].name);
+	if (!l || !l->is_table)
+		return low_fail(L, "no branch targets %s", L->s->ops[1].name);
+	a = low_src(L, &L->s->ops[0], T_U32);
+	if (a == SG_NOSLOT)
+		return false;
+	in = low_emit(L, NULL, K_BRX);
+	in->a = a;
+	in->extra = l;
+	in->imm = (intptr_t)L->s->scope;
+	return true;
+}
+
+/* Arguments and results of a call are .param variables of the caller. */
+static bool call_params(struct low *L, struct ptx_operand *o, struct sg_param **out, int *n)
+{
+	struct sg_param *p = sg_arena_alloc(L->arena, (o->n + 1) * sizeof(*p));
+
+	for (int i = 0; i < o->n; i++) {
+		struct ptx_var *v = NULL;
+
+		if (o->sub[i].kind == OP_NAME)
+			v = ptx_find_var(L->s->scope, o->sub[i].name, NULL);
+		if (!v || v->space != SP_PARAM || (L->f->is_entry && v->init))
+			return low_fail(L, "a call's argument is no .param variable of the function");
+		p[i] = (struct sg_param){ v->offset, v->size, v->align };
+	}
+	*out = p;
+	*n = o->n;
+	return true;
+}
+
+static bool lower_call(struct low *L)
+{
+	struct ptx_operand empty = { .kind = OP_LIST }, *rets = &empty, *args = &empty;
+	struct ptx_operand *ops = L->s->ops;
+	struct sg_call *c = sg_arena_alloc(L->arena, sizeof(*c));
+	struct sg_vslot target = { .slot = SG_NOSLOT };
+	int i = 0;
+
+	low_mod(L, "uni");
+	if (i < L->s->nops && ops[i].kind == OP_LIST)
+		rets = &ops[i++];
+	if (i >= L->s->nops || ops[i].kind != OP_NAME)
+		return low_unsupported(L);
+	if (low_reg(L, &ops[i], &target)) {
+		if (target.size != 8)
+			return low_fail(L, "a call through a register of the wrong size");
+	} else {
+		struct ptx_func *f = ptx_find_func(L->img->ptx, ops[i].name);
+
+		if (!f || f->is_entry)
+			return low_fail(L, "call of %s, which is no function", ops[i].name);
+		c->callee = f->code;
+		if (!c->callee)
+			return low_fail(L, "call of the external function %s", ops[i].name);
+	}
+	if (++i < L->s->nops && ops[i].kind == OP_LIST)
+		args = &ops[i++];
+	if (i < L->s->nops && ops[i].kind == OP_NAME)
+		i++;		/* the prototype: the callee's own list is checked instead */
+	if (i != L->s->nops)
+		return low_unsupported(L);
+	if (!call_params(L, rets, &c->rets, &c->nrets) || !call_params(L, args, &c->args, &c->nargs))
+		return false;
+	if (c->callee && (c->nargs != c->callee->nparams || c->nrets != c->callee->nrets))
+		return low_fail(L, "%s has other parameters", c->callee->name);
+	for (int k = 0; c->callee && k < c->nargs; k++)
+		if (c->args[k].size != c->callee->params[k].size)
+			return low_fail(L, "argument %d of %s has another size", k,
+					c->callee->name);
+	L->out->calls_unbounded |= !c->callee;
+	struct sg_insn *in = low_emit(L, NULL, K_CALL);
+	in->extra = c;
+	in->a = target.slot;
+	return true;
+}
+
+static bool lower_bar(struct low *L)
+{
+	struct ptx_operand *ops = L->s->ops;
+	bool arrive = false, red = false, pop = false, all = false;
+	struct sg_insn tmp = { .d = SG_NOSLOT, .b = SG_NOSLOT, .c = SG_NOSLOT }, *in;
+	int i = 0;
+
+	if (low_mod(L, "warp")) {
+		if (!low_mod(L, "sync") || !low_want(L, 1, 1))
+			return low_unsupported(L);
+		tmp.c = low_src(L, &ops[0], T_B32);
+		if (tmp.c == SG_NOSLOT)
+			return false;
+		low_emit(L, NULL, K_SYNC)->c = tmp.c;
+		return true;
+	}
+	low_mod(L, "cta");
+	if (low_mod(L, "cluster")) {
+		low_mod(L, "aligned");
+		low_mod(L, "release");
+		low_mod(L, "relaxed");
+		low_mod(L, "acquire");
+		if (low_mod(L, "arrive"))
+			return low_want(L, 0, 0);
+		if (!low_mod(L, "wait") || !low_want(L, 0, 0))
+			return low_unsupported(L);
+		/* one block is the cluster, so waiting for all of it is a block barrier */
+		in = low_emit(L, NULL, K_BAR);
+		in->a = low_const(L, 4, SG_BARRIERS - 1);
+		return true;
+	}
+	if (low_mod(L, "arrive"))
+		arrive = true;
+	else if (low_mod(L, "red"))
+		red = true;
+	else if (!low_mod(L, "sync"))
+		return low_unsupported(L);
+	low_mod(L, "aligned");
+	if (red) {
+		pop = low_mod(L, "popc");
+		all = !pop && low_mod(L, "and");
+		if (!pop && !all && !low_mod(L, "or"))
+			return low_unsupported(L);
+		if (low_last_type(L) != (pop ? T_U32 : T_PRED) || !low_want(L, 3, 4))
+			return low_unsupported(L);
+		tmp.d = low_dst(L, &ops[i++], pop ? T_U32 : T_PRED);
+		tmp.c = low_src(L, &ops[L->s->nops - 1], T_PRED);
+		if (tmp.d == SG_NOSLOT || tmp.c == SG_NOSLOT)
+			return false;
+	} else if (!low_want(L, arrive ? 2 : 1, 2)) {
+		return false;
+	}
+	tmp.a = low_src(L, &ops[i++], T_U32);
+	if (i < L->s->nops - red) {
+		tmp.b = low_src(L, &ops[i], T_U32);
+		if (tmp.b == SG_NOSLOT)
+			return false;
+	}
+	if (tmp.a == SG_NOSLOT)
+		return false;
+	in = low_emit(L, NULL, K_BAR);
+	in->a = tmp.a;
+	in->b = tmp.b;
+	in->c = tmp.c;
+	in->d = tmp.d;
+	in->sub = arrive ? BAR_ARRIVE : pop ? BAR_POPC : all ? BAR_AND : red ? BAR_OR : BAR_SYNC;
+	return true;
+}
+
+/* d, or d|p where the operation tells more */
+static bool pair_dst(struct low *L, enum sg_type t, struct sg_insn *tmp)
+{
+	struct ptx_operand *o = &L->s->ops[0];
+
+	tmp->e = SG_NOSLOT;
+	if (o->kind == OP_PAIR) {
+		tmp->e = low_dst(L, &o->sub[1], T_PRED);
+		if (tmp->e == SG_NOSLOT)
+			return false;
+		o = &o->sub[0];
+	}
+	tmp->d = low_dst(L, o, t);
+	return tmp->d != SG_NOSLOT;
+}
+
+static bool lower_shfl(struct low *L)
+{
+	struct sg_insn tmp = { 0 }, *in;
+	enum sg_shfl mode;
+	int32_t seg;
+
+	if (!low_mod(L, "sync"))
+		return low_unsupported(L);
+	if (low_mod(L, "up"))
+		mode = SHFL_UP;
+	else if (low_mod(L, "down"))
+		mode = SHFL_DOWN;
+	else if (low_mod(L, "bfly"))
+		mode = SHFL_BFLY;
+	else if (low_mod(L, "idx"))
+		mode = SHFL_IDX;
+	else
+		return low_unsupported(L);
+	if (low_last_type(L) != T_B32)
+		return low_unsupported(L);
+	if (!low_want(L, 5, 5) || !pair_dst(L, T_B32, &tmp))
+		return false;
+	tmp.a = low_src(L, &L->s->ops[1], T_B32);
+	tmp.b = low_src(L, &L->s->ops[2], T_B32);
+	seg = low_src(L, &L->s->ops[3], T_B32);
+	tmp.c = low_src(L, &L->s->ops[4], T_B32);
+	if (tmp.a == SG_NOSLOT || tmp.b == SG_NOSLOT || seg == SG_NOSLOT || tmp.c == SG_NOSLOT)
+		return false;
+	in = low_emit(L, sg_op_shfl, K_SYNC);
+	in->a = tmp.a;
+	in->b = tmp.b;
+	in->c = tmp.c;
+	in->d = tmp.d;
+	in->e = tmp.e;
+	in->imm = seg;
+	in->sub = mode;
+	return true;
+}
+
+static bool lower_vote(struct low *L)
+{
+	struct sg_insn tmp = { 0 }, *in;
+	enum sg_type t;
+
+	if (!low_mod(L, "sync"))
+		return low_unsupported(L);
+	if (low_mod(L, "all"))
+		tmp.sub = VOTE_ALL;
+	else if (low_mod(L, "any"))
+		tmp.sub = VOTE_ANY;
+	else if (low_mod(L, "uni"))
+		tmp.sub = VOTE_UNI;
+	else if (low_mod(L, "ballot"))
+		tmp.sub = VOTE_BALLOT;
+	else
+		return low_unsupported(L);
+	t = low_last_type(L);
+	if (t != (tmp.sub == VOTE_BALLOT ? T_B32 : T_PRED))
+		return low_unsupported(L);
+	if (!low_want(L, 3, 3))
+		return false;
+	tmp.d = low_dst(L, &L->s->ops[0], t);
+	tmp.a = low_src(L, &L->s->ops[1], T_PRED);
+	tmp.c = low_src(L, &L->s->ops[2], T_B32);
+	if (tmp.d == SG_NOSLOT || tmp.a == SG_NOSLOT || tmp.c == SG_NOSLOT)
+		return false;
+	in = low_emit(L, sg_op_vote, K_SYNC);
+	in->a = tmp.a;
+	in->c = tmp.c;
+	in->d = tmp.d;
+	in->sub = tmp.sub;
+	return true;
+}
+
+static bool lower_match(struct low *L)
+{
+	struct sg_insn tmp = { 0 }, *in;
+	enum sg_type t;
+	bool all;
+
+	all = low_mod(L, "all");
+	if ((!all && !low_mod(L, "any")) || !low_mod(L, "sync"))
+		return low_unsupported(L);
+	t = low_last_type(L);
+	if (t != T_B32 && t != T_B64)
+		return low_unsupported(L);
+	if (!low_want(L, 3, 3) || !pair_dst(L, T_B32, &tmp))
+		return false;
+	tmp.a = low_src(L, &L->s->ops[1], t);
+	tmp.c = low_src(L, &L->s->ops[2], T_B32);
+	if (tmp.a == SG_NOSLOT || tmp.c == SG_NOSLOT)
+		return false;
+	in = low_emit(L, all ? sg_op_match_all : sg_op_match_any, K_SYNC);
+	in->a = tmp.a;
+	in->c = tmp.c;
+	in->d = tmp.d;
+	in->e = tmp.e;
+	in->size = sg_type_size(t);
+	return true;
+}
+
+static bool lower_redux(struct low *L)
+{
+	static const char *const ops[] = { "add", "min", "max", "and", "or", "xor" };
+	struct sg_insn tmp = { 0 }, *in;
+	enum sg_type t;
+	size_t op;
+
+	if (!low_mod(L, "sync"))
+		return low_unsupported(L);
+	for (op = 0; op < sizeof(ops) / sizeof(ops[0]); op++)
+		if (low_mod(L, ops[op]))
+			break;
+	t = low_last_type(L);
+	if (op > RX_XOR || (op <= RX_MAX ? t != T_U32 && t != T_S32 : t != T_B32))
+		return low_unsupported(L);
+	if (!low_want(L, 3, 3))
+		return false;
+	tmp.d = low_dst(L, &L->s->ops[0], t);
+	tmp.a = low_src(L, &L->s->ops[1], t);
+	tmp.c = low_src(L, &L->s->ops[2], T_B32);
+	if (tmp.d == SG_NOSLOT || tmp.a == SG_NOSLOT || tmp.c == SG_NOSLOT)
+		return false;
+	in = low_emit(L, sg_op_redux, K_SYNC);
+	in->a = tmp.a;
+	in->c = tmp.c;
+	in->d = tmp.d;
+	in->sub = op;
+	in->dtype = t;
+	return true;
+}
+
+static bool lower_elect(struct low *L)
+{
+	struct ptx_operand *o = &L->s->ops[0];
+	struct sg_insn tmp = { .d = SG_NOSLOT }, *in;
+
+	if (!low_mod(L, "sync") || !low_want(L, 2, 2) || o->kind != OP_PAIR)
+		return low_unsupported(L);
+	if (!low_is_sink(&o->sub[0])) {
+		tmp.d = low_dst(L, &o->sub[0], T_B32);
+		if (tmp.d == SG_NOSLOT)
+			return false;
+	}
+	tmp.e = low_dst(L, &o->sub[1], T_PRED);
+	tmp.c = low_src(L, &L->s->ops[1], T_B32);
+	if (tmp.e == SG_NOSLOT || tmp.c == SG_NOSLOT)
+		return false;
+	in = low_emit(L, sg_op_elect, K_SYNC);
+	in->c = tmp.c;
+	in->d = tmp.d;
+	in->e = tmp.e;
+	return true;
+}
+
+static bool lower_activemask(struct low *L)
+{
+	int32_t d;
+
+	if (low_last_type(L) != T_B32 || !low_want(L, 1, 1))
+		return low_unsupported(L);
+	d = low_dst(L, &L->s->ops[0], T_B32);
+	if (d == SG_NOSLOT)
+		return false;
+	low_emit(L, sg_op_activemask, K_PLAIN)->d = d;
+	return true;
+}
+
+static bool lower_ret(struct low *L)
+{
+	low_mod(L, "uni");
+	low_emit(L, NULL, K_RET);
+	return low_want(L, 0, 0);
+}
+
+static bool lower_exit(struct low *L)
+{
+	low_emit(L, NULL, K_EXIT);
+	return low_want(L, 0, 0);
+}
+
+static bool lower_trap(struct low *L)
+{
+	low_emit(L, NULL, K_TRAP);
+	return low_want(L, 0, 0);
+}
+
+static bool lower_nanosleep(struct low *L)
+{
+	if (low_last_type(L) != T_U32 || !low_want(L, 1, 1))
+		return low_unsupported(L);
+	low_emit(L, NULL, K_YIELD);
+	return true;
+}
+
+/* Signals to a profiler and to the next kernel in line, neither of which waits here. */
+static bool lower_signal(struct low *L)
+{
+	low_mod(L, "mask");
+	if (!strcmp(L->s->op, "griddepcontrol") && !low_mod(L, "launch_dependents"))
+		low_mod(L, "wait");
+	return low_want(L, 0, 1);
+}
+
+bool low_control(struct low *L, bool *known)
+{
+	static const struct {
+		const char *op;
+		bool (*fn)(struct low *);
+	} list[] = {
+		{ "bra", lower_bra }, { "brx", lower_brx }, { "call", lower_call },
+		{ "ret", lower_ret }, { "exit", lower_exit }, { "trap", lower_trap },
+		{ "bar", lower_bar }, { "barrier", lower_bar }, { "shfl", lower_shfl },
+		{ "vote", lower_vote }, { "match", lower_match }, { "redux", lower_redux },
+		{ "elect", lower_elect }, { "activemask", lower_activemask },
+		{ "nanosleep", lower_nanosleep }, { "pmevent", lower_signal },
+		{ "griddepcontrol", lower_signal },
+	};
+
+	*known = true;
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+		if (!strcmp(list[i].op, L->s->op))
+			return list[i].fn(L);
+	*known = false;
+	return true;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operations that lowering chooses from. */
+#ifndef SG_OPS_H
+#define SG_OPS_H
+
+#include "exec.h"
+#include "ptx.h"
+
+/* A slot and the bytes of the register there. */
+struct sg_vslot {
+	int32_t slot;
+	int32_t size;
+};
+
+/*
+ * Plain operations, by canonical name and type: "mul.wide" and T_S32. The types of the operands
+ * follow; T_NONE ends them. A predicate operand is T_PRED.
+ */
+struct sg_opdef {
+	const char *name;
+	enum sg_type type;
+	sg_op fn;
+	enum sg_type d;
+	enum sg_type src[3];
+};
+
+extern const struct sg_opdef sg_int_ops[], sg_bit_ops[], sg_float_ops[], sg_half_ops[],
+	sg_carry_ops[];
+
+enum sg_cmp {
+	CMP_EQ, CMP_NE, CMP_LT, CMP_LE, CMP_GT, CMP_GE,
+	CMP_EQU, CMP_NEU, CMP_LTU, CMP_LEU, CMP_GTU, CMP_GEU, CMP_NUM, CMP_NAN,
+};
+
+/* Those with four sources, the last in insn->e or insn->imm. */
+void sg_op_bfi32(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_bfi64(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_lop3(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+sg_op sg_slct_op(int size, bool by_float);
+
+/* The comparison of two values of a type, into a predicate; NULL when there is none. */
+sg_op sg_compare_op(enum sg_cmp cmp, enum sg_type type);
+
+/*
+ * Conversions: dtype, atype, sub = enum sg_round, size and vec = register bytes of d and a,
+ * imm = flags.
+ */
+enum sg_round { RND_NONE, RND_N, RND_Z, RND_M, RND_P, RND_NA };
+enum { CVT_SAT = 1, CVT_FTZ = 2, CVT_RELU = 4 };
+sg_op sg_cvt_op(const struct sg_insn *in);
+void sg_op_cvt_pack(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+
+/* Runs in->inner with the rounding mode in->sub. */
+void sg_op_rounded(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+
+/* Register moves */
+void sg_op_mov(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_mov_pred(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_pack(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_unpack(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_selp(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_set(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_pred_logic(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+enum sg_plogic { PL_AND, PL_OR, PL_XOR, PL_NOT };
+
+/* Special registers: sub = enum sg_sreg */
+enum sg_sreg {
+	SR_TID, SR_NTID = SR_TID + 3, SR_CTAID = SR_NTID + 3, SR_NCTAID = SR_CTAID + 3,
+	SR_LANEID = SR_NCTAID + 3, SR_WARPID, SR_NWARPID, SR_SMID, SR_NSMID, SR_GRIDID,
+	SR_LANEMASK_EQ, SR_LANEMASK_LE, SR_LANEMASK_LT, SR_LANEMASK_GE, SR_LANEMASK_GT,
+	SR_CLOCK, SR_CLOCK_HI, SR_CLOCK64, SR_GLOBALTIMER, SR_GLOBALTIMER_LO, SR_GLOBALTIMER_HI,
+	SR_DYN_SMEM, SR_TOTAL_SMEM, SR_ENVREG1, SR_ENVREG2, SR_ZERO, SR_ONE,
+};
+void sg_op_sreg(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+
+/* Memory */
+void sg_op_ld(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_ld_param(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_st(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_cp_async(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_fence(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_isspacep(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_local_addr(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+bool sg_mem_resolve(struct sg_exec *x, const struct sg_insn *in, uint32_t m, uint32_t bytes,
+		    char **host);
+
+/* Atomics; NULL when the machine has no such one. */
+sg_op sg_atom_op(const char *name, enum sg_type type);
+
+/* Warp collectives */
+enum sg_shfl { SHFL_UP, SHFL_DOWN, SHFL_BFLY, SHFL_IDX };
+void sg_op_shfl(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+enum sg_vote { VOTE_ALL, VOTE_ANY, VOTE_UNI, VOTE_BALLOT };
+void sg_op_vote(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_match_any(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_match_all(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+enum sg_redux { RX_ADD, RX_MIN, RX_MAX, RX_AND, RX_OR, RX_XOR };
+void sg_op_redux(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_elect(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_activemask(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+
+/* Half precision, shared with the conversions */
+double sg_f16_to_f64(uint16_t h);
+uint16_t sg_f64_to_f16(double v, enum sg_round r);
+double sg_bf16_to_f64(uint16_t h);
+uint16_t sg_f64_to_bf16(double v, enum sg_round r);
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* PTX front end: source text to a syntax tree. The lowering to machine operations is lower.h. */
+#ifndef SG_PTX_H
+#define SG_PTX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum sg_type {
+	T_NONE,
+	T_PRED,
+	T_B8, T_B16, T_B32, T_B64, T_B128,
+	T_U8, T_U16, T_U32, T_U64,
+	T_S8, T_S16, T_S32, T_S64,
+	T_F16, T_F16X2, T_BF16, T_BF16X2, T_F32, T_F64,
+	T_COUNT,
+};
+
+enum sg_space {
+	SP_GENERIC, SP_REG, SP_PARAM, SP_GLOBAL, SP_CONST, SP_SHARED, SP_LOCAL,
+	SP_FRAME,		/* parameters of functions and calls: a thread's own memory */
+};
+
+/* Memory that lives as long as its owner and is freed as a whole. */
+struct sg_arena {
+	struct sg_chunk *head;
+};
+
+void *sg_arena_alloc(struct sg_arena *a, size_t size);
+char *sg_arena_strndup(struct sg_arena *a, const char *s, size_t n);
+void sg_arena_free(struct sg_arena *a);
+
+/* The text a failed load hands to the program; the first error wins. */
+struct sg_error {
+	char text[512];
+	int line;
+	int code;		/* a CUresult, 0 while there is no error */
+};
+
+void sg_error_set(struct sg_error *e, int code, int line, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Lexer */
+enum ptx_tok {
+	TK_EOF, TK_IDENT, TK_DOT, TK_INT, TK_FLOAT, TK_STRING, TK_PUNCT,
+};
+
+struct ptx_token {
+	enum ptx_tok kind;
+	char punct;
+	bool is_double;		/* TK_FLOAT: bits hold a double, else a float */
+	bool spaced;		/* white space stood before it */
+	int line;
+	const char *str;	/* identifier, or word after the dot */
+	uint64_t bits;
+};
+
+struct ptx_lexer {
+	const char *p, *end;
+	int line;
+	struct sg_arena *arena;
+	struct sg_error *err;
+};
+
+bool ptx_lex(struct ptx_lexer *lx, struct ptx_token *tk);
+
+/* Syntax tree */
+struct ptx_var {
+	const char *name;
+	struct ptx_var *next;
+	enum sg_space space;
+	enum sg_type type;
+	int count;		/* of a parametrised name, %r<count>; 0: a plain name */
+	int vec;		/* 1, 2 or 4 elements */
+	bool is_extern, is_array, is_weak;
+	uint32_t align;
+	uint64_t size;		/* bytes, all elements; 0 for an unsized extern array */
+	uint64_t offset;	/* in its space, set by layout */
+	struct ptx_func *owner;	/* function whose body declares it */
+	uint8_t *init;
+	struct ptx_reloc *relocs;
+	int line;
+	int slot;		/* registers: first slot, set by lowering */
+};
+
+/* An address inside an initialiser: filled in when the module is placed in memory. */
+struct ptx_reloc {
+	struct ptx_reloc *next;
+	const char *name;
+	uint64_t offset;	/* in the variable */
+	int64_t addend;
+	uint8_t width, shift;
+	bool generic;
+	int line;
+};
+
+enum ptx_opkind {
+	OP_NAME,		/* register, variable, function, label */
+	OP_SREG,		/* special register: name and .x/.y/.z */
+	OP_INT,
+	OP_FLOAT,
+	OP_VEC,			/* {a, b, …} */
+	OP_LIST,		/* (a, b, …) of a call */
+	OP_ADDR,		/* [base + imm] */
+	OP_NOT,			/* !p */
+	OP_PAIR,		/* p|q */
+};
+
+struct ptx_operand {
+	enum ptx_opkind kind;
+	const char *name;
+	const char *suffix;
+	bool is_double;
+	uint64_t bits;		/* constant, or the offset added to a name */
+	int n;
+	struct ptx_operand *sub;
+};
+
+struct ptx_label {
+	struct ptx_label *next;
+	const char *name;
+	int stmt;
+	int pc;
+	bool is_table;		/* .branchtargets */
+	int n;
+	const char **targets;
+	struct ptx_proto *proto;
+};
+
+struct ptx_scope {
+	struct ptx_scope *parent;
+	struct ptx_var *vars;
+	struct ptx_label *labels;
+};
+
+#define PTX_MAX_MODS 12
+#define PTX_MAX_OPS 8
+
+struct ptx_stmt {
+	const char *op;		/* mnemonic; NULL: a label */
+	const char *mods[PTX_MAX_MODS];
+	uint16_t used;		/* modifiers that lowering understood */
+	uint8_t nmods, nops;
+	bool guard_not;
+	const char *guard;
+	int line;
+	struct ptx_scope *scope;
+	struct ptx_label *label;
+	struct ptx_operand ops[PTX_MAX_OPS];
+};
+
+struct ptx_func {
+	const char *name;
+	struct ptx_func *next;
+	bool is_entry, is_extern, is_weak, defined;
+	struct ptx_var *rets, *params;
+	int nrets, nparams;
+	struct ptx_scope scope;
+	struct ptx_stmt *stmts;
+	int nstmts, cap;
+	uint32_t maxntid[3], reqntid[3];
+	uint32_t minctas, maxnreg;
+	uint64_t param_bytes;	/* entry: size of the launch parameter block */
+	uint64_t local_bytes;	/* of .local variables in the body */
+	uint64_t shared_bytes;	/* entry: static shared memory it can reach */
+	uint64_t frame_bytes;	/* function: parameter memory per thread */
+	int line;
+	bool module_shared;	/* layout: reaches module-wide shared variables */
+	bool seen;
+	uint64_t address;	/* in the code window, set when the module is placed */
+	struct sg_func *code;
+};
+
+struct ptx_module {
+	struct sg_arena arena;
+	int version;		/* 10 * major + minor */
+	int target;		/* sm number */
+	struct ptx_scope scope;
+	struct ptx_func *funcs, **funcs_tail;
+	struct ptx_var **vars_tail;
+	uint64_t module_shared;	/* bytes of module-wide shared variables */
+	uint64_t dyn_shared;	/* offset at which dynamic shared memory begins */
+};
+
+struct ptx_module *ptx_parse(const char *text, size_t len, struct sg_error *err);
+void ptx_module_free(struct ptx_module *m);
+struct ptx_var *ptx_find_var(struct ptx_scope *scope, const char *name, int *index);
+struct ptx_label *ptx_find_label(struct ptx_scope *scope, const char *name);
+struct ptx_func *ptx_find_func(struct ptx_module *m, const char *name);
+bool ptx_layout(struct ptx_module *m, struct sg_error *err);
+
+enum sg_type ptx_type(const char *word);
+int sg_type_size(enum sg_type t);
+bool sg_type_signed(enum sg_type t);
+bool sg_type_float(enum sg_type t);
+const char *sg_type_name(enum sg_type t);
+
+#endif

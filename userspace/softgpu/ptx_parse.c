@@ -1,0 +1,552 @@
+// SPDX-License-Identifier: Apache-2.0
+/* PTX text to a syntax tree: functions and statements. Declarations are in ptx_decl.c. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cuda_abi.h"
+#include "ptx_parser.h"
+
+void ptx_fail(struct ptx_parser *p, const char *what)
+{
+	const struct ptx_token *t = &p->tk;
+	char one[2] = { t->punct, 0 };
+
+	sg_error_set(p->err, CUDA_ERROR_INVALID_PTX, t->line, "syntax error at '%s': expected %s",
+		     t->kind == TK_EOF ? "end of text" : t->kind == TK_PUNCT ? one :
+		     t->str ? t->str : "number", what);
+}
+
+bool ptx_next(struct ptx_parser *p)
+{
+	p->tk = p->ahead;
+	return ptx_lex(&p->lx, &p->ahead);
+}
+
+bool ptx_is(struct ptx_parser *p, char c)
+{
+	return p->tk.kind == TK_PUNCT && p->tk.punct == c;
+}
+
+bool ptx_accept(struct ptx_parser *p, char c)
+{
+	return ptx_is(p, c) && ptx_next(p);
+}
+
+bool ptx_expect(struct ptx_parser *p, char c)
+{
+	char what[4] = { '\'', c, '\'', 0 };
+
+	if (ptx_is(p, c))
+		return ptx_next(p);
+	ptx_fail(p, what);
+	return false;
+}
+
+bool ptx_is_dot(struct ptx_parser *p, const char *word)
+{
+	return p->tk.kind == TK_DOT && !strcmp(p->tk.str, word);
+}
+
+bool ptx_accept_dot(struct ptx_parser *p, const char *word)
+{
+	return ptx_is_dot(p, word) && ptx_next(p);
+}
+
+/* A constant with an optional sign. */
+bool ptx_const_int(struct ptx_parser *p, uint64_t *out)
+{
+	bool neg = false;
+
+	while (ptx_is(p, '-') || ptx_is(p, '+')) {
+		neg ^= ptx_is(p, '-');
+		if (!ptx_next(p))
+			return false;
+	}
+	if (p->tk.kind != TK_INT) {
+		ptx_fail(p, "an integer");
+		return false;
+	}
+	*out = neg ? -p->tk.bits : p->tk.bits;
+	return ptx_next(p);
+}
+
+static bool operand(struct ptx_parser *p, struct ptx_operand *o);
+
+static bool operand_list(struct ptx_parser *p, struct ptx_operand *o, char close)
+{
+	struct ptx_operand tmp[64];
+
+	o->n = 0;
+	while (!ptx_is(p, close)) {
+		if (o->n == 64) {
+			ptx_fail(p, "at most 64 list elements");
+			return false;
+		}
+		if (!operand(p, &tmp[o->n++]))
+			return false;
+		if (!ptx_accept(p, ',') && !ptx_is(p, close)) {
+			ptx_fail(p, "',' or end of list");
+			return false;
+		}
+	}
+	o->sub = sg_arena_alloc(p->arena, sizeof(tmp[0]) * (o->n + 1));
+	memcpy(o->sub, tmp, sizeof(tmp[0]) * o->n);
+	return ptx_next(p);
+}
+
+static bool name_operand(struct ptx_parser *p, struct ptx_operand *o)
+{
+	o->kind = OP_NAME;
+	o->name = p->tk.str;
+	if (!ptx_next(p))
+		return false;
+	if (o->name[0] == '%' && p->tk.kind == TK_DOT && !p->tk.spaced) {
+		o->kind = OP_SREG;
+		o->suffix = p->tk.str;
+		if (!ptx_next(p))
+			return false;
+	}
+	if (ptx_is(p, '+') || (ptx_is(p, '-') && p->ahead.kind == TK_INT))
+		return ptx_const_int(p, &o->bits);
+	return true;
+}
+
+static bool operand(struct ptx_parser *p, struct ptx_operand *o)
+{
+	memset(o, 0, sizeof(*o));
+	if (ptx_accept(p, '[')) {
+		o->kind = OP_ADDR;
+		o->n = 1;
+		o->sub = sg_arena_alloc(p->arena, sizeof(*o));
+		return operand(p, o->sub) && ptx_expect(p, ']');
+	}
+	if (ptx_accept(p, '{')) {
+		o->kind = OP_VEC;
+		return operand_list(p, o, '}');
+	}
+	if (ptx_accept(p, '(')) {
+		o->kind = OP_LIST;
+		return operand_list(p, o, ')');
+	}
+	if (ptx_accept(p, '!')) {
+		o->kind = OP_NOT;
+		o->n = 1;
+		o->sub = sg_arena_alloc(p->arena, sizeof(*o));
+		return operand(p, o->sub);
+	}
+	if (p->tk.kind == TK_FLOAT || (ptx_is(p, '-') && p->ahead.kind == TK_FLOAT)) {
+		bool neg = ptx_accept(p, '-');
+
+		o->kind = OP_FLOAT;
+		o->is_double = p->tk.is_double;
+		o->bits = p->tk.bits;
+		if (neg)
+			o->bits ^= o->is_double ? 1ull << 63 : 1ull << 31;
+		return ptx_next(p);
+	}
+	if (p->tk.kind == TK_INT || ptx_is(p, '-')) {
+		o->kind = OP_INT;
+		return ptx_const_int(p, &o->bits);
+	}
+	if (p->tk.kind != TK_IDENT) {
+		ptx_fail(p, "an operand");
+		return false;
+	}
+	if (!name_operand(p, o))
+		return false;
+	if (ptx_accept(p, '|')) {
+		struct ptx_operand *sub = sg_arena_alloc(p->arena, 2 * sizeof(*o));
+
+		sub[0] = *o;
+		memset(o, 0, sizeof(*o));
+		o->kind = OP_PAIR;
+		o->n = 2;
+		o->sub = sub;
+		return operand(p, &sub[1]);
+	}
+	return true;
+}
+
+static struct ptx_stmt *new_stmt(struct ptx_parser *p)
+{
+	struct ptx_func *f = p->func;
+	struct ptx_stmt *s;
+
+	if (f->nstmts == f->cap) {
+		int cap = f->cap ? 2 * f->cap : 64;
+		struct ptx_stmt *bigger = sg_arena_alloc(p->arena, cap * sizeof(*bigger));
+
+		if (f->nstmts)
+			memcpy(bigger, f->stmts, f->nstmts * sizeof(*bigger));
+		f->stmts = bigger;
+		f->cap = cap;
+	}
+	s = &f->stmts[f->nstmts++];
+	memset(s, 0, sizeof(*s));
+	s->line = p->tk.line;
+	s->scope = p->scope;
+	return s;
+}
+
+static bool instruction(struct ptx_parser *p)
+{
+	struct ptx_stmt *s = new_stmt(p);
+
+	if (ptx_accept(p, '@')) {
+		s->guard_not = ptx_accept(p, '!');
+		if (p->tk.kind != TK_IDENT) {
+			ptx_fail(p, "a predicate");
+			return false;
+		}
+		s->guard = p->tk.str;
+		if (!ptx_next(p))
+			return false;
+	}
+	if (p->tk.kind != TK_IDENT) {
+		ptx_fail(p, "an instruction");
+		return false;
+	}
+	s->line = p->tk.line;
+	s->op = p->tk.str;
+	if (!ptx_next(p))
+		return false;
+	while (p->tk.kind == TK_DOT) {
+		if (s->nmods == PTX_MAX_MODS) {
+			ptx_fail(p, "fewer modifiers");
+			return false;
+		}
+		s->mods[s->nmods++] = p->tk.str;
+		if (!ptx_next(p))
+			return false;
+	}
+	while (!ptx_is(p, ';')) {
+		if (s->nops == PTX_MAX_OPS) {
+			ptx_fail(p, "fewer operands");
+			return false;
+		}
+		if (!operand(p, &s->ops[s->nops++]))
+			return false;
+		if (!ptx_accept(p, ',') && !ptx_is(p, ';')) {
+			/* brace-less forms such as call (r), f, (a) differ only by commas */
+			ptx_fail(p, "',' or ';'");
+			return false;
+		}
+	}
+	return ptx_next(p);
+}
+
+static bool label(struct ptx_parser *p)
+{
+	struct ptx_label *l = sg_arena_alloc(p->arena, sizeof(*l));
+
+	l->name = p->tk.str;
+	l->next = p->scope->labels;
+	p->scope->labels = l;
+	if (!ptx_next(p) || !ptx_expect(p, ':'))
+		return false;
+	if (ptx_accept_dot(p, "branchtargets")) {
+		const char *tmp[4096];
+
+		do {
+			if (p->tk.kind != TK_IDENT || l->n == 4096) {
+				ptx_fail(p, "a label");
+				return false;
+			}
+			tmp[l->n++] = p->tk.str;
+			if (!ptx_next(p))
+				return false;
+		} while (ptx_accept(p, ','));
+		l->is_table = true;
+		l->targets = sg_arena_alloc(p->arena, l->n * sizeof(*tmp));
+		memcpy(l->targets, tmp, l->n * sizeof(*tmp));
+		return ptx_expect(p, ';');
+	}
+	if (ptx_is_dot(p, "callprototype") || ptx_is_dot(p, "calltargets")) {
+		/* the callee's own parameter list is what a call checks against */
+		while (!ptx_is(p, ';') && p->tk.kind != TK_EOF)
+			if (!ptx_next(p))
+				return false;
+		return ptx_expect(p, ';');
+	}
+	new_stmt(p)->label = l;
+	return true;
+}
+
+/* Between the braces of a function or of a nested block. */
+static bool block(struct ptx_parser *p)
+{
+	int depth = 0;
+
+	for (;;) {
+		if (p->tk.kind == TK_EOF) {
+			ptx_fail(p, "'}'");
+			return false;
+		}
+		if (ptx_is(p, '{')) {
+			struct ptx_scope *s = sg_arena_alloc(p->arena, sizeof(*s));
+
+			s->parent = p->scope;
+			p->scope = s;
+			depth++;
+			if (!ptx_next(p))
+				return false;
+		} else if (ptx_is(p, '}')) {
+			if (!ptx_next(p))
+				return false;
+			if (!depth--)
+				return true;
+			p->scope = p->scope->parent;
+		} else if (ptx_is(p, ';')) {
+			if (!ptx_next(p))
+				return false;
+		} else if (p->tk.kind == TK_DOT) {
+			if (!ptx_declaration(p))
+				return false;
+		} else if (p->tk.kind == TK_IDENT && p->ahead.kind == TK_PUNCT &&
+			   p->ahead.punct == ':') {
+			if (!label(p))
+				return false;
+		} else if (!instruction(p)) {
+			return false;
+		}
+	}
+}
+
+static bool tuning_directive(struct ptx_parser *p, struct ptx_func *f)
+{
+	uint32_t *dims = NULL, one[3];
+	uint64_t v;
+
+	if (ptx_accept_dot(p, "maxntid")) {
+		dims = f->maxntid;
+	} else if (ptx_accept_dot(p, "reqntid")) {
+		dims = f->reqntid;
+	} else if (ptx_accept_dot(p, "minnctapersm")) {
+		dims = one;
+	} else if (ptx_accept_dot(p, "maxnreg")) {
+		return ptx_const_int(p, &v) && ((f->maxnreg = v), true);
+	} else if (ptx_accept_dot(p, "noreturn") || ptx_accept_dot(p, "explicitcluster")) {
+		return true;
+	} else if (ptx_accept_dot(p, "pragma")) {
+		return ptx_next(p) && ptx_expect(p, ';');
+	} else {
+		ptx_fail(p, "a known function directive");
+		return false;
+	}
+	dims[0] = dims[1] = dims[2] = 1;
+	for (int i = 0; i < 3; i++) {
+		if (!ptx_const_int(p, &v))
+			return false;
+		dims[i] = v;
+		if (!ptx_accept(p, ','))
+			break;
+	}
+	if (dims == one)
+		f->minctas = one[0];
+	return true;
+}
+
+static struct ptx_var *reverse(struct ptx_var *v, int *n)
+{
+	struct ptx_var *out = NULL, *next;
+
+	for (*n = 0; v; v = next, ++*n) {
+		next = v->next;
+		v->next = out;
+		out = v;
+	}
+	return out;
+}
+
+/* The parameters keep a list of their own, and copies of them are found by name in the body. */
+static bool parameters(struct ptx_parser *p, struct ptx_func *f, struct ptx_var **out, int *n)
+{
+	struct ptx_scope list = { 0 }, *outer = p->scope;
+
+	p->scope = &list;
+	while (!ptx_accept(p, ')')) {
+		if (!ptx_is_dot(p, "param")) {
+			ptx_fail(p, ".param (register parameters are not supported)");
+			return false;
+		}
+		if (!ptx_parameter(p))
+			return false;
+		if (!ptx_accept(p, ',') && !ptx_is(p, ')')) {
+			ptx_fail(p, "',' or ')'");
+			return false;
+		}
+	}
+	p->scope = outer;
+	*out = reverse(list.vars, n);
+	for (struct ptx_var *v = *out; v; v = v->next)
+		v->owner = f;
+	return true;
+}
+
+/* Chains the parameters in front of the body's own names. */
+static void bind_parameters(struct ptx_parser *p, struct ptx_func *f, struct ptx_var *list)
+{
+	for (struct ptx_var *v = list; v; v = v->next) {
+		struct ptx_var *alias = sg_arena_alloc(p->arena, sizeof(*alias));
+
+		*alias = *v;
+		alias->next = f->scope.vars;
+		alias->init = (uint8_t *)v;	/* layout copies the offset from the original */
+		f->scope.vars = alias;
+	}
+}
+
+static bool function(struct ptx_parser *p, bool is_entry, const struct ptx_linkage *lk)
+{
+	struct ptx_func *f = sg_arena_alloc(p->arena, sizeof(*f)), *old;
+
+	f->is_entry = is_entry;
+	f->is_extern = lk->is_extern;
+	f->is_weak = lk->is_weak;
+	f->line = p->tk.line;
+	f->scope.parent = &p->mod->scope;
+	p->func = f;
+	if (!is_entry && ptx_accept(p, '(') && !parameters(p, f, &f->rets, &f->nrets))
+		return false;
+	if (p->tk.kind != TK_IDENT) {
+		ptx_fail(p, "a function name");
+		return false;
+	}
+	f->name = p->tk.str;
+	if (!ptx_next(p))
+		return false;
+	if (ptx_accept(p, '(') && !parameters(p, f, &f->params, &f->nparams))
+		return false;
+	while (p->tk.kind == TK_DOT)
+		if (!tuning_directive(p, f))
+			return false;
+	if (ptx_is(p, '{')) {
+		bind_parameters(p, f, f->rets);
+		bind_parameters(p, f, f->params);
+		p->scope = &f->scope;
+		f->defined = true;
+		if (!ptx_next(p) || !block(p))
+			return false;
+		p->scope = &p->mod->scope;
+	} else if (!ptx_expect(p, ';')) {
+		return false;
+	}
+	p->func = NULL;
+
+	old = ptx_find_func(p->mod, f->name);
+	if (!old) {
+		*p->mod->funcs_tail = f;
+		p->mod->funcs_tail = &f->next;
+	} else if (f->defined && old->defined) {
+		sg_error_set(p->err, CUDA_ERROR_INVALID_PTX, f->line, "%s is defined twice",
+			     f->name);
+		return false;
+	} else if (f->defined) {
+		struct ptx_func *next = old->next;
+
+		*old = *f;
+		old->next = next;
+		for (int i = 0; i < old->nstmts; i++)
+			for (struct ptx_scope *s = old->stmts[i].scope; s; s = s->parent)
+				if (s->parent == &f->scope)
+					s->parent = &old->scope;
+		for (int i = 0; i < old->nstmts; i++)
+			if (old->stmts[i].scope == &f->scope)
+				old->stmts[i].scope = &old->scope;
+		for (struct ptx_var *v = old->scope.vars; v; v = v->next)
+			v->owner = old;
+	}
+	return true;
+}
+
+static bool header(struct ptx_parser *p)
+{
+	uint64_t v;
+
+	if (ptx_accept_dot(p, "version")) {
+		/* "9.0" arrives as one number */
+		double d;
+
+		if (p->tk.kind != TK_FLOAT) {
+			ptx_fail(p, "a version");
+			return false;
+		}
+		memcpy(&d, &p->tk.bits, 8);
+		p->mod->version = d * 10 + 0.5;
+		return ptx_next(p);
+	}
+	if (ptx_accept_dot(p, "target")) {
+		do {
+			if (p->tk.kind == TK_IDENT && !strncmp(p->tk.str, "sm_", 3))
+				p->mod->target = atoi(p->tk.str + 3);
+			else if (p->tk.kind != TK_IDENT || strcmp(p->tk.str, "debug")) {
+				ptx_fail(p, "sm_NN");
+				return false;
+			}
+			if (!ptx_next(p))
+				return false;
+		} while (ptx_accept(p, ','));
+		return true;
+	}
+	if (!ptx_accept_dot(p, "address_size") || !ptx_const_int(p, &v))
+		return false;
+	if (v != 64) {
+		sg_error_set(p->err, CUDA_ERROR_INVALID_PTX, p->tk.line,
+			     "only 64-bit addresses are supported");
+		return false;
+	}
+	return true;
+}
+
+static bool top_level(struct ptx_parser *p)
+{
+	struct ptx_linkage lk = { 0 };
+
+	if (ptx_accept(p, ';'))
+		return true;
+	if (ptx_is_dot(p, "version") || ptx_is_dot(p, "target") || ptx_is_dot(p, "address_size"))
+		return header(p);
+	if (!ptx_linkage(p, &lk))
+		return false;
+	if (ptx_accept_dot(p, "entry"))
+		return function(p, true, &lk);
+	if (ptx_accept_dot(p, "func"))
+		return function(p, false, &lk);
+	return ptx_declaration_linked(p, &lk);
+}
+
+struct ptx_module *ptx_parse(const char *text, size_t len, struct sg_error *err)
+{
+	struct ptx_module *m = calloc(1, sizeof(*m));
+	struct ptx_parser p = { .mod = m, .err = err };
+	bool ok;
+
+	if (!m) {
+		sg_error_set(err, CUDA_ERROR_OUT_OF_MEMORY, 0, "out of memory");
+		return NULL;
+	}
+	m->funcs_tail = &m->funcs;
+	p.arena = &m->arena;
+	p.scope = &m->scope;
+	p.lx = (struct ptx_lexer){ .p = text, .end = text + len, .line = 1, .arena = &m->arena,
+				   .err = err };
+	ok = ptx_lex(&p.lx, &p.ahead) && ptx_next(&p);
+	while (ok && p.tk.kind != TK_EOF)
+		ok = top_level(&p);
+	if (ok && !m->version)
+		sg_error_set(err, CUDA_ERROR_INVALID_PTX, 1, "no .version directive");
+	else if (ok)
+		return m;
+	if (!err->code)
+		sg_error_set(err, CUDA_ERROR_INVALID_PTX, p.tk.line, "syntax error");
+	ptx_module_free(m);
+	return NULL;
+}
+
+void ptx_module_free(struct ptx_module *m)
+{
+	if (!m)
+		return;
+	sg_arena_free(&m->arena);
+	free(m);
+}

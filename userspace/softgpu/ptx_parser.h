@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the two halves of the parser share. */
+#ifndef SG_PTX_PARSER_H
+#define SG_PTX_PARSER_H
+
+#include "ptx.h"
+
+struct ptx_parser {
+	struct ptx_lexer lx;
+	struct ptx_token tk, ahead;
+	struct sg_arena *arena;
+	struct sg_error *err;
+	struct ptx_module *mod;
+	struct ptx_func *func;
+	struct ptx_scope *scope;
+};
+
+struct ptx_linkage {
+	bool is_extern, is_weak, is_visible;
+};
+
+void ptx_fail(struct ptx_parser *p, const char *what);
+bool ptx_next(struct ptx_parser *p);
+bool ptx_is(struct ptx_parser *p, char c);
+bool ptx_accept(struct ptx_parser *p, char c);
+bool ptx_expect(struct ptx_parser *p, char c);
+bool ptx_is_dot(struct ptx_parser *p, const char *word);
+bool ptx_accept_dot(struct ptx_parser *p, const char *word);
+bool ptx_const_int(struct ptx_parser *p, uint64_t *out);
+
+bool ptx_linkage(struct ptx_parser *p, struct ptx_linkage *lk);
+bool ptx_declaration(struct ptx_parser *p);
+bool ptx_declaration_linked(struct ptx_parser *p, const struct ptx_linkage *lk);
+bool ptx_parameter(struct ptx_parser *p);
+
+#endif
