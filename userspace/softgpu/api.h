@@ -74,6 +74,7 @@ struct sg_dep {
 struct sg_work {
 	struct sg_work *next;
 	sg_work_fn run;
+	void (*finish)(struct sg_work *w);	/* as it completes, with ctx->lock held */
 	void (*release)(struct sg_work *w);
 	CUstream stream;
 	uint64_t ticket;

@@ -215,18 +215,15 @@ static void release_event(struct sg_work *w)
 	event_put(((struct event_work *)w)->event);
 }
 
-static int run_record(struct sg_work *w)
+/* The event and the stream's progress change together, so no query sees one without the other. */
+static void finish_record(struct sg_work *w)
 {
 	struct event_work *r = (struct event_work *)w;
 	CUevent e = r->event;
 
-	pthread_mutex_lock(&e->ctx->lock);
 	e->time_ns = now_ns();
 	if (e->completed < r->count)
 		e->completed = r->count;
-	pthread_cond_broadcast(&e->ctx->done);
-	pthread_mutex_unlock(&e->ctx->lock);
-	return 0;
 }
 
 SG_API CUresult cuEventRecord(CUevent event, CUstream stream)
@@ -245,9 +242,9 @@ SG_API CUresult cuEventRecord(CUevent event, CUstream stream)
 		sg_stream_put(s);
 		return CUDA_ERROR_INVALID_HANDLE;
 	}
-	r = sg_work_new(sizeof(*r), run_record);
+	r = sg_work_new(sizeof(*r), run_nothing);
 	if (r) {
-		r->w.always = true;
+		r->w.finish = finish_record;
 		r->w.release = release_event;
 		r->event = event;
 		pthread_mutex_lock(&event->ctx->lock);

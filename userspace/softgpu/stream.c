@@ -84,6 +84,8 @@ static void complete_locked(struct sg_work *w)
 	CUstream s = w->stream;
 
 	s->completed = w->ticket;
+	if (w->finish)
+		w->finish(w);
 	for (int i = 0; i < w->ndeps; i++)
 		stream_put_locked(w->deps[i].stream);
 	w->ndeps = 0;
