@@ -2,8 +2,7 @@
 /*
  * What calls cost at the caller, in microseconds, as "name value" lines:
  *
- *   empty       cuCtxGetStreamPriorityRange's kin cannot be used (they are
- *               answered locally), so: cuMemGetInfo, answered by the executor
+ *   empty       cuMemGetInfo, which the executor has to answer
  *   launch      one of 1,000 pipelined empty launches, the last synchronise
  *               not counted
  *   sustained   the same with the synchronise counted

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client_internal.h"
+#include "clock.h"
 #include "ring_sync.h"
 #include "socket_proto.h"
 
@@ -195,14 +196,6 @@ CUresult vg_client_lost(int err)
 	return CUDA_ERROR_DEVICE_UNAVAILABLE;
 }
 
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 static bool spin(const uint32_t *word, uint32_t value, unsigned int spin_us)
 {
 	uint64_t end = 0;
@@ -219,8 +212,8 @@ static bool spin(const uint32_t *word, uint32_t value, unsigned int spin_us)
 		if (i % 64)
 			continue;
 		if (!end)
-			end = now_us() + spin_us;
-		else if (now_us() >= end)
+			end = vg_now_us() + spin_us;
+		else if (vg_now_us() >= end)
 			return false;
 	}
 }

@@ -11,6 +11,12 @@ bool vg_x_freed(uint64_t ptr, uint64_t *bytes);
 /* A context takes its memory along. */
 void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx);
 
+/* calls_handles.c: the id that a driver handle is bound to, if any. */
+bool vg_x_id_of(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t *id);
+
+/* calls_copy.c: a copy with no side in the guest. */
+CUDA_MEMCPY3D vg_x_device_copy(const vgpu_copy3d *c);
+
 /* calls_image.c */
 bool vg_x_image_whole(const void *image, size_t bytes);
 

@@ -168,18 +168,25 @@ CUresult vge_vgpu_read3d(struct vg_exec *x, const struct vg_req *rq, const vgpu_
 	return r;
 }
 
-CUresult vge_vgpu_copy3d_device(struct vg_exec *x, const struct vg_req *rq, const vgpu_copy3d *c,
-				CUstream s)
+CUDA_MEMCPY3D vg_x_device_copy(const vgpu_copy3d *c)
 {
 	CUDA_MEMCPY3D p = {
 		.WidthInBytes = c->width, .Height = c->height, .Depth = c->depth,
 	};
 
+	device_source(&p, c);
+	device_target(&p, c);
+	return p;
+}
+
+CUresult vge_vgpu_copy3d_device(struct vg_exec *x, const struct vg_req *rq, const vgpu_copy3d *c,
+				CUstream s)
+{
+	CUDA_MEMCPY3D p = vg_x_device_copy(c);
+
 	(void)x;
 	(void)rq;
 	if (!cu.cuMemcpy3DAsync_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	device_source(&p, c);
-	device_target(&p, c);
 	return cu.cuMemcpy3DAsync_v2(&p, s);
 }

@@ -4,8 +4,12 @@
 
 #include "calls.h"
 
-/* The highest id bound so far: how far a search has to go. */
-static _Atomic uint32_t highest;
+/*
+ * One past the highest id bound so far, of the guest's half of the numbers and
+ * of ours: how far a search has to go.
+ */
+#define HALF (VG_HANDLE_MAX / 2)
+static _Atomic uint32_t end[2] = { 1, HALF };
 
 bool vg_x_stream(struct vg_exec *x, uint32_t id, CUstream *s)
 {
@@ -34,12 +38,13 @@ bool vg_x_function(struct vg_exec *x, uint32_t id, CUfunction *f)
 
 bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value, uint32_t owner)
 {
-	uint32_t seen = atomic_load(&highest);
+	_Atomic uint32_t *mark = &end[id >= HALF];
+	uint32_t seen = atomic_load(mark);
 
 	if (!vg_handle_put(vg_exec_handles(x), id, kind, value))
 		return false;
 	vg_handle_set_aux(vg_exec_handles(x), id, kind, owner);
-	while (seen < id && !atomic_compare_exchange_weak(&highest, &seen, id))
+	while (seen <= id && !atomic_compare_exchange_weak(mark, &seen, id + 1))
 		;
 	return true;
 }
@@ -51,16 +56,29 @@ bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,
 void vg_x_orphans(struct vg_exec *x, uint32_t owner)
 {
 	struct vg_handles *h = vg_exec_handles(x);
-	uint32_t end = atomic_load(&highest);
 	uint64_t aux, v;
 
-	for (uint32_t id = 1; owner && id <= end; id++) {
-		for (enum vg_kind kind = VG_NONE + 1; kind < VG_KIND_COUNT; kind++) {
-			if (!vg_handle_get_aux(h, id, kind, &aux))
-				continue;
-			if (aux == owner && id != owner && vg_handle_take(h, id, kind, &v))
-				vg_x_orphans(x, id);
-			break;
+	for (int half = 0; half < 2; half++) {
+		for (uint32_t id = half ? HALF : 1; owner && id < atomic_load(&end[half]); id++) {
+			for (enum vg_kind kind = VG_NONE + 1; kind < VG_KIND_COUNT; kind++) {
+				if (!vg_handle_get_aux(h, id, kind, &aux))
+					continue;
+				if (aux == owner && id != owner && vg_handle_take(h, id, kind, &v))
+					vg_x_orphans(x, id);
+				break;
+			}
 		}
 	}
+}
+
+bool vg_x_id_of(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t *id)
+{
+	uint64_t v;
+
+	for (int half = 0; half < 2; half++) {
+		for (*id = half ? HALF : 1; *id < atomic_load(&end[half]); ++*id)
+			if (vg_handle_get(vg_exec_handles(x), *id, kind, &v) && v == value)
+				return true;
+	}
+	return false;
 }

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/ring_sync.h"
 #include "exec_internal.h"
@@ -21,14 +22,6 @@
 #define NAP_NS 200000L	/* below VGPU_NAP_US */
 
 _Static_assert(NAP_NS / 1000 <= VGPU_NAP_US, "a nap is no longer than was said");
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 static void defer(struct vg_exec *x, uint16_t op, CUresult result)
 {
@@ -183,8 +176,8 @@ static void idle(struct vg_exec *x, uint64_t head)
 		if (i % 64)
 			continue;
 		if (!end)
-			end = now_us() + x->spin_us;
-		else if (now_us() >= end)
+			end = vg_now_us() + x->spin_us;
+		else if (vg_now_us() >= end)
 			break;
 	}
 	for (i = 0; i <= NAPS; i++) {

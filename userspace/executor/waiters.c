@@ -3,12 +3,17 @@
  * Threads for calls that may block.  There are as many as calls can be
  * waiting for an answer (one a completion slot), so none waits for a thread
  * while the call that would let it go on is behind it.
+ *
+ * The last thread to become idle spins for a while before it sleeps: waking a
+ * sleeper costs more than a launch and its synchronise take together.
  */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
+#include "common/ring_sync.h"
 #include "exec_internal.h"
 
 struct job {
@@ -23,12 +28,29 @@ struct vg_waiters {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct job *first, **last;
-	unsigned int idle, threads, max, queued;
+	unsigned int idle, threads, max;
+	_Atomic unsigned int queued;
+	bool spinning;		/* one of the idle ones; it needs no signal */
 };
+
+/* Look for a job for a while, without the lock. */
+static void spin(struct vg_waiters *w)
+{
+	uint64_t end = vg_now_us() + w->x->spin_us;
+
+	w->spinning = true;
+	pthread_mutex_unlock(&w->lock);
+	while (!atomic_load_explicit(&w->queued, memory_order_relaxed) && vg_now_us() < end)
+		for (int i = 0; i < 32; i++)
+			vg_cpu_relax();
+	pthread_mutex_lock(&w->lock);
+	w->spinning = false;
+}
 
 static void *waiter(void *arg)
 {
 	struct vg_waiters *w = arg;
+	bool spun = false;
 	uint32_t ctx = 0;
 
 	pthread_mutex_lock(&w->lock);
@@ -37,10 +59,15 @@ static void *waiter(void *arg)
 
 		if (!job) {
 			w->idle++;
-			pthread_cond_wait(&w->more, &w->lock);
+			if (w->x->spin_us && !w->spinning && !spun)
+				spin(w);
+			else
+				pthread_cond_wait(&w->more, &w->lock);
 			w->idle--;
+			spun = true;
 			continue;
 		}
+		spun = false;
 		w->first = job->next;
 		if (!w->first)
 			w->last = &w->first;
@@ -97,6 +124,7 @@ void vg_waiters_give(struct vg_waiters *w, const struct vg_op *op, const struct 
 	w->queued++;
 	if (w->queued > w->idle && w->threads < w->max)
 		start_thread(w);
-	pthread_cond_signal(&w->more);
+	if (!w->spinning || w->queued > 1)
+		pthread_cond_signal(&w->more);
 	pthread_mutex_unlock(&w->lock);
 }
