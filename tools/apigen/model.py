@@ -29,6 +29,9 @@ REC_ALIGN = 16			# VGPU_REC_ALIGN of include/uapi/linux/vgpu_ring.h
 INTERNAL_OPS = {1: ("hello", 8), 2: ("blob_append", 32), 3: ("nop", 0), 4: ("exit", 0)}
 # What goes when another goes: kinds that hold others, and kinds that a context holds.
 OWNERS = {"CONTEXT", "MODULE", "LIBRARY", "KERNEL", "GRAPH", "MIPMAP"}
+HELD_BY = {"FUNCTION": {"MODULE", "KERNEL"}, "KERNEL": {"LIBRARY"}, "MODULE": {"LIBRARY"},
+           "TEXREF": {"MODULE"}, "SURFREF": {"MODULE"}, "GRAPH_NODE": {"GRAPH"},
+           "ARRAY": {"MIPMAP"}}
 OF_CONTEXT = {"STREAM", "EVENT", "MODULE", "ARRAY", "MIPMAP", "TEXREF"}
 FIRST_OP, LAST_OP = 16, 4095
 
@@ -291,11 +294,11 @@ class Model:
         """Whether an entry is of the wire (types/wire.api) and not of the driver's interface."""
         return os.path.basename(entry.where[0]) == "wire.api"
 
-    def owner(self, f):
-        """The parameter whose object holds what f makes, or None."""
+    def owner(self, f, kind):
+        """The parameter whose object holds the handle of `kind` that f makes, or None."""
         for p in f.params:
             h = self.handle(p.ctype)
-            if h and not p.dir and h.kind in OWNERS - {"CONTEXT"}:
+            if h and not p.dir and h.kind in HELD_BY.get(kind, ()):
                 return p
         return None
 

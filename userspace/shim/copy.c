@@ -33,8 +33,8 @@ CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, 
 		return r;
 	if (bytes && (!src || !dst))
 		return CUDA_ERROR_INVALID_VALUE;
-	/* Ask the driver about a destination that is not known to be one. */
-	wait = wait || !vg_range_known(dst, bytes);
+	/* Ask the driver about what may be wrong: the destination, or a capture. */
+	wait = wait || !vg_range_known(dst, bytes) || vg_capturing();
 	if (bytes && bytes <= WRITE_INLINE)
 		return vgw_vgpu_write(wait, dst, s, bytes, from);
 	while (bytes && !r) {

@@ -184,31 +184,43 @@ static CUresult copy(struct side *src, struct side *dst, CUstream s, uint64_t wi
 	return vgw_vgpu_copy3d_device(true, &c, s);
 }
 
+static CUresult sides(const CUDA_MEMCPY3D *p, struct side *src, struct side *dst)
+{
+	CUresult r;
+
+	*src = (struct side){
+		.x = p->srcXInBytes, .y = p->srcY, .z = p->srcZ, .lod = p->srcLOD,
+		.pitch = p->srcPitch, .height = p->srcHeight,
+	};
+	*dst = (struct side){
+		.x = p->dstXInBytes, .y = p->dstY, .z = p->dstZ, .lod = p->dstLOD,
+		.pitch = p->dstPitch, .height = p->dstHeight,
+	};
+	r = side_of(src, p->srcMemoryType, p->srcHost, p->srcDevice, p->srcArray);
+	return r ? r : side_of(dst, p->dstMemoryType, p->dstHost, p->dstDevice, p->dstArray);
+}
+
 static CUresult copy3d(const CUDA_MEMCPY3D *p, CUstream s)
 {
-	struct side src = { 0 }, dst = { 0 };
+	struct side src, dst;
 	CUresult r;
 
 	if (!p)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = side_of(&src, p->srcMemoryType, p->srcHost, p->srcDevice, p->srcArray);
-	if (!r)
-		r = side_of(&dst, p->dstMemoryType, p->dstHost, p->dstDevice, p->dstArray);
+	r = sides(p, &src, &dst);
+	return r ? r : copy(&src, &dst, s, p->WidthInBytes, p->Height, p->Depth);
+}
+
+CUresult vg_box(const CUDA_MEMCPY3D *p, vgpu_copy3d *c, bool *host)
+{
+	struct side src, dst;
+	CUresult r = sides(p, &src, &dst);
+
 	if (r)
 		return r;
-	src.x = p->srcXInBytes;
-	src.y = p->srcY;
-	src.z = p->srcZ;
-	src.lod = p->srcLOD;
-	src.pitch = p->srcPitch;
-	src.height = p->srcHeight;
-	dst.x = p->dstXInBytes;
-	dst.y = p->dstY;
-	dst.z = p->dstZ;
-	dst.lod = p->dstLOD;
-	dst.pitch = p->dstPitch;
-	dst.height = p->dstHeight;
-	return copy(&src, &dst, s, p->WidthInBytes, p->Height, p->Depth);
+	*host = src.host || dst.host;
+	fill(c, &src, &dst, 0, 0, 0, p->WidthInBytes, p->Height, p->Depth);
+	return CUDA_SUCCESS;
 }
 
 static CUresult copy2d(const CUDA_MEMCPY2D *p, CUstream s)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "client.h"
+#include "launch.h"
 #include "shim.h"
 #include "shim_calls.h"
 
@@ -53,14 +54,14 @@ static bool may_fail(const CUlaunchConfig *c, const struct vg_function *f)
 }
 
 /* Gather the parameters into one block, as `extra` would have them. */
-static CUresult pack(const struct vg_layout *l, void **params, void **extra, uint8_t *small,
-		     size_t room, uint8_t **out, size_t *bytes)
+CUresult vg_params_pack(struct vg_params *p, const struct vg_layout *l, void **params,
+			void **extra)
 {
 	const void *block = NULL;
 	size_t n = 0;
 
-	*out = small;
-	*bytes = 0;
+	p->block = p->small;
+	p->bytes = 0;
 	if (extra) {
 		for (unsigned int i = 0; extra[i] != CU_LAUNCH_PARAM_END; i += 2) {
 			if (extra[i] == CU_LAUNCH_PARAM_BUFFER_POINTER)
@@ -79,25 +80,31 @@ static CUresult pack(const struct vg_layout *l, void **params, void **extra, uin
 		if (l->params && !params)
 			return CUDA_ERROR_INVALID_VALUE;
 	}
-	if (n > room) {
-		*out = malloc(n);
-		if (!*out)
+	if (n > sizeof(p->small)) {
+		p->block = malloc(n);
+		if (!p->block)
 			return CUDA_ERROR_OUT_OF_MEMORY;
 	}
-	*bytes = n;
+	p->bytes = n;
 	if (extra) {
 		if (n)
-			memcpy(*out, block, n);
+			memcpy(p->block, block, n);
 		return CUDA_SUCCESS;
 	}
 	for (unsigned int i = 0, end = 0; i < l->params; i++) {
 		/* Nothing of this process's stack crosses in the gaps. */
 		if (l->offset[i] > end)
-			memset(*out + end, 0, l->offset[i] - end);
-		memcpy(*out + l->offset[i], params[i], l->size[i]);
+			memset(p->block + end, 0, l->offset[i] - end);
+		memcpy(p->block + l->offset[i], params[i], l->size[i]);
 		end = l->offset[i] + l->size[i];
 	}
 	return CUDA_SUCCESS;
+}
+
+void vg_params_free(struct vg_params *p)
+{
+	if (p->block != p->small)
+		free(p->block);
 }
 
 /* Attributes in the form in which they cross: events as ids. */
@@ -138,9 +145,8 @@ static CUresult launch(const CUlaunchConfig *c, CUfunction function, void **para
 {
 	struct vg_object *o = vg_function_get(function);
 	struct vgpu_attribute attrs[ATTRS_MAX];
-	uint8_t small[1024] __attribute__((aligned(16))), *block = small;
+	struct vg_params p;
 	struct vg_function *f;
-	size_t bytes;
 	bool wait;
 	CUresult r;
 
@@ -153,20 +159,21 @@ static CUresult launch(const CUlaunchConfig *c, CUfunction function, void **para
 	if (!r && c->numAttrs)
 		r = convert(c, attrs);
 	if (!r)
-		r = pack(&f->layout, params, extra, small, sizeof(small), &block, &bytes);
+		r = vg_params_pack(&p, &f->layout, params, extra);
 	if (unlikely(r))
 		return r;
 	wait = !looks_right(c, f, vg_current()->device) || may_fail(c, f);
-	if (bytes <= PARAMS_INLINE)
+	if (p.bytes <= PARAMS_INLINE)
 		r = vgw_vgpu_launch(wait, function, c->hStream, c->gridDimX, c->gridDimY,
 				    c->gridDimZ, c->blockDimX, c->blockDimY, c->blockDimZ,
-				    c->sharedMemBytes, c->numAttrs, bytes, attrs, block);
+				    c->sharedMemBytes, c->numAttrs, p.bytes, attrs,
+				    p.block);
 	else
 		r = vgw_vgpu_launch_big(wait, function, c->hStream, c->gridDimX, c->gridDimY,
 					c->gridDimZ, c->blockDimX, c->blockDimY, c->blockDimZ,
-					c->sharedMemBytes, c->numAttrs, attrs, block, bytes);
-	if (block != small)
-		free(block);
+					c->sharedMemBytes, c->numAttrs, attrs, p.block,
+					p.bytes);
+	vg_params_free(&p);
 	return r;
 }
 

@@ -12,10 +12,12 @@
 
 #define FIRST_ID	16u		/* the first ids name the special streams */
 #define STEP		1024u		/* objects made usable at a time */
+#define HOST_FIRST	(VG_HANDLE_MAX / 2)	/* from here on the host mints ids */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* all below but `usable` */
 static struct vg_object *slab;
 static _Atomic uint32_t usable;		/* objects that may be touched */
+static _Atomic uint32_t host_usable = HOST_FIRST;	/* likewise, of the host's */
 static uint32_t fresh = FIRST_ID;	/* never used from here on */
 static uint32_t free_head, free_tail;	/* a queue, so that a stale handle stays one for long */
 
@@ -33,9 +35,9 @@ static bool owned_by_context(enum vg_kind kind)
 	       kind == VG_MIPMAP || kind == VG_TEXREF;
 }
 
-static bool grow(void)
+static bool grow(_Atomic uint32_t *limit, uint32_t most)
 {
-	uint32_t n = atomic_load(&usable);
+	uint32_t n = atomic_load(limit);
 
 	if (!slab) {
 		slab = mmap(NULL, (size_t)VG_HANDLE_MAX * sizeof(*slab), PROT_NONE,
@@ -45,17 +47,29 @@ static bool grow(void)
 			return false;
 		}
 	}
-	if (n >= VG_HANDLE_MAX ||
+	if (n >= most ||
 	    mprotect(slab + n, STEP * sizeof(*slab), PROT_READ | PROT_WRITE))
 		return false;
-	atomic_store(&usable, n + STEP);
+	atomic_store(limit, n + STEP);
 	return true;
+}
+
+static void init(struct vg_object *o, uint32_t id, enum vg_kind kind, uint32_t owner)
+{
+	o->id = id;
+	o->next = 0;
+	o->owner = owner;
+	o->born = kind;
+	o->flags = 0;
+	o->data = NULL;
+	o->release = NULL;
+	o->value[0] = o->value[1] = 0;
+	atomic_store(&o->kind, kind);
 }
 
 CUresult vg_object_new(enum vg_kind kind, struct vg_object **out)
 {
 	struct vg_context *c = vg_current();
-	struct vg_object *o;
 	uint32_t id;
 
 	pthread_mutex_lock(&lock);
@@ -65,7 +79,7 @@ CUresult vg_object_new(enum vg_kind kind, struct vg_object **out)
 		if (!free_head)
 			free_tail = 0;
 	} else {
-		if (fresh >= atomic_load(&usable) && !grow()) {
+		if (fresh >= atomic_load(&usable) && !grow(&usable, HOST_FIRST)) {
 			pthread_mutex_unlock(&lock);
 			return CUDA_ERROR_OUT_OF_MEMORY;
 		}
@@ -73,17 +87,8 @@ CUresult vg_object_new(enum vg_kind kind, struct vg_object **out)
 	}
 	pthread_mutex_unlock(&lock);
 
-	o = &slab[id];
-	o->id = id;
-	o->next = 0;
-	o->owner = c && owned_by_context(kind) ? c->object->id : 0;
-	o->born = kind;
-	o->flags = 0;
-	o->data = NULL;
-	o->release = NULL;
-	o->value[0] = o->value[1] = 0;
-	atomic_store(&o->kind, kind);
-	*out = o;
+	*out = &slab[id];
+	init(*out, id, kind, c && owned_by_context(kind) ? c->object->id : 0);
 	return CUDA_SUCCESS;
 }
 
@@ -91,9 +96,12 @@ static struct vg_object *at(const void *handle)
 {
 	uintptr_t off = (uintptr_t)handle - (uintptr_t)slab;
 
-	if (!slab || off % sizeof(*slab) || off / sizeof(*slab) >= atomic_load(&usable))
+	if (!slab || off % sizeof(*slab))
 		return NULL;
-	return &slab[off / sizeof(*slab)];
+	off /= sizeof(*slab);
+	if (off >= atomic_load(&usable) && (off < HOST_FIRST || off >= atomic_load(&host_usable)))
+		return NULL;
+	return &slab[off];
 }
 
 struct vg_object *vg_object_get(const void *handle, enum vg_kind kind)
@@ -115,6 +123,29 @@ struct vg_object *vg_object_by_id(uint32_t id, enum vg_kind kind)
 	if (id >= atomic_load(&usable))
 		return NULL;
 	return vg_object_get(&slab[id], kind);
+}
+
+/* An id of the host's half is bound when first seen; one of ours is looked up. */
+struct vg_object *vg_object_adopt(uint32_t id, enum vg_kind kind, uint32_t owner)
+{
+	struct vg_object *o = NULL;
+
+	if (id < HOST_FIRST)
+		return vg_object_by_id(id, kind);
+	pthread_mutex_lock(&lock);
+	/* The host counts up; an id far beyond what it has used is none. */
+	while (id >= atomic_load(&host_usable) && id - atomic_load(&host_usable) < 16 * STEP)
+		if (!grow(&host_usable, VG_HANDLE_MAX))
+			break;
+	if (id < atomic_load(&host_usable)) {
+		o = &slab[id];
+		if (atomic_load(&o->kind) == VG_NONE)
+			init(o, id, kind, owner);
+		else if (atomic_load(&o->kind) != kind)
+			o = NULL;
+	}
+	pthread_mutex_unlock(&lock);
+	return o;
 }
 
 static CUresult wrong(enum vg_kind kind)
@@ -156,6 +187,8 @@ static void release(struct vg_object *o)
 		fn(o);
 	atomic_fetch_add(&o->generation, 1);
 	atomic_store(&o->kind, VG_NONE);
+	if (o->id >= HOST_FIRST)
+		return;		/* the host will not use it again */
 	pthread_mutex_lock(&lock);
 	o->next = 0;
 	if (free_tail)
@@ -173,10 +206,16 @@ void vg_object_orphans(struct vg_object *o)
 	pthread_mutex_lock(&lock);
 	end = fresh;
 	pthread_mutex_unlock(&lock);
-	for (uint32_t id = FIRST_ID; id < end; id++) {
-		struct vg_object *child = &slab[id];
-		uint32_t kind = atomic_load(&child->kind);
+	for (uint32_t id = FIRST_ID; id < atomic_load(&host_usable); id++) {
+		struct vg_object *child;
+		uint32_t kind;
 
+		if (id == end)
+			id = HOST_FIRST;
+		if (id >= atomic_load(&host_usable))
+			break;
+		child = &slab[id];
+		kind = atomic_load(&child->kind);
 		if (child == o || child->owner != o->id || kind == VG_NONE ||
 		    kind >= VG_KIND_COUNT)
 			continue;

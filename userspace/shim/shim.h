@@ -58,6 +58,8 @@ struct vg_object *vg_object_get(const void *handle, enum vg_kind kind);
 /* Its id, or CUDA_ERROR_INVALID_HANDLE (INVALID_CONTEXT for a context). */
 CUresult vg_object_id(const void *handle, enum vg_kind kind, uint32_t *id);
 struct vg_object *vg_object_by_id(uint32_t id, enum vg_kind kind);
+/* The object of an id that the host minted, made when first seen; NULL if it is none. */
+struct vg_object *vg_object_adopt(uint32_t id, enum vg_kind kind, uint32_t owner);
 /* Destroying: take the handle away (once), send, then free the slot; or give it back. */
 CUresult vg_object_take(const void *handle, enum vg_kind kind, struct vg_object **o);
 void vg_object_untake(struct vg_object *o, enum vg_kind kind);
@@ -203,6 +205,12 @@ bool vg_range_known(uint64_t p, uint64_t bytes);
 
 CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, bool wait);
 CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s);
+
+/* copybox.c: a box as it crosses; `host`: a side of it is memory of this process. */
+CUresult vg_box(const CUDA_MEMCPY3D *p, vgpu_copy3d *c, bool *host);
+
+/* capture.c: whether any stream may be in a capture. */
+bool vg_capturing(void);
 
 /* -- tables, generated */
 

@@ -67,7 +67,7 @@ class Decoder:
         self.decl.append(f"{base} {p.name} = 0;" if not h.tag else f"{base} {p.name} = NULL;")
         self.args.append(f"&{p.name}")
         value = f"(uintptr_t){p.name}" if h.tag else p.name
-        owner = self.model.owner(self.f)
+        owner = self.model.owner(self.f, h.kind)
         held = f"q->{owner.name}" if owner else "rq->ctx" if h.kind in OF_CONTEXT else "0"
         self.after.append(f"if (!vg_x_put(x, q->{p.name}, {names.kind(h)}, {value}, {held})) {{")
         if h.undo:
@@ -104,6 +104,8 @@ class Decoder:
             else:
                 self.decl.append(f"const {p.ctype.base} *{name};")
                 self.tail(p, f"n_{name} * {tail.size}", tail.elem)
+            if not (p.ctype.const or target or self.f.hand_exec):
+                name = f"({p.ctype.base} *){name}"	# the driver's own prototype is not const
             self.args.append(f"q->present & {null} ? {name} : NULL" if null else name)
             return
         if target:

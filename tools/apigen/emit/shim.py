@@ -58,7 +58,7 @@ class Encoder:
         self.decl.append(f"struct vg_object *o_{p.name};")
         self.late.append(f"r = vg_object_new({names.kind(h)}, &o_{p.name});")
         self.late += ["if (r)", "\treturn r;"]
-        owner = self.model.owner(self.f)
+        owner = self.model.owner(self.f, h.kind)
         if owner:
             self.late.append(f"o_{p.name}->owner = id_{owner.name};")
         self.fill.append(f"q->{p.name} = vg_object_wire(o_{p.name});")

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Stream capture.  The host captures in relaxed mode: its threads are not the
+ * program's, so the modes that look at threads would forbid the wrong calls.
+ */
+#include <stdlib.h>
+
+#include "client.h"
+#include "shim.h"
+#include "shim_calls.h"
+
+/* Captures begun and not ended; while there is none, no stream need be asked. */
+static _Atomic int captures;
+
+bool vg_capturing(void)
+{
+	return unlikely(atomic_load_explicit(&captures, memory_order_relaxed));
+}
+
+CUresult vgh_cuStreamBeginCapture_v2(CUstream s, CUstreamCaptureMode mode)
+{
+	CUresult r;
+
+	if (mode > CU_STREAM_CAPTURE_MODE_RELAXED)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgw_cuStreamBeginCapture_v2(s, mode);
+	if (!r)
+		atomic_fetch_add(&captures, 1);
+	return r;
+}
+
+CUresult vgh_cuStreamBeginCapture(CUstream s)
+{
+	return vgh_cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_GLOBAL);
+}
+
+CUresult vgh_cuStreamEndCapture(CUstream s, CUgraph *graph)
+{
+	CUstreamCaptureStatus before = CU_STREAM_CAPTURE_STATUS_NONE;
+	CUresult r = vg_context_ready();
+
+	if (r)
+		return r;
+	if (vg_capturing())
+		vgw_cuStreamIsCapturing(s, &before);
+	r = vgw_cuStreamEndCapture(s, graph);
+	/* A capture that had gone wrong ends too. */
+	if (before != CU_STREAM_CAPTURE_STATUS_NONE)
+		atomic_fetch_sub(&captures, 1);
+	if (r && graph)
+		*graph = NULL;
+	return r;
+}
+
+CUresult vgh_cuStreamIsCapturing(CUstream s, CUstreamCaptureStatus *status)
+{
+	struct vg_object *o;
+	CUresult r = vg_context_ready();
+
+	if (r)
+		return r;
+	if (!status)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (vg_capturing())
+		return vgw_cuStreamIsCapturing(s, status);
+	r = vg_stream_object(s, &o);
+	if (!r)
+		*status = CU_STREAM_CAPTURE_STATUS_NONE;
+	return r;
+}
+
+CUresult vgh_cuStreamGetCaptureInfo_v3(CUstream s, CUstreamCaptureStatus *status, cuuint64_t *id,
+				       CUgraph *graph, const CUgraphNode **nodes,
+				       const CUgraphEdgeData **edges, size_t *count)
+{
+	/* What the program is given stays valid until it asks again, as CUDA says. */
+	static __thread CUgraphNode node[VG_DEPENDENCIES_MAX];
+	static __thread CUgraphEdgeData edge[VG_DEPENDENCIES_MAX];
+	vgpu_capture info;
+	struct vg_object *g, *o;
+	CUresult r;
+
+	if (!status || (edges && !nodes))
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgw_vgpu_capture_info(s, edges != NULL, &info);
+	if (r)
+		return r;
+	*status = info.status;
+	if (info.status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
+		return CUDA_SUCCESS;
+	g = vg_object_adopt(info.graph, VG_GRAPH, 0);
+	if (!g || info.count > VG_DEPENDENCIES_MAX)
+		return CUDA_ERROR_UNKNOWN;
+	for (unsigned int i = 0; i < info.count; i++) {
+		o = vg_object_adopt(info.node[i], VG_GRAPH_NODE, g->id);
+		if (!o)
+			return CUDA_ERROR_UNKNOWN;
+		node[i] = (CUgraphNode)o;
+		memcpy(&edge[i], &info.edge[i], sizeof(edge[i]));
+	}
+	if (id)
+		*id = info.id;
+	if (graph)
+		*graph = (CUgraph)g;
+	if (nodes)
+		*nodes = node;
+	if (edges)
+		*edges = edge;
+	if (count)
+		*count = info.count;
+	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuStreamGetCaptureInfo_v2(CUstream s, CUstreamCaptureStatus *status, cuuint64_t *id,
+				       CUgraph *graph, const CUgraphNode **nodes, size_t *count)
+{
+	return vgh_cuStreamGetCaptureInfo_v3(s, status, id, graph, nodes, NULL, count);
+}
+
+CUresult vgh_cuStreamGetCaptureInfo(CUstream s, CUstreamCaptureStatus *status, cuuint64_t *id)
+{
+	return vgh_cuStreamGetCaptureInfo_v3(s, status, id, NULL, NULL, NULL, NULL);
+}
+
+CUresult vgh_cuStreamUpdateCaptureDependencies_v2(CUstream s, CUgraphNode *nodes,
+						  const CUgraphEdgeData *edges, size_t count,
+						  unsigned int flags)
+{
+	return vgw_cuStreamUpdateCaptureDependencies_v2(s, nodes, edges, count, flags);
+}
+
+CUresult vgh_cuStreamUpdateCaptureDependencies(CUstream s, CUgraphNode *nodes, size_t count,
+					       unsigned int flags)
+{
+	return vgw_cuStreamUpdateCaptureDependencies_v2(s, nodes, NULL, count, flags);
+}

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Graphs: instantiation, what is in one, nodes whose parameters are structs with pointers. */
+#include <stdlib.h>
+
+#include "client.h"
+#include "launch.h"
+#include "shim.h"
+#include "shim_calls.h"
+
+/* -- instantiation and update */
+
+CUresult vgh_cuGraphInstantiate_v2(CUgraphExec *exec, CUgraph graph, CUgraphNode *error, char *log,
+				   size_t bytes)
+{
+	if (error)
+		*error = NULL;
+	if (log && bytes)
+		*log = '\0';
+	return vgw_cuGraphInstantiateWithFlags(exec, graph, 0);
+}
+
+CUresult vgh_cuGraphInstantiate(CUgraphExec *exec, CUgraph graph, CUgraphNode *error, char *log,
+				size_t bytes)
+{
+	return vgh_cuGraphInstantiate_v2(exec, graph, error, log, bytes);
+}
+
+CUresult vgh_cuGraphInstantiateWithParams(CUstream none, CUgraphExec *exec, CUgraph graph,
+					  CUDA_GRAPH_INSTANTIATE_PARAMS *p)
+{
+	CUresult r;
+
+	if (!p)
+		return CUDA_ERROR_INVALID_VALUE;
+	p->hErrNode_out = NULL;
+	p->result_out = CUDA_GRAPH_INSTANTIATE_ERROR;
+	r = vgw_cuGraphInstantiateWithFlags(exec, graph,
+					    p->flags & ~(cuuint64_t)CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD);
+	if (r)
+		return r;
+	p->result_out = CUDA_GRAPH_INSTANTIATE_SUCCESS;
+	if (p->flags & CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD)
+		r = vgw_cuGraphUpload(*exec, p->hUploadStream ? p->hUploadStream : none);
+	return r;
+}
+
+CUresult vgh_cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo *info)
+{
+	unsigned int status, result;
+	CUresult r;
+
+	if (!info)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgw_vgpu_graph_update(exec, graph, &status, &result);
+	if (r)
+		return r;
+	*info = (CUgraphExecUpdateResultInfo){ .result = result };
+	return status;
+}
+
+CUresult vgh_cuGraphExecUpdate(CUgraphExec exec, CUgraph graph, CUgraphNode *error,
+			       CUgraphExecUpdateResult *result)
+{
+	CUgraphExecUpdateResultInfo info = { 0 };
+	CUresult r;
+
+	if (!result)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgh_cuGraphExecUpdate_v2(exec, graph, &info);
+	*result = info.result;
+	if (error)
+		*error = NULL;
+	return r;
+}
+
+/* -- what is in a graph; nodes that the host made get their handles here */
+
+static CUgraphNode adopt(uint32_t id, uint32_t graph)
+{
+	return (CUgraphNode)vg_object_adopt(id, VG_GRAPH_NODE, graph);
+}
+
+#define NODES 900u	/* of vgpu_graph_nodes */
+#define EDGES 200u
+#define LINKS 256u
+
+static CUresult nodes(CUgraph graph, unsigned int roots, CUgraphNode *out, size_t *count)
+{
+	struct vg_object *g = vg_object_get(graph, VG_GRAPH);
+	uint32_t ids[NODES];
+	uint64_t total;
+	size_t room, done = 0;
+	CUresult r;
+
+	if (!g || !count)
+		return g ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
+	room = out ? *count : 0;
+	do {
+		unsigned int n = room - done < NODES ? room - done : NODES;
+
+		r = vgw_vgpu_graph_nodes(graph, roots, done, n, &total, ids);
+		if (r)
+			return r;
+		for (unsigned int i = 0; i < n && done < total; i++) {
+			out[done] = adopt(ids[i], g->id);
+			if (!out[done++])
+				return CUDA_ERROR_UNKNOWN;
+		}
+	} while (done < room && done < total);
+	for (size_t i = done; i < room; i++)
+		out[i] = NULL;
+	*count = out ? done : total;
+	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuGraphGetNodes(CUgraph graph, CUgraphNode *out, size_t *count)
+{
+	return nodes(graph, 0, out, count);
+}
+
+CUresult vgh_cuGraphGetRootNodes(CUgraph graph, CUgraphNode *out, size_t *count)
+{
+	return nodes(graph, 1, out, count);
+}
+
+CUresult vgh_cuGraphGetEdges_v2(CUgraph graph, CUgraphNode *from, CUgraphNode *to,
+				CUgraphEdgeData *data, size_t *count)
+{
+	struct vg_object *g = vg_object_get(graph, VG_GRAPH);
+	uint32_t a[EDGES], b[EDGES];
+	CUgraphEdgeData d[EDGES];
+	uint64_t total;
+	size_t room, done = 0;
+	CUresult r;
+
+	if (!g || !count || !from != !to)
+		return g ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
+	room = from ? *count : 0;
+	do {
+		unsigned int n = room - done < EDGES ? room - done : EDGES;
+
+		r = vgw_vgpu_graph_edges(graph, done, n, &total, a, b, d);
+		if (r)
+			return r;
+		for (unsigned int i = 0; i < n && done < total; i++, done++) {
+			static const CUgraphEdgeData plain;
+
+			from[done] = adopt(a[i], g->id);
+			to[done] = adopt(b[i], g->id);
+			if (!from[done] || !to[done])
+				return CUDA_ERROR_UNKNOWN;
+			if (data)
+				data[done] = d[i];
+			else if (memcmp(&d[i], &plain, sizeof(plain)))
+				return CUDA_ERROR_LOSSY_QUERY;
+		}
+	} while (done < room && done < total);
+	for (size_t i = done; i < room; i++)
+		from[i] = to[i] = NULL;
+	*count = from ? done : total;
+	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuGraphGetEdges(CUgraph graph, CUgraphNode *from, CUgraphNode *to, size_t *count)
+{
+	return vgh_cuGraphGetEdges_v2(graph, from, to, NULL, count);
+}
+
+static CUresult links(CUgraphNode node, unsigned int dependents, CUgraphNode *out,
+		      CUgraphEdgeData *data, size_t *count)
+{
+	struct vg_object *o = vg_object_get(node, VG_GRAPH_NODE);
+	uint32_t ids[LINKS];
+	CUgraphEdgeData d[LINKS];
+	uint64_t total;
+	size_t room;
+	CUresult r;
+
+	if (!o || !count)
+		return o ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
+	room = out ? *count : 0;
+	r = vgw_vgpu_graph_node_links(node, dependents, room < LINKS ? room : LINKS, &total, ids, d);
+	if (r)
+		return r;
+	if (room && total > LINKS)
+		return vg_refuse("a graph node with more than 256 neighbours", "not implemented");
+	for (size_t i = 0; i < room; i++) {
+		static const CUgraphEdgeData plain;
+
+		out[i] = i < total ? adopt(ids[i], o->owner) : NULL;
+		if (i >= total)
+			continue;
+		if (!out[i])
+			return CUDA_ERROR_UNKNOWN;
+		if (data)
+			data[i] = d[i];
+		else if (memcmp(&d[i], &plain, sizeof(plain)))
+			return CUDA_ERROR_LOSSY_QUERY;
+	}
+	*count = out && room < total ? room : total;
+	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuGraphNodeGetDependencies_v2(CUgraphNode node, CUgraphNode *out,
+					   CUgraphEdgeData *data, size_t *count)
+{
+	return links(node, 0, out, data, count);
+}
+
+CUresult vgh_cuGraphNodeGetDependencies(CUgraphNode node, CUgraphNode *out, size_t *count)
+{
+	return links(node, 0, out, NULL, count);
+}
+
+CUresult vgh_cuGraphNodeGetDependentNodes_v2(CUgraphNode node, CUgraphNode *out,
+					     CUgraphEdgeData *data, size_t *count)
+{
+	return links(node, 1, out, data, count);
+}
+
+CUresult vgh_cuGraphNodeGetDependentNodes(CUgraphNode node, CUgraphNode *out, size_t *count)
+{
+	return links(node, 1, out, NULL, count);
+}
+
+CUresult vgh_cuGraphAddDependencies(CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
+				    size_t count)
+{
+	return vgw_cuGraphAddDependencies_v2(graph, from, to, NULL, count);
+}
+
+CUresult vgh_cuGraphRemoveDependencies(CUgraph graph, const CUgraphNode *from,
+				       const CUgraphNode *to, size_t count)
+{
+	return vgw_cuGraphRemoveDependencies_v2(graph, from, to, NULL, count);
+}
+
+/* -- nodes.  exec_id 0 means the graph itself. */
+
+static CUresult exec_id(CUgraphExec exec, uint32_t *id)
+{
+	return vg_object_id(exec, VG_GRAPH_EXEC, id);
+}
+
+struct kernel {
+	CUfunction function;
+	vgpu_kernel_node launch;
+	struct vg_params params;
+};
+
+static CUresult kernel_start(struct kernel *k, const CUDA_KERNEL_NODE_PARAMS *p)
+{
+	struct vg_function *f;
+	struct vg_object *o;
+	CUresult r;
+
+	if (!p)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vg_context_ready();
+	if (r)
+		return r;
+	k->function = p->func ? p->func : (CUfunction)p->kern;
+	k->launch = (vgpu_kernel_node){
+		.grid = { p->gridDimX, p->gridDimY, p->gridDimZ },
+		.block = { p->blockDimX, p->blockDimY, p->blockDimZ },
+		.shared = p->sharedMemBytes,
+	};
+	o = vg_function_get(k->function);
+	if (!o)
+		return CUDA_ERROR_INVALID_HANDLE;
+	r = vg_function_fetch(o, vg_current()->device, &f);
+	if (!r)
+		r = vg_params_pack(&k->params, &f->layout, p->kernelParams, p->extra);
+	if (!r && k->params.bytes > 8192) {
+		vg_params_free(&k->params);
+		return vg_refuse("a kernel node with more than 8 KiB of parameters",
+				 "not implemented");
+	}
+	return r;
+}
+
+CUresult vgh_cuGraphAddKernelNode_v2(CUgraphNode *node, CUgraph graph, const CUgraphNode *deps,
+				     size_t count, const CUDA_KERNEL_NODE_PARAMS *p)
+{
+	struct kernel k;
+	CUresult r = kernel_start(&k, p);
+
+	if (r)
+		return r;
+	r = vgw_vgpu_graph_kernel_node(node, graph, deps, count, k.function, &k.launch,
+				       k.params.bytes, k.params.block);
+	vg_params_free(&k.params);
+	return r;
+}
+
+static CUresult kernel_set(uint32_t id, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS *p)
+{
+	struct kernel k;
+	CUresult r = kernel_start(&k, p);
+
+	if (r)
+		return r;
+	r = vgw_vgpu_graph_kernel_set(id, node, k.function, &k.launch, k.params.bytes,
+				      k.params.block);
+	vg_params_free(&k.params);
+	return r;
+}
+
+CUresult vgh_cuGraphKernelNodeSetParams_v2(CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS *p)
+{
+	return kernel_set(0, node, p);
+}
+
+CUresult vgh_cuGraphExecKernelNodeSetParams_v2(CUgraphExec exec, CUgraphNode node,
+					       const CUDA_KERNEL_NODE_PARAMS *p)
+{
+	uint32_t id;
+	CUresult r = exec_id(exec, &id);
+
+	return r ? r : kernel_set(id, node, p);
+}
+
+static CUresult memset_start(vgpu_memset_node *m, const CUDA_MEMSET_NODE_PARAMS *p)
+{
+	if (!p)
+		return CUDA_ERROR_INVALID_VALUE;
+	*m = (vgpu_memset_node){
+		.dst = p->dst, .pitch = p->pitch, .width = p->width, .height = p->height,
+		.value = p->value, .element = p->elementSize,
+	};
+	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuGraphAddMemsetNode(CUgraphNode *node, CUgraph graph, const CUgraphNode *deps,
+				  size_t count, const CUDA_MEMSET_NODE_PARAMS *p, CUcontext ctx)
+{
+	vgpu_memset_node m;
+	CUresult r = memset_start(&m, p);
+
+	return r ? r : vgw_vgpu_graph_memset_node(node, graph, deps, count, &m, ctx);
+}
+
+CUresult vgh_cuGraphMemsetNodeSetParams(CUgraphNode node, const CUDA_MEMSET_NODE_PARAMS *p)
+{
+	vgpu_memset_node m;
+	CUresult r = memset_start(&m, p);
+
+	return r ? r : vgw_vgpu_graph_memset_set(0, node, &m, NULL);
+}
+
+CUresult vgh_cuGraphExecMemsetNodeSetParams(CUgraphExec exec, CUgraphNode node,
+					    const CUDA_MEMSET_NODE_PARAMS *p, CUcontext ctx)
+{
+	vgpu_memset_node m;
+	uint32_t id;
+	CUresult r = memset_start(&m, p);
+
+	if (!r)
+		r = exec_id(exec, &id);
+	return r ? r : vgw_vgpu_graph_memset_set(id, node, &m, ctx);
+}
+
+/* A node reads its host memory when the graph is launched, which the host cannot. */
+static CUresult copy_start(vgpu_copy3d *c, const CUDA_MEMCPY3D *p)
+{
+	bool host;
+	CUresult r;
+
+	if (!p)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vg_box(p, c, &host);
+	if (!r && host)
+		return vg_refuse("a copy node from or to host memory",
+				 "guest memory is not mapped for the host's driver yet");
+	return r;
+}
+
+CUresult vgh_cuGraphAddMemcpyNode(CUgraphNode *node, CUgraph graph, const CUgraphNode *deps,
+				  size_t count, const CUDA_MEMCPY3D *p, CUcontext ctx)
+{
+	vgpu_copy3d c;
+	CUresult r = copy_start(&c, p);
+
+	return r ? r : vgw_vgpu_graph_copy_node(node, graph, deps, count, &c, ctx);
+}
+
+CUresult vgh_cuGraphMemcpyNodeSetParams(CUgraphNode node, const CUDA_MEMCPY3D *p)
+{
+	vgpu_copy3d c;
+	CUresult r = copy_start(&c, p);
+
+	return r ? r : vgw_vgpu_graph_copy_set(0, node, &c, NULL);
+}
+
+CUresult vgh_cuGraphExecMemcpyNodeSetParams(CUgraphExec exec, CUgraphNode node,
+					    const CUDA_MEMCPY3D *p, CUcontext ctx)
+{
+	vgpu_copy3d c;
+	uint32_t id;
+	CUresult r = copy_start(&c, p);
+
+	if (!r)
+		r = exec_id(exec, &id);
+	return r ? r : vgw_vgpu_graph_copy_set(id, node, &c, ctx);
+}
