@@ -9,6 +9,14 @@
 #   host_modules              vfio, mdev and their kin
 #   host_up                   those, vgpu_host.ko and the mediator
 #   host_down                 the mediator and vgpu_host.ko again
+#   mediator_start            until vgpuctl has an answer; it is then expected to
+#                             live until mediator_stop
+#   mediator_supervise        the same, started again whenever it ends, as
+#                             systemd's Restart=always does
+#   mediator_stop [-SIGNAL]
+#   mediator_pid
+#   executors                 pids of all executors, spares too
+#   vgpu_status UUID KEY      a number of `vgpuctl status --json`
 #   vgpu_types                the types that the parent offers
 #   vgpu_create TYPE [UUID]   create an mdev through sysfs; prints its UUID
 #   vgpu_remove UUID
@@ -49,7 +57,12 @@ _rig_end() {
 	for g in "$VM"/*/reader; do
 		[ -e "$g" ] && wait_until 5 _gone "$(cat "$g")"
 	done
+	if [ -e /run/mediator.pid ] && _gone "$(mediator_pid)"; then
+		not_ok "the mediator lives until it is stopped"
+		tail -n 5 /run/mediator.log | sed 's/^/# /'
+	fi
 	if [ -e /sys/kernel/debug/kmemleak ]; then _leaks; fi
+	sleep 0.2		# what the mediator said last is on its way
 	echo "1..$(cat /run/rig.count)"
 	echo "RIG exit $1"
 	sleep 0.2		# the serial lines are empty by now
@@ -108,17 +121,93 @@ host_up() {
 	# shellcheck disable=SC2086
 	insmod /rig/modules/vgpu_host.ko $RIG_HOST_PARAMS ||
 		die "vgpu_host.ko loads"
-	mediator_start
+	mediator_start || die "the mediator is up"
+}
+
+# The driver is softgpu, the one for machines with no GPU.
+_mediator_config() {
+	mkdir -p /etc/vgpu /run/vgpu
+	cat >/etc/vgpu/vgpu.conf <<-END
+	[executor]
+	libcuda = ${RIG_LIBCUDA:-/usr/lib/vgpu/libvgpu-softgpu.so}
+	spares = 1
+	[log]
+	level = ${RIG_LOG:-info}
+	END
+}
+
+# Its log goes out as the guests' consoles do.
+_mediator_log() {
+	[ -e /run/mediator.log ] && return
+	: >/run/mediator.log
+	tail -n +1 -f /run/mediator.log | awk '{
+		print "mediator|" $0 >"/dev/ttyS2"; fflush("/dev/ttyS2") }' &
 }
 
 mediator_start() {
-	vgpu-mediatord >/run/mediator.log 2>&1 &
+	_mediator_config
+	_mediator_log
+	rm -f /run/mediator.pid /run/mediator.supervised
+	vgpu-mediatord >>/run/mediator.log 2>&1 &
 	echo $! >/run/mediator.pid
+	mediator_answers
+}
+
+mediator_supervise() {
+	_mediator_config
+	_mediator_log
+	: >/run/mediator.supervised
+	echo 0 >/run/mediator.ends
+	while [ -e /run/mediator.supervised ]; do
+		vgpu-mediatord >>/run/mediator.log 2>&1 &
+		echo $! >/run/mediator.new
+		mv /run/mediator.new /run/mediator.pid
+		wait $!
+		echo "mediator ended with status $?" >>/run/mediator.log
+		echo $(($(cat /run/mediator.ends) + 1)) >/run/mediator.ends
+		usleep 200000
+	done </dev/null >/dev/null 2>&1 &
+	mediator_answers
+}
+
+mediator_pid() { cat /run/mediator.pid; }
+
+# An executor has said that its driver works, and vgpuctl hears of it.
+_mediator_ready() {
+	vgpuctl status --json >/run/status.json 2>/dev/null &&
+		grep -q '"spares":[1-9]' /run/status.json
+}
+_ready_or_ended() {
+	_mediator_ready && return
+	[ -e /run/mediator.supervised ] && return 1
+	_gone "$(mediator_pid)"
+}
+
+mediator_answers() {
+	wait_until "${1:-30}" _ready_or_ended
+	_mediator_ready && return
+	echo "the mediator does not answer, or its executors do not start:"
+	tail -n 12 /run/mediator.log
+	return 1
 }
 
 mediator_stop() {
-	kill "${1:--TERM}" "$(cat /run/mediator.pid)"
-	wait_until 10 _gone "$(cat /run/mediator.pid)"
+	local pid
+	pid=$(mediator_pid)
+	rm -f /run/mediator.supervised /run/mediator.pid
+	kill "${1:--TERM}" "$pid"
+	wait_until 10 _gone "$pid"
+}
+
+executors() { pidof vgpu-executor; }
+
+# The document is one key a line; a vGPU's own keys are indented by six.
+vgpu_status() {
+	vgpuctl status --json | awk -v uuid="$1" -v key="$2" '
+		/^      "vgpu":/ { here = index($0, uuid) }
+		here && index($0, "      \"" key "\":") == 1 {
+			sub(/^[^:]*:/, ""); sub(/,$/, ""); print; found = 1; exit }
+		END { exit !found }'
 }
 
 # A process that has ended may still wait for its parent to ask how.

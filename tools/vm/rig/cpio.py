@@ -9,6 +9,7 @@ import os
 import re
 import stat
 import subprocess
+from . import cache
 
 
 class Image:
@@ -102,9 +103,14 @@ def _entry(out, number, name, mode, content):
 
 
 def needs(program):
-    """(name to find it by, file) of each library that a program loads."""
+    """(name to find it by, file) of each library that a program loads.
+
+    Our own libraries have their place in an image; only what is of this
+    machine is answered."""
+    ours = os.path.join(cache.BUILD, "lib")
     done = subprocess.run(["ldd", program], text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
+                          stderr=subprocess.STDOUT,
+                          env=dict(os.environ, LD_LIBRARY_PATH=ours))
     if "not a dynamic executable" in done.stdout or "statically" in done.stdout:
         return []
     if "not found" in done.stdout or done.returncode:
@@ -112,6 +118,6 @@ def needs(program):
     found = []
     for line in done.stdout.splitlines():
         match = re.match(r"\s+(\S+)(?: => (\S+))? \(0x", line)
-        if match and "linux-vdso" not in line:
+        if match and "linux-vdso" not in line and ours not in line:
             found.append((match.group(1), match.group(2) or match.group(1)))
     return found

@@ -32,6 +32,10 @@ def _base():
                                  stdout=subprocess.PIPE).stdout.split():
         if applet != "bin/busybox":
             image.link(applet, "/bin/busybox")
+    # glibc loads it by name when a thread is cancelled
+    image.file("lib/libgcc_s.so.1", subprocess.run(
+        ["gcc", "-print-file-name=libgcc_s.so.1"], text=True,
+        stdout=subprocess.PIPE).stdout.strip())
     image.text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"
                "nobody:x:65534:65534:nobody:/:/bin/false\n")
     image.text("etc/group", "root:x:0:\nnogroup:x:65534:\n")
@@ -126,7 +130,7 @@ def host(into, kernel, scenario, env, uml=None, qemu=None, with_module=True):
             raise Failure("the build left no vgpu_host.ko")
         image.file("rig/modules/vgpu_host.ko", file)
         _programs(image, "build/bin/*", "usr/bin")
-        _programs(image, "build/lib/lib*softgpu*", "usr/lib/vgpu")
+        _programs(image, "build/lib/libvgpu-softgpu.so", "usr/lib/vgpu")
         _programs(image, "build/tests/host/*", "tests")
     if uml:
         image.program("rig/uml/linux", uml[0].image)

@@ -243,6 +243,16 @@ def extract_vmlinux(image, into):
 
 # --- kernels that are built ------------------------------------------------
 
+def _patches(arch=None):
+    """Ours to the kernel; those named um-* matter to user-mode Linux only."""
+    return [p for p in sorted(glob.glob(os.path.join(cache.HERE, "patches", "*.patch")))
+            if arch in (None, "um") or not os.path.basename(p).startswith("um-")]
+
+
+def _patch_digest(patches):
+    return cache.digest(b"".join(open(p, "rb").read() for p in patches))
+
+
 def _source():
     """The newest 7.x source with Debian's patches and ours; its version."""
     note = cache.path("resolved", "source")
@@ -255,9 +265,8 @@ def _source():
         os.makedirs(os.path.dirname(note), exist_ok=True)
         with open(note, "w") as handle:
             handle.write(f"{package} {version}\n")
-    patches = sorted(glob.glob(os.path.join(cache.HERE, "patches", "*.patch")))
-    text = b"".join(open(p, "rb").read() for p in patches)
-    tree = cache.path("src", f"{package}_{version}_{cache.digest(text)[:6]}")
+    patches = _patches()
+    tree = cache.path("src", f"{package}_{version}_{_patch_digest(patches)[:6]}")
     with cache.lock("source"):
         if not os.path.exists(tree):
             say(f"{package} {version}: fetching and unpacking")
@@ -292,15 +301,16 @@ BUILDS = {
 
 
 def _built(name):
-    """A kernel built from source, kept by source version, configuration and
-    compiler."""
+    """A kernel built from source, kept by source version, our patches,
+    configuration and compiler."""
     configs, arch, targets, image, lines = BUILDS[name]
     version, source = _source()
     config = _config(*configs)
     compiler = subprocess.run(["gcc", "-dumpfullversion"], text=True,
                               stdout=subprocess.PIPE).stdout.strip()
     tree = cache.path("build", f"{name}-{version}-" +
-                      cache.digest(config, arch, compiler, source))
+                      cache.digest(config, arch, compiler,
+                                   _patch_digest(_patches(arch))))
     done = os.path.join(tree, "complete")
     with cache.lock(f"build-{name}"):
         if not os.path.exists(done):
