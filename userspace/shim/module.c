@@ -399,9 +399,10 @@ CUresult vgh_cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmodule mod
 {
 	CUdeviceptr found = 0;
 	size_t size = 0;
+	CUresult r;
 
-	return global(vgw_cuModuleGetGlobal_v2(&found, &size, module, name), found, size, dptr,
-		      bytes);
+	r = vgw_cuModuleGetGlobal_v2(&found, &size, module, name);
+	return global(r, found, size, dptr, bytes);
 }
 
 CUresult vgh_cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary library,
@@ -409,9 +410,10 @@ CUresult vgh_cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary libr
 {
 	CUdeviceptr found = 0;
 	size_t size = 0;
+	CUresult r;
 
-	return global(vgw_cuLibraryGetGlobal(&found, &size, library, name), found, size, dptr,
-		      bytes);
+	r = vgw_cuLibraryGetGlobal(&found, &size, library, name);
+	return global(r, found, size, dptr, bytes);
 }
 
 struct vg_object *vg_function_get(CUfunction f)
