@@ -51,3 +51,8 @@ check-generator:
 
 .PHONY: check-apigen
 check-apigen: check-generator check-conform check-lookup check-decoders check-shim	## the generator and the shim
+
+# Behaviour of the driver, the same test for softgpu through the shim and for a real one.
+$(VG_TA)/driver_test: tests/apigen/driver_test.c $(O)/lib/libcuda.so.1
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< -L$(O)/lib -l:libcuda.so.1
