@@ -9,3 +9,8 @@ $(eval $(call vg-program,$(VG_UNIT)/mediator,tests/unit/mediator_test.c \
 	-lcmocka -linih))
 
 tests: $(VG_UNIT)/executor $(VG_UNIT)/mediator
+
+$(eval $(call vg-program,$(VG_UNIT)/integrity,tests/unit/integrity_test.c \
+	userspace/shim/integrity.c,-lcmocka))
+
+tests: $(VG_UNIT)/integrity

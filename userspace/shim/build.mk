@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # libcuda.so.1 of the guest.
 
+# INTEGRITY=n leaves out the answer to cudart's integrity check (shim/integrity.c).
+INTEGRITY ?= y
+$(O)/obj/userspace/shim/%.o: CPPFLAGS += $(if $(filter y,$(INTEGRITY)),-DVG_INTEGRITY)
+
 VG_SHIM := $(O)/lib/libcuda.so.1
-VG_SHIM_SRCS := $(wildcard userspace/shim/*.c) \
+VG_SHIM_SRCS := $(filter-out $(if $(filter y,$(INTEGRITY)),,%/integrity.c),\
+		$(wildcard userspace/shim/*.c)) \
 	$(addprefix userspace/common/,arena.c client.c fdpass.c log.c transport_dev.c \
 		transport_socket.c) \
 	$(addprefix $(O)/gen/,shim_wire.c shim_exports.c shim_tables.c)

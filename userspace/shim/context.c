@@ -5,6 +5,7 @@
 
 #include "client.h"
 #include "shim.h"
+#include "storage.h"
 #include "shim_calls.h"
 
 /* The `retains` and `primary_flags` of each device. */
@@ -87,6 +88,16 @@ CUresult vgh_cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
 	return r;
 }
 
+static bool last_retain(struct vg_device *d)
+{
+	bool last;
+
+	pthread_mutex_lock(&primary_lock);
+	last = d->retains == 1;
+	pthread_mutex_unlock(&primary_lock);
+	return last;
+}
+
 CUresult vgh_cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 {
 	struct vg_device *d = vg_device(dev);
@@ -94,6 +105,9 @@ CUresult vgh_cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 
 	if (!d)
 		return CUDA_ERROR_INVALID_DEVICE;
+	/* Destructors call the driver, so they run before and without the lock. */
+	if (last_retain(d))
+		vg_storage_end(vg_context_of(d->primary));
 	pthread_mutex_lock(&primary_lock);
 	if (!d->retains) {
 		r = CUDA_ERROR_INVALID_CONTEXT;
@@ -114,6 +128,7 @@ CUresult vgh_cuDevicePrimaryCtxReset_v2(CUdevice dev)
 
 	if (!d)
 		return CUDA_ERROR_INVALID_DEVICE;
+	vg_storage_end(vg_context_of(d->primary));
 	pthread_mutex_lock(&primary_lock);
 	/* The context is gone however often it was retained, and comes back when next used. */
 	atomic_store(&vg_context_of(d->primary)->active, false);
@@ -224,6 +239,7 @@ CUresult vgh_cuCtxDestroy_v2(CUcontext ctx)
 	c = vg_context_of(o);
 	if (c->primary)
 		return CUDA_ERROR_INVALID_CONTEXT;
+	vg_storage_end(c);
 	if (vg_current() == c)
 		vg_context_pop(&top);
 	id = o->id;

@@ -109,14 +109,6 @@ CUresult vgh_cuGetProcAddress(const char *symbol, void **pfn, int version, cuuin
 	return r;
 }
 
-CUresult vgh_cuGetExportTable(const void **table, const CUuuid *id)
-{
-	if (!table || !id)
-		return CUDA_ERROR_INVALID_VALUE;
-	*table = NULL;
-	return CUDA_ERROR_NOT_FOUND;
-}
-
 CUresult vgh_cuModuleGetLoadingMode(CUmoduleLoadingMode *mode)
 {
 	const char *e = getenv("CUDA_MODULE_LOADING");
