@@ -4,6 +4,7 @@
 #   step TEXT                 a hop, shown as it begins
 #   ok TEXT / not_ok TEXT     a result; the rig counts them
 #   check TEXT COMMAND...     ok if the command succeeds; else its output is shown
+#   rounds N TEXT COMMAND     ok if COMMAND 1 ... COMMAND N all succeed
 #   die TEXT                  not_ok, and the scenario ends
 #
 #   host_modules              vfio, mdev and their kin
@@ -29,6 +30,9 @@
 #   guest_kill NAME SIGNAL            a signal to the guest's VMM
 #   guest_stop NAME [SECONDS]         shut it down and see that it ends
 #   guest_alive NAME
+#   job_says NAME JOB TEXT    has a job of guest_start printed this?
+#   program NAME PROGRAM [SIZE]       a CUDA program that says PASS, in time
+#   idle UUID                 no processes, device memory or pinned memory, soon
 #
 # A guest's files are in /run/vm/NAME: pid, console.log, agent.in, agent.out,
 # and per command cmd.ID.out and cmd.ID.rc.  guest_run returns 124 for a
@@ -85,6 +89,21 @@ check() {
 		printf '%s\n' "$out" | sed 's/^/# /'
 		return 1
 	fi
+}
+
+rounds() {
+	local n=$1 text=$2 i=1 began
+	shift 2
+	began=$(_now)
+	while [ $i -le "$n" ]; do
+		if ! "$@" $i >/run/round.out 2>&1; then
+			not_ok "$text (round $i of $n)"
+			sed 's/^/# /' /run/round.out
+			return 1
+		fi
+		i=$((i + 1))
+	done
+	ok "$text ($n rounds, $((($(_now) - began) / 100)) s)"
 }
 
 # wait_until SECONDS COMMAND...: poll a condition
@@ -343,6 +362,29 @@ guest_join() {
 }
 
 guest_run() { guest_join "$1" "$(guest_start "$1" "$2")" "${3:-120}"; }
+
+job_says() { grep -q "$3" "$VM/$1/cmd.$2.out" 2>/dev/null; }
+
+program() {
+	local out status
+	out=$(guest_run "$1" "$2 ${3:-}" 200)
+	status=$?
+	printf '%s\n' "$out"
+	[ $status = 0 ] && printf '%s\n' "$out" | grep -q "^PASS $2"
+}
+
+_idle() {
+	[ "$(vgpu_status "$1" memory)" = 0 ] && [ "$(vgpu_status "$1" pinned)" = 0 ] &&
+		vgpuctl status --json | awk -v uuid="$1" '
+			/^      "vgpu":/ { here = index($0, uuid) }
+			here && /^          "pid":/ { n++ } END { exit n > 0 }'
+}
+
+idle() {
+	wait_until "${2:-10}" _idle "$1" && return
+	vgpuctl status
+	return 1
+}
 
 guest_kill() {
 	local pid

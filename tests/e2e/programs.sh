@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+# guests: any
+# timeout: 900
+# Every CUDA program in a guest; then one with an illegal address beside one
+# that computes, which must not notice.
+host_up
+uuid=$(vgpu_create "$(vgpu_types | head -n1)") || die "an mdev is created"
+guest_boot g "$RIG_GUEST" "$uuid"
+check "the guest comes up" guest_wait g || exit 1
+
+step "each program alone"
+check "devinfo" program g devinfo
+check "vectoradd, 1 Mi floats" program g vectoradd 1048576
+check "matmul_tiled: shared memory and barriers" program g matmul_tiled
+check "reduce_atomic: a reduction with atomics" program g reduce_atomic
+check "warp_scan: a scan with shuffles" program g warp_scan
+check "stream_pipeline: two streams, events and their timing" program g stream_pipeline
+check "threads4: launches from four threads" program g threads4
+check "features: recursion, calls, structures, branches, doubles" program g features
+check "illegal_address: the error, and a poisoned context" program g illegal_address
+
+step "an illegal address beside a program that computes"
+spin=$(guest_start g 'spin 20')
+wait_until 60 job_says g "$spin" running || die "spin computes"
+for round in 1 2 3; do
+	check "the fault of round $round is its own program's" program g illegal_address
+done
+check "spin was right to its end" guest_join g "$spin" 120
+check "three faulted processes and spin are counted" test \
+	"$(vgpu_status "$uuid" processes_ended)" -ge 13
+check "the faults are counted" test "$(vgpu_status "$uuid" faults)" -ge 4
+
+step "nothing stays behind"
+check "no device memory is in use" idle "$uuid"
+check "the guest shuts down" guest_stop g
+check "the mdev is removed" vgpu_remove "$uuid"
+check "the host lets go" host_down
