@@ -50,9 +50,18 @@ check-generator:
 	tests/apigen/test_apigen.py
 
 .PHONY: check-apigen
-check-apigen: check-generator check-conform check-lookup check-decoders check-shim	## the generator and the shim
+check-apigen: check-generator check-conform check-lookup check-decoders check-shim \
+	check-driver	## the generator and the shim
 
 # Behaviour of the driver, the same test for softgpu through the shim and for a real one.
 $(VG_TA)/driver_test: tests/apigen/driver_test.c $(O)/lib/libcuda.so.1
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< -L$(O)/lib -l:libcuda.so.1
+
+# What softgpu has of it; a machine with a GPU runs all (make gpu-check).
+VG_SOFTGPU_GROUPS := device functions library launches memory streams strings
+
+.PHONY: check-driver
+check-driver: $(VG_TA)/driver_test $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
+	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 1G $(VG_TA)/driver_test \
+		$(VG_SOFTGPU_GROUPS)

@@ -89,6 +89,26 @@ CUresult vge_vgpu_capture_info(struct vg_exec *x, const struct vg_req *rq, CUstr
 	return CUDA_SUCCESS;
 }
 
+CUresult vge_vgpu_capture_end(struct vg_exec *x, const struct vg_req *rq, CUstream s,
+			      unsigned int *id)
+{
+	CUgraph graph = NULL;
+	CUresult r;
+
+	(void)rq;
+	if (!cu.cuStreamEndCapture || !cu.cuGraphDestroy)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = cu.cuStreamEndCapture(s, &graph);
+	if (r)
+		return r;
+	*id = id_of(x, VG_GRAPH, (uintptr_t)graph, 0);
+	if (!*id) {
+		cu.cuGraphDestroy(graph);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	return CUDA_SUCCESS;
+}
+
 /* -- what is in a graph */
 
 CUresult vge_vgpu_graph_nodes(struct vg_exec *x, const struct vg_req *rq, CUgraph graph,

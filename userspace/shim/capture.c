@@ -37,19 +37,22 @@ CUresult vgh_cuStreamBeginCapture(CUstream s)
 CUresult vgh_cuStreamEndCapture(CUstream s, CUgraph *graph)
 {
 	CUstreamCaptureStatus before = CU_STREAM_CAPTURE_STATUS_NONE;
+	unsigned int id = 0;
 	CUresult r = vg_context_ready();
 
 	if (r)
 		return r;
+	if (!graph)
+		return CUDA_ERROR_INVALID_VALUE;
 	if (vg_capturing())
 		vgw_cuStreamIsCapturing(s, &before);
-	r = vgw_cuStreamEndCapture(s, graph);
+	r = vgw_vgpu_capture_end(s, &id);
 	/* A capture that had gone wrong ends too. */
 	if (before != CU_STREAM_CAPTURE_STATUS_NONE)
 		atomic_fetch_sub(&captures, 1);
-	if (r && graph)
-		*graph = NULL;
-	return r;
+	/* The graph may have been seen during its capture: its id is the host's. */
+	*graph = r ? NULL : (CUgraph)vg_object_adopt(id, VG_GRAPH, 0);
+	return r || *graph ? r : CUDA_ERROR_UNKNOWN;
 }
 
 CUresult vgh_cuStreamIsCapturing(CUstream s, CUstreamCaptureStatus *status)

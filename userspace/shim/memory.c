@@ -31,7 +31,8 @@ static size_t after(uint64_t p)
 	return lo;
 }
 
-CUresult vg_range_add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsigned int flags)
+static CUresult add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsigned int flags,
+		    uint32_t owner)
 {
 	struct vg_context *c = vg_current();
 	CUresult r = CUDA_SUCCESS;
@@ -57,12 +58,24 @@ CUresult vg_range_add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, un
 	memmove(ranges + i + 1, ranges + i, (count - i) * sizeof(*ranges));
 	ranges[i] = (struct vg_range){
 		.base = base, .bytes = bytes, .kind = kind, .flags = flags, .serial = serial++,
-		.context = c ? c->object->id : 0, .device = c ? c->device : 0,
+		.owner = owner, .device = c ? c->device : 0,
 	};
 	count++;
 out:
 	pthread_rwlock_unlock(&lock);
 	return r;
+}
+
+CUresult vg_range_add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsigned int flags)
+{
+	struct vg_context *c = vg_current();
+
+	return add(base, bytes, kind, flags, c ? c->object->id : 0);
+}
+
+CUresult vg_range_add_global(uint64_t base, uint64_t bytes, uint32_t holder)
+{
+	return add(base, bytes, VG_RANGE_GLOBAL, 0, holder);
 }
 
 bool vg_range_find(uint64_t p, struct vg_range *r)
@@ -95,13 +108,13 @@ bool vg_range_remove(uint64_t p, unsigned int kinds, struct vg_range *r)
 	return found;
 }
 
-void vg_range_forget(uint32_t context)
+void vg_range_forget(uint32_t owner)
 {
 	size_t kept = 0;
 
 	pthread_rwlock_wrlock(&lock);
 	for (size_t i = 0; i < count; i++)
-		if (ranges[i].context != context || !vg_range_on_device(&ranges[i]))
+		if (ranges[i].owner != owner || !vg_range_on_device(&ranges[i]))
 			ranges[kept++] = ranges[i];
 	count = kept;
 	pthread_rwlock_unlock(&lock);

@@ -22,6 +22,7 @@ struct holder {
 
 static void holder_release(struct vg_object *o)
 {
+	vg_range_forget(o->id);
 	free(o->data);
 	o->data = NULL;
 }
@@ -379,14 +380,15 @@ CUresult vgh_cuFuncGetModule(CUmodule *module, CUfunction function)
 
 /* -- globals */
 
-static CUresult global(CUresult r, CUdeviceptr found, size_t size, CUdeviceptr *dptr, size_t *bytes)
+static CUresult global(CUresult r, const void *holder, CUdeviceptr found, size_t size,
+		       CUdeviceptr *dptr, size_t *bytes)
 {
 	struct vg_range range;
 
 	if (r)
 		return r;
 	if (!vg_range_find(found, &range))
-		vg_range_add(found, size, VG_RANGE_GLOBAL, 0);
+		vg_range_add_global(found, size, ((const struct vg_object *)holder)->id);
 	if (dptr)
 		*dptr = found;
 	if (bytes)
@@ -402,7 +404,7 @@ CUresult vgh_cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmodule mod
 	CUresult r;
 
 	r = vgw_cuModuleGetGlobal_v2(&found, &size, module, name);
-	return global(r, found, size, dptr, bytes);
+	return global(r, module, found, size, dptr, bytes);
 }
 
 CUresult vgh_cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary library,
@@ -413,7 +415,7 @@ CUresult vgh_cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary libr
 	CUresult r;
 
 	r = vgw_cuLibraryGetGlobal(&found, &size, library, name);
-	return global(r, found, size, dptr, bytes);
+	return global(r, library, found, size, dptr, bytes);
 }
 
 struct vg_object *vg_function_get(CUfunction f)

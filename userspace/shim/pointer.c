@@ -12,16 +12,14 @@ static CUresult get(void *data, CUpointer_attribute attribute, const struct vg_r
 
 	switch (attribute) {
 	case CU_POINTER_ATTRIBUTE_CONTEXT: {
-		struct vg_device *d = vg_device(r->device);
-		struct vg_context *c = vg_current();
+		struct vg_context *c = vg_context_by_id(r->owner);
 
-		/* A context is named by its handle; of a dead one nothing is known. */
-		if (c && c->object->id == r->context)
-			*(CUcontext *)data = (CUcontext)c->object;
-		else if (d && d->primary->id == r->context)
-			*(CUcontext *)data = (CUcontext)d->primary;
-		else
+		/* A variable's is that of its module; of a dead context nothing is known. */
+		if (!c && r->kind == VG_RANGE_GLOBAL)
+			c = vg_current();
+		if (!c)
 			return CUDA_ERROR_INVALID_VALUE;
+		*(CUcontext *)data = (CUcontext)c->object;
 		return CUDA_SUCCESS;
 	}
 	case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:

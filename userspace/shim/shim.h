@@ -180,7 +180,7 @@ enum vg_range_kind { VG_RANGE_DEVICE = 1, VG_RANGE_HOST, VG_RANGE_REGISTERED, VG
 struct vg_range {
 	uint64_t base, bytes;
 	enum vg_range_kind kind;
-	uint32_t context;		/* id */
+	uint32_t owner;			/* id of its context; of a global, of what holds it */
 	int device;
 	unsigned int flags;
 	uint64_t serial;
@@ -196,8 +196,10 @@ CUresult vg_range_add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, un
 bool vg_range_find(uint64_t p, struct vg_range *r);
 /* The range of one of `kinds` (a mask of 1 << kind) that starts at p; forget it. */
 bool vg_range_remove(uint64_t p, unsigned int kinds, struct vg_range *r);
-/* Forget all of a context. */
-void vg_range_forget(uint32_t context);
+/* A variable of a module or a library. */
+CUresult vg_range_add_global(uint64_t base, uint64_t bytes, uint32_t holder);
+/* Forget all of a context, a module or a library. */
+void vg_range_forget(uint32_t owner);
 /* Whether [p, p + bytes) is known device memory; if not, ask the driver what it thinks. */
 bool vg_range_known(uint64_t p, uint64_t bytes);
 
