@@ -248,13 +248,6 @@ CUresult vgh_cuCtxDestroy_v2(CUcontext ctx)
 	return vgw_vgpu_context_destroy(ctx);
 }
 
-CUresult vgh_cuCtxAttach(CUcontext *pctx, unsigned int flags)
-{
-	(void)pctx;
-	(void)flags;
-	return vg_refuse("cuCtxAttach", "deprecated since CUDA 4");
-}
-
 CUresult vgh_cuCtxDetach(CUcontext ctx)
 {
 	return vgh_cuCtxDestroy_v2(ctx);

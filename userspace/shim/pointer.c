@@ -126,15 +126,3 @@ CUresult vgh_cuPointerGetAttributes(unsigned int count, CUpointer_attribute *att
 	}
 	return CUDA_SUCCESS;
 }
-
-CUresult vgh_cuPointerSetAttribute(const void *value, CUpointer_attribute attribute, CUdeviceptr ptr)
-{
-	struct vg_range range;
-
-	if (!value || !vg_range_find(ptr, &range))
-		return CUDA_ERROR_INVALID_VALUE;
-	if (attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS)
-		return CUDA_ERROR_INVALID_VALUE;
-	/* Copies of this memory do return only when they are done, if they return at all late. */
-	return vg_refuse("cuPointerSetAttribute", "not implemented");
-}
