@@ -28,16 +28,25 @@ work() {
 	[ "$(vgpu_status "$uuid" memory)" -gt 0 ] || { echo "spin holds no memory"; return 1; }
 }
 
-# Both have ended, and with an error of their own.
+_settled() { job_says g "$other" running || [ -e "/run/vm/g/cmd.$other.rc" ] || ! guest_alive g; }
+
+# The one that computed has ended with an error of its own.  One that was only
+# starting has done so too, or came late enough to compute undisturbed.
 ended_by_error() {
-	local j status
-	for j in $job $other; do
-		guest_join g "$j" 60
-		status=$?
-		case $status in
-		0 | 124 | 125) echo "spin ended with status $status"; return 1 ;;
-		esac
-	done
+	local status
+	guest_join g "$job" 60
+	status=$?
+	case $status in
+	0 | 124 | 125) echo "spin ended with status $status"; return 1 ;;
+	esac
+	[ -n "$other" ] || return 0
+	wait_until 60 _settled || { echo "a program that was starting hangs"; return 1; }
+	guest_run g 'killall -9 spin' >/dev/null
+	guest_join g "$other" 60
+	status=$?
+	case $status in
+	0 | 124 | 125) echo "the other spin ended with status $status"; return 1 ;;
+	esac
 }
 
 only_spare() { [ "$(executors | wc -w)" = 1 ]; }
