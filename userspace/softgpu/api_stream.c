@@ -129,6 +129,15 @@ SG_API CUresult cuStreamGetCtx(CUstream stream, CUcontext *out)
 	STREAM_FIELD(out, s_->ctx);
 }
 
+SG_API CUresult cuStreamGetCtx_v2(CUstream stream, CUcontext *out, CUgreenCtx *green)
+{
+	CUresult rc = green ? cuStreamGetCtx(stream, out) : CUDA_ERROR_INVALID_VALUE;
+
+	if (!rc)
+		*green = NULL;
+	return rc;
+}
+
 SG_API CUresult cuStreamGetDevice(CUstream stream, CUdevice *device)
 {
 	STREAM_FIELD(device, s_->ctx->dev->index);
@@ -138,6 +147,47 @@ SG_API CUresult cuStreamGetDevice(CUstream stream, CUdevice *device)
 SG_API CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *status)
 {
 	STREAM_FIELD(status, s_ ? CU_STREAM_CAPTURE_STATUS_NONE : CU_STREAM_CAPTURE_STATUS_INVALIDATED);
+}
+
+static CUresult capture_info(CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id,
+			     CUgraph *graph, const CUgraphNode **deps, size_t *ndeps)
+{
+	CUresult rc = cuStreamIsCapturing(stream, status);
+
+	if (rc)
+		return rc;
+	/* the other results are defined only while capturing; empty is safe */
+	if (id)
+		*id = 0;
+	if (graph)
+		*graph = NULL;
+	if (deps)
+		*deps = NULL;
+	if (ndeps)
+		*ndeps = 0;
+	return CUDA_SUCCESS;
+}
+
+SG_API CUresult cuStreamGetCaptureInfo(CUstream stream, CUstreamCaptureStatus *status,
+				       cuuint64_t *id)
+{
+	return capture_info(stream, status, id, NULL, NULL, NULL);
+}
+
+SG_API CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus *status,
+					  cuuint64_t *id, CUgraph *graph, const CUgraphNode **deps,
+					  size_t *ndeps)
+{
+	return capture_info(stream, status, id, graph, deps, ndeps);
+}
+
+SG_API CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureStatus *status,
+					  cuuint64_t *id, CUgraph *graph, const CUgraphNode **deps,
+					  const CUgraphEdgeData **edges, size_t *ndeps)
+{
+	if (edges)
+		*edges = NULL;
+	return capture_info(stream, status, id, graph, deps, ndeps);
 }
 
 static _Thread_local CUstreamCaptureMode capture_mode;

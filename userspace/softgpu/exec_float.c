@@ -95,6 +95,32 @@ static double upper_half(double v)
 UN(rcp_approx_f64, double, upper_half(1.0 / upper_half(va)))
 UN(rsqrt_approx_f64, double, upper_half(1.0 / sqrt(upper_half(va))))
 
+/* testp: which kind of number it is, as a predicate */
+#define TEST(name, T, expr) \
+	static void name(struct sg_exec *x, const struct sg_insn *in, uint32_t m) \
+	{ \
+		const T *a = sg_slot(x, in->a); \
+		uint32_t out = 0; \
+		SG_EACH(m, T va = a[l]; out |= (uint32_t)!!(expr) << l); \
+		sg_pred_write(x, in->d, m, out); \
+	}
+
+#define TESTS(T) \
+	TEST(finite_##T, T, isfinite(va)) TEST(infinite_##T, T, isinf(va)) \
+	TEST(number_##T, T, !isnan(va)) TEST(notanumber_##T, T, isnan(va)) \
+	TEST(normal_##T, T, isnormal(va)) \
+	TEST(subnormal_##T, T, fpclassify(va) == FP_SUBNORMAL)
+TESTS(float)
+TESTS(double)
+
+#define TEST_ROWS(T, C) \
+	{ "testp.finite", T, finite_##C, T_PRED, { T } }, \
+	{ "testp.infinite", T, infinite_##C, T_PRED, { T } }, \
+	{ "testp.number", T, number_##C, T_PRED, { T } }, \
+	{ "testp.notanumber", T, notanumber_##C, T_PRED, { T } }, \
+	{ "testp.normal", T, normal_##C, T_PRED, { T } }, \
+	{ "testp.subnormal", T, subnormal_##C, T_PRED, { T } }
+
 #define SAME1(n, T, f) { n, T, f, T, { T } }
 #define SAME2(n, T, f) { n, T, f, T, { T, T } }
 #define SAME3(n, T, f) { n, T, f, T, { T, T, T } }
@@ -118,6 +144,7 @@ const struct sg_opdef sg_float_ops[] = {
 	SAME1("rsqrt", T_F64, rsqrt_f64), SAME2("copysign", T_F64, copysign_f64),
 	SAME1("rcp.approx", T_F64, rcp_approx_f64), SAME1("rsqrt.approx", T_F64, rsqrt_approx_f64),
 	SAME1("+sat", T_F64, sat_f64),
+	TEST_ROWS(T_F32, float), TEST_ROWS(T_F64, double),
 	{ 0 },
 };
 

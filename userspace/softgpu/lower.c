@@ -497,6 +497,9 @@ static void take_float_mods(struct low *L, enum sg_type t, struct float_mods *fm
 	fm->sat = low_mod(L, "sat");
 	fm->relu = low_mod(L, "relu");
 	fm->approx = low_mod(L, "approx") || low_mod(L, "full");
+	/* double rcp and rsqrt: approx.ftz works on upper halves alone, approx is nearly exact */
+	if (t == T_F64)
+		fm->approx &= low_mod(L, "ftz");
 }
 
 static int32_t flushed(struct low *L, int32_t slot, enum sg_type t)
@@ -528,7 +531,6 @@ bool low_simple(struct low *L)
 
 	if (sg_type_float(t))
 		take_float_mods(L, t, &fm);
-	/* ex2 and lg2 of a double, 64-bit rcp: these have no exact form by that name */
 	n = snprintf(name, sizeof(name), "%s%s", L->s->op, t == T_F64 && fm.approx ? ".approx" : "");
 	for (int i = 0; i < L->s->nmods && n < sizeof(name); i++) {
 		if (L->s->used >> i & 1)

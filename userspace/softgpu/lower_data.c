@@ -196,10 +196,10 @@ static bool take_cmp(struct low *L, enum sg_cmp *cmp)
 	return low_unsupported(L);
 }
 
-/* A half or a flushed float as a plain float in a temporary. */
-static int32_t comparable(struct low *L, int32_t slot, enum sg_type *t, bool ftz)
+/* A half, or a float to be flushed, as a plain float in a temporary; size is its register's. */
+static int32_t half_as_float(struct low *L, int32_t slot, enum sg_type t, int size, bool ftz)
 {
-	struct sg_insn c = { .dtype = T_F32, .atype = *t, .size = 4, .vec = sg_type_size(*t),
+	struct sg_insn c = { .dtype = T_F32, .atype = t, .size = 4, .vec = size,
 			     .imm = ftz ? CVT_FTZ : 0 };
 	struct sg_insn *in;
 	int32_t tmp = low_temp(L, 4);
@@ -208,9 +208,9 @@ static int32_t comparable(struct low *L, int32_t slot, enum sg_type *t, bool ftz
 	in->a = slot;
 	in->d = tmp;
 	in->dtype = T_F32;
-	in->atype = *t;
+	in->atype = t;
 	in->size = 4;
-	in->vec = c.vec;
+	in->vec = size;
 	in->imm = c.imm;
 	return tmp;
 }
@@ -231,8 +231,8 @@ static int32_t compare(struct low *L, enum sg_type t)
 	if (a == SG_NOSLOT || b == SG_NOSLOT)
 		return SG_NOSLOT;
 	if (t == T_F16 || t == T_BF16 || (t == T_F32 && ftz)) {
-		a = comparable(L, a, &t, ftz);
-		b = comparable(L, b, &t, ftz);
+		a = half_as_float(L, a, t, sg_type_size(t), ftz);
+		b = half_as_float(L, b, t, sg_type_size(t), ftz);
 		t = T_F32;
 	}
 	fn = sg_compare_op(cmp, t);
@@ -244,6 +244,48 @@ static int32_t compare(struct low *L, enum sg_type t)
 	in->a = a;
 	in->b = b;
 	return in->d = low_temp(L, 0);
+}
+
+/* Emits the comparison of one half of operands 1 and 2, packed pairs, into a new predicate. */
+static int32_t compare_half(struct low *L, enum sg_type t, enum sg_cmp cmp, bool ftz,
+			    const int32_t src[2], bool upper)
+{
+	enum sg_type half = t == T_F16X2 ? T_F16 : T_BF16;
+	int32_t f[2];
+	struct sg_insn *in;
+
+	for (int i = 0; i < 2; i++) {
+		int32_t tmp = low_temp(L, 4);
+
+		in = low_emit(L, low_find_op("shr", T_U32)->fn, K_PLAIN);
+		in->a = src[i];
+		in->b = low_const(L, 4, upper ? 16 : 0);
+		in->d = tmp;
+		f[i] = half_as_float(L, tmp, half, 4, ftz);
+	}
+	in = low_emit(L, sg_compare_op(cmp, T_F32), K_PLAIN);
+	in->a = f[0];
+	in->b = f[1];
+	return in->d = low_temp(L, 0);
+}
+
+/* Both halves; out[0] is the lower one's. */
+static bool compare_pair(struct low *L, enum sg_type t, int32_t out[2])
+{
+	enum sg_cmp cmp = CMP_EQ;
+	bool ftz = low_mod(L, "ftz");
+	int32_t src[2];
+
+	if (!take_cmp(L, &cmp))
+		return false;
+	for (int i = 0; i < 2; i++) {
+		src[i] = low_src(L, &L->s->ops[i + 1], t);
+		if (src[i] == SG_NOSLOT)
+			return false;
+	}
+	out[0] = compare_half(L, t, cmp, ftz, src, false);
+	out[1] = compare_half(L, t, cmp, ftz, src, true);
+	return true;
 }
 
 static int take_bool_op(struct low *L)
@@ -262,6 +304,24 @@ static int32_t pred_op(struct low *L, enum sg_plogic op, int32_t a, int32_t b, i
 	return in->d = d;
 }
 
+/* setp.cmp.f16x2 p|q, a, b: p is of the lower halves, q of the upper ones */
+static bool setp_pair(struct low *L, enum sg_type t)
+{
+	struct ptx_operand *d = L->s->ops[0].sub;
+	int32_t cmp[2], to[2];
+
+	if (!compare_pair(L, t, cmp))
+		return false;
+	for (int i = 0; i < 2; i++) {
+		to[i] = low_dst(L, &d[i], T_PRED);
+		if (to[i] == SG_NOSLOT)
+			return false;
+	}
+	for (int i = 0; i < 2; i++)
+		pred_op(L, PL_OR, cmp[i], cmp[i], to[i]);
+	return true;
+}
+
 /* setp.cmp.bool.type p|q, a, b, c: p = cmp bool c, q = !cmp bool c */
 static bool lower_setp(struct low *L)
 {
@@ -274,6 +334,8 @@ static bool lower_setp(struct low *L)
 
 	if (!low_want(L, logic < 0 ? 3 : 4, logic < 0 ? 3 : 4))
 		return false;
+	if (t == T_F16X2 || t == T_BF16X2)
+		return pair && logic < 0 ? setp_pair(L, t) : low_unsupported(L);
 	cmp = compare(L, t);
 	p = low_dst(L, pair ? &d->sub[0] : d, T_PRED);
 	if (pair)
@@ -304,16 +366,66 @@ static bool lower_setp(struct low *L)
 	return true;
 }
 
+static int32_t emit_set(struct low *L, int32_t pred, int32_t d, int size, uint32_t yes)
+{
+	struct sg_insn *in = low_emit(L, sg_op_set, K_PLAIN);
+
+	in->a = pred;
+	in->size = size;
+	in->imm = yes;
+	return in->d = d;
+}
+
+/* set.cmp.dtype.f16x2 d, a, b: each half of d by itself */
+static bool set_pair(struct low *L, enum sg_type dt, enum sg_type st)
+{
+	uint32_t yes = dt == T_F16X2 ? 0x3c00 : dt == T_BF16X2 ? 0x3f80 : 0xffff;
+	int32_t cmp[2], half[2], d;
+	struct sg_insn *in;
+
+	if ((dt != st && dt != T_U32 && dt != T_S32) || !low_want(L, 3, 3))
+		return low_unsupported(L);
+	d = low_dst(L, &L->s->ops[0], dt);
+	if (d == SG_NOSLOT || !compare_pair(L, st, cmp))
+		return false;
+	half[0] = emit_set(L, cmp[0], low_temp(L, 4), 4, yes);
+	half[1] = emit_set(L, cmp[1], low_temp(L, 4), 4, yes << 16);
+	in = low_emit(L, low_find_op("or", T_B32)->fn, K_PLAIN);
+	in->a = half[0];
+	in->b = half[1];
+	in->d = d;
+	return true;
+}
+
 /* set.cmp.bool.dtype.stype d, a, b, c */
 static bool lower_set(struct low *L)
 {
 	enum sg_type st = low_last_type(L), dt = low_last_type(L);
 	int logic = take_bool_op(L);
 	int32_t cmp, c, d;
-	struct sg_insn *in;
+	uint32_t yes;
 
-	if (dt != T_U32 && dt != T_S32 && dt != T_F32)
+	if (st == T_F16X2 || st == T_BF16X2)
+		return logic < 0 ? set_pair(L, dt, st) : low_unsupported(L);
+	switch (dt) {
+	case T_U16:
+	case T_S16:
+	case T_U32:
+	case T_S32:
+		yes = 0xffffffff;
+		break;
+	case T_F16:
+		yes = 0x3c00;
+		break;
+	case T_BF16:
+		yes = 0x3f80;
+		break;
+	case T_F32:
+		yes = 0x3f800000;
+		break;
+	default:
 		return low_unsupported(L);
+	}
 	if (!low_want(L, logic < 0 ? 3 : 4, logic < 0 ? 3 : 4))
 		return false;
 	cmp = compare(L, st);
@@ -326,11 +438,7 @@ static bool lower_set(struct low *L)
 			return false;
 		cmp = pred_op(L, logic, cmp, c, low_temp(L, 0));
 	}
-	in = low_emit(L, sg_op_set, K_PLAIN);
-	in->a = cmp;
-	in->d = d;
-	in->size = 4;
-	in->imm = dt == T_F32 ? 0x3f800000 : 0xffffffff;
+	emit_set(L, cmp, d, sg_type_size(dt), yes);
 	return true;
 }
 
@@ -368,7 +476,6 @@ static bool lower_slct(struct low *L)
 	struct sg_insn *in;
 	int32_t a, b, c, d;
 
-	(void)ftz;	/* a flushed value keeps its sign and compares as zero does */
 	if (size < 2 || size > 8 || (ct != T_S32 && ct != T_F32))
 		return low_unsupported(L);
 	if (!low_want(L, 4, 4))
@@ -379,11 +486,8 @@ static bool lower_slct(struct low *L)
 	d = low_dst(L, &L->s->ops[0], t);
 	if (a == SG_NOSLOT || b == SG_NOSLOT || c == SG_NOSLOT || d == SG_NOSLOT)
 		return false;
-	if (ftz && ct == T_F32) {
-		enum sg_type ft = T_F32;
-
-		c = comparable(L, c, &ft, true);
-	}
+	if (ftz && ct == T_F32)
+		c = half_as_float(L, c, T_F32, 4, true);
 	in = low_emit(L, sg_slct_op(size, ct == T_F32), K_PLAIN);
 	in->a = a;
 	in->b = b;

@@ -226,6 +226,7 @@ static const struct {
 	[T_F16] = { "f16", 2, 0, 1 }, [T_F16X2] = { "f16x2", 4, 0, 1 },
 	[T_BF16] = { "bf16", 2, 0, 1 }, [T_BF16X2] = { "bf16x2", 4, 0, 1 },
 	[T_F32] = { "f32", 4, 0, 1 }, [T_F64] = { "f64", 8, 0, 1 },
+	[T_U16X2] = { "u16x2", 4, 0, 0 }, [T_S16X2] = { "s16x2", 4, 1, 0 },
 };
 
 enum sg_type ptx_type(const char *word)
