@@ -26,6 +26,7 @@
 #include <linux/vgpu_ring.h>
 
 #include "common/fdpass.h"
+#include "common/ops_internal.h"
 #include "common/ring_sync.h"
 #include "common/socket_proto.h"
 
@@ -53,7 +54,7 @@ static struct vg_sock_hello good_hello(void)
 }
 
 struct channel {
-	int sock, memory, bell;
+	int sock, memory, bell, shares;
 	struct vgpu_layout layout;
 	uint8_t *base;
 	struct vgpu_ring *ring;
@@ -62,19 +63,20 @@ struct channel {
 static int hello(int fd, const struct vg_sock_hello *h, struct channel *ch)
 {
 	struct vg_sock_welcome welcome = { 0 };
-	int fds[2], n;
+	int fds[3], n;
 
 	assert_int_equal(vg_send_fds(fd, h, sizeof(*h), NULL, 0), 0);
-	n = vg_recv_fds(fd, &welcome, sizeof(welcome), fds, 2);
+	n = vg_recv_fds(fd, &welcome, sizeof(welcome), fds, 3);
 	assert_true(n >= 0);
 	if (welcome.status) {
 		assert_int_equal(n, 0);
 		return -(int)welcome.status;
 	}
-	assert_int_equal(n, 2);
+	assert_int_equal(n, 3);
 	ch->sock = fd;
 	ch->memory = fds[0];
 	ch->bell = fds[1];
+	ch->shares = fds[2];
 	ch->layout = welcome.layout;
 	return 0;
 }
@@ -100,6 +102,7 @@ static void channel_close(struct channel *ch)
 	munmap(ch->base, ch->layout.total_bytes);
 	close(ch->memory);
 	close(ch->bell);
+	close(ch->shares);
 	close(ch->sock);
 }
 
@@ -287,6 +290,72 @@ static void shared_words_change(void **state)
 	channel_close(&ch);
 }
 
+/* One answered call with a payload; its status. */
+static int32_t call(struct channel *ch, uint16_t op, const void *payload, uint32_t bytes)
+{
+	struct vgpu_slot *slot = (struct vgpu_slot *)(ch->base + ch->layout.slot_off);
+	struct vgpu_rec rec = { .size = (16 + bytes + 15) & ~15u, .op = op,
+				.flags = VGPU_REC_REPLY };
+	uint64_t tail = ch->ring->sq_tail;
+	uint32_t done = slot->done;
+
+	assert_true(tail + rec.size < ch->layout.sq_bytes);
+	memcpy(ch->base + ch->layout.sq_off + tail, &rec, sizeof(rec));
+	memcpy(ch->base + ch->layout.sq_off + tail + sizeof(rec), payload, bytes);
+	vg_store_release64(&ch->ring->sq_tail, tail + rec.size);
+	ring(ch);
+	for (int i = 0; i < 2000 && vg_load_acquire(&slot->done) == done; i++)
+		usleep(1000);
+	assert_int_equal(slot->done, done + 1);
+	return slot->status;
+}
+
+static void send_memfd(struct channel *ch, uint32_t token, size_t bytes)
+{
+	struct vg_sock_share msg = { .size = sizeof(msg), .token = token };
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, bytes), 0);
+	assert_int_equal(vg_send_fds(ch->shares, &msg, sizeof(msg), &fd, 1), 0);
+	close(fd);
+}
+
+/* Memory to be mapped at addresses that a hostile program would choose. */
+static void shares(void **state)
+{
+	struct channel ch = channel_open();
+	const uint64_t va = 0x7e0000000000;
+	static const struct vg_share_map bad[] = {
+		{ .va = 0, .bytes = 4096, .token = 1 },
+		{ .va = 0x7e0000000000, .bytes = 0, .token = 1 },
+		{ .va = 0x7e0000000000, .bytes = 4095, .token = 1 },
+		{ .va = 0x7e0000000001, .bytes = 4096, .token = 1 },
+		{ .va = 0x1000, .bytes = 4096, .token = 1 },
+		{ .va = 1ull << 47, .bytes = 4096, .token = 1 },
+		{ .va = ~4095ull, .bytes = 4096, .token = 1 },
+		{ .va = 0x7e0000000000, .bytes = ~4095ull, .token = 1 },
+	};
+	struct vg_share_map map = { .va = va, .bytes = 8192, .token = 7 };
+	struct vg_share_unmap unmap = { .va = va, .bytes = 8192 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_not_equal(call(&ch, VG_OP_SHARE, &bad[i], sizeof(bad[i])), 0);
+
+	send_memfd(&ch, 6, 8192);	/* not asked for until later */
+	send_memfd(&ch, 7, 8192);
+	assert_int_equal(call(&ch, VG_OP_SHARE, &map, sizeof(map)), 0);
+	send_memfd(&ch, 8, 8192);
+	map.token = 8;			/* where something is already */
+	assert_int_not_equal(call(&ch, VG_OP_SHARE, &map, sizeof(map)), 0);
+	assert_int_equal(call(&ch, VG_OP_UNSHARE, &unmap, sizeof(unmap)), 0);
+	map.token = 6;
+	assert_int_equal(call(&ch, VG_OP_SHARE, &map, sizeof(map)), 0);
+	unmap.bytes = ~0ull;
+	assert_int_not_equal(call(&ch, VG_OP_UNSHARE, &unmap, sizeof(unmap)), 0);
+	channel_close(&ch);
+}
+
 static void many_programs(void **state)
 {
 	pid_t pid[6];
@@ -317,7 +386,7 @@ int main(void)
 		cmocka_unit_test(bad_hellos),	      cmocka_unit_test(odd_messages),
 		cmocka_unit_test(memory_is_sealed),   cmocka_unit_test(ring_abuse),
 		cmocka_unit_test(opcode_noise),	      cmocka_unit_test(shared_words_change),
-		cmocka_unit_test(many_programs),
+		cmocka_unit_test(many_programs),      cmocka_unit_test(shares),
 	};
 
 	if (!transport || strncmp(transport, "unix:", 5)) {

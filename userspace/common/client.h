@@ -85,4 +85,22 @@ void vg_arena_free_after(struct vg_block *b, const struct vg_call *c);
  */
 CUresult vg_blob_send(const void *data, size_t bytes, uint32_t *blob);
 
+/*
+ * Memory of this process that the executor maps at the same address: new
+ * memory, or a range that exists (rounded to whole pages).  The latter is
+ * CUDA_ERROR_NOT_SUPPORTED over the socket, where only memfds can be shared.
+ * vg_share_end() takes it back from the executor, which must not have it
+ * registered with the driver any more; unmapping it here is the caller's.
+ */
+struct vg_share {
+	void *p;
+	size_t bytes;		/* whole pages */
+	uint32_t pieces;
+	uint32_t *token;
+};
+
+CUresult vg_share_new(struct vg_share *s, size_t bytes);
+CUresult vg_share_range(struct vg_share *s, void *p, size_t bytes);
+void vg_share_end(struct vg_share *s);
+
 #endif /* VG_CLIENT_H */

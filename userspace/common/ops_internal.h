@@ -15,6 +15,8 @@ enum {
 	VG_OP_BLOB_APPEND = 2,
 	VG_OP_NOP = 3,		/* nothing; answered if asked */
 	VG_OP_EXIT = 4,		/* the process ends in order */
+	VG_OP_SHARE = 5,	/* map memory of the guest process; answered */
+	VG_OP_UNSHARE = 6,	/* unmap it again; answered */
 };
 
 #define VG_WIRE_VERSION 1u
@@ -45,6 +47,26 @@ struct vg_blob_append {
 	uint64_t total;
 };
 
+/*
+ * Map [va, va + bytes) of the guest process at the same address here.  What is
+ * mapped: a region of the channel, or, over the socket, the memfd that was sent
+ * with the same token beforehand.
+ */
+struct vg_share_map {
+	uint64_t va;
+	uint64_t bytes;
+	uint32_t token;
+	uint32_t reserved[3];
+};
+
+/* Unmap all that was mapped in [va, va + bytes). */
+struct vg_share_unmap {
+	uint64_t va;
+	uint64_t bytes;
+};
+
+_Static_assert(sizeof(struct vg_share_map) == 32, "wire");
+_Static_assert(sizeof(struct vg_share_unmap) == 16, "wire");
 _Static_assert(VG_REPLY_MAX == VGPU_SLOT_PAYLOAD, "wire");
 _Static_assert(sizeof(struct vg_hello) == 8, "wire");
 _Static_assert(sizeof(struct vg_hello_reply) == 8, "wire");

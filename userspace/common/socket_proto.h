@@ -29,8 +29,9 @@ struct vg_sock_hello {
 };
 
 /*
- * The mediator's answer.  With status 0 come two descriptors: channel memory
- * (a memfd that cannot change its size) and the doorbell (an eventfd).  The
+ * The mediator's answer.  With status 0 come three descriptors: channel memory
+ * (a memfd that cannot change its size), the doorbell (an eventfd), and a
+ * socket to the executor, over which memory to be shared is sent.  The
  * connection then stays open for as long as the channel lives; either side's
  * end closes it.
  */
@@ -40,10 +41,16 @@ struct vg_sock_welcome {
 	struct vgpu_layout layout;
 };
 
+/* Program to executor, with one memfd: the memory of a VG_OP_SHARE to come. */
+struct vg_sock_share {
+	uint32_t size;
+	uint32_t token;
+};
+
 /* Mediator to executor: what to serve.  Sent once. */
 enum vg_assign_kind {
 	VG_ASSIGN_VM = 1,	/* descriptors: channel, account */
-	VG_ASSIGN_SOCKET = 2,	/* descriptors: memfd, doorbell, account */
+	VG_ASSIGN_SOCKET = 2,	/* descriptors: memfd, doorbell, shares, account */
 };
 
 struct vg_assign {

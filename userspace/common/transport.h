@@ -6,6 +6,8 @@
 #ifndef VG_TRANSPORT_H
 #define VG_TRANSPORT_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <linux/vgpu_dev.h>
@@ -17,6 +19,7 @@ struct vg_transport {
 	struct vgpu_layout layout;
 	int fd;				/* the device, or the connection */
 	int doorbell;			/* eventfd, socket only */
+	int shares;			/* where memfds go, socket only */
 	_Atomic uint32_t seen;		/* interrupts seen, device only */
 };
 
@@ -30,6 +33,15 @@ struct vg_transport_ops {
 	 * -ENODEV once the executor or the device has gone.
 	 */
 	int (*wait)(struct vg_transport *t, const uint32_t *word, uint32_t value);
+	/*
+	 * Hand [va, va + bytes), page-aligned, at most VGPU_REGION_BYTES_MAX, to
+	 * the executor under a token for VG_OP_SHARE.  `memfd` is what is mapped
+	 * there; without any_memory it must be given, else -EOPNOTSUPP.
+	 */
+	int (*share)(struct vg_transport *t, void *va, size_t bytes, int memfd, uint32_t *token);
+	/* After VG_OP_UNSHARE. */
+	void (*unshare)(struct vg_transport *t, uint32_t token);
+	bool any_memory;
 	void (*close)(struct vg_transport *t);
 };
 

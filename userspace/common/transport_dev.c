@@ -64,6 +64,26 @@ static int dev_wait(struct vg_transport *t, const uint32_t *word, uint32_t value
 	return 0;
 }
 
+static int dev_share(struct vg_transport *t, void *va, size_t bytes, int memfd, uint32_t *token)
+{
+	struct vgpu_register reg = {
+		.size = sizeof(reg), .addr = (uintptr_t)va, .bytes = bytes,
+	};
+
+	(void)memfd;
+	if (ioctl(t->fd, VGPU_IOC_REGISTER, &reg) < 0)
+		return -errno;
+	*token = reg.out_region;
+	return 0;
+}
+
+static void dev_unshare(struct vg_transport *t, uint32_t token)
+{
+	struct vgpu_unregister reg = { .size = sizeof(reg), .region = token };
+
+	ioctl(t->fd, VGPU_IOC_UNREGISTER, &reg);
+}
+
 static void dev_close(struct vg_transport *t)
 {
 	munmap(t->base, t->layout.total_bytes);
@@ -75,5 +95,8 @@ const struct vg_transport_ops vg_transport_dev = {
 	.open = dev_open,
 	.doorbell = dev_doorbell,
 	.wait = dev_wait,
+	.share = dev_share,
+	.unshare = dev_unshare,
+	.any_memory = true,
 	.close = dev_close,
 };

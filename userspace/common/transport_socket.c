@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -55,7 +56,7 @@ static int socket_open(struct vg_transport *t, const char *path, const struct vg
 		.arena_bytes = want->arena_bytes,
 	};
 	struct vg_sock_welcome welcome;
-	int fds[2], count, ret;
+	int fds[3], count, ret;
 
 	prctl(PR_GET_NAME, hello.comm);
 	t->fd = socket_connect(path);
@@ -64,16 +65,17 @@ static int socket_open(struct vg_transport *t, const char *path, const struct vg
 	ret = vg_send_fds(t->fd, &hello, sizeof(hello), NULL, 0);
 	if (ret)
 		goto fail;
-	count = vg_recv_fds(t->fd, &welcome, sizeof(welcome), fds, 2);
+	count = vg_recv_fds(t->fd, &welcome, sizeof(welcome), fds, 3);
 	ret = count < 0 ? count : -(int)welcome.status;
 	if (ret)
 		goto fail;
-	if (count != 2) {
+	if (count != 3) {
 		ret = -EPROTO;
 		goto fail;
 	}
 	t->layout = welcome.layout;
 	t->doorbell = fds[1];
+	t->shares = fds[2];
 	t->base = mmap(NULL, t->layout.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
 	ret = t->base == MAP_FAILED ? -errno : 0;
 	close(fds[0]);
@@ -83,6 +85,7 @@ static int socket_open(struct vg_transport *t, const char *path, const struct vg
 		return 0;
 	}
 	close(t->doorbell);
+	close(t->shares);
 fail:
 	close(t->fd);
 	return ret;
@@ -106,9 +109,31 @@ static int socket_wait(struct vg_transport *t, const uint32_t *word, uint32_t va
 	return poll(&peer, 1, 0) > 0 ? -EPIPE : 0;
 }
 
+static int socket_share(struct vg_transport *t, void *va, size_t bytes, int memfd,
+			uint32_t *token)
+{
+	static _Atomic uint32_t next;
+	struct vg_sock_share msg = { .size = sizeof(msg) };
+
+	(void)va;
+	(void)bytes;
+	if (memfd < 0)
+		return -EOPNOTSUPP;
+	msg.token = atomic_fetch_add(&next, 1) + 1;
+	*token = msg.token;
+	return vg_send_fds(t->shares, &msg, sizeof(msg), &memfd, 1);
+}
+
+static void socket_unshare(struct vg_transport *t, uint32_t token)
+{
+	(void)t;
+	(void)token;
+}
+
 static void socket_close(struct vg_transport *t)
 {
 	munmap(t->base, t->layout.total_bytes);
+	close(t->shares);
 	close(t->doorbell);
 	close(t->fd);
 }
@@ -118,5 +143,7 @@ const struct vg_transport_ops vg_transport_socket = {
 	.open = socket_open,
 	.doorbell = socket_doorbell,
 	.wait = socket_wait,
+	.share = socket_share,
+	.unshare = socket_unshare,
 	.close = socket_close,
 };

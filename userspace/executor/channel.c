@@ -45,6 +45,7 @@ int vg_channel_open(struct vg_channel *ch, const struct vg_assign *assign, const
 	} else {
 		ch->fd = -1;
 		ch->doorbell = fds[1];
+		ch->shares = fds[2];
 	}
 	base = mmap(NULL, ch->layout.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
 	if (base == MAP_FAILED)

@@ -66,6 +66,9 @@ void *vg_exec_arena(struct vg_exec *x, uint32_t off, uint64_t bytes);
 const void *vg_exec_blob(struct vg_exec *x, uint32_t id, size_t *bytes);
 void vg_exec_blob_drop(struct vg_exec *x, uint32_t id);
 
+/* Whether all of [va, va + bytes) is memory of the guest process, mapped here. */
+bool vg_exec_shared(struct vg_exec *x, uint64_t va, uint64_t bytes);
+
 /* The handles of this guest process; see handles.h. */
 struct vg_handles *vg_exec_handles(struct vg_exec *x);
 
@@ -78,6 +81,12 @@ bool vg_exec_charge(struct vg_exec *x, uint64_t bytes);
 void vg_exec_uncharge(struct vg_exec *x, uint64_t bytes);
 /* The vGPU's limit and what all its processes hold, in bytes. */
 void vg_exec_memory(struct vg_exec *x, uint64_t *used, uint64_t *limit);
+
+/*
+ * A context has been destroyed, reset or released: its id may come again for
+ * another, so no thread may go on believing that it has it current.
+ */
+void vg_exec_contexts_changed(struct vg_exec *x);
 
 /* Count bytes moved to (in) and from (out) the device for the status page. */
 void vg_exec_moved(struct vg_exec *x, uint64_t in, uint64_t out);

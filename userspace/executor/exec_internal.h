@@ -18,6 +18,7 @@ struct vg_channel {
 	struct vgpu_layout layout;	/* from the mediator or the kernel, trusted */
 	int fd;				/* channel descriptor; -1 with a socket */
 	int doorbell;			/* eventfd */
+	int shares;			/* where memfds come from, with a socket */
 	struct vgpu_ring *ring;
 	uint8_t *sq;
 	struct vgpu_slot *slots;
@@ -30,11 +31,13 @@ void vg_channel_wake(struct vg_channel *ch, const uint32_t *word);
 
 struct vg_waiters;
 struct vg_blobs;
+struct vg_shares;
 
 struct vg_exec {
 	struct vg_channel ch;
 	struct vg_handles *handles;
 	struct vg_blobs *blobs;
+	struct vg_shares *shares;
 	struct vg_waiters *waiters;
 	struct vg_account *account;
 	struct vg_account_entry *entry;	/* ours */
@@ -42,15 +45,23 @@ struct vg_exec {
 	uint32_t driver_version;
 	unsigned int spin_us;
 
+	_Atomic uint32_t context_epoch;	/* counts vg_exec_contexts_changed() */
+
 	/* The first failure of a call without an answer, until one has told it. */
 	_Atomic uint64_t deferred;	/* op in the high half, CUresult in the low */
+};
+
+/* What a thread believes to be its current context. */
+struct vg_current {
+	uint32_t id;
+	uint32_t epoch;
 };
 
 /* loop.c */
 void vg_loop_run(struct vg_exec *x) __attribute__((noreturn));
 /* Run one request (its context current) and answer it if it asks. */
 void vg_loop_execute(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
-		     uint32_t *current_ctx);
+		     struct vg_current *current);
 
 /* waiters.c: blocking calls, off the ring */
 struct vg_waiters *vg_waiters_new(struct vg_exec *x, unsigned int max);
@@ -59,6 +70,11 @@ void vg_waiters_give(struct vg_waiters *w, const struct vg_op *op, const struct 
 /* blobs.c */
 struct vg_blobs *vg_blobs_new(void);
 CUresult vg_blobs_append(struct vg_blobs *b, const struct vg_blob_append *piece, const void *data);
+
+/* shares.c: memory of the guest process, mapped at its own address */
+struct vg_shares *vg_shares_new(struct vg_exec *x);
+CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
+CUresult vg_internal_unshare(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
 
 /* handles.c */
 struct vg_handles *vg_handles_new(void);

@@ -52,18 +52,24 @@ static void count_fault(struct vg_exec *x)
 	atomic_fetch_add_explicit(&x->entry->faults, 1, memory_order_relaxed);
 }
 
-static CUresult make_current(struct vg_exec *x, uint32_t id, uint32_t *current)
+void vg_exec_contexts_changed(struct vg_exec *x)
 {
+	atomic_fetch_add(&x->context_epoch, 1);
+}
+
+static CUresult make_current(struct vg_exec *x, uint32_t id, struct vg_current *current)
+{
+	uint32_t epoch = atomic_load(&x->context_epoch);
 	uint64_t ctx = 0;
 	CUresult result;
 
-	if (id == *current)
+	if (id == current->id && epoch == current->epoch)
 		return CUDA_SUCCESS;
 	if (id && !vg_handle_get(x->handles, id, VG_CONTEXT, &ctx))
 		return CUDA_ERROR_INVALID_CONTEXT;
 	result = cu.cuCtxSetCurrent((CUcontext)(uintptr_t)ctx);
 	if (!result)
-		*current = id;
+		*current = (struct vg_current){ id, epoch };
 	return result;
 }
 
@@ -79,7 +85,7 @@ static bool sticky(CUresult result)
 }
 
 void vg_loop_execute(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
-		     uint32_t *current_ctx)
+		     struct vg_current *current)
 {
 	static __thread uint8_t payload[VG_REPLY_MAX] __attribute__((aligned(16)));
 	struct vg_reply rp = { .payload = payload };
@@ -87,7 +93,7 @@ void vg_loop_execute(struct vg_exec *x, const struct vg_op *op, const struct vg_
 
 	memset(payload, 0, sizeof(payload));
 	if (op->needs_ctx)
-		result = make_current(x, rq->ctx, current_ctx);
+		result = make_current(x, rq->ctx, current);
 	if (!result)
 		result = op->run(x, rq, &rp);
 	if (rp.bytes > VG_REPLY_MAX)
@@ -117,7 +123,7 @@ static void refuse(struct vg_exec *x, const struct vg_req *rq, CUresult result)
 }
 
 static void dispatch(struct vg_exec *x, const struct vgpu_rec *rec, const void *payload,
-		     uint32_t *current_ctx)
+		     struct vg_current *current)
 {
 	struct vg_req rq = {
 		.op = rec->op,
@@ -152,7 +158,7 @@ static void dispatch(struct vg_exec *x, const struct vgpu_rec *rec, const void *
 	if (op->mode == VG_BLOCKING && (rq.flags & VGPU_REC_REPLY))
 		vg_waiters_give(x->waiters, op, &rq);
 	else
-		vg_loop_execute(x, op, &rq, current_ctx);
+		vg_loop_execute(x, op, &rq, current);
 }
 
 static bool ready(struct vg_exec *x, uint64_t head)
@@ -231,7 +237,7 @@ void vg_loop_run(struct vg_exec *x)
 	static uint8_t buf[VGPU_REC_MAX] __attribute__((aligned(16)));
 	const struct vgpu_rec *rec = (const struct vgpu_rec *)buf;
 	struct vgpu_ring *ring = x->ch.ring;
-	uint32_t current_ctx = 0;
+	struct vg_current current = { 0 };
 	uint64_t head = 0, tail;
 
 	for (;;) {
@@ -246,7 +252,7 @@ void vg_loop_run(struct vg_exec *x)
 			uint32_t size = take(x, head, tail, buf);
 
 			if (rec->op != VGPU_OP_PAD)
-				dispatch(x, rec, rec + 1, &current_ctx);
+				dispatch(x, rec, rec + 1, &current);
 			head += size;
 			vg_store_release64(&ring->sq_head, head);
 			vg_full_fence();	/* head before the look; pairs with the guest's */

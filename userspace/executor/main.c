@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -110,12 +111,12 @@ static int map_account(int fd, uint32_t index)
 static int take_assignment(void)
 {
 	struct vg_assign assign;
-	int fds[3], count, want, ret;
+	int fds[VG_FDS_MAX], count, want, ret;
 
-	count = vg_recv_fds(CONTROL_FD, &assign, sizeof(assign), fds, 3);
+	count = vg_recv_fds(CONTROL_FD, &assign, sizeof(assign), fds, VG_FDS_MAX);
 	if (count < 0)
 		return count;
-	want = assign.kind == VG_ASSIGN_VM ? 2 : 3;
+	want = assign.kind == VG_ASSIGN_VM ? 2 : 4;
 	if (count != want)
 		return -EPROTO;
 	ret = vg_channel_open(&exec.ch, &assign, fds);
@@ -124,11 +125,12 @@ static int take_assignment(void)
 	ret = map_account(fds[want - 1], assign.account);
 	if (ret)
 		return ret;
+	exec.shares = vg_shares_new(&exec);
 	exec.handles = vg_handles_new();
 	exec.blobs = vg_blobs_new();
 	exec.waiters = vg_waiters_new(&exec, exec.ch.layout.slot_count);
 	exec.slot_done = calloc(exec.ch.layout.slot_count, sizeof(*exec.slot_done));
-	return exec.handles && exec.blobs && exec.waiters && exec.slot_done ? 0 : -ENOMEM;
+	return exec.shares && exec.handles && exec.blobs && exec.waiters && exec.slot_done ? 0 : -ENOMEM;
 }
 
 static void set_host_state(uint32_t state, uint32_t error)
@@ -138,6 +140,20 @@ static void set_host_state(uint32_t state, uint32_t error)
 	vg_store(&ring->host_error, error);
 	vg_store_release(&ring->host_state, state);
 	vg_channel_wake(&exec.ch, &ring->host_state);
+}
+
+/*
+ * Mappings grow from the middle of the address space, so that the addresses at
+ * which guest processes have their memory are free here.  It takes effect with
+ * the next exec.
+ */
+static void leave_guest_addresses(char **argv)
+{
+	int now = personality(0xffffffff);
+
+	if (now >= 0 && !(now & ADDR_COMPAT_LAYOUT) &&
+	    personality(now | ADDR_COMPAT_LAYOUT) >= 0)
+		execv("/proc/self/exe", argv);
 }
 
 static void usage(FILE *to)
@@ -161,6 +177,7 @@ int main(int argc, char **argv)
 	pthread_t watcher;
 	CUresult result;
 
+	leave_guest_addresses(argv);
 	exec.spin_us = 50;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {

@@ -51,7 +51,7 @@ static void *waiter(void *arg)
 {
 	struct vg_waiters *w = arg;
 	bool spun = false;
-	uint32_t ctx = 0;
+	struct vg_current current = { 0 };
 
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
@@ -73,7 +73,7 @@ static void *waiter(void *arg)
 			w->last = &w->first;
 		w->queued--;
 		pthread_mutex_unlock(&w->lock);
-		vg_loop_execute(w->x, job->op, &job->rq, &ctx);
+		vg_loop_execute(w->x, job->op, &job->rq, &current);
 		free(job);
 		pthread_mutex_lock(&w->lock);
 	}

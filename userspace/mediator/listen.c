@@ -108,7 +108,7 @@ static int serve(struct guest *g, const struct vg_sock_hello *hello)
 	struct vg_sock_welcome welcome = { .size = sizeof(welcome) };
 	struct vg_assign assign = { .kind = VG_ASSIGN_SOCKET };
 	struct vg_proc *p;
-	int fds[2], ret;
+	int fds[3], pair[2], ret;
 
 	if (hello->size != sizeof(*hello) || hello->abi != VG_SOCK_ABI || hello->reserved)
 		return -EPROTO;
@@ -124,18 +124,24 @@ static int serve(struct guest *g, const struct vg_sock_hello *hello)
 		ret = -errno;
 		goto close_memory;
 	}
-	assign.layout = welcome.layout;
-	p = vg_proc_serve(local, &assign, fds, 2);
-	if (!p) {
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
 		ret = -errno;
 		goto close_bell;
 	}
+	assign.layout = welcome.layout;
+	fds[2] = pair[0];
+	p = vg_proc_serve(local, &assign, fds, 3);
+	if (!p) {
+		ret = -errno;
+		goto close_pair;
+	}
 	p->guest_pid = g->cred.pid;
 	snprintf(p->comm, sizeof(p->comm), "%.15s", hello->comm);
-	ret = vg_send_fds(g->source.fd, &welcome, sizeof(welcome), fds, 2);
+	fds[2] = pair[1];
+	ret = vg_send_fds(g->source.fd, &welcome, sizeof(welcome), fds, 3);
 	if (ret) {
 		vg_proc_end(p);
-		goto close_bell;
+		goto close_pair;
 	}
 	/* The connection is the process's from here on. */
 	p->client.fd = fcntl(g->source.fd, F_DUPFD_CLOEXEC, 0);
@@ -143,6 +149,9 @@ static int serve(struct guest *g, const struct vg_sock_hello *hello)
 		vg_proc_end(p);
 	vg_info("%s: executor %d serves %s (%u)", local->uuid, p->pid, p->comm, p->guest_pid);
 
+close_pair:
+	close(pair[0]);
+	close(pair[1]);
 close_bell:
 	close(fds[1]);
 close_memory:

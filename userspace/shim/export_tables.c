@@ -7,6 +7,8 @@
  * A table starts with its size in bytes, except where noted.
  */
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "integrity.h"
@@ -284,6 +286,19 @@ static const struct {
 	    0x99, 0x1e }, tools_module_table },
 };
 
+/* For whoever looks into why a library does not start: VGPU_DEBUG=1. */
+static void note_absent(const CUuuid *id)
+{
+	const uint8_t *b = (const uint8_t *)id;
+	char text[33];
+
+	if (!getenv("VGPU_DEBUG"))
+		return;
+	for (int i = 0; i < 16; i++)
+		snprintf(text + 2 * i, 3, "%02x", b[i]);
+	fprintf(stderr, "vgpu: no export table %s\n", text);
+}
+
 CUresult vgh_cuGetExportTable(const void **table, const CUuuid *id)
 {
 	if (!table || !id)
@@ -295,5 +310,6 @@ CUresult vgh_cuGetExportTable(const void **table, const CUuuid *id)
 			return CUDA_SUCCESS;
 		}
 	}
+	note_absent(id);
 	return CUDA_ERROR_NOT_FOUND;
 }
