@@ -115,6 +115,19 @@ void vg_exec_memory(struct vg_exec *x, uint64_t *used, uint64_t *limit)
 	*used = *limit = 0;
 }
 
+void vg_exec_contexts_changed(struct vg_exec *x)
+{
+	(void)x;
+}
+
+bool vg_exec_shared(struct vg_exec *x, uint64_t va, uint64_t bytes)
+{
+	(void)x;
+	(void)va;
+	(void)bytes;
+	return false;
+}
+
 void vg_exec_moved(struct vg_exec *x, uint64_t in, uint64_t out)
 {
 	(void)x;
@@ -137,6 +150,10 @@ CUresult vg_internal_blob_append(struct vg_exec *x, const struct vg_req *rq, str
 CUresult vg_internal_nop(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
 	__attribute__((alias("internal")));
 CUresult vg_internal_exit(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
+	__attribute__((alias("internal")));
+CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
+	__attribute__((alias("internal")));
+CUresult vg_internal_unshare(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
 	__attribute__((alias("internal")));
 
 /* Every function of the driver. */

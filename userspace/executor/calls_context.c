@@ -39,6 +39,7 @@ CUresult vge_vgpu_primary_release(struct vg_exec *x, const struct vg_req *rq, CU
 		return CUDA_ERROR_INVALID_CONTEXT;
 	vg_x_orphans(x, id);
 	vg_x_allocations_gone(x, id);
+	vg_exec_contexts_changed(x);
 	return cu.cuDevicePrimaryCtxRelease_v2(dev);
 }
 
@@ -55,6 +56,7 @@ CUresult vge_vgpu_primary_reset(struct vg_exec *x, const struct vg_req *rq, CUde
 		return CUDA_ERROR_INVALID_CONTEXT;
 	vg_x_orphans(x, id);
 	vg_x_allocations_gone(x, id);
+	vg_exec_contexts_changed(x);
 	r = cu.cuDevicePrimaryCtxReset_v2(dev);
 	cu.cuDevicePrimaryCtxRelease_v2(dev);
 	return r;
@@ -94,6 +96,7 @@ CUresult vge_vgpu_context_destroy(struct vg_exec *x, const struct vg_req *rq, CU
 	if (!cu.cuCtxDestroy_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	vg_x_allocations_gone(x, q->ctx);
+	vg_exec_contexts_changed(x);
 	return cu.cuCtxDestroy_v2(ctx);
 }
 
