@@ -9,6 +9,15 @@ deps:	## install what building and testing need (root)
 demo: deps	## boot a host and a guest VM, and run a CUDA program from end to end
 	tools/vm/run demo
 
+check: deps	## all tests; ends with "N passed, N failed"
+	tests/run
+
+check-long: deps	## those and the full counts of rounds, about three hours
+	tests/run --long
+
+check-debug: deps	## the tests in VMs with KASAN, lockdep and kmemleak in the host
+	tests/run --debug
+
 kunit: deps	## the KUnit suites of both modules, in user-mode Linux
 	tools/vm/kunit
 

@@ -12,7 +12,7 @@ OUT = os.path.join(BUILD, "vm", "images")
 
 # What the host's module needs, in any order; their own needs come along.
 # virqfd is a module of its own on 6.1 and built into vfio later.
-HOST_MODULES = ["vfio", "vfio_iommu_type1", "mdev", "irqbypass"]
+HOST_MODULES = ["vfio", "vfio_iommu_type1", "mdev"]
 
 SEABIOS = "/usr/share/seabios"
 ROMS = ["bios-256k.bin", "bios.bin"]

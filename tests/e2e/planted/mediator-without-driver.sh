@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+# guests: none
+# timeout: 90
+# must fail: not ok: the mediator is up
+RIG_LIBCUDA=/nowhere/libcuda.so.1
+host_up
