@@ -36,9 +36,10 @@ $(PROGRAM_DIR)/%: tests/programs/%.c tests/programs/prog.h $(PROGRAM_PTX) $(PROG
 programs: $(PROGRAM_BIN)
 .PHONY: programs
 
-# Runs them all on the software GPU.
+# Runs them all on the software GPU: once with clang's kernels, once with nvcc's.
 check-programs: programs softgpu
 	tests/programs/run $(PROGRAM_DIR) $(O)/softgpu
+	PROGRAM_PTX_DIR=tests/programs/nvcc tests/programs/run $(PROGRAM_DIR) $(O)/softgpu
 .PHONY: check-programs
 
 ALL += programs

@@ -13,11 +13,17 @@
 
 #include "cuda_abi.h"
 
-/* The PTX of kernels/NAME.cu, as a C string. */
+/*
+ * The PTX of kernels/NAME.cu, as a C string. With PROGRAM_PTX_DIR set it is read from there
+ * instead: what another compiler made of the same kernels.
+ */
 #define PROG_KERNELS(name) \
-	__asm__(".section .rodata\n.balign 16\nprog_ptx:\n.incbin \"" name ".ptx\"\n.byte 0\n" \
-		".previous\n"); \
-	extern const char prog_ptx[]
+	__asm__(".section .rodata\n.balign 16\nprog_embedded:\n.incbin \"" name ".ptx\"\n" \
+		".byte 0\n.previous\n"); \
+	extern const char prog_embedded[]; \
+	static const char *prog_kernels(void) { return prog_text(prog_embedded, name); } \
+	static const char *prog_kernels(void)
+#define prog_ptx prog_kernels()
 
 extern const char *prog_name;
 
@@ -32,6 +38,25 @@ static inline _Noreturn void prog_fail(const char *fmt, ...)
 	printf("\n");
 	fflush(stdout);
 	exit(1);
+}
+
+static inline const char *prog_text(const char *embedded, const char *name)
+{
+	const char *dir = getenv("PROGRAM_PTX_DIR");
+	char path[4096], *text;
+	size_t n;
+	FILE *f;
+
+	if (!dir)
+		return embedded;
+	snprintf(path, sizeof(path), "%s/%s.ptx", dir, name);
+	f = fopen(path, "r");
+	text = calloc(1, 1 << 20);
+	n = f && text ? fread(text, 1, (1 << 20) - 1, f) : 0;
+	if (!n)
+		prog_fail("cannot read %s", path);
+	fclose(f);
+	return text;
 }
 
 static inline int prog_pass(const char *fmt, ...)

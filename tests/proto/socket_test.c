@@ -342,6 +342,9 @@ static void shares(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_not_equal(call(&ch, VG_OP_SHARE, &bad[i], sizeof(bad[i])), 0);
 
+	map.token = 99;			/* never sent */
+	assert_int_not_equal(call(&ch, VG_OP_SHARE, &map, sizeof(map)), 0);
+	map.token = 7;
 	send_memfd(&ch, 6, 8192);	/* not asked for until later */
 	send_memfd(&ch, 7, 8192);
 	assert_int_equal(call(&ch, VG_OP_SHARE, &map, sizeof(map)), 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The executor's end of a channel: mapped memory, a doorbell, a way to wake. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <sys/eventfd.h>
@@ -46,6 +47,8 @@ int vg_channel_open(struct vg_channel *ch, const struct vg_assign *assign, const
 		ch->fd = -1;
 		ch->doorbell = fds[1];
 		ch->shares = fds[2];
+		/* A token whose memfd was never sent must not hold up the ring. */
+		fcntl(ch->shares, F_SETFL, O_NONBLOCK);
 	}
 	base = mmap(NULL, ch->layout.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
 	if (base == MAP_FAILED)

@@ -23,6 +23,24 @@ static size_t piece(size_t left)
 	return left < most ? left : most;
 }
 
+/*
+ * Memory that the executor has mapped: the device reads and writes it itself,
+ * so an asynchronous copy is one record, also in a capture.
+ */
+static CUresult shared_in(CUdeviceptr dst, uint64_t va, size_t bytes, CUstream s, bool wait)
+{
+	CUresult r = vgw_vgpu_copy_in(!vg_range_known(dst, bytes), dst, va, bytes, s);
+
+	return r || !wait ? r : vgw_cuStreamSynchronize(s);
+}
+
+static CUresult shared_out(uint64_t va, CUdeviceptr src, size_t bytes, CUstream s, bool wait)
+{
+	CUresult r = vgw_vgpu_copy_out(!vg_range_known(src, bytes), va, src, bytes, s);
+
+	return r || !wait ? r : vgw_cuStreamSynchronize(s);
+}
+
 CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, bool wait)
 {
 	const uint8_t *from = src;
@@ -33,6 +51,8 @@ CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, 
 		return r;
 	if (bytes && (!src || !dst))
 		return CUDA_ERROR_INVALID_VALUE;
+	if (bytes && vg_range_shared((uintptr_t)src, bytes))
+		return shared_in(dst, (uintptr_t)src, bytes, s, wait);
 	/* Ask the driver about what may be wrong: the destination, or a capture. */
 	wait = wait || !vg_range_known(dst, bytes) || vg_capturing();
 	if (bytes && bytes <= WRITE_INLINE)
@@ -56,7 +76,7 @@ CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, 
 	return r;
 }
 
-CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s)
+CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s, bool wait)
 {
 	uint8_t *to = dst;
 	struct vg_block block;
@@ -66,6 +86,8 @@ CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s)
 		return r;
 	if (bytes && (!src || !dst))
 		return CUDA_ERROR_INVALID_VALUE;
+	if (bytes && vg_range_shared((uintptr_t)dst, bytes))
+		return shared_out((uintptr_t)dst, src, bytes, s, wait);
 	if (bytes && bytes <= READ_INLINE)
 		return vgw_vgpu_read(src, s, bytes, to);
 	while (bytes && !r) {
@@ -98,12 +120,12 @@ CUresult vgh_cuMemcpyHtoDAsync_v2(CUdeviceptr dst, const void *src, size_t bytes
 
 CUresult vgh_cuMemcpyDtoH_v2(CUstream none, void *dst, CUdeviceptr src, size_t bytes)
 {
-	return vg_copy_out(dst, src, bytes, none);
+	return vg_copy_out(dst, src, bytes, none, true);
 }
 
 CUresult vgh_cuMemcpyDtoHAsync_v2(void *dst, CUdeviceptr src, size_t bytes, CUstream s)
 {
-	return vg_copy_out(dst, src, bytes, s);
+	return vg_copy_out(dst, src, bytes, s, false);
 }
 
 CUresult vgh_cuMemcpyDtoDAsync_v2(CUdeviceptr dst, CUdeviceptr src, size_t bytes, CUstream s)
@@ -136,14 +158,18 @@ static CUresult unified(CUdeviceptr dst, CUdeviceptr src, size_t bytes, CUstream
 	struct vg_range r;
 	bool to = vg_range_find(dst, &r) && vg_range_on_device(&r);
 	bool from = vg_range_find(src, &r) && vg_range_on_device(&r);
+	/* Managed memory is on both sides. */
+	bool both = vg_range_shared(dst, bytes) && vg_range_shared(src, bytes);
 	CUresult e;
 
-	if (to && from)
-		return vgh_cuMemcpyDtoDAsync_v2(dst, src, bytes, s);
+	if ((to && from) || both) {
+		e = vgw_cuMemcpyDtoDAsync_v2(!to || !from, dst, src, bytes, s);
+		return e || !both || !wait ? e : vgw_cuStreamSynchronize(s);
+	}
 	if (to)
 		return vg_copy_in(dst, (const void *)(uintptr_t)src, bytes, s, wait);
 	if (from)
-		return vg_copy_out((void *)(uintptr_t)dst, src, bytes, s);
+		return vg_copy_out((void *)(uintptr_t)dst, src, bytes, s, wait);
 	/* Host to host: in the stream's order, so after all that is in it. */
 	e = vgw_cuStreamSynchronize(s);
 	if (!e && bytes)

@@ -32,7 +32,7 @@ static size_t after(uint64_t p)
 }
 
 static CUresult add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsigned int flags,
-		    uint32_t owner)
+		    uint32_t owner, struct vg_hostmem *shared)
 {
 	struct vg_context *c = vg_current();
 	CUresult r = CUDA_SUCCESS;
@@ -58,7 +58,7 @@ static CUresult add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsi
 	memmove(ranges + i + 1, ranges + i, (count - i) * sizeof(*ranges));
 	ranges[i] = (struct vg_range){
 		.base = base, .bytes = bytes, .kind = kind, .flags = flags, .serial = serial++,
-		.owner = owner, .device = c ? c->device : 0,
+		.owner = owner, .device = c ? c->device : 0, .shared = shared,
 	};
 	count++;
 out:
@@ -70,12 +70,20 @@ CUresult vg_range_add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, un
 {
 	struct vg_context *c = vg_current();
 
-	return add(base, bytes, kind, flags, c ? c->object->id : 0);
+	return add(base, bytes, kind, flags, c ? c->object->id : 0, NULL);
+}
+
+CUresult vg_range_add_shared(uint64_t base, uint64_t bytes, enum vg_range_kind kind,
+			     unsigned int flags, struct vg_hostmem *shared)
+{
+	struct vg_context *c = vg_current();
+
+	return add(base, bytes, kind, flags, c ? c->object->id : 0, shared);
 }
 
 CUresult vg_range_add_global(uint64_t base, uint64_t bytes, uint32_t holder)
 {
-	return add(base, bytes, VG_RANGE_GLOBAL, 0, holder);
+	return add(base, bytes, VG_RANGE_GLOBAL, 0, holder, NULL);
 }
 
 bool vg_range_find(uint64_t p, struct vg_range *r)
@@ -127,6 +135,13 @@ bool vg_range_known(uint64_t p, uint64_t bytes)
 	return vg_range_find(p, &r) && vg_range_on_device(&r) && bytes <= r.base + r.bytes - p;
 }
 
+bool vg_range_shared(uint64_t p, uint64_t bytes)
+{
+	struct vg_range r;
+
+	return vg_range_find(p, &r) && r.shared && bytes <= r.base + r.bytes - p;
+}
+
 /* -- allocation */
 
 CUresult vgh_cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytes)
@@ -175,6 +190,8 @@ CUresult vgh_cuMemFree_v2(CUdeviceptr dptr)
 
 	if (r || !dptr)
 		return r;
+	if (vg_range_find(dptr, &range) && range.kind == VG_RANGE_MANAGED)
+		return vg_managed_free(dptr);
 	if (!vg_range_remove(dptr, 1u << VG_RANGE_DEVICE | 1u << VG_RANGE_POOL, &range))
 		return CUDA_ERROR_INVALID_VALUE;
 	return vgw_cuMemFree_v2(dptr);

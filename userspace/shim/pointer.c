@@ -23,10 +23,11 @@ static CUresult get(void *data, CUpointer_attribute attribute, const struct vg_r
 		return CUDA_SUCCESS;
 	}
 	case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
-		*(unsigned int *)data = device ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
+		*(unsigned int *)data = device || r->kind == VG_RANGE_MANAGED ?
+			CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
-		if (!device)
+		if (!device && !r->shared)
 			return CUDA_ERROR_INVALID_VALUE;
 		*(CUdeviceptr *)data = ptr;
 		return CUDA_SUCCESS;
@@ -48,14 +49,16 @@ static CUresult get(void *data, CUpointer_attribute attribute, const struct vg_r
 		*(size_t *)data = r->bytes;
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_MAPPED:
-		*(int *)data = device;
+		*(int *)data = device || r->shared;
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
-		if (!device)
+		if (!device && !r->shared)
 			return CUDA_ERROR_INVALID_VALUE;
 		*(int *)data = CU_POINTER_ATTRIBUTE_ACCESS_FLAG_READWRITE;
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+		*(int *)data = r->kind == VG_RANGE_MANAGED;
+		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:

@@ -175,7 +175,7 @@ CUresult vg_image(const void *image, const void **start, size_t *bytes);
 /* -- memory.c: every range of memory that the driver's interface knows. */
 
 enum vg_range_kind { VG_RANGE_DEVICE = 1, VG_RANGE_HOST, VG_RANGE_REGISTERED, VG_RANGE_GLOBAL,
-		     VG_RANGE_POOL };
+		     VG_RANGE_POOL, VG_RANGE_MANAGED };
 
 struct vg_range {
 	uint64_t base, bytes;
@@ -184,6 +184,7 @@ struct vg_range {
 	int device;
 	unsigned int flags;
 	uint64_t serial;
+	struct vg_hostmem *shared;	/* memory of this process that the device reaches */
 };
 
 static inline bool vg_range_on_device(const struct vg_range *r)
@@ -192,6 +193,11 @@ static inline bool vg_range_on_device(const struct vg_range *r)
 }
 
 CUresult vg_range_add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsigned int flags);
+/* Memory of this process that the executor has mapped, and the driver registered. */
+CUresult vg_range_add_shared(uint64_t base, uint64_t bytes, enum vg_range_kind kind,
+			     unsigned int flags, struct vg_hostmem *shared);
+/* Whether [p, p + bytes) is such memory. */
+bool vg_range_shared(uint64_t p, uint64_t bytes);
 /* The range that holds p. */
 bool vg_range_find(uint64_t p, struct vg_range *r);
 /* The range of one of `kinds` (a mask of 1 << kind) that starts at p; forget it. */
@@ -203,10 +209,16 @@ void vg_range_forget(uint32_t owner);
 /* Whether [p, p + bytes) is known device memory; if not, ask the driver what it thinks. */
 bool vg_range_known(uint64_t p, uint64_t bytes);
 
+/* -- hostmem.c */
+
+/* cuMemFree() of managed memory. */
+CUresult vg_managed_free(CUdeviceptr p);
+
 /* -- copy.c */
 
 CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, bool wait);
-CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s);
+/* `wait`: also where the device writes straight into dst. */
+CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s, bool wait);
 
 /* copybox.c: a box as it crosses; `host`: a side of it is memory of this process. */
 CUresult vg_box(const CUDA_MEMCPY3D *p, vgpu_copy3d *c, bool *host);
