@@ -9,4 +9,16 @@ $(VG_BENCH)/calls: $(call vg-objs,tests/bench/calls.c) $(O)/lib/libcuda.so.1
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(O)/lib -l:libcuda.so.1
 
+# In a guest they lie with the other test programs.
+$(O)/tests/guest/bench_%: $(VG_BENCH)/%
+	@mkdir -p $(@D)
+	cp $< $@
+
+VG_BENCH_GUEST := $(O)/tests/guest/bench_ring $(O)/tests/guest/bench_calls
+tests: $(VG_BENCH_GUEST)
+
+bench: deps all tests	## what calls cost: natively, over the socket, in a guest
+	tests/bench/run $(O)
+.PHONY: bench
+
 tests: $(VG_BENCH)/ring $(VG_BENCH)/calls

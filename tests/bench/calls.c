@@ -9,9 +9,13 @@
  *   sync        a launch and a synchronise
  *
  * Any libcuda will do: natively, over the socket, in a guest.
+ *
+ *   calls [ROUNDS [N]]            the above
+ *   calls launches ROUNDS N       only launches, a synchronise after each N
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "cuda_abi.h"
@@ -56,6 +60,21 @@ static void launch(CUfunction function)
 	CHECK(cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL));
 }
 
+static int launches(int rounds, int n)
+{
+	CUfunction function;
+	CUcontext ctx;
+	int r, i;
+
+	function = setup(&ctx);
+	for (r = 0; r < rounds; r++) {
+		for (i = 0; i < n; i++)
+			launch(function);
+		CHECK(cuCtxSynchronize());
+	}
+	return EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
 	int rounds = argc > 1 ? atoi(argv[1]) : 5, n = argc > 2 ? atoi(argv[2]) : 1000, i, r;
@@ -64,6 +83,8 @@ int main(int argc, char **argv)
 	CUcontext ctx;
 	double t, t2;
 
+	if (argc == 4 && !strcmp(argv[1], "launches"))
+		return launches(atoi(argv[2]), atoi(argv[3]));
 	t = now();
 	function = setup(&ctx);
 	printf("start %.1f\n", now() - t);

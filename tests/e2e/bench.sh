@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+# guests: any
+# timeout: 900
+# What calls cost in a guest, and what they cost the machine: traps and
+# interrupts for each 1,000 pipelined launches.  Figures are lines
+# "bench NAME VALUE"; tests/bench/run reads them.
+host_up
+uuid=$(vgpu_create "$(vgpu_types | head -n1)") || die "an mdev is created"
+guest_boot g "$RIG_GUEST" "$uuid"
+check "the guest comes up" guest_wait g || exit 1
+
+# counted NAME PER COMMAND: what the command adds to a counter, for each PER
+counters="traps doorbells interrupts calls"
+counted() {
+	local name=$1 per=$2 c
+	shift 2
+	for c in $counters; do eval "before_$c=$(vgpu_status "$uuid" "$c")"; done
+	check "$name runs" guest_run g "$*" 300 || return 1
+	for c in $counters; do
+		eval "local was=\$before_$c"
+		echo "bench $name.$c $(($(vgpu_status "$uuid" "$c") - was)) per $per"
+	done
+}
+
+step "the channel alone"
+guest_run g '/tests/bench_ring 3 300' 300 | sed 's/^/bench ring./'
+step "calls"
+guest_run g '/tests/bench_calls 3 300' 300 | sed 's/^/bench calls./'
+
+step "10,000 pipelined launches, 1,000 at a time"
+counted start 1 /tests/bench_calls 0
+counted pipelined 10000 /tests/bench_calls launches 10 1000
+check "the guest shuts down" guest_stop g
+check "the mdev is removed" vgpu_remove "$uuid"
+check "the host lets go" host_down
