@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Linear copies.  Into the device, the data is taken before the call returns,
- * inline in the record or through the arena, and large copies are a row of
- * posted pieces of which at most the last is waited for.  Out of the device,
- * the call waits: the memory may not be read before it is written.
+ * inline in the record, through the arena, or (large ones) through buffers that
+ * the device reads itself.  Out of the device, the call waits: the memory may not
+ * be read before it is written.
  */
 #include "client.h"
 #include "shim.h"
 #include "shim_calls.h"
+#include "stage.h"
 
 #define WRITE_INLINE	8192u		/* of vgpu_write */
 #define READ_INLINE	3968u		/* of vgpu_read */
@@ -57,6 +58,9 @@ CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, 
 	wait = wait || !vg_range_known(dst, bytes) || vg_capturing();
 	if (bytes && bytes <= WRITE_INLINE)
 		return vgw_vgpu_write(wait, dst, s, bytes, from);
+	if (bytes >= VG_STAGE_MIN && vg_range_known(dst, bytes) && !vg_capturing() &&
+	    vg_stage_in(dst, src, bytes, s, &r))
+		return r || !wait ? r : vgw_cuStreamSynchronize(s);
 	while (bytes && !r) {
 		size_t n = piece(bytes);
 		bool last = n == bytes;
@@ -88,6 +92,9 @@ CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s, bool 
 		return CUDA_ERROR_INVALID_VALUE;
 	if (bytes && vg_range_shared((uintptr_t)dst, bytes))
 		return shared_out((uintptr_t)dst, src, bytes, s, wait);
+	if (bytes >= VG_STAGE_MIN && vg_range_known(src, bytes) && !vg_capturing() &&
+	    vg_stage_out(dst, src, bytes, s, &r))
+		return r;
 	if (bytes && bytes <= READ_INLINE)
 		return vgw_vgpu_read(src, s, bytes, to);
 	while (bytes && !r) {
