@@ -21,6 +21,8 @@ $(PROGRAM_DIR)/ptx/%.ptx: tests/programs/kernels/%.cu tests/programs/kernels/cud
 		--cuda-gpu-arch=sm_70 -Xclang -target-feature -Xclang +ptx63 \
 		-Wall -Werror -O2 -S $< -o $@
 
+.SECONDARY: $(PROGRAM_PTX)
+
 # Every prototype becomes an empty function, so that linking needs no driver.
 $(PROGRAM_DIR)/stub/libcuda.c: $(CUDA_ABI_DIR)/cuda_abi.h
 	@mkdir -p $(@D)

@@ -11,7 +11,8 @@ PROG_KERNELS("poke");
 #define POISONED(call) do { \
 		CUresult rc_ = (call); \
 		if (rc_ != CUDA_ERROR_ILLEGAL_ADDRESS) \
-			prog_fail("%s gave %d after the illegal access, not 700", #call, (int)rc_); \
+			prog_fail("%s gave %d after the illegal access, not 700", #call, \
+				  (int)rc_); \
 	} while (0)
 
 int main(void)

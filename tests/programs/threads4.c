@@ -45,7 +45,8 @@ static void *run(void *arg)
 		CHECK(cuStreamSynchronize(s));
 		for (int i = 0; i < n; i++)
 			if (c[i] != a[i] + b[i])
-				prog_fail("thread %d, round %ld, element %d is %g, not %g", id, r, i,
+				prog_fail("thread %d, round %ld, element %d is %g, not %g", id, r,
+					  i,
 					  c[i], a[i] + b[i]);
 	}
 	CHECK(cuMemFree_v2(da));

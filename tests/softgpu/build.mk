@@ -20,9 +20,9 @@ softgpu-tests: $(SOFTGPU_TESTS)
 .PHONY: softgpu-tests
 
 check-softgpu: softgpu-tests softgpu
-	@set -e; for t in $(SOFTGPU_TESTS); do \
-		LD_LIBRARY_PATH=$(O)/softgpu VGPU_SOFTGPU_LOG=0 timeout 300 $$t; \
-	done
+	@rc=0; for t in $(SOFTGPU_TESTS); do \
+		LD_LIBRARY_PATH=$(O)/softgpu VGPU_SOFTGPU_LOG=0 timeout 300 $$t || rc=1; \
+	done; exit $$rc
 .PHONY: check-softgpu
 
 ALL += softgpu-tests

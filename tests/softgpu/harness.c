@@ -87,7 +87,8 @@ static void operands(int kind, uint64_t *a, uint64_t *b, uint64_t *c)
 	};
 	static const double nums[] = {
 		0, -0.0, 1, -1, 0.5, 1.5, 2.5, -2.5, 3.25, 1e-3, -7.75, 100.5, 65504, 65520, 1e10,
-		-1e10, 2147483647.5, -2147483649.0, 4294967296.0, 1e30, 1e-40, -1e-42, 1e39, INFINITY,
+		-1e10, 2147483647.5, -2147483649.0, 4294967296.0, 1e30, 1e-40, -1e-42, 1e39,
+			INFINITY,
 		-INFINITY, NAN, 1e-310, 9.3e18, 1.9e19, 0.99999994, 6.1e-5, 5.9e-8,
 	};
 	size_t n = kind == INTS || kind == SMALL ? sizeof(ints) / sizeof(ints[0]) :
@@ -171,7 +172,8 @@ void run_cases(const struct op_case *cases, size_t n)
 			uint64_t want = t->ref(a[i], b[i], c[i]);
 
 			if (!same(t, out[i], want))
-				fail_msg("%s: a %#llx b %#llx c %#llx gave %#llx, not %#llx", t->name,
+				fail_msg("%s: a %#llx b %#llx c %#llx gave %#llx, not %#llx",
+					 t->name,
 					 (unsigned long long)a[i], (unsigned long long)b[i],
 					 (unsigned long long)c[i], (unsigned long long)out[i],
 					 (unsigned long long)want);

@@ -96,8 +96,8 @@ D(compare_f64, compare(d, e))
 	C1(ltu, 256, t, a, b) C1(leu, 512, t, a, b) C1(gtu, 1024, t, a, b) C1(geu, 2048, t, a, b) \
 	C1(num, 4096, t, a, b) C1(nan, 8192, t, a, b)
 
-F(classes, (uint64_t)(!!isfinite(f) | !!isinf(f) * 2 | !isnan(f) * 4 | !!isnan(f) * 8 |
-	    !!isnormal(f) * 16 | (fpclassify(f) == FP_SUBNORMAL) * 32))
+F(classes, (isfinite(f) ? 1u : 0) + (isinf(f) ? 2 : 0) + (isnan(f) ? 8 : 4) +
+	   (isnormal(f) ? 16 : 0) + (fpclassify(f) == FP_SUBNORMAL ? 32 : 0))
 #define T1(op, bit) "testp." #op ".f32 %p0, %f; @%p0 or.b64 %o, %o, " #bit ";"
 
 /* conversions */

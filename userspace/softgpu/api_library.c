@@ -139,7 +139,8 @@ SG_API CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_op
 }
 
 SG_API CUresult cuLibraryLoadFromFile(CUlibrary *library, const char *name, CUjit_option *jit,
-				      void **jit_values, unsigned int njit, CUlibraryOption *options,
+				      void **jit_values, unsigned int njit,
+				      CUlibraryOption *options,
 				      void **values, unsigned int n)
 {
 	void *data;
@@ -352,7 +353,8 @@ static CUresult kernel_on(CUdevice dev, CUkernel k, CUfunction *f)
 	return kernel_function(ctx, k, f);
 }
 
-SG_API CUresult cuKernelGetAttribute(int *value, CUfunction_attribute attr, CUkernel k, CUdevice dev)
+SG_API CUresult cuKernelGetAttribute(int *value, CUfunction_attribute attr, CUkernel k,
+				     CUdevice dev)
 {
 	CUfunction f;
 	CUresult rc = kernel_on(dev, k, &f);

@@ -79,7 +79,8 @@ SG_API CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 	CUresult rc;
 
 	SG_ENTER(ctx);
-	if (!sg_range_find(dptr, &r) || r.addr != dptr || (r.kind != RG_POOL && r.kind != RG_DEVICE))
+	if (!sg_range_find(dptr, &r) || r.addr != dptr || (r.kind != RG_POOL &&
+							   r.kind != RG_DEVICE))
 		return CUDA_ERROR_INVALID_VALUE;
 	rc = sg_stream_get(ctx, stream, &s);
 	if (rc)

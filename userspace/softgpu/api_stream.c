@@ -146,7 +146,8 @@ SG_API CUresult cuStreamGetDevice(CUstream stream, CUdevice *device)
 /* There are no graphs here, so nothing is ever being captured. */
 SG_API CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *status)
 {
-	STREAM_FIELD(status, s_ ? CU_STREAM_CAPTURE_STATUS_NONE : CU_STREAM_CAPTURE_STATUS_INVALIDATED);
+	STREAM_FIELD(status, s_ ? CU_STREAM_CAPTURE_STATUS_NONE :
+		     CU_STREAM_CAPTURE_STATUS_INVALIDATED);
 }
 
 static CUresult capture_info(CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id,

@@ -67,7 +67,7 @@ struct sg_block *sg_block_new(struct sg_launch *l, uint64_t index)
 	b->nthreads = l->block[0] * l->block[1] * l->block[2];
 	b->nwarps = (b->nthreads + SG_LANES - 1) / SG_LANES;
 	b->warps = calloc(b->nwarps, sizeof(*b->warps));
-	b->shared = aligned_alloc(128, l->shared_total + 128);
+	b->shared = aligned_alloc(128, (l->shared_total + 255) & ~(size_t)127);
 	b->regs = aligned_alloc(64, b->nwarps * (reg_bytes + param_bytes) + 64);
 	if (local)
 		b->local = calloc(b->nwarps, local);

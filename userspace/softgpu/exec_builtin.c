@@ -45,7 +45,8 @@ static bool fetch(struct sg_exec *x, uint64_t *at, int bytes, int lane, void *ou
 }
 
 /* One conversion of the format, from f to the conversion character. Returns its end. */
-static const char *convert(struct sg_exec *x, struct text *out, const char *f, uint64_t *at, int lane)
+static const char *convert(struct sg_exec *x, struct text *out, const char *f, uint64_t *at,
+			   int lane)
 {
 	char spec[64], buf[512];
 	size_t n = 0;

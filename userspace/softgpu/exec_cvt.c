@@ -290,7 +290,9 @@ static void any_to_any(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 	};
 	const void *a = sg_slot(x, in->a);
 	void *d = sg_slot(x, in->d);
-	bool hard = sg_type_float(in->dtype) && in->sub != RND_N && in->sub != RND_NONE;
+	/* between equal types the rounding is to a whole number, which needs no mode */
+	bool hard = sg_type_float(in->dtype) && in->atype != in->dtype && in->sub != RND_N &&
+		    in->sub != RND_NONE;
 
 	if (hard)
 		fesetround(modes[in->sub]);

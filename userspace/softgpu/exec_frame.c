@@ -137,7 +137,8 @@ void sg_barrier_arrive(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 	uint32_t pred = 0;
 
 	if (id >= SG_BARRIERS || count % SG_LANES) {
-		sg_fault(x, CUDA_ERROR_ILLEGAL_INSTRUCTION, "barrier %u with %u threads", id, count);
+		sg_fault(x, CUDA_ERROR_ILLEGAL_INSTRUCTION, "barrier %u with %u threads", id,
+			 count);
 		return;
 	}
 	bar = &b->bar[id];
@@ -178,7 +179,8 @@ void sg_fault(struct sg_exec *x, int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	sg_log("kernel %s: %s (block %u,%u,%u, function %s, PTX line %d)", x->launch->fn->name, what,
+	sg_log("kernel %s: %s (block %u,%u,%u, function %s, PTX line %d)", x->launch->fn->name,
+	       what,
 	       x->block->ctaid[0], x->block->ctaid[1], x->block->ctaid[2],
 	       x->frame ? x->frame->fn->name : "?", line);
 }

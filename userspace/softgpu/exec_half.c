@@ -165,7 +165,8 @@ static double relu(double v)
 #define HALF(name, F, expr) \
 	static uint16_t name##_##F##_1(uint16_t ha, uint16_t hb, uint16_t hc) \
 	{ \
-		double va = sg_##F##_to_f64(ha), vb = sg_##F##_to_f64(hb), vc = sg_##F##_to_f64(hc); \
+		double va = sg_##F##_to_f64(ha), vb = sg_##F##_to_f64(hb), \
+			vc = sg_##F##_to_f64(hc); \
 		(void)va; \
 		(void)vb; \
 		(void)vc; \

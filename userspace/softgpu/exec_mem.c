@@ -14,7 +14,8 @@ static void bad_address(struct sg_exec *x, uint64_t addr, uint32_t bytes, int la
 
 	sg_fault(x, CUDA_ERROR_ILLEGAL_ADDRESS,
 		 "access of %u bytes at 0x%llx lies outside every allocation, thread %u,%u,%u",
-		 bytes, (unsigned long long)addr, w->tid[0][lane], w->tid[1][lane], w->tid[2][lane]);
+		 bytes, (unsigned long long)addr, w->tid[0][lane], w->tid[1][lane],
+		 w->tid[2][lane]);
 }
 
 static void *global_lane(struct sg_exec *x, uint64_t addr, uint32_t bytes, int lane)
@@ -186,7 +187,8 @@ bool sg_mem_resolve(struct sg_exec *x, const struct sg_insn *in, uint32_t m, uin
 }
 
 /* A destination may be wider than what is loaded: it is then zero- or sign-extended. */
-static void load_widened(void *dst, int dsize, enum sg_type t, char **host, uint32_t off, uint32_t m)
+static void load_widened(void *dst, int dsize, enum sg_type t, char **host, uint32_t off,
+			 uint32_t m)
 {
 	bool sign = sg_type_signed(t);
 

@@ -127,7 +127,8 @@ static bool place_var(struct sg_image *img, struct ptx_var *v, void *owner, stru
 			     "the external variable %s is defined nowhere", v->name);
 		return false;
 	}
-	rc = sg_heap_alloc(img->heap, v->size ? v->size : 1, v->align, RG_MODULE, owner, &v->offset);
+	rc = sg_heap_alloc(img->heap, v->size ? v->size : 1, v->align, RG_MODULE, owner,
+			   &v->offset);
 	if (rc) {
 		sg_error_set(err, rc, v->line, "no memory for the variable %s of %llu bytes",
 			     v->name, (unsigned long long)v->size);
@@ -163,10 +164,11 @@ static bool reloc_value(struct sg_image *img, struct ptx_reloc *r, struct ptx_sc
 static bool fill_var(struct sg_image *img, struct ptx_var *v, struct ptx_scope *scope,
 		     struct sg_error *err)
 {
-	char *to = img->heap->backing + (v->offset - img->heap->base);
+	char *to;
 
 	if ((v->space != SP_GLOBAL && v->space != SP_CONST) || !v->init)
 		return true;
+	to = img->heap->backing + (v->offset - img->heap->base);
 	memcpy(to, v->init, v->size);
 	for (struct ptx_reloc *r = v->relocs; r; r = r->next) {
 		uint64_t value;

@@ -326,6 +326,10 @@ int32_t low_src(struct low *L, struct ptx_operand *o, enum sg_type t)
 	struct sg_insn *in;
 	int32_t slot;
 
+	if (!size && t != T_PRED) {
+		low_unsupported(L);
+		return SG_NOSLOT;
+	}
 	switch (o->kind) {
 	case OP_INT:
 		if (t == T_PRED)
@@ -374,6 +378,10 @@ int32_t low_dst(struct low *L, struct ptx_operand *o, enum sg_type t)
 	int size = sg_type_size(t), index;
 	struct ptx_var *v;
 
+	if (!size && t != T_PRED) {
+		low_unsupported(L);
+		return SG_NOSLOT;
+	}
 	if (low_is_sink(o))
 		return low_temp(L, size);
 	if (o->kind != OP_NAME) {
@@ -531,7 +539,8 @@ bool low_simple(struct low *L)
 
 	if (sg_type_float(t))
 		take_float_mods(L, t, &fm);
-	n = snprintf(name, sizeof(name), "%s%s", L->s->op, t == T_F64 && fm.approx ? ".approx" : "");
+	n = snprintf(name, sizeof(name), "%s%s", L->s->op, t == T_F64 && fm.approx ? ".approx" :
+		     "");
 	for (int i = 0; i < L->s->nmods && n < sizeof(name); i++) {
 		if (L->s->used >> i & 1)
 			continue;
@@ -640,7 +649,8 @@ bool sg_lower(struct sg_image *img, struct ptx_func *f, struct sg_func *out, str
 	/* the carry flag has the first slot */
 	L.regs = 64;
 	for (int i = 0; i < f->nstmts; i++)
-		for (struct ptx_scope *s = f->stmts[i].scope; s; s = s == &f->scope ? NULL : s->parent)
+		for (struct ptx_scope *s = f->stmts[i].scope; s; s = s == &f->scope ? NULL :
+		     s->parent)
 			for (struct ptx_label *l = s->labels; l; l = l->next)
 				l->pc = -1;
 	for (int i = 0; ok && i < f->nstmts; i++) {

@@ -51,7 +51,8 @@ static bool call_params(struct low *L, struct ptx_operand *o, struct sg_param **
 		if (o->sub[i].kind == OP_NAME)
 			v = ptx_find_var(L->s->scope, o->sub[i].name, NULL);
 		if (!v || v->space != SP_PARAM || (L->f->is_entry && v->init))
-			return low_fail(L, "a call's argument is no .param variable of the function");
+			return low_fail(L,
+					"a call's argument is no .param variable of the function");
 		p[i] = (struct sg_param){ v->offset, v->size, v->align };
 	}
 	*out = p;
@@ -90,7 +91,8 @@ static bool lower_call(struct low *L)
 		i++;		/* the prototype: the callee's own list is checked instead */
 	if (i != L->s->nops)
 		return low_unsupported(L);
-	if (!call_params(L, rets, &c->rets, &c->nrets) || !call_params(L, args, &c->args, &c->nargs))
+	if (!call_params(L, rets, &c->rets, &c->nrets) || !call_params(L, args, &c->args,
+								       &c->nargs))
 		return false;
 	if (c->callee && (c->nargs != c->callee->nparams || c->nrets != c->callee->nrets))
 		return low_fail(L, "%s has other parameters", c->callee->name);

@@ -24,7 +24,8 @@ struct ptx_var *ptx_find_var(struct ptx_scope *scope, const char *name, int *ind
 			if (!v->count) {
 				if (!strcmp(v->name, name))
 					return v;
-			} else if (name[stem] && number < v->count && !strncmp(v->name, name, stem) &&
+			} else if (name[stem] && number < v->count && !strncmp(v->name, name,
+									       stem) &&
 				   !v->name[stem]) {
 				if (index)
 					*index = number;

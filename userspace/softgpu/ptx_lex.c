@@ -183,7 +183,8 @@ bool ptx_lex(struct ptx_lexer *lx, struct ptx_token *tk)
 		lx->p++;
 		while (lx->p < lx->end && (ident_char((unsigned char)*lx->p) ||
 					   (lx->p + 2 < lx->end && lx->p[0] == ':' &&
-					    lx->p[1] == ':' && ident_char((unsigned char)lx->p[2]))))
+					    lx->p[1] == ':' &&
+					    ident_char((unsigned char)lx->p[2]))))
 			lx->p += *lx->p == ':' ? 2 : 1;
 		tk->kind = TK_DOT;
 		tk->str = sg_arena_strndup(lx->arena, s + 1, lx->p - s - 1);

@@ -226,8 +226,7 @@ static bool instruction(struct ptx_parser *p)
 		}
 		if (!operand(p, &s->ops[s->nops++]))
 			return false;
-		if (!ptx_accept(p, ',') && !ptx_is(p, ';')) {
-			/* brace-less forms such as call (r), f, (a) differ only by commas */
+		if (ptx_accept(p, ',') ? ptx_is(p, ';') : !ptx_is(p, ';')) {
 			ptx_fail(p, "',' or ';'");
 			return false;
 		}

@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Memory accounting, streams and their order, events, contexts, entry points. */
+#include <dlfcn.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+static size_t available(void)
+{
+	size_t n, total;
+
+	ok(cuMemGetInfo_v2(&n, &total));
+	assert_true(n <= total);
+	return n;
+}
+
+static void memory(void **state)
+{
+	size_t before = available(), total, n;
+	CUdeviceptr p, q, base;
+	CUdevice dev;
+
+	(void)state;
+	ok(cuMemAlloc_v2(&p, 10 << 20));
+	assert_int_equal(available(), before - (10 << 20));
+	ok(cuMemGetAddressRange_v2(&base, &n, p + 12345));
+	assert_int_equal(base, p);
+	assert_int_equal(n, 10 << 20);
+	ok(cuMemFree_v2(p));
+	assert_int_equal(available(), before);
+	gives(CUDA_ERROR_INVALID_VALUE, cuMemFree_v2(p));
+	gives(CUDA_ERROR_INVALID_VALUE, cuMemAlloc_v2(&p, 0));
+	ok(cuDeviceGet(&dev, 0));
+	ok(cuDeviceTotalMem_v2(&total, dev));
+	gives(CUDA_ERROR_OUT_OF_MEMORY, cuMemAlloc_v2(&p, total + 1));
+	/* all of it in pieces, twice, in another order */
+	for (int round = 0; round < 2; round++) {
+		CUdeviceptr piece[8];
+
+		for (int i = 0; i < 8; i++)
+			ok(cuMemAlloc_v2(&piece[i], before / 8 & ~(size_t)511));
+		gives(CUDA_ERROR_OUT_OF_MEMORY, cuMemAlloc_v2(&q, before / 8));
+		for (int i = 0; i < 8; i++)
+			ok(cuMemFree_v2(piece[(i * 3 + round) % 8]));
+	}
+	assert_int_equal(available(), before);
+	/* copies are checked */
+	ok(cuMemAlloc_v2(&p, 100));
+	gives(CUDA_ERROR_INVALID_VALUE, cuMemcpyHtoD_v2(p, &total, 101));
+	gives(CUDA_ERROR_INVALID_VALUE, cuMemsetD8_v2(p + 50, 0, 51));
+	gives(CUDA_ERROR_INVALID_VALUE, cuMemcpyHtoD_v2(0x1000, &total, 8));
+	ok(cuMemFree_v2(p));
+}
+
+static void copies(void **state)
+{
+	enum { W = 37, H = 11, D = 3 };
+	static unsigned char src[D][H][64], dst[D][H][64], back[D * H * W];
+	CUDA_MEMCPY2D c2 = { 0 };
+	CUDA_MEMCPY3D c3 = { 0 };
+	CUdeviceptr p;
+	size_t pitch;
+	uint16_t halves[8];
+
+	(void)state;
+	for (int i = 0; i < D * H * 64; i++)
+		(&src[0][0][0])[i] = i * 31 >> 2;
+	ok(cuMemAllocPitch_v2(&p, &pitch, W, H * D, 4));
+	c2.srcMemoryType = CU_MEMORYTYPE_HOST;
+	c2.srcHost = src;
+	c2.srcPitch = 64;
+	c2.srcXInBytes = 5;
+	c2.srcY = 2;
+	c2.dstMemoryType = CU_MEMORYTYPE_DEVICE;
+	c2.dstDevice = p;
+	c2.dstPitch = pitch;
+	c2.WidthInBytes = W;
+	c2.Height = H - 2;
+	ok(cuMemcpy2D_v2(&c2));
+	c2 = (CUDA_MEMCPY2D){ .srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = p,
+			      .srcPitch = pitch, .dstMemoryType = CU_MEMORYTYPE_HOST,
+			      .dstHost = back, .WidthInBytes = W, .Height = H - 2 };
+	ok(cuMemcpy2D_v2(&c2));
+	for (int y = 0; y < H - 2; y++)
+		assert_memory_equal(back + y * W, &src[0][y + 2][5], W);
+	c3 = (CUDA_MEMCPY3D){ .srcMemoryType = CU_MEMORYTYPE_HOST, .srcHost = src, .srcPitch = 64,
+			      .srcHeight = H, .dstMemoryType = CU_MEMORYTYPE_DEVICE, .dstDevice = p,
+			      .dstPitch = pitch, .dstHeight = H, .WidthInBytes = W, .Height = H,
+			      .Depth = D };
+	ok(cuMemcpy3D_v2(&c3));
+	c3 = (CUDA_MEMCPY3D){ .srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = p,
+			      .srcPitch = pitch, .srcHeight = H, .srcZ = 1,
+			      .dstMemoryType = CU_MEMORYTYPE_HOST, .dstHost = dst, .dstPitch = 64,
+			      .dstHeight = H, .WidthInBytes = W, .Height = H, .Depth = D - 1 };
+	ok(cuMemcpy3D_v2(&c3));
+	for (int z = 0; z < D - 1; z++)
+		for (int y = 0; y < H; y++)
+			assert_memory_equal(dst[z][y], src[z + 1][y], W);
+	c2.srcPitch = W - 1;
+	gives(CUDA_ERROR_INVALID_VALUE, cuMemcpy2D_v2(&c2));
+	/* fills */
+	ok(cuMemsetD2D8_v2(p, pitch, 0x5a, W, H));
+	ok(cuMemsetD16_v2(p, 0x1234, 4));
+	ok(cuMemcpyDtoH_v2(halves, p, 16));
+	assert_int_equal(halves[3], 0x1234);
+	assert_int_equal(halves[4], 0x5a5a);
+	ok(cuMemFree_v2(p));
+}
+
+static void pointers(void **state)
+{
+	CUdeviceptr p;
+	void *h;
+	unsigned int type = 0, managed = 9;
+	CUcontext ctx, now;
+	void *out[2] = { &type, &managed };
+	CUpointer_attribute attrs[2] = { CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
+					 CU_POINTER_ATTRIBUTE_IS_MANAGED };
+	int stack;
+
+	(void)state;
+	ok(cuMemAlloc_v2(&p, 100));
+	ok(cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, p + 99));
+	assert_int_equal(type, CU_MEMORYTYPE_DEVICE);
+	ok(cuPointerGetAttribute(&ctx, CU_POINTER_ATTRIBUTE_CONTEXT, p));
+	ok(cuCtxGetCurrent(&now));
+	assert_ptr_equal(ctx, now);
+	ok(cuMemAllocHost_v2(&h, 100));
+	ok(cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, (CUdeviceptr)h));
+	assert_int_equal(type, CU_MEMORYTYPE_HOST);
+	gives(CUDA_ERROR_INVALID_VALUE,
+	      cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, (CUdeviceptr)&stack));
+	ok(cuPointerGetAttributes(2, attrs, out, (CUdeviceptr)&stack));
+	assert_int_equal(type, 0);
+	assert_int_equal(managed, 0);
+	ok(cuMemFreeHost(h));
+	ok(cuMemFree_v2(p));
+}
+
+/* A host function that holds its stream until it is let go. */
+static _Atomic bool gate;
+
+static void hold(void *data)
+{
+	(void)data;
+	while (!gate)
+		usleep(1000);
+}
+
+static void order(void **state)
+{
+	CUstream blocking, free_running;
+	CUdeviceptr p;
+	uint32_t v = 0;
+
+	(void)state;
+	ok(cuMemAlloc_v2(&p, 4));
+	ok(cuMemsetD32_v2(p, 1, 1));
+	ok(cuCtxSynchronize());
+	ok(cuStreamCreate(&blocking, CU_STREAM_DEFAULT));
+	ok(cuStreamCreate(&free_running, CU_STREAM_NON_BLOCKING));
+
+	/* work behind the gate is not done, and nothing waits for it */
+	gate = false;
+	ok(cuLaunchHostFunc(blocking, hold, NULL));
+	ok(cuMemsetD32Async(p, 2, 1, blocking));
+	gives(CUDA_ERROR_NOT_READY, cuStreamQuery(blocking));
+	/* the default stream waits for a blocking stream, a non-blocking one does not */
+	ok(cuMemsetD32Async(p, 3, 1, NULL));
+	gives(CUDA_ERROR_NOT_READY, cuStreamQuery(NULL));
+	ok(cuMemcpyDtoHAsync_v2(&v, p, 4, free_running));
+	ok(cuStreamSynchronize(free_running));
+	assert_int_equal(v, 1);
+	gate = true;
+	ok(cuStreamSynchronize(NULL));
+	ok(cuMemcpyDtoH_v2(&v, p, 4));
+	assert_int_equal(v, 3);
+
+	/* and a blocking stream waits for the default stream */
+	gate = false;
+	ok(cuLaunchHostFunc(NULL, hold, NULL));
+	ok(cuMemsetD32Async(p, 4, 1, blocking));
+	gives(CUDA_ERROR_NOT_READY, cuStreamQuery(blocking));
+	ok(cuStreamQuery(free_running));
+	gate = true;
+	ok(cuStreamSynchronize(blocking));
+	ok(cuMemcpyDtoH_v2(&v, p, 4));
+	assert_int_equal(v, 4);
+
+	/* a stream that is destroyed with work in it still does the work */
+	ok(cuMemsetD32Async(p, 5, 1, free_running));
+	ok(cuStreamDestroy_v2(free_running));
+	ok(cuCtxSynchronize());
+	ok(cuMemcpyDtoH_v2(&v, p, 4));
+	assert_int_equal(v, 5);
+	ok(cuStreamDestroy_v2(blocking));
+	ok(cuMemFree_v2(p));
+}
+
+/* What is read from pageable memory is read before the call returns. */
+static void pageable(void **state)
+{
+	CUstream s;
+	CUdeviceptr p;
+	uint32_t v = 11, w = 0;
+
+	(void)state;
+	ok(cuMemAlloc_v2(&p, 4));
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	gate = false;
+	ok(cuLaunchHostFunc(s, hold, NULL));
+	ok(cuMemcpyHtoDAsync_v2(p, &v, 4, s));
+	v = 99;
+	gate = true;
+	ok(cuMemcpyDtoHAsync_v2(&w, p, 4, s));
+	assert_int_equal(w, 11);
+	ok(cuStreamDestroy_v2(s));
+	ok(cuMemFree_v2(p));
+}
+
+static void events(void **state)
+{
+	CUstream a, b;
+	CUevent e, t0, t1;
+	float ms;
+
+	(void)state;
+	ok(cuStreamCreate(&a, CU_STREAM_NON_BLOCKING));
+	ok(cuStreamCreate(&b, CU_STREAM_NON_BLOCKING));
+	ok(cuEventCreate(&e, CU_EVENT_DISABLE_TIMING));
+	ok(cuEventCreate(&t0, CU_EVENT_DEFAULT));
+	ok(cuEventCreate(&t1, CU_EVENT_DEFAULT));
+	ok(cuEventQuery(e));		/* never recorded: complete */
+	gives(CUDA_ERROR_INVALID_HANDLE, cuEventElapsedTime_v2(&ms, t0, t1));
+	gate = false;
+	ok(cuEventRecord(t0, a));
+	ok(cuEventSynchronize(t0));
+	ok(cuLaunchHostFunc(a, hold, NULL));
+	ok(cuEventRecord(e, a));
+	ok(cuStreamWaitEvent(b, e, 0));
+	ok(cuEventRecord(t1, b));
+	gives(CUDA_ERROR_NOT_READY, cuEventQuery(e));
+	gives(CUDA_ERROR_NOT_READY, cuEventQuery(t1));
+	gives(CUDA_ERROR_NOT_READY, cuEventElapsedTime_v2(&ms, t0, t1));
+	usleep(20000);
+	gate = true;
+	ok(cuEventSynchronize(t1));
+	ok(cuEventQuery(e));
+	ok(cuEventElapsedTime_v2(&ms, t0, t1));
+	assert_true(ms >= 19 && ms < 5000);
+	/* an event that is destroyed while a stream waits for it still lets it go */
+	gate = false;
+	ok(cuLaunchHostFunc(a, hold, NULL));
+	ok(cuEventRecord(e, a));
+	ok(cuStreamWaitEvent(b, e, 0));
+	ok(cuEventDestroy_v2(e));
+	gate = true;
+	ok(cuStreamSynchronize(b));
+	ok(cuEventDestroy_v2(t0));
+	ok(cuEventDestroy_v2(t1));
+	ok(cuStreamDestroy_v2(a));
+	ok(cuStreamDestroy_v2(b));
+}
+
+static void pools(void **state)
+{
+	size_t before = available();
+	CUdeviceptr p[32];
+	CUstream s;
+	CUmemoryPool pool;
+	CUdevice dev;
+	uint64_t used = 1;
+
+	(void)state;
+	ok(cuDeviceGet(&dev, 0));
+	ok(cuStreamCreate(&s, 0));
+	for (int i = 0; i < 32; i++)
+		ok(cuMemAllocAsync(&p[i], 4096 * (i + 1), s));
+	for (int i = 0; i < 32; i++)
+		ok(cuMemsetD8Async(p[i], i, 4096 * (i + 1), s));
+	for (int i = 0; i < 32; i++)
+		ok(cuMemFreeAsync(p[i], s));
+	ok(cuStreamSynchronize(s));
+	ok(cuDeviceGetDefaultMemPool(&pool, dev));
+	ok(cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_USED_MEM_CURRENT, &used));
+	assert_int_equal(used, 0);
+	ok(cuMemPoolTrimTo(pool, 0));
+	assert_int_equal(available(), before);
+	ok(cuStreamDestroy_v2(s));
+}
+
+static void contexts(void **state)
+{
+	CUcontext first, second, now;
+	CUdevice dev;
+	CUdeviceptr p;
+	size_t before = available();
+	unsigned int flags;
+	int active;
+
+	(void)state;
+	ok(cuCtxGetCurrent(&first));
+	ok(cuDeviceGet(&dev, 0));
+	ok(cuCtxCreate_v2(&second, CU_CTX_SCHED_YIELD, dev));
+	ok(cuCtxGetCurrent(&now));
+	assert_ptr_equal(now, second);
+	ok(cuCtxGetFlags(&flags));
+	assert_int_equal(flags & CU_CTX_SCHED_MASK, CU_CTX_SCHED_YIELD);
+	ok(cuMemAlloc_v2(&p, 1 << 20));
+	ok(cuCtxPushCurrent_v2(first));
+	ok(cuCtxPopCurrent_v2(&now));
+	assert_ptr_equal(now, first);
+	/* destroying a context gives its memory back and makes the one below current */
+	ok(cuCtxDestroy_v2(second));
+	ok(cuCtxGetCurrent(&now));
+	assert_ptr_equal(now, first);
+	assert_int_equal(available(), before);
+	gives(CUDA_ERROR_INVALID_CONTEXT, cuCtxSetCurrent(second));
+	ok(cuDevicePrimaryCtxGetState(dev, &flags, &active));
+	assert_int_equal(active, 1);
+	ok(cuCtxSetCurrent(NULL));
+	gives(CUDA_ERROR_INVALID_CONTEXT, cuMemAlloc_v2(&p, 16));
+	ok(cuCtxSetCurrent(first));
+}
+
+/* The per-thread default stream is another one in each thread, and neither is the legacy one. */
+static void *other_thread(void *ctx)
+{
+	unsigned long long id = 0;
+
+	if (cuCtxSetCurrent(ctx) || cuStreamGetId(CU_STREAM_PER_THREAD, &id))
+		return NULL;
+	return (void *)(uintptr_t)id;
+}
+
+static void per_thread(void **state)
+{
+	unsigned long long mine, again, legacy;
+	void *theirs;
+	CUcontext ctx;
+	pthread_t t;
+
+	(void)state;
+	ok(cuCtxGetCurrent(&ctx));
+	ok(cuStreamGetId(CU_STREAM_PER_THREAD, &mine));
+	ok(cuStreamGetId(CU_STREAM_PER_THREAD, &again));
+	ok(cuStreamGetId(NULL, &legacy));
+	assert_int_equal(pthread_create(&t, NULL, other_thread, ctx), 0);
+	pthread_join(t, &theirs);
+	assert_int_equal(mine, again);
+	assert_true(mine != legacy);
+	assert_non_null(theirs);
+	assert_true((uintptr_t)theirs != mine && (uintptr_t)theirs != legacy);
+}
+
+static void entry_points(void **state)
+{
+	CUdriverProcAddressQueryResult status;
+	void *p, *q, *lib;
+	const char *text;
+
+	(void)state;
+	ok(cuGetProcAddress_v2("cuMemAlloc", &p, 12000, 0, &status));
+	assert_int_equal(status, CU_GET_PROC_ADDRESS_SUCCESS);
+	lib = dlopen("libcuda.so.1", RTLD_NOW);
+	assert_non_null(lib);
+	assert_ptr_equal(p, dlsym(lib, "cuMemAlloc_v2"));
+	/* two signatures under one name */
+	ok(cuGetProcAddress_v2("cuCtxGetDevice", &p, 2000, 0, &status));
+	ok(cuGetProcAddress_v2("cuCtxGetDevice", &q, 13000, 0, &status));
+	assert_ptr_equal(p, dlsym(lib, "cuCtxGetDevice"));
+	assert_ptr_equal(q, dlsym(lib, "cuCtxGetDevice_v2"));
+	ok(cuGetProcAddress_v2("cuLaunchKernel", &q, 13000,
+			       CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, &status));
+	assert_ptr_equal(q, dlsym(lib, "cuLaunchKernel_ptsz"));
+	gives(CUDA_ERROR_NOT_FOUND, cuGetProcAddress_v2("", &p, 13000, 0, &status));
+	assert_int_equal(status, CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND);
+	gives(CUDA_ERROR_NOT_FOUND, cuGetProcAddress_v2("cuCtxGetId", &p, 11000, 0, &status));
+	assert_int_equal(status, CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT);
+	ok(cuGetErrorName(CUDA_ERROR_NOT_READY, &text));
+	assert_string_equal(text, "CUDA_ERROR_NOT_READY");
+	gives(CUDA_ERROR_INVALID_VALUE, cuGetErrorString((CUresult)12345, &text));
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	use_device();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(memory), cmocka_unit_test(copies), cmocka_unit_test(pointers),
+		cmocka_unit_test(order), cmocka_unit_test(pageable), cmocka_unit_test(events),
+		cmocka_unit_test(pools), cmocka_unit_test(contexts), cmocka_unit_test(per_thread),
+		cmocka_unit_test(entry_points),
+	};
+
+	return cmocka_run_group_tests_name("api", tests, set_up, NULL);
+}

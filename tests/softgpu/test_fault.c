@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Errors of kernels: each in a process of its own, since they last as long as the process. Every
+ * case gives its code at the next synchronisation and from then on.
+ */
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+#define BODY(vars, body) \
+	PTX_HEADER vars ".visible .entry k(.param .u64 p)\n{\n.reg .b32 %r<9>;\n" \
+		  ".reg .b64 %a, %d<9>;\n" \
+	".reg .pred %p<3>;\nld.param.u64 %a, [p];\n" body "\nret;\n}\n"
+
+/* The exit status of a child that runs the kernel on 4096 bytes: 0 when all is as expected. */
+static int child(const char *ptx, int code, CUdeviceptr offset)
+{
+	CUdevice dev;
+	CUcontext ctx, other;
+	CUmodule m;
+	CUfunction f;
+	CUdeviceptr p, at, q;
+	void *args[] = { &at };
+
+	if (cuInit(0) || cuDeviceGet(&dev, 0) || cuDevicePrimaryCtxRetain(&ctx, dev) ||
+	    cuCtxSetCurrent(ctx) || cuMemAlloc_v2(&p, 4096) || cuModuleLoadData(&m, ptx) ||
+	    cuModuleGetFunction(&f, m, "k"))
+		return 2;
+	at = offset == 1 ? 0 : p + offset;
+	if (cuLaunchKernel(f, 4, 1, 1, 64, 1, 1, 0, NULL, args, NULL))
+		return 3;
+	if ((int)cuCtxSynchronize() != code)
+		return 4;
+	if (!code)
+		return cuMemFree_v2(p) ? 5 : 0;
+	if ((int)cuMemAlloc_v2(&q, 16) != code || (int)cuCtxSynchronize() != code ||
+	    (int)cuMemcpyHtoD_v2(p, &q, 8) != code || (int)cuStreamQuery(NULL) != code)
+		return 6;
+	/* a new context on the device does not help */
+	if ((int)cuCtxCreate_v2(&other, 0, dev) != code)
+		return 7;
+	return 0;
+}
+
+static void kernel_gives(const char *ptx, int code, CUdeviceptr offset)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(child(ptx, code, offset));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void addresses(void **state)
+{
+	(void)state;
+	/* the last word is inside, the next is not */
+	kernel_gives(BODY("", "st.global.u32 [%a+4092], 1;"), 0, 0);
+	kernel_gives(BODY("", "st.global.u32 [%a+4096], 1;"), CUDA_ERROR_ILLEGAL_ADDRESS, 0);
+	kernel_gives(BODY("", "ld.global.u32 %r0, [%a+-4];"), CUDA_ERROR_ILLEGAL_ADDRESS, 0);
+	kernel_gives(BODY("", "st.global.v4.u32 [%a+4096], {%r0, %r0, %r0, %r0};"),
+		     CUDA_ERROR_ILLEGAL_ADDRESS, 0);
+	kernel_gives(BODY("", "ld.u64 %d0, [%a];"), CUDA_ERROR_ILLEGAL_ADDRESS, 1);
+	kernel_gives(BODY("", "atom.global.add.u32 %r0, [%a+8192], 1;"),
+		     CUDA_ERROR_ILLEGAL_ADDRESS, 0);
+	/* one thread of many is enough */
+	kernel_gives(BODY("", "mov.u32 %r0, %tid.x;\nmul.wide.u32 %d0, %r0, 4;\n"
+			  "add.u64 %d0, %d0, %a;\nst.global.u32 [%d0+3844], %r0;"),
+		     CUDA_ERROR_ILLEGAL_ADDRESS, 0);
+	kernel_gives(BODY("", ".shared .align 4 .b8 s[64];\nmov.u32 %r0, s;\n"
+		  "st.shared.u32 [%r0+1048576], 1;"),
+		     CUDA_ERROR_ILLEGAL_ADDRESS, 0);
+	kernel_gives(BODY("", "ld.global.u32 %r0, [%a];"), CUDA_ERROR_MISALIGNED_ADDRESS, 2);
+	kernel_gives(BODY("", "ld.global.v2.u32 {%r0, %r1}, [%a];"),
+		     CUDA_ERROR_MISALIGNED_ADDRESS, 4);
+}
+
+static void instructions(void **state)
+{
+	(void)state;
+	kernel_gives(BODY("", "trap;"), CUDA_ERROR_LAUNCH_FAILED, 0);
+	kernel_gives(BODY("", "setp.eq.u64 %p0, %a, 0;\n@%p0 trap;"), 0, 0);
+}
+
+#define ASSERT ".extern .func __assertfail(.param .b64 m, .param .b64 f, .param .b32 l," \
+	".param .b64 n, .param .b64 s);\n.global .align 1 .b8 t[2] = {120, 0};\n"
+
+static void asserts(void **state)
+{
+	int saved = dup(2);
+
+	(void)state;
+	/* it writes a line for each thread, which is right and not of interest here */
+	assert_non_null(freopen("/dev/null", "w", stderr));
+	kernel_gives(BODY(ASSERT, "mov.u64 %d0, t;\ncvta.global.u64 %d0, %d0;\n{\n.param .b64 a;\n"
+			  ".param .b64 b;\n.param .b32 c;\n.param .b64 d;\n.param .b64 e;\n"
+			  "st.param.b64 [a], %d0;\nst.param.b64 [b], %d0;\nst.param.b32 [c], 7;\n"
+			  "st.param.b64 [d], %d0;\nst.param.b64 [e], 1;\n"
+			  "call.uni __assertfail, (a, b, c, d, e);\n}\n"), CUDA_ERROR_ASSERT, 0);
+	dup2(saved, 2);
+	close(saved);
+}
+
+/* Work queued behind the fault completes without running; events and streams do not hang. */
+static int queued(void)
+{
+	CUdevice dev;
+	CUcontext ctx;
+	CUmodule m;
+	CUfunction f;
+	CUstream s;
+	CUevent e;
+	CUdeviceptr bad = 64;
+	void *args[] = { &bad };
+
+	if (cuInit(0) || cuDeviceGet(&dev, 0) || cuDevicePrimaryCtxRetain(&ctx, dev) ||
+	    cuCtxSetCurrent(ctx) || cuStreamCreate(&s, 0) || cuEventCreate(&e, 0) ||
+	    cuModuleLoadData(&m, BODY("", "st.global.u32 [%a], 1;")) ||
+	    cuModuleGetFunction(&f, m, "k"))
+		return 2;
+	for (int i = 0; i < 20; i++)
+		cuLaunchKernel(f, 1, 1, 1, 32, 1, 1, 0, s, args, NULL);
+	cuEventRecord(e, s);
+	if (cuEventSynchronize(e) != CUDA_ERROR_ILLEGAL_ADDRESS)
+		return 3;
+	if (cuStreamSynchronize(s) != CUDA_ERROR_ILLEGAL_ADDRESS)
+		return 4;
+	return 0;
+}
+
+static void queues(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (!pid)
+		_exit(queued());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(addresses), cmocka_unit_test(instructions),
+		cmocka_unit_test(asserts), cmocka_unit_test(queues),
+	};
+
+	return cmocka_run_group_tests_name("fault", tests, NULL, NULL);
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Loading: what is refused and with which words, fat binaries, libraries. */
+#include <lz4.h>
+#include <zstd.h>
+
+#include "harness.h"
+
+#define ENTRY(body) PTX_HEADER ".visible .entry k(.param .u64 p)\n{\n.reg .b32 %r<4>;\n" \
+	".reg .b64 %d<4>;\n.reg .f32 %f<4>;\n.reg .pred %p<4>;\n" body "\nret;\n}\n"
+
+/* The load fails, and its log has all of the words. */
+static void refused(const char *ptx, CUresult code, const char *word, const char *line)
+{
+	char log[1024] = "";
+	CUjit_option opts[] = { CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES };
+	void *values[] = { log, (void *)sizeof(log) };
+	CUmodule m;
+
+	gives(code, cuModuleLoadDataEx(&m, ptx, 2, opts, values));
+	if (!strstr(log, word) || !strstr(log, line))
+		fail_msg("the log says: %s", log);
+	assert_int_equal((size_t)values[1], strlen(log) + 1);
+}
+
+static void unknown(void **state)
+{
+	(void)state;
+	refused(ENTRY("frobnicate.u32 %r0, %r1;"), CUDA_ERROR_INVALID_PTX, "frobnicate", "line 10");
+	refused(ENTRY("\n\nadd.u32.twice %r0, %r1, %r2;"), CUDA_ERROR_INVALID_PTX, "twice",
+		"line 12");
+	refused(ENTRY("mul.u32 %r0, %r1, %r2;"), CUDA_ERROR_INVALID_PTX, "mul.u32", "line 10");
+	refused(ENTRY("add.f33 %r0, %r1, %r2;"), CUDA_ERROR_INVALID_PTX, "add.f33", "line 10");
+	refused(ENTRY("ld.global.shiny.u32 %r0, [%d0];"), CUDA_ERROR_INVALID_PTX, "shiny",
+		"line 10");
+	refused(ENTRY("wmma.load.a.sync.aligned.row.m16n16k16.f16 {%r0}, [%d0], %r1;"),
+		CUDA_ERROR_INVALID_PTX, "wmma.load", "line 10");
+	refused(ENTRY("tex.2d.v4.f32.s32 {%f0, %f1, %f2, %f3}, [%d0, {%r0, %r1}];"),
+		CUDA_ERROR_INVALID_PTX, "syntax", "line 10");
+	refused(ENTRY("mov.u32 %r0, %pm0;"), CUDA_ERROR_INVALID_PTX, "%pm0", "line 10");
+	refused(PTX_HEADER ".global .texref t;\n", CUDA_ERROR_INVALID_PTX, "texref", "line 4");
+}
+
+static void wrong(void **state)
+{
+	(void)state;
+	refused(ENTRY("add.u32 %r0, %r1;"), CUDA_ERROR_INVALID_PTX, "operands", "line 10");
+	refused(ENTRY("add.u32 %r0, %r1, %r9;"), CUDA_ERROR_INVALID_PTX, "%r9", "line 10");
+	refused(ENTRY("add.u32 %d0, %r1, %r2;"), CUDA_ERROR_INVALID_PTX, "%d0", "line 10");
+	refused(ENTRY("add.u64 %d0, %r1, %d2;"), CUDA_ERROR_INVALID_PTX, "%r1", "line 10");
+	refused(ENTRY("bra NOWHERE;"), CUDA_ERROR_INVALID_PTX, "NOWHERE", "line 10");
+	refused(ENTRY("call nothing;"), CUDA_ERROR_INVALID_PTX, "nothing", "line 10");
+	refused(ENTRY("ld.param.u64 %d0, [p+8];"), CUDA_ERROR_INVALID_PTX, "parameters", "line 10");
+	refused(ENTRY("ld.param.u64 %d0, [q];"), CUDA_ERROR_INVALID_PTX, "q", "line 10");
+	refused(ENTRY("cvt.s32.f32 %r0, %f0;"), CUDA_ERROR_INVALID_PTX, "rounding", "line 10");
+	refused(ENTRY("add.u32 %r0 %r1 %r2;"), CUDA_ERROR_INVALID_PTX, "syntax", "line 10");
+	refused(ENTRY("add.u32 %r0, %r1, ;"), CUDA_ERROR_INVALID_PTX, "syntax", "line 10");
+	refused(PTX_HEADER ".visible .entry k()\n{\n", CUDA_ERROR_INVALID_PTX, "end of text",
+		"line 6");
+	refused(PTX_HEADER ".global .u32 x = y;\n", CUDA_ERROR_INVALID_PTX, "y", "line 4");
+	refused(PTX_HEADER ".extern .global .u32 x;\n.entry k()\n{\n.reg .b32 %r;\n"
+		"ld.global.u32 %r, [x];\nret;\n}\n", CUDA_ERROR_INVALID_PTX, "x", "line 4");
+}
+
+/* Any truncation of a good text is refused or loads: it never brings the process down. */
+static void truncated(void **state)
+{
+	static const char whole[] = PTX_HEADER
+		".global .align 8 .u64 g[2] = {1, generic(g)+8};\n"
+		".func (.param .b32 r) f(.param .align 8 .b8 s[16])\n{\n.reg .b32 %r<3>;\n"
+		"ld.param.v2.u32 {%r0, %r1}, [s+8];\nst.param.b32 [r], %r0;\nret;\n}\n"
+		".visible .entry k(.param .u64 p)\n{\n.reg .b64 %d<3>;\n.reg .b32 %r<3>;\n"
+		".reg .pred %p;\nL: setp.lt.and.s32 %p, %r0, -5, !%p;\n@!%p bra L;\n{\n"
+		".param .align 8 .b8 a[16];\n.param .b32 b;\n"
+		"st.param.v2.b32 [a+8], {%r0, 0f3f800000};\n"
+		"call.uni (b), f, (a);\nld.param.b32 %r1, [b];\n}\nmov.b64 {%r0, _}, %d0;\nret;\n"
+		"}\n";
+	char cut[sizeof(whole)];
+	CUmodule m;
+	int loaded = 0;
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(whole); n++) {
+		memcpy(cut, whole, n);
+		cut[n] = 0;
+		if (!cuModuleLoadData(&m, cut)) {
+			loaded++;
+			ok(cuModuleUnload(m));
+		}
+	}
+	assert_true(loaded > 0);
+	/* and any single character turned into another */
+	for (size_t n = 0; n < sizeof(whole) - 1; n++) {
+		static const char swap[] = { '(', '}', '%', '0', '.', ';', '"', '\n', 'Z', -1 };
+
+		for (size_t k = 0; k < sizeof(swap); k++) {
+			memcpy(cut, whole, sizeof(whole));
+			cut[n] = swap[k];
+			if (!cuModuleLoadData(&m, cut))
+				ok(cuModuleUnload(m));
+		}
+	}
+}
+
+static const char plain[] = ENTRY("ld.param.u64 %d0, [p];\nst.global.u32 [%d0], 1234;");
+
+static void check_runs(CUmodule m)
+{
+	CUdeviceptr p;
+	uint32_t v = 0;
+
+	ok(cuMemAlloc_v2(&p, 4));
+	launch(function(m, "k"), 1, 1, 0, &p, NULL);
+	ok(cuMemcpyDtoH_v2(&v, p, 4));
+	assert_int_equal(v, 1234);
+	ok(cuMemFree_v2(p));
+	ok(cuModuleUnload(m));
+}
+
+/* A fat binary with entries of machine code and of PTX, packed in each way. */
+static size_t fatbin(char *to, int packing, unsigned int arch, bool with_ptx)
+{
+	size_t raw = sizeof(plain), at = 16;
+	uint64_t size;
+
+	memset(to, 0, 8192);
+	for (int i = 0; i < 1 + with_ptx; i++) {
+		char *e = to + at;
+		uint32_t head = 64, used = 0;
+		uint64_t full = 0, flags = 0x11;
+
+		*(uint16_t *)e = i ? 1 : 2;
+		*(uint16_t *)(e + 2) = 0x101;
+		*(uint32_t *)(e + 4) = head;
+		*(uint32_t *)(e + 28) = arch;
+		if (!i) {
+			memcpy(e + head, "\177ELF nothing..", 14);
+			size = 16;
+		} else if (packing == 0) {
+			memcpy(e + head, plain, raw);
+			size = raw;
+		} else {
+			used = packing == 1 ? (uint32_t)LZ4_compress_default(plain, e + head, raw,
+									     4096) :
+			       (uint32_t)ZSTD_compress(e + head, 4096, plain, raw, 3);
+			flags |= packing == 1 ? 0x2000 : 0x8000;
+			full = raw;
+			size = used;
+		}
+		size = (size + 7) & ~7ull;
+		*(uint64_t *)(e + 8) = size;
+		*(uint32_t *)(e + 16) = used;
+		*(uint64_t *)(e + 40) = flags;
+		*(uint64_t *)(e + 56) = full;
+		at += head + size;
+	}
+	*(uint32_t *)to = 0xba55ed50;
+	*(uint16_t *)(to + 4) = 1;
+	*(uint16_t *)(to + 6) = 16;
+	*(uint64_t *)(to + 8) = at - 16;
+	return at;
+}
+
+static void fat_binaries(void **state)
+{
+	static _Alignas(8) char fat[8192];
+	struct {
+		uint32_t magic, version;
+		const void *data, *more;
+	} wrapper = { 0x466243b1, 1, fat, NULL };
+	CUmodule m;
+
+	(void)state;
+	for (int packing = 0; packing < 3; packing++) {
+		fatbin(fat, packing, 75, true);
+		ok(cuModuleLoadData(&m, fat));
+		check_runs(m);
+		ok(cuModuleLoadFatBinary(&m, &wrapper));
+		check_runs(m);
+	}
+	fatbin(fat, 0, 75, false);
+	gives(CUDA_ERROR_NO_BINARY_FOR_GPU, cuModuleLoadData(&m, fat));
+	fatbin(fat, 0, 100, true);
+	gives(CUDA_ERROR_NO_BINARY_FOR_GPU, cuModuleLoadData(&m, fat));
+	fatbin(fat, 2, 75, true);
+	*(uint64_t *)(fat + 16 + 8) = 1 << 20;	/* an entry past the end */
+	gives(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData(&m, fat));
+	gives(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData(&m, "no module"));
+	gives(CUDA_ERROR_NO_BINARY_FOR_GPU, cuModuleLoadData(&m, "\177ELF____________"));
+	gives(CUDA_ERROR_FILE_NOT_FOUND, cuModuleLoad(&m, "/nonexistent/file.ptx"));
+}
+
+static void libraries(void **state)
+{
+	CUlibrary lib;
+	CUkernel k;
+	CUfunction f;
+	CUmodule m;
+	CUdeviceptr p;
+	const char *name;
+	unsigned int n;
+	size_t offset, size;
+	uint32_t v = 0;
+	void *args[] = { &p };
+
+	(void)state;
+	ok(cuLibraryLoadData(&lib, plain, NULL, NULL, 0, NULL, NULL, 0));
+	ok(cuLibraryGetKernelCount(&n, lib));
+	assert_int_equal(n, 1);
+	ok(cuLibraryGetKernel(&k, lib, "k"));
+	gives(CUDA_ERROR_NOT_FOUND, cuLibraryGetKernel(&k, lib, "nothing"));
+	ok(cuKernelGetName(&name, k));
+	assert_string_equal(name, "k");
+	ok(cuKernelGetParamInfo(k, 0, &offset, &size));
+	assert_int_equal(offset, 0);
+	assert_int_equal(size, 8);
+	gives(CUDA_ERROR_INVALID_VALUE, cuKernelGetParamInfo(k, 1, &offset, &size));
+	ok(cuKernelGetFunction(&f, k));
+	ok(cuLibraryGetModule(&m, lib));
+	ok(cuMemAlloc_v2(&p, 4));
+	/* a kernel may stand for its function */
+	ok(cuLaunchKernel((CUfunction)k, 1, 1, 1, 1, 1, 1, 0, NULL, args, NULL));
+	ok(cuMemcpyDtoH_v2(&v, p, 4));
+	assert_int_equal(v, 1234);
+	ok(cuMemFree_v2(p));
+	ok(cuLibraryUnload(lib));
+}
+
+static void functions(void **state)
+{
+	static const char ptx[] = PTX_HEADER
+		".visible .entry a(.param .u8 x, .param .u64 y, .param .align 4 .b8 z[12], .param .f64 w)\n"
+		".maxntid 128, 2, 1\n{\n.shared .align 4 .b8 s[100];\n.reg .b32 %r;\n"
+		"mov.u32 %r, s;\nret;\n}\n"
+		".visible .entry b()\n{\nret;\n}\n";
+	static const size_t want[4][2] = { { 0, 1 }, { 8, 8 }, { 16, 12 }, { 32, 8 } };
+	CUmodule m = load(ptx);
+	CUfunction f = function(m, "a"), list[4];
+	size_t offset, size;
+	unsigned int n;
+	int v;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		ok(cuFuncGetParamInfo(f, i, &offset, &size));
+		assert_int_equal(offset, want[i][0]);
+		assert_int_equal(size, want[i][1]);
+	}
+	gives(CUDA_ERROR_INVALID_VALUE, cuFuncGetParamInfo(f, 4, &offset, &size));
+	ok(cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, f));
+	assert_int_equal(v, 256);
+	ok(cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, f));
+	assert_int_equal(v, 100);
+	ok(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 100000));
+	ok(cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, f));
+	assert_int_equal(v, 100000);
+	ok(cuModuleGetFunctionCount(&n, m));
+	assert_int_equal(n, 2);
+	ok(cuModuleEnumerateFunctions(list, 4, m));
+	gives(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(function(m, "b"), 0, 1, 1, 1, 1, 1, 0,
+						       NULL, NULL, NULL));
+	gives(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(function(m, "b"), 1, 1, 1, 2048, 1, 1, 0,
+						       NULL, NULL, NULL));
+	gives(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(function(m, "b"), 1, 1, 1, 1, 1, 1, 60000,
+						       NULL, NULL, NULL));
+	gives(CUDA_ERROR_NOT_FOUND, cuModuleGetFunction(&f, m, "c"));
+	ok(cuModuleUnload(m));
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	use_device();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(unknown), cmocka_unit_test(wrong), cmocka_unit_test(truncated),
+		cmocka_unit_test(fat_binaries), cmocka_unit_test(libraries),
+		cmocka_unit_test(functions),
+	};
+
+	return cmocka_run_group_tests_name("load", tests, set_up, NULL);
+}

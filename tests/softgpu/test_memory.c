@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+/* State spaces, vectors, widths, atomics, variables and their initialisers. */
+#include "harness.h"
+
+static void run(const char *ptx, CUdeviceptr p, unsigned int blocks, unsigned int threads,
+		unsigned int shared)
+{
+	CUmodule m = load(ptx);
+
+	launch(function(m, "k"), blocks, threads, shared, &p, NULL);
+	ok(cuModuleUnload(m));
+}
+
+#define ENTRY(vars, body) \
+	PTX_HEADER vars ".visible .entry k(.param .u64 p)\n{\n.reg .b16 %h<9>;\n" \
+	".reg .b32 %r<9>;\n.reg .b64 %a, %d<9>;\n.reg .f32 %f<9>;\n.reg .f64 %e<5>;\n" \
+	".reg .pred %p<9>;\n" \
+	"ld.param.u64 %a, [p];\n" body "\nret;\n}\n"
+
+static void widths(void **state)
+{
+	uint64_t v[8] = { 0x8899aabbccddeeff, 0x0123456789abcdef };
+	CUdeviceptr p;
+
+	(void)state;
+	ok(cuMemAlloc_v2(&p, 4096));
+	ok(cuMemcpyHtoD_v2(p, v, sizeof(v)));
+	run(ENTRY("", "ld.global.u8 %r0, [%a];\nld.global.s8 %r1, [%a+1];\nld.s16 %d0, [%a+2];\n"
+		  "st.global.u32 [%a+64], %r0;\nst.global.u32 [%a+68], %r1;\nst.u64 [%a+72], %d0;\n"
+		  "ld.global.v2.u32 {%r2, %r3}, [%a];\nst.global.v2.u32 [%a+80], {%r3, %r2};\n"
+		  "ld.global.v4.u16 {%h0, %h1, %h2, %h3}, [%a+8];\n"
+		  "st.global.v4.u16 [%a+88], {%h3, %h2, %h1, %h0};\n"
+		  "ld.global.v2.u64 {%d1, _}, [%a];\nst.global.u8 [%a+96], %d1;\n"
+		  "st.global.u16 [%a+98], 4660;\nld.global.u64 %d2, [%a+8];\n"
+		  "st.global.u32 [%a+100], %d2;\n"),
+	    p, 1, 1, 0);
+	ok(cuMemcpyDtoH_v2(v, p + 64, 40));
+	assert_int_equal((uint32_t)v[0], 0xff);
+	assert_int_equal(v[0] >> 32, 0xffffffee);
+	assert_int_equal(v[1], 0xffffffffffffccdd);
+	assert_int_equal(v[2], 0xccddeeff8899aabb);
+	assert_int_equal(v[3], 0xcdef89ab45670123);
+	assert_int_equal(v[4] & 0xff, 0xff);
+	assert_int_equal(v[4] >> 16 & 0xffff, 4660);
+	assert_int_equal(v[4] >> 32, 0x89abcdef);
+	ok(cuMemFree_v2(p));
+}
+
+static void spaces(void **state)
+{
+	uint32_t v[8];
+	CUdeviceptr p;
+
+	(void)state;
+	ok(cuMemAlloc_v2(&p, 64));
+	ok(cuMemsetD32_v2(p, 0, 16));
+	/* one word in each space, reached by its own and by its generic address */
+	run(ENTRY(".shared .align 4 .u32 s;\n.global .align 4 .u32 g = 11;\n"
+		  ".const .align 4 .u32 c = 22;\n",
+		  ".local .align 4 .b8 l[16];\nst.shared.u32 [s], 33;\nst.local.u32 [l+4], 44;\n"
+		  "mov.u64 %d0, s;\ncvta.shared.u64 %d1, %d0;\nld.u32 %r0, [%d1];\n"
+		  "mov.u64 %d2, l;\ncvta.local.u64 %d3, %d2;\nld.u32 %r1, [%d3+4];\n"
+		  "mov.u64 %d4, g;\ncvta.global.u64 %d4, %d4;\nld.u32 %r2, [%d4];\n"
+		  "ld.const.u32 %r3, [c];\nld.global.u32 %r4, [g];\n"
+		  "st.global.v4.u32 [%a], {%r0, %r1, %r2, %r3};\n"
+		  "isspacep.shared %p0, %d1;\nisspacep.local %p1, %d3;\nisspacep.global %p2, %d4;\n"
+		  "isspacep.shared %p3, %d4;\nisspacep.global %p4, %d1;\nselp.u32 %r5, 1, 0, %p0;\n"
+		  "@%p1 add.u32 %r5, %r5, 2;\n@%p2 add.u32 %r5, %r5, 4;\n"
+		  "@%p3 add.u32 %r5, %r5, 8;\n"
+		  "@%p4 add.u32 %r5, %r5, 16;\nst.global.u32 [%a+16], %r5;\n"
+		  "cvta.to.shared.u64 %d5, %d1;\nld.shared.u32 %r6, [%d5];\n"
+		  "st.global.u32 [%a+20], %r6;\n"), p, 1, 1, 0);
+	ok(cuMemcpyDtoH_v2(v, p, sizeof(v)));
+	assert_int_equal(v[0], 33);
+	assert_int_equal(v[1], 44);
+	assert_int_equal(v[2], 11);
+	assert_int_equal(v[3], 22);
+	assert_int_equal(v[4], 7);
+	assert_int_equal(v[5], 33);
+	ok(cuMemFree_v2(p));
+}
+
+static void initialisers(void **state)
+{
+	static const char vars[] =
+		".global .align 4 .u32 a[4] = {1, 0x10, 010, -1};\n"
+		".global .align 8 .u64 pa = generic(a)+8;\n"
+		".global .align 8 .u64 pb[2] = {a, pa};\n"
+		".global .align 4 .f32 f[2] = {0f3F800000, 2.5};\n"
+		".global .align 8 .f64 d = 0d4008000000000000;\n"
+		".global .align 1 .b8 t[] = {104, 105, 0};\n"
+		".global .align 8 .b8 m[8] = {0xff(a), 0xff00(a), 0xff0000(a), 0xff000000(a),"
+		"0xff00000000(a), 0xff0000000000(a), 0xff000000000000(a), 0xff00000000000000(a)};\n";
+	CUmodule m = load(ENTRY(".global .align 4 .u32 a[4] = {1, 0x10, 010, -1};\n", ""));
+	char ptx[4096];
+	uint32_t a[4];
+	uint64_t pa, pb[2], mm;
+	float f[2];
+	double d;
+	char t[3];
+	CUdeviceptr p, q;
+	size_t n;
+
+	(void)state;
+	ok(cuModuleUnload(m));
+	snprintf(ptx, sizeof(ptx), "%s%s.visible .entry k()\n{\nret;\n}\n", PTX_HEADER, vars);
+	m = load(ptx);
+	ok(cuModuleGetGlobal_v2(&p, &n, m, "a"));
+	assert_int_equal(n, 16);
+	ok(cuMemcpyDtoH_v2(a, p, n));
+	assert_int_equal(a[0], 1);
+	assert_int_equal(a[1], 16);
+	assert_int_equal(a[2], 8);
+	assert_int_equal(a[3], 0xffffffff);
+	ok(cuModuleGetGlobal_v2(&q, &n, m, "pa"));
+	ok(cuMemcpyDtoH_v2(&pa, q, n));
+	assert_int_equal(pa, p + 8);
+	ok(cuModuleGetGlobal_v2(&q, &n, m, "pb"));
+	ok(cuMemcpyDtoH_v2(pb, q, n));
+	assert_int_equal(pb[0], p);
+	ok(cuModuleGetGlobal_v2(&q, &n, m, "pa"));
+	assert_int_equal(pb[1], q);
+	ok(cuModuleGetGlobal_v2(&q, &n, m, "f"));
+	ok(cuMemcpyDtoH_v2(f, q, n));
+	assert_true(f[0] == 1 && f[1] == 2.5f);
+	ok(cuModuleGetGlobal_v2(&q, &n, m, "d"));
+	ok(cuMemcpyDtoH_v2(&d, q, n));
+	assert_true(d == 3);
+	ok(cuModuleGetGlobal_v2(&q, &n, m, "t"));
+	assert_int_equal(n, 3);
+	ok(cuMemcpyDtoH_v2(t, q, n));
+	assert_string_equal(t, "hi");
+	ok(cuModuleGetGlobal_v2(&q, &n, m, "m"));
+	ok(cuMemcpyDtoH_v2(&mm, q, n));
+	assert_int_equal(mm, p);
+	ok(cuModuleUnload(m));
+}
+
+/* Each operation from every thread of several blocks, on one place. */
+static void atomics(void **state)
+{
+	static const char ptx[] = ENTRY("",
+		"mov.u32 %r0, %tid.x;\nmov.u32 %r1, %ctaid.x;\nmad.lo.u32 %r0, %r1, 64, %r0;\n"
+		"cvt.u64.u32 %d0, %r0;\ncvt.rn.f32.u32 %f0, %r0;\ncvt.rn.f64.u32 %e0, %r0;\n"
+		"red.global.add.u32 [%a], %r0;\nred.add.u64 [%a+8], %d0;\n"
+		"atom.global.add.f32 %f1, [%a+16], 0f3f800000;\nred.add.f64 [%a+24], %e0;\n"
+		"red.global.min.s32 [%a+32], %r0;\nred.global.max.u32 [%a+36], %r0;\n"
+		"shl.b32 %r2, 1, %r0;\nand.b32 %r3, %r0, 31;\nshl.b32 %r2, 1, %r3;\n"
+		"red.global.or.b32 [%a+40], %r2;\nred.global.xor.b32 [%a+44], %r2;\n"
+		"not.b32 %r4, %r2;\nred.global.and.b32 [%a+48], %r4;\n"
+		"atom.global.inc.u32 %r5, [%a+52], 6;\natom.global.dec.u32 %r5, [%a+56], 6;\n"
+		"AGAIN:\nld.volatile.global.u32 %r6, [%a+60];\nadd.u32 %r7, %r6, 2;\n"
+		"atom.global.cas.b32 %r5, [%a+60], %r6, %r7;\nsetp.ne.u32 %p0, %r5, %r6;\n"
+		"@%p0 bra AGAIN;\nAGAIN16:\nld.volatile.global.u16 %h0, [%a+64];\n"
+		"add.u16 %h1, %h0, 1;\n"
+		"atom.global.cas.b16 %h2, [%a+64], %h0, %h1;\nsetp.ne.u16 %p0, %h2, %h0;\n"
+		"@%p0 bra AGAIN16;\nmov.b16 %h3, 0x3c00;\nred.global.add.noftz.f16 [%a+66], %h3;\n"
+		"atom.global.exch.b64 %d1, [%a+72], %d0;\nred.global.max.s64 [%a+80], %d0;\n");
+	const uint32_t n = 16 * 64, sum = n * (n - 1) / 2;
+	uint32_t v[24] = { 0 };
+	CUdeviceptr p;
+	float f;
+	double d;
+
+	(void)state;
+	v[8] = 5;
+	v[12] = 0xffffffff;
+	v[20] = 0xffffff00;	/* -256 */
+	v[21] = 0xffffffff;
+	ok(cuMemAlloc_v2(&p, sizeof(v)));
+	ok(cuMemcpyHtoD_v2(p, v, sizeof(v)));
+	run(ptx, p, 16, 64, 0);
+	ok(cuMemcpyDtoH_v2(v, p, sizeof(v)));
+	assert_int_equal(v[0], sum);
+	assert_int_equal(v[2] | (uint64_t)v[3] << 32, sum);
+	memcpy(&f, &v[4], 4);
+	assert_true(f == n);
+	memcpy(&d, &v[6], 8);
+	assert_true(d == sum);
+	assert_int_equal(v[8], 0);
+	assert_int_equal(v[9], n - 1);
+	assert_int_equal(v[10], 0xffffffff);
+	assert_int_equal(v[11], 0);	/* each bit an even number of times */
+	assert_int_equal(v[12], 0);
+	assert_int_equal(v[13], n % 7);
+	assert_int_equal(v[14], (7 - n % 7) % 7);
+	assert_int_equal(v[15], 2 * n);
+	assert_int_equal(v[16] & 0xffff, n);
+	assert_int_equal(v[16] >> 16, 0x6400);	/* 1024 as a half */
+	assert_true(v[18] < n);
+	assert_int_equal(v[20], n - 1);
+	assert_int_equal(v[21], 0);
+	ok(cuMemFree_v2(p));
+}
+
+/* Kernels reach host memory at its own address. */
+static void host_memory(void **state)
+{
+	static const char ptx[] = ENTRY("", "ld.u32 %r0, [%a];\nadd.u32 %r0, %r0, 5;\n"
+		  "st.u32 [%a], %r0;");
+	static uint32_t mine[1024];
+	uint32_t *h;
+	CUdeviceptr p;
+
+	(void)state;
+	ok(cuMemHostAlloc((void **)&h, 4096, 0));
+	*h = 10;
+	ok(cuMemHostGetDevicePointer_v2(&p, h, 0));
+	run(ptx, p, 1, 1, 0);
+	assert_int_equal(*h, 15);
+	ok(cuMemFreeHost(h));
+
+	ok(cuMemHostRegister_v2(mine, sizeof(mine), 0));
+	mine[7] = 20;
+	ok(cuMemHostGetDevicePointer_v2(&p, mine + 7, 0));
+	run(ptx, p, 1, 1, 0);
+	assert_int_equal(mine[7], 25);
+	ok(cuMemHostUnregister(mine));
+
+	ok(cuMemAllocManaged(&p, 4096, CU_MEM_ATTACH_GLOBAL));
+	h = (uint32_t *)(uintptr_t)p;
+	*h = 30;
+	run(ptx, p, 1, 1, 0);
+	assert_int_equal(*h, 35);
+	ok(cuMemFree_v2(p));
+}
+
+/* Static and dynamic shared memory do not overlap, and each block has its own. */
+static void shared_memory(void **state)
+{
+	static const char ptx[] = ENTRY(".extern .shared .align 16 .b8 dyn[];\n",
+		".shared .align 4 .b8 st[64];\nmov.u32 %r0, %tid.x;\nmov.u32 %r1, %ctaid.x;\n"
+		"mul.lo.u32 %r2, %r0, 4;\nmov.u32 %r3, st;\nadd.u32 %r3, %r3, %r2;\n"
+		"mov.u32 %r4, dyn;\nadd.u32 %r4, %r4, %r2;\nadd.u32 %r5, %r0, %r1;\n"
+		"st.shared.u32 [%r3], %r5;\nst.shared.u32 [%r4], %r1;\nbar.sync 0;\n"
+		"ld.shared.u32 %r5, [%r3];\nld.shared.u32 %r6, [%r4];\n"
+		"mad.lo.u32 %r7, %r6, 100, %r5;\n"
+		"mad.lo.u32 %r8, %r1, 16, %r0;\nmul.wide.u32 %d0, %r8, 4;\nadd.u64 %d1, %a, %d0;\n"
+		"st.global.u32 [%d1], %r7;\n");
+	uint32_t v[64];
+	CUdeviceptr p;
+
+	(void)state;
+	ok(cuMemAlloc_v2(&p, sizeof(v)));
+	run(ptx, p, 4, 16, 64);
+	ok(cuMemcpyDtoH_v2(v, p, sizeof(v)));
+	for (int i = 0; i < 64; i++)
+		assert_int_equal(v[i], i / 16 * 100 + i % 16 + i / 16);
+	ok(cuMemFree_v2(p));
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	use_device();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(widths), cmocka_unit_test(spaces), cmocka_unit_test(initialisers),
+		cmocka_unit_test(atomics), cmocka_unit_test(host_memory),
+		cmocka_unit_test(shared_memory),
+	};
+
+	return cmocka_run_group_tests_name("memory", tests, set_up, NULL);
+}
