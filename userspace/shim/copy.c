@@ -59,8 +59,8 @@ CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, 
 	if (bytes && bytes <= WRITE_INLINE)
 		return vgw_vgpu_write(wait, dst, s, bytes, from);
 	if (bytes >= VG_STAGE_MIN && vg_range_known(dst, bytes) && !vg_capturing() &&
-	    vg_stage_in(dst, src, bytes, s, &r))
-		return r || !wait ? r : vgw_cuStreamSynchronize(s);
+	    vg_stage_in(dst, src, bytes, s, wait, &r))
+		return r;
 	while (bytes && !r) {
 		size_t n = piece(bytes);
 		bool last = n == bytes;

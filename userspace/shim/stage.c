@@ -21,16 +21,19 @@
 #define BUFFERS 4
 #define BUFFER_MAX (8u << 20)
 #define THREADS_MAX 6
+#define CREW_MIN (256u << 10)	/* below it one thread is as fast */
 
 struct buffer {
 	void *p;
-	CUevent event;		/* recorded after the last copy that names it */
+	CUevent event;		/* recorded after the last copy that names it, if busy */
 	bool busy;
+	bool taken;		/* by a thread; it alone looks at the others */
 };
 
 /* Of one context, for events belong to one. */
 struct stage {
-	pthread_mutex_t lock;
+	pthread_mutex_t lock;	/* `taken` of all */
+	pthread_cond_t given;
 	size_t bytes;		/* of each buffer */
 	struct buffer buffer[BUFFERS];
 	unsigned int next;
@@ -45,7 +48,7 @@ static struct {
 	uint8_t *to;
 	const uint8_t *from;
 	size_t bytes;
-	pid_t pid;
+	bool started;
 } crew = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.more = PTHREAD_COND_INITIALIZER,
@@ -89,7 +92,6 @@ static void crew_start(void)
 	pthread_attr_t attr;
 	pthread_t thread;
 
-	crew.pid = getpid();
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 64 << 10);
@@ -99,19 +101,20 @@ static void crew_start(void)
 	pthread_attr_destroy(&attr);
 }
 
-/* One at a time; the caller holds some stage's lock, and this one besides. */
+/* One copy at a time has the crew. */
 static void copy(void *to, const void *from, size_t bytes)
 {
 	static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 	size_t at, len;
 
-	pthread_mutex_lock(&turn);
-	if (!crew.pid)
-		crew_start();
-	if (!crew.threads || bytes < 256 << 10) {
+	if (bytes < CREW_MIN) {
 		memcpy(to, from, bytes);
-		pthread_mutex_unlock(&turn);
 		return;
+	}
+	pthread_mutex_lock(&turn);
+	if (!crew.started) {
+		crew.started = true;
+		crew_start();
 	}
 	pthread_mutex_lock(&crew.lock);
 	crew.to = to;
@@ -148,6 +151,7 @@ static void stage_end(CUcontext ctx, void *key, void *value)
 			cuMemFreeHost(s->buffer[i].p);
 	if (pushed)
 		cuCtxPopCurrent_v2(&ctx);
+	pthread_cond_destroy(&s->given);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
@@ -159,6 +163,7 @@ static struct stage *stage_new(void)
 	if (!s)
 		return NULL;
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->given, NULL);
 	s->bytes = vg_arena_max() < BUFFER_MAX ? vg_arena_max() : BUFFER_MAX;
 	for (unsigned int i = 0; i < BUFFERS; i++) {
 		struct buffer *b = &s->buffer[i];
@@ -193,23 +198,62 @@ static struct stage *stage_of(void)
 	return value;
 }
 
-static CUresult buffer_ready(struct buffer *b)
+/*
+ * A buffer for this thread, the one that was used longest ago if possible.
+ * *out is NULL if none is free now and the thread, having one, must not wait.
+ */
+static CUresult take(struct stage *s, bool have_one, struct buffer **out)
 {
-	CUresult r = b->busy ? cuEventSynchronize(b->event) : CUDA_SUCCESS;
+	struct buffer *b = NULL;
+	CUresult r;
 
+	pthread_mutex_lock(&s->lock);
+	while (!b) {
+		for (unsigned int i = 0; i < BUFFERS && !b; i++) {
+			struct buffer *try = &s->buffer[(s->next + i) % BUFFERS];
+
+			if (!try->taken)
+				b = try;
+		}
+		if (!b && have_one)
+			break;
+		if (!b)
+			pthread_cond_wait(&s->given, &s->lock);
+	}
+	if (!b) {
+		pthread_mutex_unlock(&s->lock);
+		*out = NULL;
+		return CUDA_SUCCESS;
+	}
+	b->taken = true;
+	s->next = (b - s->buffer + 1) % BUFFERS;
+	pthread_mutex_unlock(&s->lock);
+
+	r = b->busy ? cuEventSynchronize(b->event) : CUDA_SUCCESS;
 	b->busy = false;
+	*out = b;
 	return r;
 }
 
-static CUresult buffer_used(struct buffer *b, CUstream s)
+static void give(struct stage *s, struct buffer *b)
 {
-	CUresult r = cuEventRecord(b->event, s);
+	pthread_mutex_lock(&s->lock);
+	b->taken = false;
+	pthread_cond_signal(&s->given);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* The device still has to read it: whoever takes it next waits for that. */
+static CUresult mark(struct buffer *b, CUstream stream)
+{
+	CUresult r = cuEventRecord(b->event, stream);
 
 	b->busy = !r;
 	return r;
 }
 
-bool vg_stage_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream stream, CUresult *result)
+bool vg_stage_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream stream, bool wait,
+		 CUresult *result)
 {
 	struct stage *s = stage_of();
 	const uint8_t *from = src;
@@ -217,65 +261,73 @@ bool vg_stage_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream stream
 
 	if (!s)
 		return false;
-	pthread_mutex_lock(&s->lock);
 	while (bytes && !r) {
-		struct buffer *b = &s->buffer[s->next++ % BUFFERS];
 		size_t n = bytes < s->bytes ? bytes : s->bytes;
+		struct buffer *b;
 
-		r = buffer_ready(b);
-		if (r)
-			break;
-		copy(b->p, from, n);
-		r = vgw_vgpu_copy_in(false, dst, (uintptr_t)b->p, n, stream);
+		r = take(s, false, &b);
+		if (!r) {
+			copy(b->p, from, n);
+			r = vgw_vgpu_copy_in(false, dst, (uintptr_t)b->p, n, stream);
+		}
+		/* The last of a call that waits is done when the stream is. */
 		if (!r)
-			r = buffer_used(b, stream);
+			r = wait && n == bytes ? vgw_cuStreamSynchronize(stream) : mark(b, stream);
+		give(s, b);
 		from += n;
 		dst += n;
 		bytes -= n;
 	}
-	pthread_mutex_unlock(&s->lock);
 	*result = r;
 	return true;
 }
 
-/* All buffers are on their way at once; each is emptied as it comes in. */
+/* Up to all buffers are on their way at once; each is emptied as it comes in. */
 bool vg_stage_out(void *dst, CUdeviceptr src, size_t bytes, CUstream stream, CUresult *result)
 {
+	struct buffer *b[BUFFERS];
 	struct stage *s = stage_of();
 	size_t asked = 0, taken = 0;
+	unsigned int first = 0, last = 0;
 	uint8_t *to = dst;
 	CUresult r = CUDA_SUCCESS;
-	unsigned int first;
 
 	if (!s)
 		return false;
-	pthread_mutex_lock(&s->lock);
-	first = s->next;
 	while (taken < bytes && !r) {
-		struct buffer *b;
 		size_t n;
 
-		while (asked < bytes && s->next - first < BUFFERS && !r) {
-			b = &s->buffer[s->next % BUFFERS];
+		while (asked < bytes && last - first < BUFFERS && !r) {
+			struct buffer *out;
+
 			n = bytes - asked < s->bytes ? bytes - asked : s->bytes;
-			r = buffer_ready(b);
+			r = take(s, last > first, &out);
+			if (!out)
+				break;
+			b[last++ % BUFFERS] = out;
 			if (!r)
-				r = vgw_vgpu_copy_out(false, (uintptr_t)b->p, src + asked, n, stream);
-			if (!r)
-				r = buffer_used(b, stream);
+				r = vgw_vgpu_copy_out(false, (uintptr_t)out->p, src + asked, n,
+						      stream);
+			if (!r && n < bytes)
+				r = mark(out, stream);
 			asked += n;
-			s->next++;
 		}
-		if (r)
-			break;
-		b = &s->buffer[first++ % BUFFERS];
-		n = bytes - taken < s->bytes ? bytes - taken : s->bytes;
-		r = buffer_ready(b);
-		if (!r)
-			copy(to + taken, b->p, n);
-		taken += n;
+		if (!r) {
+			struct buffer *in = b[first % BUFFERS];
+
+			n = bytes - taken < s->bytes ? bytes - taken : s->bytes;
+			r = in->busy ? cuEventSynchronize(in->event) :
+				       vgw_cuStreamSynchronize(stream);
+			in->busy = false;
+			if (!r)
+				copy(to + taken, in->p, n);
+			give(s, in);
+			first++;
+			taken += n;
+		}
 	}
-	pthread_mutex_unlock(&s->lock);
+	while (first < last)
+		give(s, b[first++ % BUFFERS]);
 	*result = r;
 	return true;
 }

@@ -5,14 +5,15 @@
 
 #include "shim.h"
 
-/* From this size on staging is worth its events. */
-#define VG_STAGE_MIN (512u << 10)
+/* Smaller copies into the device travel in the record, smaller ones out of it in the answer. */
+#define VG_STAGE_MIN (8u << 10)
 
 /*
  * False if nothing can be staged here.  Otherwise *result: the data has been
- * taken (in), or has arrived (out); what the device does may still be under way.
+ * taken, and has arrived if `wait` (in), or has arrived (out).
  */
-bool vg_stage_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream stream, CUresult *result);
+bool vg_stage_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream stream, bool wait,
+		 CUresult *result);
 bool vg_stage_out(void *dst, CUdeviceptr src, size_t bytes, CUstream stream, CUresult *result);
 
 #endif /* VG_STAGE_H */
