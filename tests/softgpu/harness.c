@@ -15,6 +15,15 @@ CUcontext use_device(void)
 	return ctx;
 }
 
+bool is_softgpu(void)
+{
+	char name[64] = "";
+	CUdevice dev;
+
+	return !cuDeviceGet(&dev, 0) && !cuDeviceGetName(name, sizeof(name), dev) &&
+	       !strcmp(name, "vgpu softgpu");
+}
+
 CUmodule load(const char *ptx)
 {
 	char log[1024] = "";
@@ -152,6 +161,7 @@ void run_cases(const struct op_case *cases, size_t n)
 {
 	static uint64_t a[LANES], b[LANES], c[LANES], out[LANES];
 	CUdeviceptr d[4];
+	int wrong = 0;
 
 	for (int i = 0; i < 4; i++)
 		ok(cuMemAlloc_v2(&d[i], sizeof(a)));
@@ -168,18 +178,22 @@ void run_cases(const struct op_case *cases, size_t n)
 		ok(cuMemcpyHtoD_v2(d[2], c, sizeof(c)));
 		launch(function(m, "t"), 1, LANES, 0, &d[0], &d[1], &d[2], &d[3], NULL);
 		ok(cuMemcpyDtoH_v2(out, d[3], sizeof(out)));
+		/* one line for each instruction that is wrong, then go on with the next */
 		for (int i = 0; i < LANES; i++) {
 			uint64_t want = t->ref(a[i], b[i], c[i]);
 
-			if (!same(t, out[i], want))
-				fail_msg("%s: a %#llx b %#llx c %#llx gave %#llx, not %#llx",
-					 t->name,
-					 (unsigned long long)a[i], (unsigned long long)b[i],
-					 (unsigned long long)c[i], (unsigned long long)out[i],
-					 (unsigned long long)want);
+			if (same(t, out[i], want))
+				continue;
+			print_error("%s: a %#llx b %#llx c %#llx gave %#llx, not %#llx\n", t->name,
+				    (unsigned long long)a[i], (unsigned long long)b[i],
+				    (unsigned long long)c[i], (unsigned long long)out[i],
+				    (unsigned long long)want);
+			wrong++;
+			break;
 		}
 		ok(cuModuleUnload(m));
 	}
 	for (int i = 0; i < 4; i++)
 		ok(cuMemFree_v2(d[i]));
+	assert_int_equal(wrong, 0);
 }

@@ -20,13 +20,16 @@
 
 #include "cuda_abi.h"
 
+/* Whether the device is softgpu: some of its answers are stricter, and its words are its own. */
+bool is_softgpu(void);
+
 #define ok(call) assert_int_equal((call), CUDA_SUCCESS)
 #define gives(code, call) assert_int_equal((call), (code))
 
 /* Makes device 0's primary context current. */
 CUcontext use_device(void);
 
-#define PTX_HEADER ".version 7.8\n.target sm_90\n.address_size 64\n"
+#define PTX_HEADER ".version 8.0\n.target sm_90\n.address_size 64\n"
 
 CUmodule load(const char *ptx);
 CUfunction function(CUmodule m, const char *name);

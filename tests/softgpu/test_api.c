@@ -29,7 +29,8 @@ static void memory(void **state)
 	assert_int_equal(n, 10 << 20);
 	ok(cuMemFree_v2(p));
 	assert_int_equal(available(), before);
-	gives(CUDA_ERROR_INVALID_VALUE, cuMemFree_v2(p));
+	if (is_softgpu())
+		gives(CUDA_ERROR_INVALID_VALUE, cuMemFree_v2(p));
 	gives(CUDA_ERROR_INVALID_VALUE, cuMemAlloc_v2(&p, 0));
 	ok(cuDeviceGet(&dev, 0));
 	ok(cuDeviceTotalMem_v2(&total, dev));
@@ -39,7 +40,7 @@ static void memory(void **state)
 		CUdeviceptr piece[8];
 
 		for (int i = 0; i < 8; i++)
-			ok(cuMemAlloc_v2(&piece[i], before / 8 & ~(size_t)511));
+			ok(cuMemAlloc_v2(&piece[i], before / 9 & ~(size_t)511));
 		gives(CUDA_ERROR_OUT_OF_MEMORY, cuMemAlloc_v2(&q, before / 8));
 		for (int i = 0; i < 8; i++)
 			ok(cuMemFree_v2(piece[(i * 3 + round) % 8]));
@@ -316,7 +317,9 @@ static void contexts(void **state)
 	ok(cuCtxGetCurrent(&now));
 	assert_ptr_equal(now, first);
 	assert_int_equal(available(), before);
-	gives(CUDA_ERROR_INVALID_CONTEXT, cuCtxSetCurrent(second));
+	/* a destroyed handle is for softgpu to recognise; elsewhere it must not be used */
+	if (is_softgpu())
+		gives(CUDA_ERROR_INVALID_CONTEXT, cuCtxSetCurrent(second));
 	ok(cuDevicePrimaryCtxGetState(dev, &flags, &active));
 	assert_int_equal(active, 1);
 	ok(cuCtxSetCurrent(NULL));
@@ -374,9 +377,11 @@ static void entry_points(void **state)
 	ok(cuGetProcAddress_v2("cuLaunchKernel", &q, 13000,
 			       CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, &status));
 	assert_ptr_equal(q, dlsym(lib, "cuLaunchKernel_ptsz"));
-	gives(CUDA_ERROR_NOT_FOUND, cuGetProcAddress_v2("", &p, 13000, 0, &status));
+	ok(cuGetProcAddress_v2("", &p, 13000, 0, &status));
+	assert_null(p);
 	assert_int_equal(status, CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND);
-	gives(CUDA_ERROR_NOT_FOUND, cuGetProcAddress_v2("cuCtxGetId", &p, 11000, 0, &status));
+	ok(cuGetProcAddress_v2("cuCtxGetId", &p, 11000, 0, &status));
+	assert_null(p);
 	assert_int_equal(status, CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT);
 	ok(cuGetErrorName(CUDA_ERROR_NOT_READY, &text));
 	assert_string_equal(text, "CUDA_ERROR_NOT_READY");

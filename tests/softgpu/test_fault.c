@@ -14,7 +14,7 @@
 	".reg .pred %p<3>;\nld.param.u64 %a, [p];\n" body "\nret;\n}\n"
 
 /* The exit status of a child that runs the kernel on 4096 bytes: 0 when all is as expected. */
-static int child(const char *ptx, int code, CUdeviceptr offset)
+static int child(const char *ptx, int code, CUdeviceptr offset, bool strict)
 {
 	CUdevice dev;
 	CUcontext ctx, other;
@@ -28,6 +28,9 @@ static int child(const char *ptx, int code, CUdeviceptr offset)
 	    cuModuleGetFunction(&f, m, "k"))
 		return 2;
 	at = offset == 1 ? 0 : p + offset;
+	/* others round allocations up, so that a near miss is none */
+	if (strict && !is_softgpu())
+		return 0;
 	if (cuLaunchKernel(f, 4, 1, 1, 64, 1, 1, 0, NULL, args, NULL))
 		return 3;
 	if ((int)cuCtxSynchronize() != code)
@@ -43,16 +46,26 @@ static int child(const char *ptx, int code, CUdeviceptr offset)
 	return 0;
 }
 
-static void kernel_gives(const char *ptx, int code, CUdeviceptr offset)
+static void expect(const char *ptx, int code, CUdeviceptr offset, bool strict)
 {
 	int status;
 	pid_t pid = fork();
 
 	if (!pid)
-		_exit(child(ptx, code, offset));
+		_exit(child(ptx, code, offset, strict));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void kernel_gives(const char *ptx, int code, CUdeviceptr offset)
+{
+	expect(ptx, code, offset, false);
+}
+
+static void near_miss(const char *ptx)
+{
+	expect(ptx, CUDA_ERROR_ILLEGAL_ADDRESS, 0, true);
 }
 
 static void addresses(void **state)
@@ -60,22 +73,21 @@ static void addresses(void **state)
 	(void)state;
 	/* the last word is inside, the next is not */
 	kernel_gives(BODY("", "st.global.u32 [%a+4092], 1;"), 0, 0);
-	kernel_gives(BODY("", "st.global.u32 [%a+4096], 1;"), CUDA_ERROR_ILLEGAL_ADDRESS, 0);
-	kernel_gives(BODY("", "ld.global.u32 %r0, [%a+-4];"), CUDA_ERROR_ILLEGAL_ADDRESS, 0);
-	kernel_gives(BODY("", "st.global.v4.u32 [%a+4096], {%r0, %r0, %r0, %r0};"),
-		     CUDA_ERROR_ILLEGAL_ADDRESS, 0);
-	kernel_gives(BODY("", "ld.u64 %d0, [%a];"), CUDA_ERROR_ILLEGAL_ADDRESS, 1);
-	kernel_gives(BODY("", "atom.global.add.u32 %r0, [%a+8192], 1;"),
-		     CUDA_ERROR_ILLEGAL_ADDRESS, 0);
+	near_miss(BODY("", "st.global.u32 [%a+4096], 1;"));
+	near_miss(BODY("", "ld.global.u32 %r0, [%a+-4];"));
+	near_miss(BODY("", "st.global.v4.u32 [%a+4096], {%r0, %r0, %r0, %r0};"));
+	near_miss(BODY("", "atom.global.add.u32 %r0, [%a+8192], 1;"));
 	/* one thread of many is enough */
-	kernel_gives(BODY("", "mov.u32 %r0, %tid.x;\nmul.wide.u32 %d0, %r0, 4;\n"
-			  "add.u64 %d0, %d0, %a;\nst.global.u32 [%d0+3844], %r0;"),
+	near_miss(BODY("", "mov.u32 %r0, %tid.x;\nmul.wide.u32 %d0, %r0, 4;\n"
+		       "add.u64 %d0, %d0, %a;\nst.global.u32 [%d0+3844], %r0;"));
+	kernel_gives(BODY("", "ld.u64 %d0, [%a];\nst.u64 [%a], %d0;"), CUDA_ERROR_ILLEGAL_ADDRESS, 1);
+	kernel_gives(BODY("", "mov.u64 %d0, 0x7000000000000000;\nst.global.u32 [%d0], 1;"),
 		     CUDA_ERROR_ILLEGAL_ADDRESS, 0);
 	kernel_gives(BODY("", ".shared .align 4 .b8 s[64];\nmov.u32 %r0, s;\n"
 		  "st.shared.u32 [%r0+1048576], 1;"),
 		     CUDA_ERROR_ILLEGAL_ADDRESS, 0);
-	kernel_gives(BODY("", "ld.global.u32 %r0, [%a];"), CUDA_ERROR_MISALIGNED_ADDRESS, 2);
-	kernel_gives(BODY("", "ld.global.v2.u32 {%r0, %r1}, [%a];"),
+	kernel_gives(BODY("", "ld.global.u32 %r0, [%a];\nst.global.u32 [%a], %r0;"), CUDA_ERROR_MISALIGNED_ADDRESS, 2);
+	kernel_gives(BODY("", "ld.global.v2.u32 {%r0, %r1}, [%a];\nst.global.v2.u32 [%a], {%r1, %r0};"),
 		     CUDA_ERROR_MISALIGNED_ADDRESS, 4);
 }
 

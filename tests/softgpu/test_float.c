@@ -97,7 +97,7 @@ D(compare_f64, compare(d, e))
 	C1(num, 4096, t, a, b) C1(nan, 8192, t, a, b)
 
 F(classes, (isfinite(f) ? 1u : 0) + (isinf(f) ? 2 : 0) + (isnan(f) ? 8 : 4) +
-	   (isnormal(f) ? 16 : 0) + (fpclassify(f) == FP_SUBNORMAL ? 32 : 0))
+	   (isnormal(f) || f == 0 ? 16 : 0) + (fpclassify(f) == FP_SUBNORMAL ? 32 : 0))
 #define T1(op, bit) "testp." #op ".f32 %p0, %f; @%p0 or.b64 %o, %o, " #bit ";"
 
 /* conversions */
@@ -186,7 +186,7 @@ static uint64_t to_half(double v)
 	}
 H(add_f16, to_half(h + i))
 H(mul_f16, to_half(h * i))
-H(neg_f16, (a ^ 0x8000) & 0xffff)
+H(neg_f16, isnan(h) ? 0x7fff : (a ^ 0x8000) & 0xffff)
 H(max_f16, isnan(h) && isnan(i) ? 0x7fff : isnan(h) ? b : isnan(i) ? a :
 	   h == i ? (signbit(h) ? b : a) & 0xffff : h > i ? a : b)
 H(f32_f16, isnan(h) ? 0x7fffffff : u32_of((float)h))
@@ -194,8 +194,6 @@ F(f16_f32, to_half(f))
 H(lt_f16, h < i)
 H(add_f16x2, (to_half(h + i) | to_half(i + h) << 16))
 F(pack_f16x2, to_half(f) << 16 | to_half(g))
-#define BF(u) f32((uint64_t)((u) & 0xffff) << 16)
-
 static uint64_t to_bhalf(double v)
 {
 	float f = (float)v;
@@ -212,7 +210,7 @@ F(bf16_f32, to_bhalf(f))
 static uint64_t f32_bf16(uint64_t a, uint64_t b, uint64_t c)
 {
 	(void)b; (void)c;
-	return isnan(BF(a)) ? 0x7fffffff : (a & 0xffff) << 16;
+	return (a & 0xffff) << 16;
 }
 
 #define FO(i) i "\nmov.b32 %t7, %u0; cvt.u64.u32 %o, %t7;"

@@ -104,8 +104,9 @@ static u64 bfe(u64 a, u32 pos, u32 len, int msb, bool is_signed)
 
 R(bfe_u32, bfe(x, y, z, 31, false))
 R(bfe_s32, bfe(x, y, z, 31, true))
-R(bfe_u64, bfe(a, y, z, 63, false))
-R(bfe_s64, bfe(a, y, z, 63, true))
+/* the hardware's wide forms want position and length in range, as the ISA does */
+R(bfe_u64, bfe(a, y & 255, z & 255, 63, false))
+R(bfe_s64, bfe(a, y & 255, z & 255, 63, true))
 
 static u64 bfi(u64 a, u64 b, u32 pos, u32 len, int msb)
 {
@@ -117,7 +118,7 @@ static u64 bfi(u64 a, u64 b, u32 pos, u32 len, int msb)
 }
 
 R(bfi32, bfi(x, y, z, 7, 31))
-R(bfi64, bfi(a, b, z, 13, 63))
+R(bfi64, bfi(a, b, z & 255, 13, 63))
 
 static u64 prmt(u64 a, u64 b, u64 c)
 {
@@ -167,6 +168,8 @@ R(vabsdiff, z + abs((int)(x & 255) - (int)(y & 255)) +
 	    abs((int)(x >> 8 & 255) - (int)(y >> 8 & 255)) +
 	    abs((int)(x >> 16 & 255) - (int)(y >> 16 & 255)) +
 	    abs((int)(x >> 24) - (int)(y >> 24)))
+
+#define RANGE "and.b32 %t1, %y, 255; and.b32 %t2, %z, 255;"
 
 static const struct op_case cases[] = {
 	{ "add.u32", W("add.u32 %t0, %x, %y;"), add32, INTS, 0 },
@@ -218,11 +221,11 @@ static const struct op_case cases[] = {
 	{ "bfind.shiftamt.u32", W("bfind.shiftamt.u32 %t0, %x;"), bfind_shift, INTS, 0 },
 	{ "bfe.u32", W("bfe.u32 %t0, %x, %y, %z;"), bfe_u32, INTS, 0 },
 	{ "bfe.s32", W("bfe.s32 %t0, %x, %y, %z;"), bfe_s32, INTS, 0 },
-	{ "bfe.u64", "bfe.u64 %o, %a, %y, %z;", bfe_u64, INTS, 0 },
-	{ "bfe.s64", "bfe.s64 %o, %a, %y, %z;", bfe_s64, INTS, 0 },
+	{ "bfe.u64", RANGE "bfe.u64 %o, %a, %t1, %t2;", bfe_u64, INTS, 0 },
+	{ "bfe.s64", RANGE "bfe.s64 %o, %a, %t1, %t2;", bfe_s64, INTS, 0 },
 	{ "bfe.s32 small", W("bfe.s32 %t0, %x, %y, %z;"), bfe_s32, SMALL, 0 },
 	{ "bfi.b32", W("bfi.b32 %t0, %x, %y, %z, 7;"), bfi32, INTS, 0 },
-	{ "bfi.b64", "bfi.b64 %o, %a, %b, %z, 13;", bfi64, INTS, 0 },
+	{ "bfi.b64", RANGE "bfi.b64 %o, %a, %b, %t2, 13;", bfi64, INTS, 0 },
 	{ "prmt.b32", W("prmt.b32 %t0, %x, %y, %z;"), prmt, INTS, 0 },
 	{ "prmt.b32.f4e", W("prmt.b32.f4e %t0, %x, %y, %z;"), prmt_f4e, INTS, 0 },
 	{ "prmt.b32.rc16", W("prmt.b32.rc16 %t0, %x, %y, %z;"), prmt_rc16, INTS, 0 },

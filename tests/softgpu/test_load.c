@@ -17,9 +17,9 @@ static void refused(const char *ptx, CUresult code, const char *word, const char
 	CUmodule m;
 
 	gives(code, cuModuleLoadDataEx(&m, ptx, 2, opts, values));
-	if (!strstr(log, word) || !strstr(log, line))
+	if (is_softgpu() && (!strstr(log, word) || !strstr(log, line)))
 		fail_msg("the log says: %s", log);
-	assert_int_equal((size_t)values[1], strlen(log) + 1);
+	assert_int_equal((size_t)values[1], strlen(log));
 }
 
 static void unknown(void **state)
@@ -170,6 +170,9 @@ static void fat_binaries(void **state)
 	CUmodule m;
 
 	(void)state;
+	/* its machine code is none, which only softgpu does not look into */
+	if (!is_softgpu())
+		skip();
 	for (int packing = 0; packing < 3; packing++) {
 		fatbin(fat, packing, 75, true);
 		ok(cuModuleLoadData(&m, fat));

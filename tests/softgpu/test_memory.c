@@ -88,8 +88,8 @@ static void initialisers(void **state)
 		".global .align 8 .u64 pb[2] = {a, pa};\n"
 		".global .align 4 .f32 f[2] = {0f3F800000, 2.5};\n"
 		".global .align 8 .f64 d = 0d4008000000000000;\n"
-		".global .align 1 .b8 t[] = {104, 105, 0};\n"
-		".global .align 8 .b8 m[8] = {0xff(a), 0xff00(a), 0xff0000(a), 0xff000000(a),"
+		".global .align 1 .b8 t[3] = {104, 105, 0};\n"
+		".global .align 8 .u8 m[8] = {0xff(a), 0xff00(a), 0xff0000(a), 0xff000000(a),"
 		"0xff00000000(a), 0xff0000000000(a), 0xff000000000000(a), 0xff00000000000000(a)};\n";
 	CUmodule m = load(ENTRY(".global .align 4 .u32 a[4] = {1, 0x10, 010, -1};\n", ""));
 	char ptx[4096];

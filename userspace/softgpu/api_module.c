@@ -55,9 +55,9 @@ static void fill_logs(struct jit_log *log, const struct sg_error *err)
 		if ((size_t)n >= log->error_room)
 			n = log->error_room - 1;
 	}
-	/* the sizes come back as what was written */
+	/* the sizes come back as the length of what was written */
 	if (log->error_size)
-		*log->error_size = (void *)(uintptr_t)(n ? n + 1 : 0);
+		*log->error_size = (void *)(uintptr_t)n;
 	if (log->info && log->info_room)
 		log->info[0] = 0;
 	if (log->info_size)

@@ -273,6 +273,8 @@ SG_API CUresult cuGetProcAddress_v2(const char *symbol, void **pfn, int version,
 	if (!symbol || !pfn || flags & ~(cuuint64_t)(CU_GET_PROC_ADDRESS_LEGACY_STREAM |
 						     CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM))
 		return CUDA_ERROR_INVALID_VALUE;
+	if (version > SG_DRIVER_VERSION)
+		return CUDA_ERROR_INVALID_VALUE;
 	*pfn = NULL;
 	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
 		if (strcmp(entries[i].name, symbol))
@@ -290,13 +292,15 @@ SG_API CUresult cuGetProcAddress_v2(const char *symbol, void **pfn, int version,
 		*status = best >= 0 ? CU_GET_PROC_ADDRESS_SUCCESS : known ?
 			  CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT :
 			  CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
-	if (best < 0)
-		return CUDA_ERROR_NOT_FOUND;
-	*pfn = entries[best].fn;
+	/* an unknown name is no error here: the status tells, and the pointer is NULL */
+	if (best >= 0)
+		*pfn = entries[best].fn;
 	return CUDA_SUCCESS;
 }
 
 SG_API CUresult cuGetProcAddress(const char *symbol, void **pfn, int version, cuuint64_t flags)
 {
-	return cuGetProcAddress_v2(symbol, pfn, version, flags, NULL);
+	CUresult rc = cuGetProcAddress_v2(symbol, pfn, version, flags, NULL);
+
+	return !rc && !*pfn ? CUDA_ERROR_NOT_FOUND : rc;
 }

@@ -273,8 +273,9 @@ static uint64_t convert(uint64_t v, const struct sg_insn *in)
 		w = !(w > 0) ? 0 : w > 1 ? 1 : w;
 	if (flags & CVT_RELU)
 		w = w > 0 || isnan(w) ? w : 0;
-	if (a == d && a != T_F32 && isnan(w))
-		return v;
+	/* a NaN keeps its payload where the bits are only moved */
+	if (isnan(w) && ((a == d && a != T_F32) || (a == T_BF16 && d == T_F32)))
+		return a == d ? v : v << 16;
 	v = from_double(w, d, r);
 	if (flags & CVT_FTZ && d == T_F32 && fabs(to_double(v, d)) < 0x1p-126)
 		v &= 0x80000000;

@@ -104,7 +104,7 @@ static double upper_half(double v)
 UN(rcp_approx_f64, double, upper_half(1.0 / upper_half(va)))
 UN(rsqrt_approx_f64, double, upper_half(1.0 / sqrt(upper_half(va))))
 
-/* testp: which kind of number it is, as a predicate */
+/* testp: which kind of number it is, as a predicate. To the hardware zero is normal. */
 #define TEST(name, T, expr) \
 	static void name(struct sg_exec *x, const struct sg_insn *in, uint32_t m) \
 	{ \
@@ -117,7 +117,7 @@ UN(rsqrt_approx_f64, double, upper_half(1.0 / sqrt(upper_half(va))))
 #define TESTS(T) \
 	TEST(finite_##T, T, isfinite(va)) TEST(infinite_##T, T, isinf(va)) \
 	TEST(number_##T, T, !isnan(va)) TEST(notanumber_##T, T, isnan(va)) \
-	TEST(normal_##T, T, isnormal(va)) \
+	TEST(normal_##T, T, isnormal(va) || va == 0) \
 	TEST(subnormal_##T, T, fpclassify(va) == FP_SUBNORMAL)
 TESTS(float)
 TESTS(double)

@@ -194,16 +194,6 @@ static double relu(double v)
 							     c[l] >> 16) << 16); \
 	}
 
-/* Sign operations keep the payload of a NaN. */
-#define SIGN(name, F, expr) \
-	static uint16_t name##_##F##_1(uint16_t ha, uint16_t hb, uint16_t hc) \
-	{ \
-		(void)hb; \
-		(void)hc; \
-		return (expr); \
-	} \
-	WIDTHS(name, F)
-
 #define FORMAT(F, tiny) \
 	HALF(add, F, va + vb) \
 	HALF(sub, F, va - vb) \
@@ -218,8 +208,8 @@ static double relu(double v)
 	HALF(sat, F, saturate(va)) \
 	HALF(relu, F, relu(va)) \
 	HALF(ftz, F, fabs(va) < tiny ? copysign(0, va) : va) \
-	SIGN(neg, F, ha ^ 0x8000) \
-	SIGN(abs, F, ha & 0x7fff)
+	HALF(neg, F, -va) \
+	HALF(abs, F, fabs(va))
 
 FORMAT(f16, 0x1p-14)
 FORMAT(bf16, 0x1p-126)
