@@ -32,9 +32,8 @@ static size_t after(uint64_t p)
 }
 
 static CUresult add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsigned int flags,
-		    uint32_t owner, struct vg_hostmem *shared)
+		    uint32_t owner, int device, struct vg_hostmem *shared)
 {
-	struct vg_context *c = vg_current();
 	CUresult r = CUDA_SUCCESS;
 	size_t i;
 
@@ -58,7 +57,7 @@ static CUresult add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsi
 	memmove(ranges + i + 1, ranges + i, (count - i) * sizeof(*ranges));
 	ranges[i] = (struct vg_range){
 		.base = base, .bytes = bytes, .kind = kind, .flags = flags, .serial = serial++,
-		.owner = owner, .device = c ? c->device : 0, .shared = shared,
+		.owner = owner, .device = device, .shared = shared,
 	};
 	count++;
 out:
@@ -68,9 +67,7 @@ out:
 
 CUresult vg_range_add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsigned int flags)
 {
-	struct vg_context *c = vg_current();
-
-	return add(base, bytes, kind, flags, c ? c->object->id : 0, NULL);
+	return vg_range_add_shared(base, bytes, kind, flags, NULL);
 }
 
 CUresult vg_range_add_shared(uint64_t base, uint64_t bytes, enum vg_range_kind kind,
@@ -78,12 +75,19 @@ CUresult vg_range_add_shared(uint64_t base, uint64_t bytes, enum vg_range_kind k
 {
 	struct vg_context *c = vg_current();
 
-	return add(base, bytes, kind, flags, c ? c->object->id : 0, shared);
+	return add(base, bytes, kind, flags, c ? c->object->id : 0, c ? c->device : 0, shared);
 }
 
 CUresult vg_range_add_global(uint64_t base, uint64_t bytes, uint32_t holder)
 {
-	return add(base, bytes, VG_RANGE_GLOBAL, 0, holder, NULL);
+	struct vg_context *c = vg_current();
+
+	return add(base, bytes, VG_RANGE_GLOBAL, 0, holder, c ? c->device : 0, NULL);
+}
+
+CUresult vg_range_add_mapped(uint64_t base, uint64_t bytes, uint32_t holder, int device)
+{
+	return add(base, bytes, VG_RANGE_MAPPED, 0, holder, device, NULL);
 }
 
 bool vg_range_find(uint64_t p, struct vg_range *r)
@@ -132,7 +136,18 @@ bool vg_range_known(uint64_t p, uint64_t bytes)
 {
 	struct vg_range r;
 
-	return vg_range_find(p, &r) && vg_range_on_device(&r) && bytes <= r.base + r.bytes - p;
+	/* Mappings lie side by side, and what is in them crosses from one to the next. */
+	while (vg_range_find(p, &r) && vg_range_on_device(&r)) {
+		uint64_t here = r.base + r.bytes - p;
+
+		if (bytes <= here)
+			return true;
+		if (r.kind != VG_RANGE_MAPPED)
+			return false;
+		p += here;
+		bytes -= here;
+	}
+	return false;
 }
 
 bool vg_range_shared(uint64_t p, uint64_t bytes)

@@ -96,6 +96,8 @@ bool vg_forked(void);
 struct vg_context *vg_current(void);
 /* CUDA_SUCCESS if there is one, and it lives, and no sticky error has ended it. */
 CUresult vg_context_ready(void);
+/* This thread runs host functions: it may not have a context. */
+void vg_callback_thread(void);
 CUresult vg_context_push(struct vg_object *context);
 CUresult vg_context_pop(struct vg_object **context);
 CUresult vg_context_replace(struct vg_object *context);
@@ -175,7 +177,7 @@ CUresult vg_image(const void *image, const void **start, size_t *bytes);
 /* -- memory.c: every range of memory that the driver's interface knows. */
 
 enum vg_range_kind { VG_RANGE_DEVICE = 1, VG_RANGE_HOST, VG_RANGE_REGISTERED, VG_RANGE_GLOBAL,
-		     VG_RANGE_POOL, VG_RANGE_MANAGED };
+		     VG_RANGE_POOL, VG_RANGE_MANAGED, VG_RANGE_MAPPED };
 
 struct vg_range {
 	uint64_t base, bytes;
@@ -189,7 +191,8 @@ struct vg_range {
 
 static inline bool vg_range_on_device(const struct vg_range *r)
 {
-	return r->kind == VG_RANGE_DEVICE || r->kind == VG_RANGE_POOL || r->kind == VG_RANGE_GLOBAL;
+	return r->kind == VG_RANGE_DEVICE || r->kind == VG_RANGE_POOL ||
+	       r->kind == VG_RANGE_GLOBAL || r->kind == VG_RANGE_MAPPED;
 }
 
 CUresult vg_range_add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsigned int flags);
@@ -204,6 +207,8 @@ bool vg_range_find(uint64_t p, struct vg_range *r);
 bool vg_range_remove(uint64_t p, unsigned int kinds, struct vg_range *r);
 /* A variable of a module or a library. */
 CUresult vg_range_add_global(uint64_t base, uint64_t bytes, uint32_t holder);
+/* What cuMemMap() has mapped, of the allocation `holder`. */
+CUresult vg_range_add_mapped(uint64_t base, uint64_t bytes, uint32_t holder, int device);
 /* Forget all of a context, a module or a library. */
 void vg_range_forget(uint32_t owner);
 /* Whether [p, p + bytes) is known device memory; if not, ask the driver what it thinks. */
