@@ -54,12 +54,14 @@ check-apigen: check-generator check-conform check-lookup check-decoders check-sh
 	check-driver	## the generator and the shim
 
 # Behaviour of the driver, the same test for softgpu through the shim and for a real one.
-$(VG_TA)/driver_test: tests/apigen/driver_test.c $(O)/lib/libcuda.so.1
+VG_DRIVER_TEST_SRCS := $(wildcard tests/apigen/driver_*.c)
+
+$(VG_TA)/driver_test: $(VG_DRIVER_TEST_SRCS) tests/apigen/driver_test.h $(O)/lib/libcuda.so.1
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< -L$(O)/lib -l:libcuda.so.1
+	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $(VG_DRIVER_TEST_SRCS) -L$(O)/lib -l:libcuda.so.1 -lpthread
 
 # What softgpu has of it; a machine with a GPU runs all (make gpu-check).
-VG_SOFTGPU_GROUPS := device functions library launches memory streams strings
+VG_SOFTGPU_GROUPS := device functions library launches memory streams strings enumerate callbacks
 
 .PHONY: check-driver
 check-driver: $(VG_TA)/driver_test $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) $(O)/bin/vgpu-mediatord

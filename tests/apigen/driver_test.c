@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cuda_abi.h"
+#include "driver_test.h"
 
-static const char ptx[] =
+const char ptx[] =
 	".version 6.0\n.target sm_50\n.address_size 64\n"
 	".visible .global .align 4 .u32 counter = 5;\n"
 	/* out[i] += by, for i < n */
@@ -26,27 +26,14 @@ static const char ptx[] =
 	".visible .entry wide(.param .u8 a, .param .u64 b, .param .align 16 .b8 c[48], .param .u16 d)\n"
 	"{\nret;\n}\n";
 
-static int failed, passed;
-static const char *group;
+int failed, passed;
+const char *group;
+CUdevice dev;
+CUcontext ctx;
+CUmodule module;
+CUfunction add;
 
-#define IS(call, want) do { \
-	int got_ = (call), want_ = (want); \
-	if (got_ == want_) { \
-		passed++; \
-	} else { \
-		failed++; \
-		printf("%s: line %d: %s: %d, not %d\n", group, __LINE__, #call, got_, want_); \
-	} \
-} while (0)
-#define OK(call) IS(call, CUDA_SUCCESS)
-#define TRUE(x) IS(!!(x), 1)
-
-static CUdevice dev;
-static CUcontext ctx;
-static CUmodule module;
-static CUfunction add;
-
-static unsigned int value_at(CUdeviceptr p, size_t i)
+unsigned int value_at(CUdeviceptr p, size_t i)
 {
 	unsigned int v = 0xdead;
 
@@ -577,6 +564,8 @@ int main(int argc, char **argv)
 		{ "library", library }, { "launches", launches }, { "memory", memory },
 		{ "streams", streams }, { "values", values }, { "pools", pools },
 		{ "capture", capture }, { "graphs", graphs }, { "strings", strings },
+		{ "enumerate", enumerate }, { "mapping", mapping }, { "callbacks", callbacks },
+		{ "host_nodes", host_nodes },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

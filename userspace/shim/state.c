@@ -32,6 +32,7 @@ static __thread struct {
 	struct own_stream *streams;
 	unsigned int stream_count;
 	bool registered;
+	bool callback;		/* it runs the program's host functions */
 } self;
 
 static pthread_key_t exit_key;
@@ -126,7 +127,7 @@ CUresult vg_context_ready(void)
 	int poison;
 
 	if (unlikely(!self.depth))
-		return CUDA_ERROR_INVALID_CONTEXT;
+		return self.callback ? CUDA_ERROR_NOT_PERMITTED : CUDA_ERROR_INVALID_CONTEXT;
 	c = vg_current();
 	if (unlikely(!c || !atomic_load(&c->active)))
 		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
@@ -134,8 +135,15 @@ CUresult vg_context_ready(void)
 	return unlikely(poison) ? (CUresult)poison : CUDA_SUCCESS;
 }
 
+void vg_callback_thread(void)
+{
+	self.callback = true;
+}
+
 CUresult vg_context_push(struct vg_object *o)
 {
+	if (self.callback)
+		return CUDA_ERROR_NOT_PERMITTED;
 	register_thread();
 	if (self.depth == self.room) {
 		unsigned int room = self.room ? self.room * 2 : 8;

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the groups of the driver's behaviour test share. */
+#ifndef DRIVER_TEST_H
+#define DRIVER_TEST_H
+
+#include <stdio.h>
+
+#include "cuda_abi.h"
+
+extern int failed, passed;
+extern const char *group;
+
+#define IS(call, want) do { \
+	int got_ = (call), want_ = (want); \
+	if (got_ == want_) { \
+		passed++; \
+	} else { \
+		failed++; \
+		printf("%s: line %d: %s: %d, not %d\n", group, __LINE__, #call, got_, want_); \
+	} \
+} while (0)
+#define OK(call) IS(call, CUDA_SUCCESS)
+#define TRUE(x) IS(!!(x), 1)
+
+extern CUdevice dev;
+extern CUcontext ctx;
+extern CUmodule module;		/* of `ptx` */
+extern CUfunction add;		/* out[i] += by, for i < n */
+extern const char ptx[];
+
+/* The i-th word at p. */
+unsigned int value_at(CUdeviceptr p, size_t i);
+
+/* driver_code.c */
+void enumerate(void);
+/* driver_mapping.c */
+void mapping(void);
+/* driver_callbacks.c */
+void callbacks(void);
+void host_nodes(void);
+
+#endif /* DRIVER_TEST_H */

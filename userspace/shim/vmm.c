@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Virtual memory management.  An allocation's references are counted here: the
+ * host has one, which goes when the last of the program's and the last mapping
+ * have gone, for until then cuMemRetainAllocationHandle() can ask for another.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "client.h"
+#include "shim.h"
+#include "shim_calls.h"
+
+struct allocation {
+	CUmemAllocationProp prop;	/* as the program gave it */
+	uint64_t references, maps;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* all counts */
+
+/* Sharing is refused where it is asked for: a handle type alone does no harm. */
+#define HANDLE_TYPES CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
+
+static CUresult check(const CUmemAllocationProp *p)
+{
+	if (!p)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (p->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
+		return vg_refuse("cuMemCreate of host memory", "not implemented");
+	if (!vg_device(p->location.id))
+		return CUDA_ERROR_INVALID_DEVICE;
+	if (p->type != CU_MEM_ALLOCATION_TYPE_PINNED)
+		return vg_refuse("cuMemCreate of managed memory", "not implemented");
+	if (p->requestedHandleTypes & ~HANDLE_TYPES)
+		return vg_refuse("cuMemCreate with a handle type",
+				 "sharing memory with other machines is not implemented");
+	if (p->allocFlags.gpuDirectRDMACapable)
+		return vg_refuse("cuMemCreate for GPUDirect RDMA", "not implemented");
+	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuMemGetAllocationGranularity(size_t *granularity, const CUmemAllocationProp *p,
+					   CUmemAllocationGranularity_flags option)
+{
+	CUresult r = granularity ? check(p) : CUDA_ERROR_INVALID_VALUE;
+
+	return r ? r : vgw_vgpu_mem_granularity(p->location.id, p->allocFlags.compressionType,
+						p->allocFlags.usage, option, granularity);
+}
+
+static void release(struct vg_object *o)
+{
+	free(o->data);
+	o->data = NULL;
+}
+
+CUresult vgh_cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
+			 const CUmemAllocationProp *p, unsigned long long flags)
+{
+	CUmemGenericAllocationHandle made;
+	struct allocation *a;
+	struct vg_object *o;
+	CUresult r;
+
+	if (!handle || !bytes || flags)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = check(p);
+	if (r)
+		return r;
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	a->prop = *p;
+	a->references = 1;
+	r = vgw_vgpu_mem_create(&made, bytes, p->location.id, p->allocFlags.compressionType,
+				p->allocFlags.usage);
+	if (r) {
+		free(a);
+		return r;
+	}
+	o = (struct vg_object *)(uintptr_t)made;
+	o->release = release;
+	o->data = a;
+	*handle = made;
+	return CUDA_SUCCESS;
+}
+
+/* The allocation of a handle that the program still holds; the lock is held. */
+static struct allocation *held(CUmemGenericAllocationHandle handle)
+{
+	struct vg_object *o = vg_object_get((const void *)(uintptr_t)handle, VG_MEM_ALLOC);
+	struct allocation *a = o ? o->data : NULL;
+
+	return a && a->references ? a : NULL;
+}
+
+static CUresult put(CUmemGenericAllocationHandle handle, const struct allocation *a)
+{
+	return a->references || a->maps ? CUDA_SUCCESS : vgw_vgpu_mem_release(handle);
+}
+
+CUresult vgh_cuMemRelease(CUmemGenericAllocationHandle handle)
+{
+	CUresult r = CUDA_ERROR_INVALID_VALUE;
+	struct allocation *a;
+
+	pthread_mutex_lock(&lock);
+	a = held(handle);
+	if (a) {
+		a->references--;
+		r = put(handle, a);
+	}
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
+CUresult vgh_cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *p,
+						    CUmemGenericAllocationHandle handle)
+{
+	CUresult r = CUDA_ERROR_INVALID_VALUE;
+	struct allocation *a;
+
+	pthread_mutex_lock(&lock);
+	a = held(handle);
+	if (a && p) {
+		*p = a->prop;
+		r = CUDA_SUCCESS;
+	}
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
+CUresult vgh_cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *handle, void *addr)
+{
+	CUresult r = CUDA_ERROR_INVALID_VALUE;
+	struct vg_object *o = NULL;
+	struct vg_range range;
+
+	if (!handle)
+		return CUDA_ERROR_INVALID_VALUE;
+	pthread_mutex_lock(&lock);
+	if (vg_range_find((uintptr_t)addr, &range) && range.kind == VG_RANGE_MAPPED)
+		o = vg_object_by_id(range.owner, VG_MEM_ALLOC);
+	if (o) {
+		((struct allocation *)o->data)->references++;
+		*handle = (uintptr_t)o;
+		r = CUDA_SUCCESS;
+	}
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
+CUresult vgh_cuMemMap(CUdeviceptr ptr, size_t size, size_t offset,
+		      CUmemGenericAllocationHandle handle, unsigned long long flags)
+{
+	struct allocation *a;
+	struct vg_object *o;
+	CUresult r;
+
+	pthread_mutex_lock(&lock);
+	a = held(handle);
+	r = a ? vgw_cuMemMap(ptr, size, offset, handle, flags) : CUDA_ERROR_INVALID_VALUE;
+	if (!r) {
+		o = (struct vg_object *)(uintptr_t)handle;
+		r = vg_range_add_mapped(ptr, size, o->id, a->prop.location.id);
+		if (r)
+			vgw_cuMemUnmap(ptr, size);
+		else
+			a->maps++;
+	}
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
+CUresult vgh_cuMemUnmap(CUdeviceptr ptr, size_t size)
+{
+	struct vg_range range;
+	uint64_t at = ptr;
+	CUresult r;
+
+	pthread_mutex_lock(&lock);
+	r = vgw_cuMemUnmap(ptr, size);
+	while (!r && at - ptr < size && vg_range_remove(at, 1u << VG_RANGE_MAPPED, &range)) {
+		struct vg_object *o = vg_object_by_id(range.owner, VG_MEM_ALLOC);
+
+		at += range.bytes;
+		if (!o)
+			continue;
+		((struct allocation *)o->data)->maps--;
+		put((uintptr_t)o, o->data);
+	}
+	pthread_mutex_unlock(&lock);
+	return r;
+}
