@@ -29,7 +29,7 @@ int vg_channel_open(struct vg_channel *ch, const struct vg_assign *assign, const
 /* Wake whoever sleeps on `word`; the word itself was written before. */
 void vg_channel_wake(struct vg_channel *ch, const uint32_t *word);
 
-struct vg_waiters;
+struct vg_role;
 struct vg_blobs;
 struct vg_shares;
 
@@ -38,7 +38,8 @@ struct vg_exec {
 	struct vg_handles *handles;
 	struct vg_blobs *blobs;
 	struct vg_shares *shares;
-	struct vg_waiters *waiters;
+	struct vg_role *role;
+	uint64_t head;			/* of the ring; of whoever has the role */
 	struct vg_account *account;
 	struct vg_account_entry *entry;	/* ours */
 	uint32_t *slot_done;		/* answers given, by slot; by the slot's answerer */
@@ -57,15 +58,13 @@ struct vg_current {
 	uint32_t epoch;
 };
 
-/* loop.c */
+/* loop.c: what each of the executor's threads does */
 void vg_loop_run(struct vg_exec *x) __attribute__((noreturn));
-/* Run one request (its context current) and answer it if it asks. */
-void vg_loop_execute(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
-		     struct vg_current *current);
 
-/* waiters.c: blocking calls, off the ring */
-struct vg_waiters *vg_waiters_new(struct vg_exec *x, unsigned int max);
-void vg_waiters_give(struct vg_waiters *w, const struct vg_op *op, const struct vg_req *rq);
+/* role.c: which of the threads consumes the ring */
+struct vg_role *vg_role_new(unsigned int max);
+void vg_role_take(struct vg_exec *x);
+void vg_role_give(struct vg_exec *x);
 
 /* blobs.c */
 struct vg_blobs *vg_blobs_new(void);

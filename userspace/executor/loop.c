@@ -84,8 +84,8 @@ static bool sticky(CUresult result)
 	       result == CUDA_ERROR_HARDWARE_STACK_ERROR || result == CUDA_ERROR_ECC_UNCORRECTABLE;
 }
 
-void vg_loop_execute(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
-		     struct vg_current *current)
+static void execute(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
+		    struct vg_current *current)
 {
 	static __thread uint8_t payload[VG_REPLY_MAX] __attribute__((aligned(16)));
 	struct vg_reply rp = { .payload = payload };
@@ -122,43 +122,32 @@ static void refuse(struct vg_exec *x, const struct vg_req *rq, CUresult result)
 		defer(x, rq->op, result);
 }
 
-static void dispatch(struct vg_exec *x, const struct vgpu_rec *rec, const void *payload,
-		     struct vg_current *current)
+/* The operation of a request, or NULL: it has been refused. */
+static const struct vg_op *admit(struct vg_exec *x, const struct vg_req *rq)
 {
-	struct vg_req rq = {
-		.op = rec->op,
-		.flags = rec->flags,
-		.ctx = rec->tag,
-		.slot = rec->slot,
-		.bytes = rec->size - sizeof(*rec),
-		.payload = payload,
-	};
 	const struct vg_op *op;
 
 	atomic_fetch_add_explicit(&x->entry->calls, 1, memory_order_relaxed);
 	/* Without a slot there is nowhere to say no. */
-	if ((rq.flags & VGPU_REC_REPLY) && rq.slot >= x->ch.layout.slot_count) {
+	if ((rq->flags & VGPU_REC_REPLY) && rq->slot >= x->ch.layout.slot_count) {
 		count_fault(x);
-		return;
+		return NULL;
 	}
-	if (rq.flags & ~VGPU_REC_REPLY) {
-		refuse(x, &rq, CUDA_ERROR_INVALID_VALUE);
-		return;
+	if (rq->flags & ~VGPU_REC_REPLY) {
+		refuse(x, rq, CUDA_ERROR_INVALID_VALUE);
+		return NULL;
 	}
-	op = rq.op < vg_ops_count ? &vg_ops[rq.op] : NULL;
+	op = rq->op < vg_ops_count ? &vg_ops[rq->op] : NULL;
 	if (!op || !op->run) {
-		refuse(x, &rq, CUDA_ERROR_NOT_SUPPORTED);
-		return;
+		refuse(x, rq, CUDA_ERROR_NOT_SUPPORTED);
+		return NULL;
 	}
 	/* The record's length is rounded up to VGPU_REC_ALIGN. */
-	if (rq.bytes < op->min_bytes || rq.bytes >= op->max_bytes + VGPU_REC_ALIGN) {
-		refuse(x, &rq, CUDA_ERROR_INVALID_VALUE);
-		return;
+	if (rq->bytes < op->min_bytes || rq->bytes >= op->max_bytes + VGPU_REC_ALIGN) {
+		refuse(x, rq, CUDA_ERROR_INVALID_VALUE);
+		return NULL;
 	}
-	if (op->mode == VG_BLOCKING && (rq.flags & VGPU_REC_REPLY))
-		vg_waiters_give(x->waiters, op, &rq);
-	else
-		vg_loop_execute(x, op, &rq, current);
+	return op;
 }
 
 static bool ready(struct vg_exec *x, uint64_t head)
@@ -232,33 +221,69 @@ static uint32_t take(struct vg_exec *x, uint64_t head, uint64_t tail, uint8_t *b
 	return rec->size;
 }
 
-void vg_loop_run(struct vg_exec *x)
+/* A record has been taken; the guest may use its place again. */
+static void advance(struct vg_exec *x, uint32_t size)
 {
-	static uint8_t buf[VGPU_REC_MAX] __attribute__((aligned(16)));
-	const struct vgpu_rec *rec = (const struct vgpu_rec *)buf;
 	struct vgpu_ring *ring = x->ch.ring;
-	struct vg_current current = { 0 };
-	uint64_t head = 0, tail;
+
+	x->head += size;
+	vg_store_release64(&ring->sq_head, x->head);
+	vg_full_fence();	/* head before the look; pairs with the guest's */
+	if (vg_load(&ring->space_wanted))
+		vg_channel_wake(&x->ch, (const uint32_t *)&ring->sq_head);
+}
+
+/*
+ * Consume records until one may block: that is left in rq and buf, and the role
+ * is given away.
+ */
+static const struct vg_op *consume(struct vg_exec *x, struct vg_req *rq, uint8_t *buf,
+				   struct vg_current *current)
+{
+	const struct vgpu_rec *rec = (const struct vgpu_rec *)buf;
+	const struct vg_op *op;
+	uint64_t tail;
+	uint32_t size;
 
 	for (;;) {
-		tail = vg_load_acquire64(&ring->sq_tail);
-		if (tail == head) {
-			idle(x, head);
+		tail = vg_load_acquire64(&x->ch.ring->sq_tail);
+		if (tail == x->head) {
+			idle(x, x->head);
 			continue;
 		}
-		if (tail - head > x->ch.layout.sq_bytes || tail % VGPU_REC_ALIGN)
+		if (tail - x->head > x->ch.layout.sq_bytes || tail % VGPU_REC_ALIGN)
 			die(x, "tail");
-		while (head != tail) {
-			uint32_t size = take(x, head, tail, buf);
-
-			if (rec->op != VGPU_OP_PAD)
-				dispatch(x, rec, rec + 1, &current);
-			head += size;
-			vg_store_release64(&ring->sq_head, head);
-			vg_full_fence();	/* head before the look; pairs with the guest's */
-			if (vg_load(&ring->space_wanted))
-				vg_channel_wake(&x->ch, (const uint32_t *)&ring->sq_head);
+		while (x->head != tail) {
+			size = take(x, x->head, tail, buf);
+			*rq = (struct vg_req){
+				.op = rec->op, .flags = rec->flags, .ctx = rec->tag,
+				.slot = rec->slot, .bytes = size - sizeof(*rec), .payload = rec + 1,
+			};
+			op = rec->op == VGPU_OP_PAD ? NULL : admit(x, rq);
+			if (op && op->mode == VG_BLOCKING && (rq->flags & VGPU_REC_REPLY)) {
+				advance(x, size);
+				vg_role_give(x);
+				return op;
+			}
+			/* Its data in the arena is the executor's until the head passes. */
+			if (op)
+				execute(x, op, rq, current);
+			advance(x, size);
 		}
+	}
+}
+
+void vg_loop_run(struct vg_exec *x)
+{
+	static __thread uint8_t buf[VGPU_REC_MAX] __attribute__((aligned(16)));
+	struct vg_current current = { 0 };
+	const struct vg_op *op;
+	struct vg_req rq;
+
+	for (;;) {
+		vg_role_take(x);
+		op = consume(x, &rq, buf, &current);
+		execute(x, op, &rq, &current);
 	}
 }
 

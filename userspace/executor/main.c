@@ -128,9 +128,9 @@ static int take_assignment(void)
 	exec.shares = vg_shares_new(&exec);
 	exec.handles = vg_handles_new();
 	exec.blobs = vg_blobs_new();
-	exec.waiters = vg_waiters_new(&exec, exec.ch.layout.slot_count);
+	exec.role = vg_role_new(exec.ch.layout.slot_count + 1);
 	exec.slot_done = calloc(exec.ch.layout.slot_count, sizeof(*exec.slot_done));
-	return exec.shares && exec.handles && exec.blobs && exec.waiters && exec.slot_done ? 0 : -ENOMEM;
+	return exec.shares && exec.handles && exec.blobs && exec.role && exec.slot_done ? 0 : -ENOMEM;
 }
 
 static void set_host_state(uint32_t state, uint32_t error)
