@@ -25,6 +25,8 @@
  *   channel->bell_lock   the doorbell's eventfd (spin)
  *
  * vgpu->lock is never taken in a page fault, map_lock never held over a pin.
+ * VFIO calls dma_unmap() with its list of devices locked, and that call takes
+ * vgpu->lock; nothing of ours adds or removes a device with vgpu->lock held.
  */
 #ifndef VGPU_HOST_H
 #define VGPU_HOST_H
