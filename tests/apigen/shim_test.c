@@ -353,9 +353,37 @@ static void poison(void)
 	IS(cuDevicePrimaryCtxRelease_v2(0), CUDA_ERROR_INVALID_CONTEXT);
 }
 
+/* Tables of which nothing is known but the size: every slot can be called, and refuses. */
+static void export_tables(void)
+{
+	static const struct {
+		CUuuid id;
+		uintptr_t words;
+	} unknown[] = {
+		{ { "\x17\x34\xdc\x26\x80\x0d\x47\x45\x87\x26\xc0\xf1\xe7\xdd\x8b\xca" }, 17 },
+		{ { "\x69\xa2\x8e\x9f\x24\x49\x8b\x47\xb0\x30\xc5\xda\x33\x0e\xa4\xe9" }, 34 },
+	};
+	static const CUuuid none = { "\x01\x02" };
+	const void *table;
+
+	for (int i = 0; i < 2; i++) {
+		CUresult (*const *slot)(void);
+
+		OK(cuGetExportTable(&table, &unknown[i].id));
+		slot = table;
+		TRUE(*(const uintptr_t *)table == unknown[i].words * sizeof(void *));
+		for (uintptr_t k = 1; k < unknown[i].words; k++) {
+			IS(slot[k](), CUDA_ERROR_NOT_SUPPORTED);
+			TRUE(k < 2 || slot[k] != slot[k - 1]);
+		}
+	}
+	IS(cuGetExportTable(&table, &none), CUDA_ERROR_NOT_FOUND);
+}
+
 int main(void)
 {
 	start();
+	export_tables();
 	memory();
 	boxes();
 	modules();

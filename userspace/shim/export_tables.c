@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "export_unknown.h"
 #include "integrity.h"
 #include "shim.h"
 #include "shim_calls.h"
@@ -239,7 +240,7 @@ static void *const tools_context_table[93] = {
 static CUresult tools_module_functions(CUcontext ctx, CUmodule module,
 				       void (*callback)(void *user, CUfunction f), void *user)
 {
-	CUfunction functions[1024];
+	CUfunction *functions;
 	unsigned int count = 0;
 	CUresult r;
 
@@ -247,13 +248,15 @@ static CUresult tools_module_functions(CUcontext ctx, CUmodule module,
 	if (!callback)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = cuModuleGetFunctionCount(&count, module);
-	if (r)
+	if (r || !count)
 		return r;
-	if (count > sizeof(functions) / sizeof(functions[0]))
-		return vg_refuse("enumerating a module", "more than 1024 functions");
+	functions = calloc(count, sizeof(*functions));
+	if (!functions)
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = cuModuleEnumerateFunctions(functions, count, module);
 	for (unsigned int i = 0; !r && i < count; i++)
 		callback(user, functions[i]);
+	free(functions);
 	return r;
 }
 
@@ -284,6 +287,10 @@ static const struct {
 	    0xc8, 0xf2 }, tools_context_table },
 	{ { 0x6e, 0x16, 0x3f, 0xbe, 0xb9, 0x58, 0x44, 0x4d, 0x83, 0x5c, 0xe1, 0x82, 0xaf, 0xf1,
 	    0x99, 0x1e }, tools_module_table },
+	{ { 0x17, 0x34, 0xdc, 0x26, 0x80, 0x0d, 0x47, 0x45, 0x87, 0x26, 0xc0, 0xf1, 0xe7, 0xdd,
+	    0x8b, 0xca }, vg_table_1734dc26 },
+	{ { 0x69, 0xa2, 0x8e, 0x9f, 0x24, 0x49, 0x8b, 0x47, 0xb0, 0x30, 0xc5, 0xda, 0x33, 0x0e,
+	    0xa4, 0xe9 }, vg_table_69a28e9f },
 };
 
 /* For whoever looks into why a library does not start: VGPU_DEBUG=1. */
