@@ -377,6 +377,8 @@ static void entry_points(void **state)
 	ok(cuGetProcAddress_v2("cuLaunchKernel", &q, 13000,
 			       CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, &status));
 	assert_ptr_equal(q, dlsym(lib, "cuLaunchKernel_ptsz"));
+	/* newer than the driver */
+	gives(CUDA_ERROR_INVALID_VALUE, cuGetProcAddress_v2("cuInit", &p, 99000, 0, &status));
 	ok(cuGetProcAddress_v2("", &p, 13000, 0, &status));
 	assert_null(p);
 	assert_int_equal(status, CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND);

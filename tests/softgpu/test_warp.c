@@ -226,6 +226,38 @@ static void calls(void **state)
 		expect(i, f[i % 15]);
 }
 
+/* The blocks of a cooperative launch meet: each counts itself and waits for all the others. */
+static void cooperative(void **state)
+{
+	static const char ptx[] = PTX_HEADER
+		".visible .entry k(.param .u64 p)\n{\n.reg .b32 %r, %x, %n, %v;\n.reg .b64 %a;\n"
+		".reg .pred %p;\nld.param.u64 %a, [p];\nmov.u32 %x, %tid.x;\n"
+		"mov.u32 %n, %nctaid.x;\nsetp.ne.u32 %p, %x, 0;\n@%p bra JOIN;\n"
+		"atom.global.add.release.gpu.u32 %r, [%a], 1;\n"
+		"WAIT:\nld.acquire.gpu.global.u32 %v, [%a];\nsetp.lt.u32 %p, %v, %n;\n"
+		"@%p bra WAIT;\nJOIN:\nbar.sync 0;\nred.global.add.u32 [%a+4], 1;\nret;\n}\n";
+	CUmodule m = load(ptx);
+	unsigned int sms = 0, blocks;
+	CUdevice dev;
+	int per_sm;
+	void *args[] = { &out };
+
+	(void)state;
+	ok(cuDeviceGet(&dev, 0));
+	ok(cuDeviceGetAttribute((int *)&sms, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, dev));
+	ok(cuOccupancyMaxActiveBlocksPerMultiprocessor(&per_sm, function(m, "k"), 64, 0));
+	blocks = sms * per_sm;
+	ok(cuMemsetD32_v2(out, 0, 2));
+	gives(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE,
+	      cuLaunchCooperativeKernel(function(m, "k"), blocks + 1, 1, 1, 64, 1, 1, 0, NULL, args));
+	ok(cuLaunchCooperativeKernel(function(m, "k"), blocks, 1, 1, 64, 1, 1, 0, NULL, args));
+	ok(cuCtxSynchronize());
+	ok(cuMemcpyDtoH_v2(got, out, 8));
+	assert_int_equal(got[0], blocks);
+	assert_int_equal(got[1], blocks * 64);
+	ok(cuModuleUnload(m));
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -238,7 +270,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shuffles), cmocka_unit_test(votes), cmocka_unit_test(masks),
 		cmocka_unit_test(barriers), cmocka_unit_test(locks), cmocka_unit_test(branches),
-		cmocka_unit_test(calls),
+		cmocka_unit_test(calls), cmocka_unit_test(cooperative),
 	};
 
 	return cmocka_run_group_tests_name("warp", tests, set_up, NULL);

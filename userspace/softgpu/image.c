@@ -212,7 +212,10 @@ static bool each_var(struct sg_image *img, void *owner, struct sg_error *err, bo
 	return true;
 }
 
-/* Local memory of the deepest chain of calls; recursion makes it unbounded. */
+/*
+ * Local memory of the deepest chain of calls; recursion makes it unbounded. What is known of a
+ * function is kept in it, so that each is walked once.
+ */
 static uint64_t chain_local(struct sg_func *f, int depth, bool *unbounded)
 {
 	uint64_t deepest = 0, own = f->local_bytes > 16 ? f->local_bytes : 16;
@@ -221,6 +224,8 @@ static uint64_t chain_local(struct sg_func *f, int depth, bool *unbounded)
 		*unbounded = true;
 		return own;
 	}
+	if (f->local_total)
+		return f->local_total;
 	*unbounded |= f->calls_unbounded;
 	for (int i = 0; i < f->ncode && !(*unbounded && depth); i++) {
 		const struct sg_call *c = f->code[i].extra;
@@ -232,6 +237,8 @@ static uint64_t chain_local(struct sg_func *f, int depth, bool *unbounded)
 		if (d > deepest)
 			deepest = d;
 	}
+	if (!*unbounded)
+		f->local_total = own + deepest;
 	return own + deepest;
 }
 
