@@ -142,8 +142,10 @@ void host_nodes(void)
 
 	OK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
 	OK(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED));
-	OK(cuLaunchHostFunc(s, slow, (void *)2L));
 	IS(cuStreamAddCallback(s, with_status, &s, 0), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+	IS(cuStreamEndCapture(s, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+	OK(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED));
+	OK(cuLaunchHostFunc(s, slow, (void *)2L));
 	OK(cuStreamEndCapture(s, &graph));
 	OK(cuGraphGetNodes(graph, list, &count));
 	TRUE(count == 1);
