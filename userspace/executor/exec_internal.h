@@ -39,7 +39,7 @@ struct vg_exec {
 	struct vg_blobs *blobs;
 	struct vg_shares *shares;
 	struct vg_role *role;
-	uint64_t head;			/* of the ring; of whoever has the role */
+	_Atomic uint64_t head;		/* of the ring; stored by whoever has the role */
 	struct vg_account *account;
 	struct vg_account_entry *entry;	/* ours */
 	uint32_t *slot_done;		/* answers given, by slot; by the slot's answerer */
@@ -63,8 +63,10 @@ void vg_loop_run(struct vg_exec *x) __attribute__((noreturn));
 
 /* role.c: which of the threads consumes the ring */
 struct vg_role *vg_role_new(unsigned int max);
-void vg_role_take(struct vg_exec *x);
-void vg_role_give(struct vg_exec *x);
+void vg_role_watch(struct vg_exec *x);	/* stand by until the role is this thread's */
+void vg_role_lend(struct vg_exec *x);	/* before a call that may block */
+bool vg_role_return(struct vg_exec *x);	/* after it: is the role this thread's again? */
+bool vg_role_idle(struct vg_exec *x);	/* the ring is empty: wait; false: role laid down */
 
 /* blobs.c */
 struct vg_blobs *vg_blobs_new(void);

@@ -4,24 +4,14 @@
  * The barriers are those of linux/vgpu_ring.h.  A record is copied before
  * anything in it is looked at twice.
  */
-#include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "common/ring_sync.h"
 #include "exec_internal.h"
 #include "vg_cuda.h"
-
-/* How long naps go on before the executor sleeps for good, in naps. */
-#define NAPS 40
-#define NAP_NS 200000L	/* below VGPU_NAP_US */
-
-_Static_assert(NAP_NS / 1000 <= VGPU_NAP_US, "a nap is no longer than was said");
 
 static void defer(struct vg_exec *x, uint16_t op, CUresult result)
 {
@@ -84,29 +74,39 @@ static bool sticky(CUresult result)
 	       result == CUDA_ERROR_HARDWARE_STACK_ERROR || result == CUDA_ERROR_ECC_UNCORRECTABLE;
 }
 
-static void execute(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
-		    struct vg_current *current)
+/* What a call gives back, before it is told. */
+struct outcome {
+	CUresult result;
+	struct vg_reply reply;
+};
+
+static struct outcome run(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
+			  struct vg_current *current)
 {
 	static __thread uint8_t payload[VG_REPLY_MAX] __attribute__((aligned(16)));
-	struct vg_reply rp = { .payload = payload };
-	CUresult result = CUDA_SUCCESS;
+	struct outcome out = { .reply.payload = payload };
 
 	memset(payload, 0, sizeof(payload));
 	if (op->needs_ctx)
-		result = make_current(x, rq->ctx, current);
-	if (!result)
-		result = op->run(x, rq, &rp);
-	if (rp.bytes > VG_REPLY_MAX)
-		rp.bytes = VG_REPLY_MAX;
-	if (result) {
-		vg_debug("%s: %d", op->name, result);
-		if (sticky(result))
+		out.result = make_current(x, rq->ctx, current);
+	if (!out.result)
+		out.result = op->run(x, rq, &out.reply);
+	if (out.reply.bytes > VG_REPLY_MAX)
+		out.reply.bytes = VG_REPLY_MAX;
+	if (out.result) {
+		vg_debug("%s: %d", op->name, out.result);
+		if (sticky(out.result))
 			count_fault(x);
 	}
+	return out;
+}
+
+static void tell(struct vg_exec *x, const struct vg_req *rq, const struct outcome *out)
+{
 	if (rq->flags & VGPU_REC_REPLY)
-		answer(x, rq->slot, result, &rp);
-	else if (result)
-		defer(x, rq->op, result);
+		answer(x, rq->slot, out->result, &out->reply);
+	else if (out->result)
+		defer(x, rq->op, out->result);
 }
 
 /* A request that breaks the protocol itself, not CUDA's rules. */
@@ -150,50 +150,6 @@ static const struct vg_op *admit(struct vg_exec *x, const struct vg_req *rq)
 	return op;
 }
 
-static bool ready(struct vg_exec *x, uint64_t head)
-{
-	return vg_load_acquire64(&x->ch.ring->sq_tail) != head;
-}
-
-/* Wait for the next record: spin, then nap, then sleep on the doorbell. */
-static void idle(struct vg_exec *x, uint64_t head)
-{
-	struct pollfd bell = { .fd = x->ch.doorbell, .events = POLLIN };
-	struct timespec nap = { .tv_nsec = NAP_NS };
-	struct vgpu_ring *ring = x->ch.ring;
-	uint64_t end = 0, count;
-	unsigned int i;
-
-	for (i = 1; x->spin_us; i++) {
-		if (ready(x, head))
-			return;
-		vg_cpu_relax();
-		if (i % 64)
-			continue;
-		if (!end)
-			end = vg_now_us() + x->spin_us;
-		else if (vg_now_us() >= end)
-			break;
-	}
-	for (i = 0; i <= NAPS; i++) {
-		bool sleep = i == NAPS;
-
-		vg_store(&ring->host_parked, sleep ? VGPU_HOST_SLEEPS : VGPU_HOST_NAPS);
-		vg_full_fence();	/* parked before the look; pairs with the guest's */
-		if (ready(x, head))
-			break;
-		if (sleep)
-			atomic_fetch_add_explicit(&x->entry->parks, 1, memory_order_relaxed);
-		if (ppoll(&bell, 1, sleep ? NULL : &nap, NULL) > 0)
-			(void)!read(x->ch.doorbell, &count, sizeof(count));
-		if (ready(x, head))
-			break;
-		if (sleep)
-			i--;	/* a bell with nothing behind it */
-	}
-	vg_store(&ring->host_parked, VGPU_HOST_AWAKE);
-}
-
 static void die(struct vg_exec *x, const char *what)
 {
 	count_fault(x);
@@ -222,12 +178,12 @@ static uint32_t take(struct vg_exec *x, uint64_t head, uint64_t tail, uint8_t *b
 }
 
 /* A record has been taken; the guest may use its place again. */
-static void advance(struct vg_exec *x, uint32_t size)
+static void advance(struct vg_exec *x, uint64_t head)
 {
 	struct vgpu_ring *ring = x->ch.ring;
 
-	x->head += size;
-	vg_store_release64(&ring->sq_head, x->head);
+	atomic_store_explicit(&x->head, head, memory_order_release);
+	vg_store_release64(&ring->sq_head, head);
 	vg_full_fence();	/* head before the look; pairs with the guest's */
 	if (vg_load(&ring->space_wanted))
 		vg_channel_wake(&x->ch, (const uint32_t *)&ring->sq_head);
@@ -235,40 +191,53 @@ static void advance(struct vg_exec *x, uint32_t size)
 
 /*
  * Consume records until one may block: that is left in rq and buf, and the role
- * is given away.
+ * is lent.  NULL: there was nothing for a long time, and another thread may have
+ * the role.
  */
 static const struct vg_op *consume(struct vg_exec *x, struct vg_req *rq, uint8_t *buf,
 				   struct vg_current *current)
 {
 	const struct vgpu_rec *rec = (const struct vgpu_rec *)buf;
+	struct vgpu_ring *ring = x->ch.ring;
+	uint64_t head = atomic_load(&x->head);
 	const struct vg_op *op;
 	uint64_t tail;
 	uint32_t size;
 
 	for (;;) {
-		tail = vg_load_acquire64(&x->ch.ring->sq_tail);
-		if (tail == x->head) {
-			idle(x, x->head);
+		tail = vg_load_acquire64(&ring->sq_tail);
+		if (tail == head) {
+			if (!vg_role_idle(x))
+				return NULL;
+			/* Another thread may have had the role meanwhile. */
+			head = atomic_load(&x->head);
 			continue;
 		}
-		if (tail - x->head > x->ch.layout.sq_bytes || tail % VGPU_REC_ALIGN)
+		if (tail - head > x->ch.layout.sq_bytes || tail % VGPU_REC_ALIGN)
 			die(x, "tail");
-		while (x->head != tail) {
-			size = take(x, x->head, tail, buf);
+		/* The sentinel may have said so a moment too late. */
+		if (vg_load(&ring->host_parked) != VGPU_HOST_AWAKE)
+			vg_store(&ring->host_parked, VGPU_HOST_AWAKE);
+		while (head != tail) {
+			size = take(x, head, tail, buf);
 			*rq = (struct vg_req){
 				.op = rec->op, .flags = rec->flags, .ctx = rec->tag,
 				.slot = rec->slot, .bytes = size - sizeof(*rec), .payload = rec + 1,
 			};
 			op = rec->op == VGPU_OP_PAD ? NULL : admit(x, rq);
+			head += size;
 			if (op && op->mode == VG_BLOCKING && (rq->flags & VGPU_REC_REPLY)) {
-				advance(x, size);
-				vg_role_give(x);
+				advance(x, head);
+				vg_role_lend(x);
 				return op;
 			}
 			/* Its data in the arena is the executor's until the head passes. */
-			if (op)
-				execute(x, op, rq, current);
-			advance(x, size);
+			if (op) {
+				struct outcome out = run(x, op, rq, current);
+
+				tell(x, rq, &out);
+			}
+			advance(x, head);
 		}
 	}
 }
@@ -278,12 +247,21 @@ void vg_loop_run(struct vg_exec *x)
 	static __thread uint8_t buf[VGPU_REC_MAX] __attribute__((aligned(16)));
 	struct vg_current current = { 0 };
 	const struct vg_op *op;
+	struct outcome out;
 	struct vg_req rq;
+	bool mine;
 
 	for (;;) {
-		vg_role_take(x);
-		op = consume(x, &rq, buf, &current);
-		execute(x, op, &rq, &current);
+		vg_role_watch(x);
+		for (mine = true; mine;) {
+			op = consume(x, &rq, buf, &current);
+			if (!op)
+				break;
+			out = run(x, op, &rq, &current);
+			/* Before the guest hears of it, and rings for its next call. */
+			mine = vg_role_return(x);
+			tell(x, &rq, &out);
+		}
 	}
 }
 
