@@ -565,7 +565,7 @@ int main(int argc, char **argv)
 		{ "streams", streams }, { "values", values }, { "pools", pools },
 		{ "capture", capture }, { "graphs", graphs }, { "strings", strings },
 		{ "enumerate", enumerate }, { "mapping", mapping }, { "callbacks", callbacks },
-		{ "host_nodes", host_nodes },
+		{ "host_nodes", host_nodes }, { "textures", textures }, { "tensors", tensors },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

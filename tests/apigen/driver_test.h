@@ -35,6 +35,9 @@ unsigned int value_at(CUdeviceptr p, size_t i);
 void enumerate(void);
 /* driver_mapping.c */
 void mapping(void);
+/* driver_textures.c */
+void textures(void);
+void tensors(void);
 /* driver_callbacks.c */
 void callbacks(void);
 void host_nodes(void);
