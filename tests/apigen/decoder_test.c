@@ -31,7 +31,7 @@ struct vg_exec {
 };
 
 static struct vg_exec executor;
-static uint64_t thing[64];		/* what a handle stands for */
+static uint64_t thing[128];		/* what a handle stands for */
 
 struct vg_handles *vg_exec_handles(struct vg_exec *x)
 {

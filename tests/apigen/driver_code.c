@@ -60,3 +60,54 @@ void enumerate(void)
 	OK(cuLibraryUnload(l));
 	many();
 }
+
+/* Two pieces of code that need each other, linked here. */
+void linking(void)
+{
+	static const char caller[] =
+		".version 6.0\n.target sm_50\n.address_size 64\n"
+		".extern .func (.param .b32 back) twice(.param .b32 given);\n"
+		".visible .entry put(.param .u64 out, .param .u32 v)\n{\n"
+		".reg .b32 %r<4>;\n.reg .b64 %d<3>;\n"
+		"ld.param.u64 %d1, [out];\nld.param.u32 %r1, [v];\ncvta.to.global.u64 %d2, %d1;\n"
+		"{\n.param .b32 given;\n.param .b32 back;\nst.param.b32 [given], %r1;\n"
+		"call (back), twice, (given);\nld.param.b32 %r2, [back];\n}\n"
+		"st.global.u32 [%d2], %r2;\nret;\n}\n";
+	static const char callee[] =
+		".version 6.0\n.target sm_50\n.address_size 64\n"
+		".visible .func (.param .b32 back) twice(.param .b32 given)\n{\n"
+		".reg .b32 %r<3>;\nld.param.b32 %r1, [given];\nadd.s32 %r2, %r1, %r1;\n"
+		"st.param.b32 [back], %r2;\nret;\n}\n";
+	char log[2048] = "";
+	CUjit_option options[] = { CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES };
+	void *values[] = { log, (void *)sizeof(log) };
+	unsigned int v = 21;
+	CUlinkState state;
+	CUfunction put;
+	CUdeviceptr p;
+	CUmodule m;
+	void *params[] = { &p, &v }, *cubin;
+	size_t bytes;
+
+	OK(cuLinkCreate_v2(0, NULL, NULL, &state));
+	OK(cuLinkAddData_v2(state, CU_JIT_INPUT_PTX, (void *)caller, sizeof(caller), "caller", 0,
+			    NULL, NULL));
+	OK(cuLinkAddData_v2(state, CU_JIT_INPUT_PTX, (void *)callee, sizeof(callee), NULL, 0, NULL,
+			    NULL));
+	OK(cuLinkComplete(state, &cubin, &bytes));
+	TRUE(bytes > 64 && !memcmp(cubin, "\177ELF", 4));
+	OK(cuModuleLoadData(&m, cubin));
+	OK(cuLinkDestroy(state));
+	OK(cuModuleGetFunction(&put, m, "put"));
+	OK(cuMemAlloc_v2(&p, 4));
+	OK(cuLaunchKernel(put, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL));
+	TRUE(value_at(p, 0) == 42);
+	OK(cuMemFree_v2(p));
+	OK(cuModuleUnload(m));
+
+	OK(cuLinkCreate_v2(2, options, values, &state));
+	IS(cuLinkAddData_v2(state, CU_JIT_INPUT_PTX, "this is no code", 16, "nothing", 0, NULL,
+			    NULL), CUDA_ERROR_INVALID_PTX);
+	TRUE(log[0]);
+	OK(cuLinkDestroy(state));
+}

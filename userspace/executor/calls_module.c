@@ -1,133 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Modules and libraries: loading with the compiler's options and logs, and names in them. */
-#include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "calls.h"
+/* Modules and libraries: loading with the compiler's options and logs. */
+#include "calls_jit.h"
 #include "vg_cuda.h"
-
-#define OPTIONS_MAX	40u
-#define LOG_MAX		(1u << 20)
-#define LOGS_KEPT	16u
-
-/* The compiler's last logs, by the number that the guest gave each. */
-struct log {
-	uint32_t key;
-	char *text[2];			/* errors, information */
-	uint32_t bytes[2];
-	float wall_time;
-};
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* the logs */
-static struct log logs[LOGS_KEPT];
-static unsigned int next;
-
-struct options {
-	CUjit_option key[OPTIONS_MAX];
-	void *value[OPTIONS_MAX];
-	unsigned int count;
-	struct log log;
-	int size_at[2];			/* where the driver returns a log's length */
-	int time_at;
-};
-
-static void add(struct options *o, CUjit_option key, uint64_t value)
-{
-	o->key[o->count] = key;
-	o->value[o->count++] = (void *)(uintptr_t)value;
-}
-
-/* Options that are numbers pass; a log is asked for by its size alone. */
-static CUresult take(struct options *o, const unsigned int *keys, const uint64_t *values,
-		     unsigned int count, uint32_t log)
-{
-	*o = (struct options){ .log.key = log, .size_at = { -1, -1 }, .time_at = -1 };
-	for (unsigned int i = 0; i < count; i++) {
-		int which = keys[i] == CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES;
-
-		switch (keys[i]) {
-		case CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES:
-		case CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES:
-			if (o->log.text[which] || !values[i] || values[i] > LOG_MAX)
-				return CUDA_ERROR_INVALID_VALUE;
-			o->log.text[which] = calloc(1, values[i]);
-			if (!o->log.text[which])
-				return CUDA_ERROR_OUT_OF_MEMORY;
-			o->log.bytes[which] = values[i];
-			add(o, which ? CU_JIT_INFO_LOG_BUFFER : CU_JIT_ERROR_LOG_BUFFER,
-			    (uintptr_t)o->log.text[which]);
-			o->size_at[which] = o->count;
-			add(o, keys[i], values[i]);
-			break;
-		case CU_JIT_MAX_REGISTERS:
-		case CU_JIT_THREADS_PER_BLOCK:
-		case CU_JIT_OPTIMIZATION_LEVEL:
-		case CU_JIT_TARGET_FROM_CUCONTEXT:
-		case CU_JIT_TARGET:
-		case CU_JIT_FALLBACK_STRATEGY:
-		case CU_JIT_GENERATE_DEBUG_INFO:
-		case CU_JIT_LOG_VERBOSE:
-		case CU_JIT_GENERATE_LINE_INFO:
-		case CU_JIT_CACHE_MODE:
-		case CU_JIT_FAST_COMPILE:
-		case CU_JIT_LTO:
-		case CU_JIT_FTZ:
-		case CU_JIT_PREC_DIV:
-		case CU_JIT_PREC_SQRT:
-		case CU_JIT_FMA:
-		case CU_JIT_OPTIMIZE_UNUSED_DEVICE_VARIABLES:
-		case CU_JIT_POSITION_INDEPENDENT_CODE:
-		case CU_JIT_MIN_CTA_PER_SM:
-		case CU_JIT_MAX_THREADS_PER_BLOCK:
-		case CU_JIT_OVERRIDE_DIRECTIVE_VALUES:
-			add(o, keys[i], values[i]);
-			break;
-		default:
-			return CUDA_ERROR_NOT_SUPPORTED;
-		}
-	}
-	if (log) {
-		o->time_at = o->count;
-		add(o, CU_JIT_WALL_TIME, 0);
-	}
-	return CUDA_SUCCESS;
-}
-
-/* Keep the logs for vgpu_jit_log, or free them. */
-static void keep(struct options *o)
-{
-	struct log *old;
-
-	for (int k = 0; k < 2; k++) {
-		uint32_t said;
-
-		if (o->size_at[k] < 0)
-			continue;
-		said = (uint32_t)(uintptr_t)o->value[o->size_at[k]];
-		if (said < o->log.bytes[k])
-			o->log.bytes[k] = said;
-	}
-	if (o->time_at >= 0)
-		memcpy(&o->log.wall_time, &o->value[o->time_at], sizeof(float));
-	if (!o->log.key) {
-		free(o->log.text[0]);
-		free(o->log.text[1]);
-		return;
-	}
-	pthread_mutex_lock(&lock);
-	old = &logs[next++ % LOGS_KEPT];
-	free(old->text[0]);
-	free(old->text[1]);
-	*old = o->log;
-	pthread_mutex_unlock(&lock);
-}
 
 CUresult vge_vgpu_module_load(struct vg_exec *x, const struct vg_req *rq, CUmodule *module,
 			      unsigned int log, const unsigned int *keys, const uint64_t *values,
 			      unsigned int count, const void *image, size_t bytes)
 {
-	struct options o;
+	struct vg_x_jit o;
 	CUresult r;
 
 	(void)x;
@@ -136,10 +16,10 @@ CUresult vge_vgpu_module_load(struct vg_exec *x, const struct vg_req *rq, CUmodu
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!vg_x_image_whole(image, bytes))
 		return CUDA_ERROR_INVALID_IMAGE;
-	r = take(&o, keys, values, count, log);
+	r = vg_x_jit_take(&o, keys, values, count, log);
 	if (!r)
 		r = cu.cuModuleLoadDataEx(module, image, o.count, o.key, o.value);
-	keep(&o);
+	vg_x_jit_keep(&o);
 	return r;
 }
 
@@ -147,7 +27,7 @@ CUresult vge_vgpu_library_load(struct vg_exec *x, const struct vg_req *rq, CUlib
 			       unsigned int log, const unsigned int *keys, const uint64_t *values,
 			       unsigned int count, const void *image, size_t bytes)
 {
-	struct options o;
+	struct vg_x_jit o;
 	CUresult r;
 
 	(void)x;
@@ -156,40 +36,9 @@ CUresult vge_vgpu_library_load(struct vg_exec *x, const struct vg_req *rq, CUlib
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!vg_x_image_whole(image, bytes))
 		return CUDA_ERROR_INVALID_IMAGE;
-	r = take(&o, keys, values, count, log);
+	r = vg_x_jit_take(&o, keys, values, count, log);
 	if (!r)
 		r = cu.cuLibraryLoadData(library, image, o.key, o.value, o.count, NULL, NULL, 0);
-	keep(&o);
-	return r;
-}
-
-CUresult vge_vgpu_jit_log(struct vg_exec *x, const struct vg_req *rq, unsigned int key,
-			  unsigned int which, unsigned int offset, unsigned int bytes,
-			  vgpu_jit_sizes *sizes, void *text)
-{
-	CUresult r = CUDA_ERROR_NOT_FOUND;
-
-	(void)x;
-	(void)rq;
-	if (which > 1)
-		return CUDA_ERROR_INVALID_VALUE;
-	pthread_mutex_lock(&lock);
-	for (unsigned int i = 0; key && i < LOGS_KEPT; i++) {
-		const struct log *l = &logs[i];
-
-		if (l->key != key)
-			continue;
-		sizes->error_bytes = l->bytes[0];
-		sizes->info_bytes = l->bytes[1];
-		sizes->wall_time = l->wall_time;
-		r = CUDA_ERROR_INVALID_VALUE;
-		if (bytes > l->bytes[which] || offset > l->bytes[which] - bytes)
-			break;
-		if (bytes)
-			memcpy(text, l->text[which] + offset, bytes);
-		r = CUDA_SUCCESS;
-		break;
-	}
-	pthread_mutex_unlock(&lock);
+	vg_x_jit_keep(&o);
 	return r;
 }

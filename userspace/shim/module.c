@@ -90,7 +90,7 @@ CUresult vgh_cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned in
 }
 
 /* The whole file, with a NUL after it for PTX. */
-static CUresult read_file(const char *name, void **out)
+CUresult vg_file(const char *name, void **out, size_t *bytes)
 {
 	struct stat st;
 	size_t got = 0;
@@ -114,17 +114,19 @@ static CUresult read_file(const char *name, void **out)
 	}
 	close(fd);
 	*out = p;
+	*bytes = got;
 	return p ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 CUresult vgh_cuModuleLoad(CUmodule *module, const char *name)
 {
 	void *image;
+	size_t bytes;
 	CUresult r;
 
 	if (!name)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = read_file(name, &image);
+	r = vg_file(name, &image, &bytes);
 	if (r)
 		return r;
 	r = vgh_cuModuleLoadData(module, image);
@@ -171,11 +173,12 @@ CUresult vgh_cuLibraryLoadFromFile(CUlibrary *library, const char *name, CUjit_o
 				   unsigned int library_count)
 {
 	void *image;
+	size_t bytes;
 	CUresult r;
 
 	if (!name)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = read_file(name, &image);
+	r = vg_file(name, &image, &bytes);
 	if (r)
 		return r;
 	r = vgh_cuLibraryLoadData(library, image, options, values, count, library_options,

@@ -166,6 +166,8 @@ struct vg_function {
 
 /* Attributes and layout of a function or a kernel on the current device, fetched once. */
 CUresult vg_function_fetch(struct vg_object *o, CUdevice dev, struct vg_function **f);
+/* The whole of a file, with a NUL after it, to be freed. */
+CUresult vg_file(const char *name, void **out, size_t *bytes);
 /* A CUfunction, or a CUkernel in its place. */
 struct vg_object *vg_function_get(CUfunction f);
 
