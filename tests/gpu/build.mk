@@ -2,3 +2,7 @@
 gpu-check: all programs	## on a machine with an NVIDIA GPU: programs natively and through vgpu
 	tests/gpu/check $(O)
 .PHONY: gpu-check
+
+gpu-bench: all tests	## there: what calls and copies cost, and the ratio to native
+	tests/gpu/bench $(O)
+.PHONY: gpu-bench

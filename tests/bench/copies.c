@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What copies and allocations cost, as "name value" lines: GB/s for large
+ * copies, microseconds for small ones and for an allocation with its free.
+ * What was copied is compared.  Any libcuda will do.
+ *
+ *   copies [ROUNDS [MIB]]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cuda_abi.h"
+
+#define CHECK(call)                                                                  \
+	do {                                                                         \
+		CUresult r_ = (call);                                                \
+		if (r_) {                                                            \
+			fprintf(stderr, "%s: error %d\n", #call, r_);                \
+			exit(EXIT_FAILURE);                                          \
+		}                                                                    \
+	} while (0)
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+static void large(const char *what, CUdeviceptr device, uint8_t *from, uint8_t *to, size_t bytes)
+{
+	double t = now(), u;
+
+	CHECK(cuMemcpyHtoD_v2(device, from, bytes));
+	u = now();
+	printf("%s_in %.3f\n", what, bytes / (u - t) / 1e9);
+	t = now();
+	CHECK(cuMemcpyDtoH_v2(to, device, bytes));
+	printf("%s_out %.3f\n", what, bytes / (now() - t) / 1e9);
+	if (memcmp(from, to, bytes)) {
+		fprintf(stderr, "%s: what came back is not what was sent\n", what);
+		exit(EXIT_FAILURE);
+	}
+}
+
+static void small(CUdeviceptr device, uint8_t *host, size_t bytes)
+{
+	const int n = 500;
+	double t = now();
+
+	for (int i = 0; i < n; i++)
+		CHECK(cuMemcpyHtoD_v2(device, host, bytes));
+	printf("in_%zu %.3f\n", bytes, (now() - t) / n * 1e6);
+	t = now();
+	for (int i = 0; i < n; i++)
+		CHECK(cuMemcpyDtoH_v2(host, device, bytes));
+	printf("out_%zu %.3f\n", bytes, (now() - t) / n * 1e6);
+}
+
+static void allocations(void)
+{
+	const int n = 200;
+	double t = now();
+
+	for (int i = 0; i < n; i++) {
+		CUdeviceptr p;
+
+		CHECK(cuMemAlloc_v2(&p, 1 << 20));
+		CHECK(cuMemFree_v2(p));
+	}
+	printf("alloc_free %.3f\n", (now() - t) / n * 1e6);
+}
+
+int main(int argc, char **argv)
+{
+	int rounds = argc > 1 ? atoi(argv[1]) : 3;
+	size_t bytes = (size_t)(argc > 2 ? atoi(argv[2]) : 256) << 20;
+	uint8_t *from, *to, *pinned[2];
+	CUdeviceptr memory;
+	CUdevice device;
+	CUcontext ctx;
+	double t = now();
+
+	CHECK(cuInit(0));
+	CHECK(cuDeviceGet(&device, 0));
+	CHECK(cuDevicePrimaryCtxRetain(&ctx, device));
+	CHECK(cuCtxSetCurrent(ctx));
+	printf("first_context %.3f\n", (now() - t) * 1e6);
+	CHECK(cuMemAlloc_v2(&memory, bytes));
+	from = malloc(bytes);
+	to = malloc(bytes);
+	if (!from || !to)
+		return EXIT_FAILURE;
+	for (size_t i = 0; i < bytes; i += sizeof(uint64_t))
+		*(uint64_t *)(from + i) = i * 0x9e3779b97f4a7c15ull;
+	memset(to, 0, bytes);
+	large("first_pageable", memory, from, to, bytes);
+	CHECK(cuMemHostAlloc((void **)&pinned[0], bytes, 0));
+	CHECK(cuMemHostAlloc((void **)&pinned[1], bytes, 0));
+	memcpy(pinned[0], from, bytes);
+
+	for (int r = 0; r < rounds; r++) {
+		memset(to, 0, bytes);
+		large("pageable", memory, from, to, bytes);
+		memset(pinned[1], 0, bytes);
+		large("pinned", memory, pinned[0], pinned[1], bytes);
+		small(memory, from, 8);
+		small(memory, from, 4096);
+		small(memory, from, 16384);
+		small(memory, from, 65536);
+		allocations();
+	}
+	CHECK(cuDevicePrimaryCtxRelease_v2(device));
+	return EXIT_SUCCESS;
+}
