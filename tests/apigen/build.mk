@@ -51,7 +51,7 @@ check-generator:
 
 .PHONY: check-apigen
 check-apigen: check-generator check-conform check-lookup check-decoders check-shim \
-	check-driver	## the generator and the shim
+	check-driver check-nvml	## the generator, the shim and the guest's NVML
 
 # Behaviour of the driver, the same test for softgpu through the shim and for a real one.
 VG_DRIVER_TEST_SRCS := $(wildcard tests/apigen/driver_*.c)
@@ -67,3 +67,9 @@ VG_SOFTGPU_GROUPS := device functions library launches memory streams strings en
 check-driver: $(VG_TA)/driver_test $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
 	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 1G $(VG_TA)/driver_test \
 		$(VG_SOFTGPU_GROUPS)
+
+.PHONY: check-nvml
+check-nvml: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) \
+		$(O)/bin/vgpu-mediatord
+	VGPU_TEST_MEMORY=268435456 tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 256M \
+		tests/apigen/test_nvml.py $<

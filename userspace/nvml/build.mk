@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# libnvidia-ml.so.1 of the guest.
+
+VG_NVML := $(O)/lib/libnvidia-ml.so.1
+VG_NVML_SRCS := $(wildcard userspace/nvml/*.c) \
+	$(addprefix userspace/common/,arena.c client.c fdpass.c log.c share.c transport_dev.c \
+		transport_socket.c)
+
+$(VG_NVML): $(call vg-objs,$(VG_NVML_SRCS)) userspace/nvml/nvml.map
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libnvidia-ml.so.1 -Wl,-Bsymbolic \
+		-Wl,--version-script=userspace/nvml/nvml.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now \
+		-o $@ $(filter %.o,$^) -lpthread
+
+ALL += $(VG_NVML)
