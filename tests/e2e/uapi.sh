@@ -28,6 +28,7 @@ for kind in uml qemu; do
 	echo "$out" | grep -E '^\[ +(OK|FAILED) +\]|PASSED|FAILED|rror'
 	check "guest uapi in $kind: every test passes" test $status = 0
 	check "its driver still works" guest_run $kind 'rmmod vgpu_guest && insmod /rig/vgpu_guest.ko && test -c /dev/vgpu0'
+	check "it has been searched for leaks" guest_leaks $kind
 	check "the $kind guest shuts down" guest_stop $kind
 	check "no memory of it stays pinned" test "$(vgpu_status "$uuid" pinned)" = 0
 	check "its mdev is removed" vgpu_remove "$uuid"

@@ -27,6 +27,7 @@
 #   guest_run NAME COMMAND [SECONDS]  output and exit status of a command in it
 #   guest_start NAME COMMAND          the same in the background; prints a job id
 #   guest_join NAME JOB [SECONDS]     wait for such a job, output and status
+#   guest_leaks NAME          look for leaked memory now (in UML); the log tells
 #   guest_kill NAME SIGNAL            a signal to the guest's VMM
 #   guest_stop NAME [SECONDS]         shut it down and see that it ends
 #   guest_alive NAME
@@ -50,6 +51,8 @@ _rig_begin() {
 	: >/run/rig.failed
 	# trouble in the log must reach the console, whatever its level
 	echo 8 >/proc/sys/kernel/printk
+	# it is asked to scan at the end
+	! [ -e /sys/kernel/debug/kmemleak ] || echo scan=off >/sys/kernel/debug/kmemleak
 }
 
 _rig_end() {
@@ -203,7 +206,7 @@ _ready_or_ended() {
 }
 
 mediator_answers() {
-	wait_until "${1:-30}" _ready_or_ended
+	wait_until "${1:-${RIG_MEDIATOR_SECONDS:-30}}" _ready_or_ended
 	_mediator_ready && return
 	echo "the mediator does not answer, or its executors do not start:"
 	tail -n 12 /run/mediator.log
@@ -359,6 +362,14 @@ guest_join() {
 	fi
 	[ -e "$dir/cmd.$2.out" ] && cat "$dir/cmd.$2.out"
 	return "$rc"
+}
+
+guest_leaks() {
+	local dir=$VM/$1 id
+	id=$(($(cat "$dir/ids") + 1))
+	echo $id >"$dir/ids"
+	echo "$id leaks" 1<>"$dir/agent.in"
+	guest_join "$1" "$id" 100
 }
 
 guest_run() { guest_join "$1" "$(guest_start "$1" "$2")" "${3:-120}"; }
