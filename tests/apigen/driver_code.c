@@ -78,6 +78,9 @@ void linking(void)
 		".visible .func (.param .b32 back) twice(.param .b32 given)\n{\n"
 		".reg .b32 %r<3>;\nld.param.b32 %r1, [given];\nadd.s32 %r2, %r1, %r1;\n"
 		"st.param.b32 [back], %r2;\nret;\n}\n";
+	static const char wrong[] =
+		".version 6.0\n.target sm_50\n.address_size 64\n"
+		".visible .entry k()\n{\nnonsense %r1, %r2;\nret;\n}\n";
 	char log[2048] = "";
 	CUjit_option options[] = { CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES };
 	void *values[] = { log, (void *)sizeof(log) };
@@ -106,8 +109,8 @@ void linking(void)
 	OK(cuModuleUnload(m));
 
 	OK(cuLinkCreate_v2(2, options, values, &state));
-	IS(cuLinkAddData_v2(state, CU_JIT_INPUT_PTX, "this is no code", 16, "nothing", 0, NULL,
-			    NULL), CUDA_ERROR_INVALID_PTX);
+	IS(cuLinkAddData_v2(state, CU_JIT_INPUT_PTX, (void *)wrong, sizeof(wrong), "wrong", 0,
+			    NULL, NULL), CUDA_ERROR_INVALID_PTX);
 	TRUE(log[0]);
 	OK(cuLinkDestroy(state));
 }
