@@ -29,6 +29,8 @@ HARMLESS = re.compile("|".join([
     r"RCU (lockdep|calculated|event tracing|debug|CPU stall warnings)",
     r"rcu_.*stall_.*=", r"\b(UBSAN|KASAN).*(enabled|initialized)",
     r"ommand line:", r"KernelAddressSanitizer initialized",
+    # a UML program whose kernel was killed ends itself by its stub's trap
+    r"traps: uml-userspace\[\d+\] trap int3",
     # no microcode and no mitigation under emulation, and programs that ask
     r"Spectre|RETBleed|MDS|TAA|MMIO Stale Data|SRSO|L1TF|Speculative",
 ]))
