@@ -13,11 +13,12 @@ def build(kernel, which, extra=""):
 
     Warnings are errors here, wherever they come from."""
     out = folder(kernel)
-    done = cache.quiet(
-        ["make", "-s", "-C", cache.TOP, "modules", f"KDIR={kernel.build}",
-         f"KMOD_OUT={out}", f"VGPU_MODULES={which}",
-         f"KMAKEFLAGS=ARCH={kernel.arch} -j{cache.jobs()} {extra}".strip()],
-        f"building vgpu modules ({which}) for {kernel.release}")
+    with cache.lock("kmod-" + cache.digest(out)):
+        done = cache.quiet(
+            ["make", "-s", "-C", cache.TOP, "modules", f"KDIR={kernel.build}",
+             f"KMOD_OUT={out}", f"VGPU_MODULES={which}",
+             f"KMAKEFLAGS=ARCH={kernel.arch} -j{cache.jobs()} {extra}".strip()],
+            f"building vgpu modules ({which}) for {kernel.release}")
     if "warning" in done.lower():
         raise cache.Failure(f"modules for {kernel.release}:\n{done}")
     return out
