@@ -17,6 +17,7 @@ check "warp_scan: a scan with shuffles" program g warp_scan
 check "stream_pipeline: two streams, events and their timing" program g stream_pipeline
 check "threads4: launches from four threads" program g threads4
 check "features: recursion, calls, structures, branches, doubles" program g features
+check "hostmem: pinned, managed and registered memory, a polled flag" program g hostmem 5000
 check "illegal_address: the error, and a poisoned context" program g illegal_address
 
 step "an illegal address beside a program that computes"
@@ -27,7 +28,7 @@ for round in 1 2 3; do
 done
 check "spin was right to its end" guest_join g "$spin" 120
 check "three faulted processes and spin are counted" test \
-	"$(vgpu_status "$uuid" processes_ended)" -ge 13
+	"$(vgpu_status "$uuid" processes_ended)" -ge 14
 check "the faults are counted" test "$(vgpu_status "$uuid" faults)" -ge 4
 
 step "nothing stays behind"
