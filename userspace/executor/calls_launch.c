@@ -121,20 +121,21 @@ CUresult vge_vgpu_cluster(struct vg_exec *x, const struct vg_req *rq, unsigned i
 
 /* -- what is known of a function */
 
-static void layout(vgpu_function_info *info, unsigned int first, bool kernel, void *f)
+static CUresult layout(vgpu_function_info *info, unsigned int first, bool kernel, void *f)
 {
 	size_t offset, size;
 	unsigned int n = 0;
+	CUresult r;
 
 	if (kernel ? !cu.cuKernelGetParamInfo : !cu.cuFuncGetParamInfo)
-		return;
+		return CUDA_SUCCESS;
 	info->layout_known = 1;
-	/* The driver's only way to say how many there are is an error after the last. */
-	while (!(kernel ? cu.cuKernelGetParamInfo(f, n, &offset, &size) :
-			  cu.cuFuncGetParamInfo(f, n, &offset, &size))) {
+	/* The driver's only way to say how many there are is INVALID_VALUE after the last. */
+	while (!(r = kernel ? cu.cuKernelGetParamInfo(f, n, &offset, &size) :
+			      cu.cuFuncGetParamInfo(f, n, &offset, &size))) {
 		if (offset > UINT16_MAX || size > UINT16_MAX) {
 			info->layout_known = 0;
-			return;
+			return CUDA_SUCCESS;
 		}
 		if (n >= first && n - first < VG_PARAMS_MAX) {
 			info->offset[n - first] = offset;
@@ -143,6 +144,7 @@ static void layout(vgpu_function_info *info, unsigned int first, bool kernel, vo
 		n++;
 	}
 	info->params = n;
+	return r == CUDA_ERROR_INVALID_VALUE ? CUDA_SUCCESS : r;
 }
 
 CUresult vge_vgpu_function_info(struct vg_exec *x, const struct vg_req *rq, CUfunction f,
@@ -154,8 +156,7 @@ CUresult vge_vgpu_function_info(struct vg_exec *x, const struct vg_req *rq, CUfu
 		return CUDA_ERROR_NOT_SUPPORTED;
 	for (int a = 0; a < CU_FUNC_ATTRIBUTE_MAX; a++)
 		info->known[a] = !cu.cuFuncGetAttribute(&info->attribute[a], a, f);
-	layout(info, first, false, f);
-	return CUDA_SUCCESS;
+	return layout(info, first, false, f);
 }
 
 CUresult vge_vgpu_kernel_info(struct vg_exec *x, const struct vg_req *rq, CUkernel k, CUdevice dev,
@@ -167,8 +168,7 @@ CUresult vge_vgpu_kernel_info(struct vg_exec *x, const struct vg_req *rq, CUkern
 		return CUDA_ERROR_NOT_SUPPORTED;
 	for (int a = 0; a < CU_FUNC_ATTRIBUTE_MAX; a++)
 		info->known[a] = !cu.cuKernelGetAttribute(&info->attribute[a], a, k, dev);
-	layout(info, first, true, k);
-	return CUDA_SUCCESS;
+	return layout(info, first, true, k);
 }
 
 CUresult vge_cuEventElapsedTime_v2(struct vg_exec *x, const struct vg_req *rq, float *ms,

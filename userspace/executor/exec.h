@@ -46,7 +46,7 @@ struct vg_op {
 	uint32_t min_bytes;	/* shortest payload that reaches run() */
 	uint32_t max_bytes;
 	uint8_t mode;		/* enum vg_mode */
-	bool needs_ctx;		/* make rq->ctx current before run() */
+	bool needs_ctx;		/* not run if rq->ctx cannot be made current */
 };
 
 /* By opcode; generated.  Unknown opcodes have a NULL run. */

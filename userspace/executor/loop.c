@@ -87,9 +87,12 @@ static struct outcome run(struct vg_exec *x, const struct vg_op *op, const struc
 	struct outcome out = { .reply.payload = payload };
 
 	memset(payload, 0, sizeof(payload));
-	if (op->needs_ctx)
-		out.result = make_current(x, rq->ctx, current);
-	if (!out.result)
+	/*
+	 * The caller's context is this thread's for every call, as it was the caller's own:
+	 * some calls use a context although they need none.
+	 */
+	out.result = make_current(x, rq->ctx, current);
+	if (!out.result || !op->needs_ctx)
 		out.result = op->run(x, rq, &out.reply);
 	if (out.reply.bytes > VG_REPLY_MAX)
 		out.reply.bytes = VG_REPLY_MAX;
