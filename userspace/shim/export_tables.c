@@ -6,6 +6,7 @@
  *
  * A table starts with its size in bytes, except where noted.
  */
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,15 @@
 
 static CUresult unknown_slot(void)
 {
+	/* Which slot it was shows in the caller's code. */
+	if (getenv("VGPU_DEBUG")) {
+		Dl_info at;
+		char *from = __builtin_return_address(0);
+
+		if (dladdr(from, &at))
+			fprintf(stderr, "vgpu: an export table's function is called from %s+0x%tx\n",
+				at.dli_fname, from - (char *)at.dli_fbase);
+	}
 	return vg_refuse("an export table's function", "nothing is known of it");
 }
 
@@ -237,27 +247,25 @@ static void *const tools_context_table[93] = {
 
 /* -- the tools' view of modules, which cuFFT asks for the functions of one */
 
-static CUresult tools_module_functions(CUcontext ctx, CUmodule module,
-				       void (*callback)(void *user, CUfunction f), void *user)
+/* Returns 1, and not CUDA_SUCCESS, when all went well. */
+static int tools_module_functions(CUcontext ctx, CUmodule module,
+				  void (*callback)(void *user, CUfunction f), void *user)
 {
 	CUfunction *functions;
 	unsigned int count = 0;
 	CUresult r;
 
 	(void)ctx;
-	if (!callback)
-		return CUDA_ERROR_INVALID_VALUE;
-	r = cuModuleGetFunctionCount(&count, module);
-	if (r || !count)
-		return r;
-	functions = calloc(count, sizeof(*functions));
+	if (!callback || cuModuleGetFunctionCount(&count, module))
+		return 0;
+	functions = calloc(count + 1, sizeof(*functions));
 	if (!functions)
-		return CUDA_ERROR_OUT_OF_MEMORY;
+		return 0;
 	r = cuModuleEnumerateFunctions(functions, count, module);
 	for (unsigned int i = 0; !r && i < count; i++)
 		callback(user, functions[i]);
 	free(functions);
-	return r;
+	return !r;
 }
 
 static void *const tools_module_table[16] = {

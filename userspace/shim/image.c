@@ -14,7 +14,7 @@
 struct wrapper {
 	uint32_t magic, version;
 	const void *data;
-	const void *more;		/* version 2: images linked ahead of time */
+	const void *more;		/* version 2: what `data` has been linked of */
 };
 
 struct fatbin {
@@ -64,9 +64,6 @@ CUresult vg_image(const void *image, const void **start, size_t *bytes)
 		memcpy(&w, image, sizeof(w));
 		if (!w.data || (const uint8_t *)w.data == image)
 			return CUDA_ERROR_INVALID_IMAGE;
-		if (w.version > 1 && w.more)
-			return vg_refuse("a fatbin wrapper of version 2",
-					 "separately linked images are not implemented");
 		image = w.data;
 		memcpy(&magic, image, sizeof(magic));
 		if (magic == WRAPPER_MAGIC)
