@@ -236,14 +236,46 @@ static CUresult tools_context_id(CUcontext ctx, unsigned long long *id)
 	return cuCtxGetId(ctx, id);
 }
 
+/*
+ * cuBLAS keeps a workspace for each stream, by its id: first the stream that a handle
+ * means, then that stream's id.
+ */
+static CUresult tools_stream(CUcontext ctx, CUstream s, CUstream *out, int per_thread)
+{
+	(void)ctx;
+	if (!out)
+		return CUDA_ERROR_INVALID_VALUE;
+	*out = !s && per_thread ? CU_STREAM_PER_THREAD : s;
+	return CUDA_SUCCESS;
+}
+
+static CUresult tools_stream_id(CUcontext ctx, CUstream s, unsigned long long *id)
+{
+	CUcontext popped;
+	CUresult r;
+
+	if (!ctx)
+		return cuStreamGetId(s, id);
+	r = cuCtxPushCurrent_v2(ctx);
+	if (r)
+		return r;
+	r = cuStreamGetId(s, id);
+	cuCtxPopCurrent_v2(&popped);
+	return r;
+}
+
 #define UNKNOWN4 SLOT(unknown_slot), SLOT(unknown_slot), SLOT(unknown_slot), SLOT(unknown_slot)
 #define UNKNOWN16 UNKNOWN4, UNKNOWN4, UNKNOWN4, UNKNOWN4
 
 static void *const tools_context_table[93] = {
 	BYTES(93), SLOT(unknown_slot), SLOT(unknown_slot), SLOT(tools_context_device),
-	SLOT(tools_context_id), UNKNOWN16, UNKNOWN16, UNKNOWN16, UNKNOWN16, UNKNOWN16, UNKNOWN4,
-	UNKNOWN4,
+	SLOT(tools_context_id), UNKNOWN16, UNKNOWN16, SLOT(unknown_slot), SLOT(unknown_slot),
+	SLOT(tools_stream_id), UNKNOWN4, UNKNOWN4, SLOT(unknown_slot), SLOT(unknown_slot),
+	SLOT(unknown_slot), SLOT(tools_stream), UNKNOWN16, UNKNOWN16, UNKNOWN4, UNKNOWN4,
+	SLOT(unknown_slot),
 };
+
+_Static_assert(sizeof(tools_context_table) == 93 * sizeof(void *), "as it says");
 
 /* -- the tools' view of modules, which cuFFT asks for the functions of one */
 
