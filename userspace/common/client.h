@@ -31,6 +31,7 @@
 struct vg_call {
 	void *req;		/* payload in the ring, to be filled by the caller */
 	uint32_t bytes;		/* of the payload */
+	bool blocks;		/* set by the caller: the answer may take as long as the device does */
 	/* private to client.c */
 	struct vgpu_rec *rec;
 	uint64_t end;
@@ -56,10 +57,14 @@ CUresult vg_post(struct vg_call *c);
 /*
  * Publish and wait for the answer; copy at most `max` bytes of its payload to
  * `reply` (zero-filled up to `max` when the payload is shorter).  The result
- * is the call's own, or, if that is success, the first failure deferred from
- * an earlier posted record.
+ * is the call's own.  The first failure of an earlier posted record comes with
+ * an answer too, and is given to vg_on_deferred (if set) before this returns.
  */
 CUresult vg_wait(struct vg_call *c, void *reply, size_t max);
+extern void (*vg_on_deferred)(CUresult failure);
+
+/* Whether to spin for long while the device works (`blocks`), as CUDA does unless told not to. */
+void vg_client_spin_long(bool yes);
 
 /*
  * The data arena.  A block for a call that is waited for is freed by the

@@ -37,12 +37,15 @@ struct vg_client {
 	uint32_t slot_done[VGPU_SLOTS_MAX];	/* answers taken from each slot */
 
 	unsigned int spin_us;
+	unsigned int long_spin_us;	/* of a call that blocks */
+	_Atomic bool no_long_spin;
 };
 
 extern struct vg_client vg_client;
 
 /* Sleep, within the transport, until *word differs from value; spin first. */
-CUresult vg_client_sleep(const uint32_t *word, uint32_t value, uint32_t *parked);
+CUresult vg_client_sleep(const uint32_t *word, uint32_t value, uint32_t *parked,
+			 unsigned int spin_us);
 
 /* Where the executor has got to, in bytes of the submission ring. */
 uint64_t vg_client_head(void);

@@ -37,13 +37,12 @@ static CUresult read(struct vg_exec *x, CUdeviceptr src, CUstream s, void *data,
 {
 	CUresult r;
 
-	if (!cu.cuMemcpyDtoHAsync_v2 || !cu.cuStreamSynchronize)
+	if (!cu.cuMemcpyDtoHAsync_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	r = may_copy(s);
+	/* Into pageable memory it returns when the copy is complete. */
 	if (!r)
 		r = cu.cuMemcpyDtoHAsync_v2(data, src, bytes, s);
-	if (!r)
-		r = cu.cuStreamSynchronize(s);
 	if (!r)
 		vg_exec_moved(x, 0, bytes);
 	return r;

@@ -8,17 +8,28 @@
 #include "vg_cuda.h"
 
 CUresult vge_vgpu_host_register(struct vg_exec *x, const struct vg_req *rq, uint64_t va,
-				uint64_t bytes, unsigned int flags)
+				uint64_t bytes, unsigned int flags, CUdeviceptr *dptr)
 {
 	const unsigned int known = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP |
 				   CU_MEMHOSTREGISTER_READ_ONLY;
 
+	CUresult r;
+
 	(void)rq;
-	if (!cu.cuMemHostRegister_v2)
+	if (!cu.cuMemHostRegister_v2 || !cu.cuMemHostUnregister || !cu.cuMemHostGetDevicePointer_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!bytes || flags & ~known || !vg_exec_shared(x, va, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
-	return cu.cuMemHostRegister_v2((void *)(uintptr_t)va, bytes, flags);
+	r = cu.cuMemHostRegister_v2((void *)(uintptr_t)va, bytes, flags);
+	if (r)
+		return r;
+	/* Unified addressing promises the same address: without it, no sharing. */
+	r = cu.cuMemHostGetDevicePointer_v2(dptr, (void *)(uintptr_t)va, 0);
+	if (!r && *dptr != va)
+		r = CUDA_ERROR_NOT_SUPPORTED;
+	if (r)
+		cu.cuMemHostUnregister((void *)(uintptr_t)va);
+	return r;
 }
 
 CUresult vge_vgpu_host_unregister(struct vg_exec *x, const struct vg_req *rq, uint64_t va)

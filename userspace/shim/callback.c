@@ -58,7 +58,7 @@ static void *serve(void *unused)
 	(void)unused;
 	vg_callback_thread();
 	/* Fails when the executor has gone, and with it all that was to run. */
-	while (!vg_client_sleep(&box->due, seen, &box->parked)) {
+	while (!vg_client_sleep(&box->due, seen, &box->parked, vg_client.spin_us)) {
 		seen = vg_load_acquire(&box->due);
 		run(box->cookie, box->status);
 		vg_store_release(&box->done, seen);

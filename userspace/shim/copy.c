@@ -2,8 +2,9 @@
 /*
  * Linear copies.  Into the device, the data is taken before the call returns,
  * inline in the record, through the arena, or (large ones) through buffers that
- * the device reads itself.  Out of the device, the call waits: the memory may not
- * be read before it is written.
+ * the device reads itself.  As CUDA has it, up to 64 KiB of pageable memory may be
+ * still on their way then, also in a synchronous copy.  Out of the device, the call
+ * waits: the memory may not be read before it is written.
  */
 #include "client.h"
 #include "shim.h"
@@ -13,6 +14,7 @@
 #define WRITE_INLINE	8192u		/* of vgpu_write */
 #define READ_INLINE	3968u		/* of vgpu_read */
 #define PIECE_MAX	(4u << 20)
+#define SYNC_MIN	(64u << 10)	/* synchronous copies in of more are waited for */
 
 /* A part of the arena that leaves room for the next while this one is copied. */
 static size_t piece(size_t left)
@@ -47,6 +49,7 @@ CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, 
 	const uint8_t *from = src;
 	struct vg_block block;
 	CUresult r = vg_context_ready();
+	bool sure;
 
 	if (r)
 		return r;
@@ -55,11 +58,11 @@ CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, 
 	if (bytes && vg_range_shared((uintptr_t)src, bytes))
 		return shared_in(dst, (uintptr_t)src, bytes, s, wait);
 	/* Ask the driver about what may be wrong: the destination, or a capture. */
-	wait = wait || !vg_range_known(dst, bytes) || vg_capturing();
+	sure = vg_range_known(dst, bytes) && !vg_capturing();
+	wait = !sure || (wait && bytes > SYNC_MIN);
 	if (bytes && bytes <= WRITE_INLINE)
 		return vgw_vgpu_write(wait, dst, s, bytes, from);
-	if (bytes >= VG_STAGE_MIN && vg_range_known(dst, bytes) && !vg_capturing() &&
-	    vg_stage_in(dst, src, bytes, s, wait, &r))
+	if (bytes > VG_STAGE_IN_MIN && sure && vg_stage_in(dst, src, bytes, s, wait, &r))
 		return r;
 	while (bytes && !r) {
 		size_t n = piece(bytes);
@@ -92,11 +95,11 @@ CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s, bool 
 		return CUDA_ERROR_INVALID_VALUE;
 	if (bytes && vg_range_shared((uintptr_t)dst, bytes))
 		return shared_out((uintptr_t)dst, src, bytes, s, wait);
-	if (bytes >= VG_STAGE_MIN && vg_range_known(src, bytes) && !vg_capturing() &&
-	    vg_stage_out(dst, src, bytes, s, &r))
-		return r;
 	if (bytes && bytes <= READ_INLINE)
 		return vgw_vgpu_read(src, s, bytes, to);
+	if (vg_range_known(src, bytes) && !vg_capturing() &&
+	    vg_stage_out(dst, src, bytes, s, &r))
+		return r;
 	while (bytes && !r) {
 		size_t n = piece(bytes);
 

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 
 #include "client.h"
+#include "crew.h"
 #include "shim.h"
 #include "shim_calls.h"
 
@@ -48,7 +49,8 @@ static void say_staged(CUresult why)
 /* Register what has been shared; the share is ended if the driver refuses. */
 static CUresult adopt(struct vg_hostmem *m, uint64_t va, uint64_t bytes, unsigned int flags)
 {
-	CUresult r = vgw_vgpu_host_register(va, bytes, flags);
+	CUdeviceptr dptr;
+	CUresult r = vgw_vgpu_host_register(va, bytes, flags, &dptr);
 
 	if (r)
 		vg_share_end(&m->share);
@@ -74,6 +76,7 @@ static CUresult mapped_new(size_t bytes, struct vg_hostmem **out)
 	m->preferred = m->prefetched = CU_DEVICE_INVALID;
 	r = vg_share_new(&m->share, bytes);
 	if (!r) {
+		vg_crew_touch(m->share.p, m->share.bytes);
 		r = adopt(m, (uintptr_t)m->share.p, m->share.bytes, MAPPED);
 		if (r)
 			munmap(m->share.p, m->share.bytes);

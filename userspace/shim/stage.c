@@ -10,18 +10,16 @@
  */
 #include <pthread.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "client.h"
+#include "crew.h"
 #include "shim.h"
 #include "shim_calls.h"
 #include "stage.h"
 #include "storage.h"
 
 #define BUFFERS 4
-#define BUFFER_MAX (8u << 20)
-#define THREADS_MAX 6
-#define CREW_MIN (256u << 10)	/* below it one thread is as fast */
+#define BUFFER_MAX (4u << 20)
 
 struct buffer {
 	void *p;
@@ -38,104 +36,6 @@ struct stage {
 	struct buffer buffer[BUFFERS];
 	unsigned int next;
 };
-
-/* -- copying by several threads */
-
-static struct {
-	pthread_mutex_t lock;
-	pthread_cond_t more, done;
-	unsigned int threads, generation, left;
-	uint8_t *to;
-	const uint8_t *from;
-	size_t bytes;
-	bool started;
-} crew = {
-	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.more = PTHREAD_COND_INITIALIZER,
-	.done = PTHREAD_COND_INITIALIZER,
-};
-
-/* The part of `i` of `n`, in whole pages but for the last. */
-static void part(unsigned int i, unsigned int n, size_t bytes, size_t *at, size_t *len)
-{
-	size_t each = (bytes / n + 4095) & ~(size_t)4095;
-
-	*at = i * each < bytes ? i * each : bytes;
-	*len = bytes - *at < each || i == n - 1 ? bytes - *at : each;
-}
-
-static void *copier(void *arg)
-{
-	unsigned int me = (uintptr_t)arg, seen = 0;
-	size_t at, len;
-
-	pthread_mutex_lock(&crew.lock);
-	for (;;) {
-		while (crew.generation == seen)
-			pthread_cond_wait(&crew.more, &crew.lock);
-		seen = crew.generation;
-		part(me, crew.threads + 1, crew.bytes, &at, &len);
-		pthread_mutex_unlock(&crew.lock);
-		memcpy(crew.to + at, crew.from + at, len);
-		pthread_mutex_lock(&crew.lock);
-		if (!--crew.left)
-			pthread_cond_signal(&crew.done);
-	}
-	return NULL;
-}
-
-/* One copier fewer than CPUs that can be spared; this thread is one more. */
-static void crew_start(void)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned int want = cpus < 4 ? 0 : cpus / 2 - 1;
-	pthread_attr_t attr;
-	pthread_t thread;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, 64 << 10);
-	while (crew.threads < want && crew.threads < THREADS_MAX - 1 &&
-	       !pthread_create(&thread, &attr, copier, (void *)(uintptr_t)crew.threads))
-		crew.threads++;
-	pthread_attr_destroy(&attr);
-}
-
-/* One copy at a time has the crew. */
-static void copy(void *to, const void *from, size_t bytes)
-{
-	static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
-	size_t at, len;
-
-	if (bytes < CREW_MIN) {
-		memcpy(to, from, bytes);
-		return;
-	}
-	pthread_mutex_lock(&turn);
-	if (!crew.started) {
-		crew.started = true;
-		crew_start();
-	}
-	pthread_mutex_lock(&crew.lock);
-	crew.to = to;
-	crew.from = from;
-	crew.bytes = bytes;
-	crew.left = crew.threads;
-	crew.generation++;
-	pthread_cond_broadcast(&crew.more);
-	pthread_mutex_unlock(&crew.lock);
-
-	part(crew.threads, crew.threads + 1, bytes, &at, &len);
-	memcpy((uint8_t *)to + at, (const uint8_t *)from + at, len);
-
-	pthread_mutex_lock(&crew.lock);
-	while (crew.left)
-		pthread_cond_wait(&crew.done, &crew.lock);
-	pthread_mutex_unlock(&crew.lock);
-	pthread_mutex_unlock(&turn);
-}
-
-/* -- buffers */
 
 static char storage_key;
 
@@ -267,7 +167,7 @@ bool vg_stage_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream stream
 
 		r = take(s, false, &b);
 		if (!r) {
-			copy(b->p, from, n);
+			vg_crew_copy(b->p, from, n);
 			r = vgw_vgpu_copy_in(false, dst, (uintptr_t)b->p, n, stream);
 		}
 		/* The last of a call that waits is done when the stream is. */
@@ -320,7 +220,7 @@ bool vg_stage_out(void *dst, CUdeviceptr src, size_t bytes, CUstream stream, CUr
 				       vgw_cuStreamSynchronize(stream);
 			in->busy = false;
 			if (!r)
-				copy(to + taken, in->p, n);
+				vg_crew_copy(to + taken, in->p, n);
 			give(s, in);
 			first++;
 			taken += n;

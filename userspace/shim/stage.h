@@ -5,8 +5,8 @@
 
 #include "shim.h"
 
-/* Smaller copies into the device travel in the record, smaller ones out of it in the answer. */
-#define VG_STAGE_MIN (8u << 10)
+/* Up to here a copy into the device is sooner done through the arena, and never waits. */
+#define VG_STAGE_IN_MIN (64u << 10)
 
 /*
  * False if nothing can be staged here.  Otherwise *result: the data has been

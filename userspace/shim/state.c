@@ -132,7 +132,11 @@ CUresult vg_context_ready(void)
 	if (unlikely(!c || !atomic_load(&c->active)))
 		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	poison = atomic_load_explicit(&c->poison, memory_order_relaxed);
-	return unlikely(poison) ? (CUresult)poison : CUDA_SUCCESS;
+	if (likely(!poison))
+		return CUDA_SUCCESS;
+	/* Told now, if it was still to be told. */
+	atomic_compare_exchange_strong(&pending, &(int){ poison }, 0);
+	return (CUresult)poison;
 }
 
 void vg_callback_thread(void)
@@ -283,17 +287,31 @@ CUresult vg_failed(CUresult r)
 	return r;
 }
 
+/* A posted call has failed: it is told by the next call that returns nothing else. */
+static void deferred(CUresult failure)
+{
+	int none = 0;
+
+	note(failure);
+	atomic_compare_exchange_strong(&pending, &none, failure);
+}
+
+__attribute__((constructor)) static void listen_for_deferred(void)
+{
+	vg_on_deferred = deferred;
+}
+
 CUresult vg_succeeded(CUresult r)
 {
-	if (likely(!r))
+	int failure = atomic_load_explicit(&pending, memory_order_relaxed);
+
+	if (likely(!r && !failure))
 		return CUDA_SUCCESS;
-	if (sticky(r)) {
-		note(r);
-		return r;
-	}
-	/* The outputs are valid: an earlier call's failure waits for one without any. */
-	atomic_store(&pending, r);
-	return CUDA_SUCCESS;
+	note(r);
+	/* With the outputs valid, only what has ended the context is told. */
+	if (!r && sticky(failure))
+		r = atomic_exchange(&pending, 0);
+	return r;
 }
 
 CUresult vg_answered(CUresult r)

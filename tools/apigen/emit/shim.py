@@ -246,6 +246,8 @@ class Encoder:
             if f.mode == "either":
                 o.append("\t}")
         if f.mode != "async":
+            if f.mode == "blocking":
+                o.append("\tc.blocks = true;")
             if w.rfields:
                 size = "sizeof(answer)"
                 o.append(f"\tr = vg_wait(&c, answer, {size});")
