@@ -61,11 +61,12 @@ static void defaults(void **state)
 static void settings(void **state)
 {
 	(void)state;
-	assert_int_equal(load("# a comment\n[executor]\nlibcuda = /opt/x.so\nspares = 3\n"
+	assert_int_equal(load("# a comment\n[executor]\nlibcuda = /opt/x.so\nspares = 3\nwarm = no\n"
 			      "[socket]\nmemory = 8G\npool = B\nmode = 660\n[log]\nlevel = debug\n"),
 			 0);
 	assert_string_equal(vg_config.libcuda, "/opt/x.so");
 	assert_int_equal(vg_config.spares, 3);
+	assert_false(vg_config.warm);
 	assert_int_equal(vg_config.local_memory, 8ull << 30);
 	assert_int_equal(vg_config.socket_mode, 0660);
 	assert_int_equal(vg_config.log_level, VG_DEBUG);
@@ -74,7 +75,7 @@ static void settings(void **state)
 static void mistakes(void **state)
 {
 	static const char *const bad[] = {
-		"[executor]\nspares = -1\n", "[executor]\nspares = many\n",
+		"[executor]\nwarm = perhaps\n", "[executor]\nspares = -1\n", "[executor]\nspares = many\n",
 		"[executor]\nspares = 1000\n", "[socket]\nmemory = lots\n",
 		"[socket]\nmode = 999\n", "[log]\nlevel = loud\n", "[log]\nlvl = info\n",
 		"[nowhere]\nx = 1\n", "[socket]\npool = abcdefghijklmnopqrstuvwxyz\n",

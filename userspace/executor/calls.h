@@ -11,6 +11,14 @@ bool vg_x_freed(uint64_t ptr, uint64_t *bytes);
 /* A context takes its memory along. */
 void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx);
 
+/*
+ * calls_warm.c: the context that was made ahead for device `dev`, or NULL, and then none
+ * is kept; give it back, for the program has another; what each new context gets.
+ */
+CUcontext vg_x_warm_take(CUdevice dev, unsigned int flags);
+void vg_x_warm_drop(void);
+void vg_x_anchor(CUcontext ctx);
+
 /* calls_handles.c: the id that a driver handle is bound to, if any. */
 bool vg_x_id_of(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t *id);
 

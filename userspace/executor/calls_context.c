@@ -12,14 +12,16 @@ CUresult vge_vgpu_primary_retain(struct vg_exec *x, const struct vg_req *rq, CUd
 	(void)rq;
 	if (!cu.cuDevicePrimaryCtxRetain || !cu.cuDevicePrimaryCtxRelease_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (flags && cu.cuDevicePrimaryCtxSetFlags_v2) {
-		r = cu.cuDevicePrimaryCtxSetFlags_v2(dev, flags);
+	ctx = vg_x_warm_take(dev, flags);
+	if (!ctx) {
+		r = flags && cu.cuDevicePrimaryCtxSetFlags_v2 ?
+			    cu.cuDevicePrimaryCtxSetFlags_v2(dev, flags) : CUDA_SUCCESS;
+		if (!r)
+			r = cu.cuDevicePrimaryCtxRetain(&ctx, dev);
 		if (r)
 			return r;
+		vg_x_anchor(ctx);
 	}
-	r = cu.cuDevicePrimaryCtxRetain(&ctx, dev);
-	if (r)
-		return r;
 	if (!vg_x_put(x, id, VG_CONTEXT, (uintptr_t)ctx, 0)) {
 		cu.cuDevicePrimaryCtxRelease_v2(dev);
 		return CUDA_ERROR_INVALID_CONTEXT;
@@ -82,11 +84,14 @@ CUresult vge_vgpu_context_create(struct vg_exec *x, const struct vg_req *rq, CUc
 	(void)rq;
 	if (!cu.cuCtxCreate_v2 || !cu.cuCtxPopCurrent_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	vg_x_warm_drop();
 	r = cu.cuCtxCreate_v2(ctx, flags, dev);
+	if (r)
+		return r;
 	/* It is pushed onto this thread, where the loop has another. */
-	if (!r)
-		cu.cuCtxPopCurrent_v2(&top);
-	return r;
+	cu.cuCtxPopCurrent_v2(&top);
+	vg_x_anchor(*ctx);
+	return CUDA_SUCCESS;
 }
 
 CUresult vge_vgpu_context_destroy(struct vg_exec *x, const struct vg_req *rq, CUcontext ctx)

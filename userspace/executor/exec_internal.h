@@ -77,6 +77,9 @@ struct vg_shares *vg_shares_new(struct vg_exec *x);
 CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
 CUresult vg_internal_unshare(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
 
+/* calls_warm.c: a context ahead of time */
+void vg_warm_up(void);
+
 /* handles.c */
 struct vg_handles *vg_handles_new(void);
 

@@ -159,7 +159,7 @@ static void leave_guest_addresses(char **argv)
 static void usage(FILE *to)
 {
 	fprintf(to,
-		"usage: vgpu-executor [--libcuda NAME] [--spin-us N] [--log-level LEVEL]\n"
+		"usage: vgpu-executor [--libcuda NAME] [--spin-us N] [--warm] [--log-level LEVEL]\n"
 		"Started by vgpu-mediatord, with a socket to it as descriptor 3.\n");
 }
 
@@ -168,12 +168,14 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "libcuda", required_argument, NULL, 'l' },
 		{ "spin-us", required_argument, NULL, 's' },
+		{ "warm", no_argument, NULL, 'w' },
 		{ "log-level", required_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	const char *libcuda = "libcuda.so.1";
 	int level = VG_INFO, option, ret;
+	bool warm = false;
 	pthread_t watcher;
 	CUresult result;
 
@@ -186,6 +188,9 @@ int main(int argc, char **argv)
 			break;
 		case 's':
 			exec.spin_us = strtoul(optarg, NULL, 10);
+			break;
+		case 'w':
+			warm = true;
 			break;
 		case 'v':
 			level = vg_log_level_parse(optarg);
@@ -206,6 +211,8 @@ int main(int argc, char **argv)
 	limits();
 
 	result = load_driver(libcuda);
+	if (!result && warm)
+		vg_warm_up();
 	say_ready(result);
 	ret = take_assignment();
 	if (ret == -EPIPE)

@@ -63,6 +63,12 @@ static bool set_number(unsigned int *where, const char *value, int base, unsigne
 	return true;
 }
 
+static bool set_bool(bool *where, const char *value)
+{
+	*where = !strcmp(value, "yes");
+	return *where || !strcmp(value, "no");
+}
+
 static int set(void *user, const char *section, const char *name, const char *value)
 {
 	struct vg_config *c = &vg_config;
@@ -77,6 +83,8 @@ static int set(void *user, const char *section, const char *name, const char *va
 		ok = set_string(&c->libcuda, value);
 	else if (!strcmp(key, "executor.spares"))
 		ok = set_number(&c->spares, value, 10, 64);
+	else if (!strcmp(key, "executor.warm"))
+		ok = set_bool(&c->warm, value);
 	else if (!strcmp(key, "executor.spin_us"))
 		ok = set_number(&c->spin_us, value, 10, 1000000);
 	else if (!strcmp(key, "socket.path"))
@@ -131,6 +139,7 @@ int vg_config_load(const char *path, bool must_exist)
 		.local_pool = strdup("A"),
 		.local_memory = UINT64_MAX,
 		.spares = 1,
+		.warm = true,
 		.spin_us = 50,
 		.log_level = VG_INFO,
 	};

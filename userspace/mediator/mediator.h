@@ -39,6 +39,7 @@ struct vg_config {
 	char *local_pool;	/* of the socket's clients */
 	uint64_t local_memory;	/* bytes of device memory, for all of them */
 	unsigned int spares;	/* executors kept ready */
+	bool warm;		/* with a context on the first device each */
 	unsigned int spin_us;
 	int log_level;
 };

@@ -86,7 +86,7 @@ static struct vg_proc *spawn(void)
 	char spin[16], level[16];
 	char *argv[] = {
 		vg_config.executor, "--libcuda", vg_config.libcuda, "--spin-us", spin,
-		"--log-level", level, NULL,
+		"--log-level", level, vg_config.warm ? "--warm" : NULL, NULL,
 	};
 	extern char **environ;
 	posix_spawn_file_actions_t actions;

@@ -14,6 +14,13 @@ static _Atomic uint64_t unique = 1;
 
 #define FLAGS_ALL (CU_CTX_FLAGS_MASK)
 
+/* A program that asks for threads that sleep while the device works gets them, for good. */
+static void heed_flags(unsigned int flags)
+{
+	if (flags & CU_CTX_SCHED_BLOCKING_SYNC)
+		vg_client_spin_long(false);
+}
+
 static struct vg_context *context_data(CUdevice dev, unsigned int flags, bool primary)
 {
 	struct vg_context *c = calloc(1, sizeof(*c));
@@ -25,6 +32,7 @@ static struct vg_context *context_data(CUdevice dev, unsigned int flags, bool pr
 	c->primary = primary;
 	c->api = 3020;
 	c->unique = atomic_fetch_add(&unique, 1);
+	heed_flags(flags);
 	return c;
 }
 
@@ -76,6 +84,7 @@ CUresult vgh_cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
 		r = vgw_vgpu_primary_retain(dev, d->primary->id, d->primary_flags);
 		if (!r) {
 			c->flags = d->primary_flags;
+			heed_flags(c->flags);
 			atomic_store(&c->poison, 0);
 			atomic_store(&c->active, true);
 		}
