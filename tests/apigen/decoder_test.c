@@ -164,6 +164,8 @@ CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg
 	__attribute__((alias("internal")));
 CUresult vg_internal_unshare(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
 	__attribute__((alias("internal")));
+CUresult vg_internal_output(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
+	__attribute__((alias("internal")));
 
 /* Every function of the driver. */
 static CUresult driver(void)

@@ -36,6 +36,8 @@ void enumerate(void);
 void linking(void);
 /* driver_mapping.c */
 void mapping(void);
+/* driver_output.c */
+void output(void);
 /* driver_textures.c */
 void textures(void);
 void tensors(void);

@@ -27,7 +27,7 @@ INLINE_MAX = 16 << 10		# VG_INLINE_MAX of userspace/common/client.h
 REPLY_MAX = 4032		# VG_REPLY_MAX
 REC_ALIGN = 16			# VGPU_REC_ALIGN of include/uapi/linux/vgpu_ring.h
 INTERNAL_OPS = {1: ("hello", 8), 2: ("blob_append", 32), 3: ("nop", 0), 4: ("exit", 0),
-                5: ("share", 32), 6: ("unshare", 16)}
+                5: ("share", 32), 6: ("unshare", 16), 7: ("output", 8)}
 # What goes when another goes: kinds that hold others, and kinds that a context holds.
 OWNERS = {"CONTEXT", "MODULE", "LIBRARY", "KERNEL", "GRAPH", "MIPMAP"}
 HELD_BY = {"FUNCTION": {"MODULE", "KERNEL"}, "KERNEL": {"LIBRARY"}, "MODULE": {"LIBRARY"},

@@ -38,6 +38,7 @@ struct vg_client vg_client = {
 
 __thread uint32_t vg_thread_tag;
 void (*vg_on_deferred)(CUresult failure);
+void (*vg_on_output)(void);
 
 static pthread_mutex_t connect_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -333,6 +334,7 @@ CUresult vg_begin(struct vg_call *call, uint16_t op, size_t bytes)
 	call->req = call->rec + 1;
 	call->bytes = bytes;
 	call->blocks = false;
+	call->got = NULL;
 	*call->rec = (struct vgpu_rec){ .size = size, .op = op, .tag = vg_thread_tag };
 	return CUDA_SUCCESS;
 }
@@ -365,6 +367,7 @@ CUresult vg_wait(struct vg_call *call, void *reply, size_t max)
 	uint32_t last = c->slot_done[index];
 	unsigned int spin_us = call->blocks && !atomic_load(&c->no_long_spin) ? c->long_spin_us :
 									    c->spin_us;
+	uint32_t notice = 0;
 	int32_t deferred = 0;
 	CUresult result;
 	uint32_t len;
@@ -377,11 +380,14 @@ CUresult vg_wait(struct vg_call *call, void *reply, size_t max)
 	if (!result) {
 		result = (CUresult)slot->status;
 		deferred = slot->deferred;
+		notice = slot->notice;
 		len = slot->len;
 		if (len > max)
 			len = max;
 		if (len > VG_REPLY_MAX)
 			len = VG_REPLY_MAX;
+		if (call->got)
+			*call->got = len;
 		if (max) {
 			memcpy(reply, slot->payload, len);
 			memset((uint8_t *)reply + len, 0, max - len);
@@ -402,5 +408,22 @@ CUresult vg_wait(struct vg_call *call, void *reply, size_t max)
 	pthread_mutex_unlock(&c->lock);
 	if (deferred && vg_on_deferred)
 		vg_on_deferred((CUresult)deferred);
+	if (notice & VG_NOTICE_OUTPUT && vg_on_output)
+		vg_on_output();
 	return result;
+}
+
+CUresult vg_output_next(unsigned int which, void *text, uint32_t *bytes)
+{
+	struct vg_output_take *rq;
+	struct vg_call call;
+	CUresult r = vg_begin(&call, VG_OP_OUTPUT, sizeof(*rq));
+
+	*bytes = 0;
+	if (r)
+		return r;
+	rq = call.req;
+	*rq = (struct vg_output_take){ .which = which };
+	call.got = bytes;
+	return vg_wait(&call, text, VG_REPLY_MAX);
 }

@@ -32,6 +32,7 @@ struct vg_call {
 	void *req;		/* payload in the ring, to be filled by the caller */
 	uint32_t bytes;		/* of the payload */
 	bool blocks;		/* set by the caller: the answer may take as long as the device does */
+	uint32_t *got;		/* set by the caller, or NULL: bytes that the answer has */
 	/* private to client.c */
 	struct vgpu_rec *rec;
 	uint64_t end;
@@ -62,6 +63,13 @@ CUresult vg_post(struct vg_call *c);
  */
 CUresult vg_wait(struct vg_call *c, void *reply, size_t max);
 extern void (*vg_on_deferred)(CUresult failure);
+
+/*
+ * Kernels have printed something: called (if set) before the vg_wait() that learns of
+ * it returns.  The next bytes of it, at most VG_REPLY_MAX; none when it has all been taken.
+ */
+extern void (*vg_on_output)(void);
+CUresult vg_output_next(unsigned int which, void *text, uint32_t *bytes);
 
 /* Whether to spin for long while the device works (`blocks`), as CUDA does unless told not to. */
 void vg_client_spin_long(bool yes);

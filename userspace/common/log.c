@@ -11,6 +11,7 @@
 static const char *log_who = "vgpu";
 static enum vg_level log_level = VG_INFO;
 static int log_journal;
+static int log_fd = STDERR_FILENO;
 
 void vg_log_init(const char *who, enum vg_level level)
 {
@@ -18,6 +19,11 @@ void vg_log_init(const char *who, enum vg_level level)
 	log_level = level;
 	/* systemd sets this when standard error goes to the journal. */
 	log_journal = getenv("JOURNAL_STREAM") != NULL;
+}
+
+void vg_log_to(int fd)
+{
+	log_fd = fd;
 }
 
 int vg_log_level_parse(const char *name)
@@ -55,7 +61,7 @@ void vg_log(enum vg_level level, const char *format, ...)
 		at = sizeof(line) - 2;
 	line[at++] = '\n';
 	/* One write, so that lines of several processes do not mix. */
-	if (write(STDERR_FILENO, line, at) < 0)
+	if (write(log_fd, line, at) < 0)
 		at = 0;
 	errno = saved;
 }

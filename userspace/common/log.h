@@ -8,6 +8,9 @@ enum vg_level { VG_ERROR = 3, VG_WARNING = 4, VG_INFO = 6, VG_DEBUG = 7 };
 /* Lines above `level` are dropped; `who` starts each line. */
 void vg_log_init(const char *who, enum vg_level level);
 
+/* Where lines go, in place of standard error. */
+void vg_log_to(int fd);
+
 /* "error", "warning", "info", "debug"; -1 for anything else. */
 int vg_log_level_parse(const char *name);
 

@@ -17,6 +17,7 @@ enum {
 	VG_OP_EXIT = 4,		/* the process ends in order */
 	VG_OP_SHARE = 5,	/* map memory of the guest process; answered */
 	VG_OP_UNSHARE = 6,	/* unmap it again; answered */
+	VG_OP_OUTPUT = 7,	/* what kernels have printed; answered by the next bytes of it */
 };
 
 #define VG_WIRE_VERSION 1u
@@ -65,6 +66,18 @@ struct vg_share_unmap {
 	uint64_t bytes;
 };
 
+/* Kernels' standard output and standard error. */
+#define VG_OUTPUTS 2
+
+struct vg_output_take {
+	uint32_t which;		/* below VG_OUTPUTS */
+	uint32_t reserved;
+};
+
+/* Bits of vgpu_slot.notice. */
+#define VG_NOTICE_OUTPUT (1u << 0)	/* there is something for VG_OP_OUTPUT to fetch */
+
+_Static_assert(sizeof(struct vg_output_take) == 8, "wire");
 _Static_assert(sizeof(struct vg_share_map) == 32, "wire");
 _Static_assert(sizeof(struct vg_share_unmap) == 16, "wire");
 _Static_assert(VG_REPLY_MAX == VGPU_SLOT_PAYLOAD, "wire");

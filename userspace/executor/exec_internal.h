@@ -77,6 +77,11 @@ struct vg_shares *vg_shares_new(struct vg_exec *x);
 CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
 CUresult vg_internal_unshare(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
 
+/* output.c: what kernels print */
+int vg_output_start(void);
+uint32_t vg_output_notice(void);	/* VG_NOTICE_OUTPUT if there is some to fetch */
+CUresult vg_internal_output(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
+
 /* calls_warm.c: a context ahead of time */
 void vg_warm_up(void);
 

@@ -20,7 +20,8 @@ static void defer(struct vg_exec *x, uint16_t op, CUresult result)
 	atomic_compare_exchange_strong(&x->deferred, &none, (uint64_t)op << 32 | (uint32_t)result);
 }
 
-static void answer(struct vg_exec *x, uint32_t index, CUresult result, const struct vg_reply *rp)
+static void answer(struct vg_exec *x, uint32_t index, CUresult result, const struct vg_reply *rp,
+		   uint32_t notice)
 {
 	struct vgpu_slot *slot = &x->ch.slots[index];
 	uint64_t deferred = atomic_exchange(&x->deferred, 0);
@@ -31,6 +32,7 @@ static void answer(struct vg_exec *x, uint32_t index, CUresult result, const str
 	slot->status = result;
 	slot->deferred = (int32_t)(uint32_t)deferred;
 	slot->deferred_op = deferred >> 32;
+	slot->notice = notice;
 	vg_store_release(&slot->done, ++x->slot_done[index]);
 	vg_full_fence();	/* done before the look; pairs with the guest's */
 	if (vg_load(&slot->parked))
@@ -78,6 +80,7 @@ static bool sticky(CUresult result)
 struct outcome {
 	CUresult result;
 	struct vg_reply reply;
+	uint32_t notice;
 };
 
 static struct outcome run(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
@@ -107,7 +110,7 @@ static struct outcome run(struct vg_exec *x, const struct vg_op *op, const struc
 static void tell(struct vg_exec *x, const struct vg_req *rq, const struct outcome *out)
 {
 	if (rq->flags & VGPU_REC_REPLY)
-		answer(x, rq->slot, out->result, &out->reply);
+		answer(x, rq->slot, out->result, &out->reply, out->notice);
 	else if (out->result)
 		defer(x, rq->op, out->result);
 }
@@ -120,7 +123,7 @@ static void refuse(struct vg_exec *x, const struct vg_req *rq, CUresult result)
 	count_fault(x);
 	vg_debug("op %u: refused, %d", rq->op, result);
 	if (rq->flags & VGPU_REC_REPLY)
-		answer(x, rq->slot, result, &none);
+		answer(x, rq->slot, result, &none, 0);
 	else
 		defer(x, rq->op, result);
 }
@@ -261,6 +264,8 @@ void vg_loop_run(struct vg_exec *x)
 			if (!op)
 				break;
 			out = run(x, op, &rq, &current);
+			/* The driver prints when it has waited for the device. */
+			out.notice = vg_output_notice();
 			/* Before the guest hears of it, and rings for its next call. */
 			mine = vg_role_return(x);
 			tell(x, &rq, &out);

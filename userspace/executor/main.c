@@ -210,6 +210,11 @@ int main(int argc, char **argv)
 	vg_log_init("vgpu-executor", level);
 	limits();
 
+	ret = vg_output_start();
+	if (ret) {
+		vg_err("cannot keep what kernels print: %s", strerror(-ret));
+		return EXIT_FAILURE;
+	}
 	result = load_driver(libcuda);
 	if (!result && warm)
 		vg_warm_up();

@@ -117,7 +117,8 @@ struct vgpu_slot {
 	__u32 len;	/* bytes of payload */
 	__s32 deferred;	/* first failure of an earlier record that had no answer */
 	__u32 deferred_op;
-	__u32 reserved0[3];
+	__u32 notice;	/* belongs to the layer above */
+	__u32 reserved0[2];
 	/* writer: guest */
 	__u32 parked;
 	__u32 reserved1[7];

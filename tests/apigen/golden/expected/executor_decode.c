@@ -298,6 +298,7 @@ const struct vg_op vg_ops[] = {
 	[4] = { "exit", vg_internal_exit, 0, 16384, VG_INORDER, false },
 	[5] = { "share", vg_internal_share, 32, 16384, VG_INORDER, false },
 	[6] = { "unshare", vg_internal_unshare, 16, 16384, VG_INORDER, false },
+	[7] = { "output", vg_internal_output, 8, 16384, VG_INORDER, false },
 	[20] = { "cuStreamCreate", run_cuStreamCreate, 8, 16, VG_INORDER, true },
 	[21] = { "cuStreamDestroy", run_cuStreamDestroy, 8, 16, VG_INORDER, true },
 	[22] = { "cuModuleGetFunction", run_cuModuleGetFunction, 16, 80, VG_INORDER, true },

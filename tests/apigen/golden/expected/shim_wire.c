@@ -260,6 +260,7 @@ CUresult vgw_cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs,
 	q->both = *both;
 	q->n = n;
 	q->m = m;
+	c.blocks = true;
 	r = vg_wait(&c, answer, sizeof(answer));
 	if (!rp->ok)
 		return vg_failed(r);

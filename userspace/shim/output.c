@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What kernels print arrives with the answer to a call that has waited for the device,
+ * before that call returns, and goes where this process's own output goes.
+ */
+#include <pthread.h>
+#include <stdio.h>
+
+#include "client.h"
+
+static void arrived(void)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	FILE *const to[VG_OUTPUTS] = { stdout, stderr };
+	char text[VG_REPLY_MAX];
+	uint32_t n;
+
+	pthread_mutex_lock(&lock);
+	for (int which = 0; which < VG_OUTPUTS; which++)
+		while (!vg_output_next(which, text, &n) && n)
+			fwrite(text, 1, n, to[which]);
+	pthread_mutex_unlock(&lock);
+}
+
+__attribute__((constructor)) static void listen_for_output(void)
+{
+	vg_on_output = arrived;
+}
