@@ -93,10 +93,10 @@ CUresult vg_arena_alloc(struct vg_block *b, size_t bytes)
 		    find(0, arena.pages, count, &first))
 			break;
 		if (arena.oldest) {
-			uint64_t head = vg_client_head();
+			uint64_t end = arena.oldest->end;
 
 			pthread_mutex_unlock(&arena.lock);
-			result = vg_client_wait_head(head);
+			result = vg_client_wait_head(end);
 			pthread_mutex_lock(&arena.lock);
 		} else {
 			pthread_cond_wait(&arena.freed, &arena.lock);
@@ -129,10 +129,7 @@ void vg_arena_free_after(struct vg_block *b, const struct vg_call *c)
 
 	if (!p) {
 		/* No memory to remember it by: wait for it here. */
-		uint64_t head;
-
-		while ((head = vg_client_head()) < c->end && !vg_client_wait_head(head))
-			;
+		vg_client_wait_head(c->end);
 		vg_arena_free(b);
 		return;
 	}

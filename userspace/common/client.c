@@ -260,13 +260,36 @@ uint64_t vg_client_head(void)
 	return vg_load_acquire64(&vg_client.ring->sq_head);
 }
 
-CUresult vg_client_wait_head(uint64_t head)
+CUresult vg_client_wait_head(uint64_t wanted)
 {
-	struct vgpu_ring *ring = vg_client.ring;
+	/* One thread at a time has space_wanted. */
+	static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+	struct vg_client *c = &vg_client;
+	struct vgpu_ring *ring = c->ring;
+	uint64_t end = vg_now_us() + c->spin_us, head;
+	CUresult result = CUDA_SUCCESS;
+	int err;
 
-	/* The low half is enough to see a change, and is what a futex takes. */
-	return vg_client_sleep((const uint32_t *)&ring->sq_head, (uint32_t)head,
-			       &ring->space_wanted, vg_client.spin_us);
+	do {
+		for (int i = 0; i < 64; i++) {
+			if (vg_client_head() >= wanted)
+				return CUDA_SUCCESS;
+			vg_cpu_relax();
+		}
+	} while (vg_now_us() < end);
+
+	pthread_mutex_lock(&turn);
+	vg_store(&ring->space_wanted, (uint32_t)wanted + 1);
+	vg_full_fence();	/* wanted before the look; pairs with the executor's */
+	while (!result && (head = vg_client_head()) < wanted) {
+		/* The low half is enough to see a change, and is what a futex takes. */
+		err = c->t.ops->wait(&c->t, (const uint32_t *)&ring->sq_head, (uint32_t)head);
+		if (err)
+			result = vg_client_lost(err);
+	}
+	vg_store(&ring->space_wanted, 0);
+	pthread_mutex_unlock(&turn);
+	return result;
 }
 
 void vg_client_spin_long(bool yes)
@@ -283,18 +306,19 @@ static CUresult make_room(struct vg_client *c, uint32_t bytes)
 	CUresult result;
 
 	while (c->tail + pad + bytes - c->head > sq_bytes) {
-		uint64_t head = vg_client_head();
+		uint64_t head = vg_client_head(), wanted;
 
-		if (head == c->head) {
-			result = vg_client_wait_head(head);
-			if (result)
-				return result;
-			continue;
-		}
 		/* A head that is not between is not one that we follow. */
 		if (head < c->head || head > c->tail)
 			return vg_client_lost(-EPROTO);
 		c->head = head;
+		if (c->tail + pad + bytes - head <= sq_bytes)
+			break;
+		/* For some room at once: not to wait again for each record. */
+		wanted = c->tail + pad + bytes + sq_bytes / 4 - sq_bytes;
+		result = vg_client_wait_head(wanted < c->tail ? wanted : c->tail);
+		if (result)
+			return result;
 	}
 	if (pad) {
 		struct vgpu_rec *rec = (void *)(c->sq + at);

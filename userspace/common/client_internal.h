@@ -50,7 +50,7 @@ CUresult vg_client_sleep(const uint32_t *word, uint32_t value, uint32_t *parked,
 /* Where the executor has got to, in bytes of the submission ring. */
 uint64_t vg_client_head(void);
 
-/* Sleep until the executor has got past `head`. */
+/* Sleep until the executor has got to `head`. */
 CUresult vg_client_wait_head(uint64_t head);
 
 CUresult vg_client_lost(int err);

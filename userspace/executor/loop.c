@@ -89,7 +89,8 @@ static struct outcome run(struct vg_exec *x, const struct vg_op *op, const struc
 	static __thread uint8_t payload[VG_REPLY_MAX] __attribute__((aligned(16)));
 	struct outcome out = { .reply.payload = payload };
 
-	memset(payload, 0, sizeof(payload));
+	if (rq->flags & VGPU_REC_REPLY)
+		memset(payload, 0, sizeof(payload));
 	/*
 	 * The caller's context is this thread's for every call, as it was the caller's own:
 	 * some calls use a context although they need none.
@@ -183,15 +184,19 @@ static uint32_t take(struct vg_exec *x, uint64_t head, uint64_t tail, uint8_t *b
 	return rec->size;
 }
 
-/* A record has been taken; the guest may use its place again. */
+/* How many bytes of records are taken before the guest may use their place again. */
+#define ADVANCE_BYTES (16u << 10)
+
 static void advance(struct vg_exec *x, uint64_t head)
 {
 	struct vgpu_ring *ring = x->ch.ring;
+	uint32_t wanted;
 
 	atomic_store_explicit(&x->head, head, memory_order_release);
 	vg_store_release64(&ring->sq_head, head);
 	vg_full_fence();	/* head before the look; pairs with the guest's */
-	if (vg_load(&ring->space_wanted))
+	wanted = vg_load(&ring->space_wanted);
+	if (wanted && (int32_t)((uint32_t)head - (wanted - 1)) >= 0)
 		vg_channel_wake(&x->ch, (const uint32_t *)&ring->sq_head);
 }
 
@@ -205,7 +210,7 @@ static const struct vg_op *consume(struct vg_exec *x, struct vg_req *rq, uint8_t
 {
 	const struct vgpu_rec *rec = (const struct vgpu_rec *)buf;
 	struct vgpu_ring *ring = x->ch.ring;
-	uint64_t head = atomic_load(&x->head);
+	uint64_t head = atomic_load(&x->head), told;
 	const struct vg_op *op;
 	uint64_t tail;
 	uint32_t size;
@@ -224,7 +229,7 @@ static const struct vg_op *consume(struct vg_exec *x, struct vg_req *rq, uint8_t
 		/* The sentinel may have said so a moment too late. */
 		if (vg_load(&ring->host_parked) != VGPU_HOST_AWAKE)
 			vg_store(&ring->host_parked, VGPU_HOST_AWAKE);
-		while (head != tail) {
+		for (told = head; head != tail;) {
 			size = take(x, head, tail, buf);
 			*rq = (struct vg_req){
 				.op = rec->op, .flags = rec->flags, .ctx = rec->tag,
@@ -243,7 +248,10 @@ static const struct vg_op *consume(struct vg_exec *x, struct vg_req *rq, uint8_t
 
 				tell(x, rq, &out);
 			}
-			advance(x, head);
+			if (head == tail || head - told >= ADVANCE_BYTES) {
+				advance(x, head);
+				told = head;
+			}
 		}
 	}
 }

@@ -4,6 +4,8 @@
  * 6 to 10 GB/s, and allocates pages at 2 GB/s; eight do five times as much.
  */
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -13,7 +15,9 @@
 #include <emmintrin.h>
 #endif
 
+#include "clock.h"
 #include "crew.h"
+#include "ring_sync.h"
 
 #define THREADS_MAX 8		/* the calling one included */
 #define SHARE_MIN (256u << 10)	/* below it one thread is as fast */
@@ -30,16 +34,20 @@ struct job {
 	size_t bytes;
 };
 
+/* Jobs of one copy come one after the other, sooner than a sleeper would wake. */
+#define SPIN_US 200
+
 static struct {
-	pthread_mutex_t lock;
-	pthread_cond_t more, done;
-	unsigned int threads, generation, left;
+	pthread_mutex_t lock;		/* of those that sleep */
+	pthread_cond_t more;
+	unsigned int threads;
 	struct job job;
+	_Atomic unsigned int generation;	/* of the job; published with it */
+	_Atomic unsigned int left;		/* members that have not done their part */
 	bool started;
 } crew = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.more = PTHREAD_COND_INITIALIZER,
-	.done = PTHREAD_COND_INITIALIZER,
 };
 
 /* The part of `i` of `n`, in whole pages but for the last. */
@@ -53,22 +61,29 @@ static void part(unsigned int i, unsigned int n, const struct job *job)
 		job->run(job, at, len);
 }
 
+static void next(unsigned int seen)
+{
+	uint64_t end = vg_now_us() + SPIN_US;
+
+	do {
+		for (int i = 0; i < 64; i++) {
+			if (atomic_load_explicit(&crew.generation, memory_order_acquire) != seen)
+				return;
+			vg_cpu_relax();
+		}
+	} while (vg_now_us() < end);
+	pthread_mutex_lock(&crew.lock);
+	while (atomic_load_explicit(&crew.generation, memory_order_acquire) == seen)
+		pthread_cond_wait(&crew.more, &crew.lock);
+	pthread_mutex_unlock(&crew.lock);
+}
+
 static void *member(void *arg)
 {
-	unsigned int me = (uintptr_t)arg, seen = 0;
-	struct job job;
-
-	pthread_mutex_lock(&crew.lock);
-	for (;;) {
-		while (crew.generation == seen)
-			pthread_cond_wait(&crew.more, &crew.lock);
-		seen = crew.generation;
-		job = crew.job;
-		pthread_mutex_unlock(&crew.lock);
-		part(me, crew.threads + 1, &job);
-		pthread_mutex_lock(&crew.lock);
-		if (!--crew.left)
-			pthread_cond_signal(&crew.done);
+	for (unsigned int me = (uintptr_t)arg, seen = 0;; seen++) {
+		next(seen);
+		part(me, crew.threads + 1, &crew.job);
+		atomic_fetch_sub_explicit(&crew.left, 1, memory_order_release);
 	}
 	return NULL;
 }
@@ -104,19 +119,21 @@ static void work(const struct job *job)
 		crew.started = true;
 		start();
 	}
-	pthread_mutex_lock(&crew.lock);
 	crew.job = *job;
-	crew.left = crew.threads;
-	crew.generation++;
+	atomic_store_explicit(&crew.left, crew.threads, memory_order_relaxed);
+	pthread_mutex_lock(&crew.lock);
+	atomic_fetch_add_explicit(&crew.generation, 1, memory_order_release);
 	pthread_cond_broadcast(&crew.more);
 	pthread_mutex_unlock(&crew.lock);
 
 	part(crew.threads, crew.threads + 1, job);
 
-	pthread_mutex_lock(&crew.lock);
-	while (crew.left)
-		pthread_cond_wait(&crew.done, &crew.lock);
-	pthread_mutex_unlock(&crew.lock);
+	/* Their parts are as large: they are done now, or were not run yet. */
+	for (int i = 1; atomic_load_explicit(&crew.left, memory_order_acquire); i++) {
+		vg_cpu_relax();
+		if (i % 1024 == 0)
+			sched_yield();
+	}
 	pthread_mutex_unlock(&turn);
 }
 

@@ -19,10 +19,10 @@
 #include "storage.h"
 
 #define BUFFERS 4
-#define BUFFER_MAX (4u << 20)
+#define BUFFER_MAX (2u << 20)
 
 struct buffer {
-	void *p;
+	uint8_t *p;
 	CUevent event;		/* recorded after the last copy that names it, if busy */
 	bool busy;
 	bool taken;		/* by a thread; it alone looks at the others */
@@ -32,7 +32,8 @@ struct buffer {
 struct stage {
 	pthread_mutex_t lock;	/* `taken` of all */
 	pthread_cond_t given;
-	size_t bytes;		/* of each buffer */
+	uint8_t *memory;	/* of all buffers */
+	size_t bytes;		/* of each */
 	struct buffer buffer[BUFFERS];
 	unsigned int next;
 };
@@ -46,9 +47,8 @@ static void stage_end(CUcontext ctx, void *key, void *value)
 	bool pushed = ctx && !cuCtxPushCurrent_v2(ctx);
 
 	(void)key;
-	for (unsigned int i = 0; i < BUFFERS; i++)
-		if (s->buffer[i].p)
-			cuMemFreeHost(s->buffer[i].p);
+	if (s->memory)
+		cuMemFreeHost(s->memory);
 	if (pushed)
 		cuCtxPopCurrent_v2(&ctx);
 	pthread_cond_destroy(&s->given);
@@ -59,22 +59,29 @@ static void stage_end(CUcontext ctx, void *key, void *value)
 static struct stage *stage_new(void)
 {
 	struct stage *s = calloc(1, sizeof(*s));
+	void *memory;
 
 	if (!s)
 		return NULL;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->given, NULL);
 	s->bytes = vg_arena_max() < BUFFER_MAX ? vg_arena_max() : BUFFER_MAX;
+	if (cuMemHostAlloc(&memory, BUFFERS * s->bytes, 0))
+		goto fail;
+	s->memory = memory;
+	if (!vg_range_shared((uintptr_t)memory, 1))
+		goto fail;
 	for (unsigned int i = 0; i < BUFFERS; i++) {
 		struct buffer *b = &s->buffer[i];
 
-		if (cuMemHostAlloc(&b->p, s->bytes, 0) || !vg_range_shared((uintptr_t)b->p, 1) ||
-		    cuEventCreate(&b->event, CU_EVENT_DISABLE_TIMING)) {
-			stage_end(NULL, NULL, s);
-			return NULL;
-		}
+		b->p = s->memory + i * s->bytes;
+		if (cuEventCreate(&b->event, CU_EVENT_DISABLE_TIMING))
+			goto fail;
 	}
 	return s;
+fail:
+	stage_end(NULL, NULL, s);
+	return NULL;
 }
 
 /* The current context's, or NULL where memory cannot be shared. */

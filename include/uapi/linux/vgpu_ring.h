@@ -35,8 +35,8 @@
  *   H: slot.done++;     fence; if (slot.parked) raise the interrupt
  *   G: slot.parked = 1; fence; if (slot.done unchanged) sleep
  *
- *   H: sq_head = h;     fence; if (space_wanted) raise the interrupt
- *   G: space_wanted=1;  fence; if (still full) sleep
+ *   H: sq_head = h;     fence; if (space_wanted reached) raise the interrupt
+ *   G: space_wanted=w;  fence; if (still full) sleep
  */
 #ifndef _UAPI_LINUX_VGPU_RING_H
 #define _UAPI_LINUX_VGPU_RING_H
@@ -78,7 +78,7 @@ struct vgpu_ring {
 
 	/* writer: guest */
 	__u64 sq_tail;			/* offset 64 */
-	__u32 space_wanted;
+	__u32 space_wanted;	/* 0, or the low half of the sq_head that is waited for, plus 1 */
 	__u32 reserved1[13];
 
 	/* writer: executor */
