@@ -4,17 +4,25 @@
 VG_TA := $(O)/tests/apigen
 
 # A stand-in for the driver, for tests of the wire alone.
-$(VG_TA)/libdouble.so: tests/apigen/double.c | $(O)/gen/stamp
+VG_DOUBLE_SRCS := $(addprefix tests/apigen/,double.c double_sharing.c)
+
+$(VG_TA)/libdouble.so: $(VG_DOUBLE_SRCS) tests/apigen/double_sharing.h | $(O)/gen/stamp
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -shared -o $@ $<
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -shared -o $@ $(VG_DOUBLE_SRCS)
 
 $(VG_TA)/shim_test: tests/apigen/shim_test.c $(O)/lib/libcuda.so.1
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< -L$(O)/lib -l:libcuda.so.1 -lpthread
 
+$(VG_TA)/sharing_test: tests/apigen/sharing_test.c userspace/common/fdpass.c \
+		tests/apigen/double_sharing.h $(O)/lib/libcuda.so.1
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< userspace/common/fdpass.c -L$(O)/lib -l:libcuda.so.1
+
 .PHONY: check-shim
-check-shim: $(VG_TA)/shim_test $(VG_TA)/libdouble.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
+check-shim: $(VG_TA)/shim_test $(VG_TA)/sharing_test $(VG_TA)/libdouble.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(VG_TA)/shim_test
+	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(VG_TA)/sharing_test
 
 # Every decoder against malformed payloads.
 $(O)/obj/gen/decoder_cases.o: CPPFLAGS += -Itests/apigen

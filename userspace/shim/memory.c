@@ -85,9 +85,10 @@ CUresult vg_range_add_global(uint64_t base, uint64_t bytes, uint32_t holder)
 	return add(base, bytes, VG_RANGE_GLOBAL, 0, holder, c ? c->device : 0, NULL);
 }
 
-CUresult vg_range_add_mapped(uint64_t base, uint64_t bytes, uint32_t holder, int device)
+CUresult vg_range_add_mapped(uint64_t base, uint64_t bytes, uint32_t holder, int device,
+			     unsigned int flags)
 {
-	return add(base, bytes, VG_RANGE_MAPPED, 0, holder, device, NULL);
+	return add(base, bytes, VG_RANGE_MAPPED, flags, holder, device, NULL);
 }
 
 bool vg_range_find(uint64_t p, struct vg_range *r)

@@ -59,14 +59,17 @@ static CUresult get(void *data, CUpointer_attribute attribute, const struct vg_r
 	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
 		*(int *)data = r->kind == VG_RANGE_MANAGED;
 		return CUDA_SUCCESS;
-	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+		*(int *)data = r->kind == VG_RANGE_DEVICE;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
 		*(int *)data = 0;
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
-		*(unsigned long long *)data = 0;
+		*(unsigned long long *)data = r->kind == VG_RANGE_POOL ||
+			r->kind == VG_RANGE_MAPPED ? r->flags : 0;
 		return CUDA_SUCCESS;
 	default:
 		return CUDA_ERROR_INVALID_VALUE;

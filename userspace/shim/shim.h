@@ -179,14 +179,15 @@ CUresult vg_image(const void *image, const void **start, size_t *bytes);
 /* -- memory.c: every range of memory that the driver's interface knows. */
 
 enum vg_range_kind { VG_RANGE_DEVICE = 1, VG_RANGE_HOST, VG_RANGE_REGISTERED, VG_RANGE_GLOBAL,
-		     VG_RANGE_POOL, VG_RANGE_MANAGED, VG_RANGE_MAPPED };
+		     VG_RANGE_POOL, VG_RANGE_MANAGED, VG_RANGE_MAPPED,
+		     VG_RANGE_IMPORTED /* by cuIpcOpenMemHandle() */ };
 
 struct vg_range {
 	uint64_t base, bytes;
 	enum vg_range_kind kind;
 	uint32_t owner;			/* id of its context; of a global, of what holds it */
 	int device;
-	unsigned int flags;
+	unsigned int flags;		/* of a pool's memory and of a mapping: handle types */
 	uint64_t serial;
 	struct vg_hostmem *shared;	/* memory of this process that the device reaches */
 };
@@ -194,7 +195,8 @@ struct vg_range {
 static inline bool vg_range_on_device(const struct vg_range *r)
 {
 	return r->kind == VG_RANGE_DEVICE || r->kind == VG_RANGE_POOL ||
-	       r->kind == VG_RANGE_GLOBAL || r->kind == VG_RANGE_MAPPED;
+	       r->kind == VG_RANGE_GLOBAL || r->kind == VG_RANGE_MAPPED ||
+	       r->kind == VG_RANGE_IMPORTED;
 }
 
 CUresult vg_range_add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsigned int flags);
@@ -209,8 +211,9 @@ bool vg_range_find(uint64_t p, struct vg_range *r);
 bool vg_range_remove(uint64_t p, unsigned int kinds, struct vg_range *r);
 /* A variable of a module or a library. */
 CUresult vg_range_add_global(uint64_t base, uint64_t bytes, uint32_t holder);
-/* What cuMemMap() has mapped, of the allocation `holder`. */
-CUresult vg_range_add_mapped(uint64_t base, uint64_t bytes, uint32_t holder, int device);
+/* What cuMemMap() has mapped, of the allocation `holder`; flags are its handle types. */
+CUresult vg_range_add_mapped(uint64_t base, uint64_t bytes, uint32_t holder, int device,
+			     unsigned int flags);
 /* Forget all of a context, a module or a library. */
 void vg_range_forget(uint32_t owner);
 /* Whether [p, p + bytes) is known device memory; if not, ask the driver what it thinks. */

@@ -162,7 +162,23 @@ CUresult vgh_cuEventCreate(CUevent *out, unsigned int flags)
 	return r;
 }
 
+/*
+ * Another process may hear of a record by ways of its own as soon as this one has
+ * returned, and must not find the event as it was before.
+ */
+static bool shared(CUevent e)
+{
+	struct vg_object *o = vg_object_get(e, VG_EVENT);
+
+	return o && (o->flags & CU_EVENT_INTERPROCESS);
+}
+
+CUresult vgh_cuEventRecord(CUevent e, CUstream s)
+{
+	return vgw_cuEventRecord(shared(e), e, s);
+}
+
 CUresult vgh_cuEventRecordWithFlags(CUevent e, CUstream s, unsigned int flags)
 {
-	return vgw_cuEventRecordWithFlags(flags != 0, e, s, flags);
+	return vgw_cuEventRecordWithFlags(flags != 0 || shared(e), e, s, flags);
 }
