@@ -4,7 +4,7 @@
 VG_TA := $(O)/tests/apigen
 
 # A stand-in for the driver, for tests of the wire alone.
-VG_DOUBLE_SRCS := $(addprefix tests/apigen/,double.c double_sharing.c)
+VG_DOUBLE_SRCS := $(addprefix tests/apigen/,double.c double_green.c double_sharing.c)
 
 $(VG_TA)/libdouble.so: $(VG_DOUBLE_SRCS) tests/apigen/double_sharing.h | $(O)/gen/stamp
 	@mkdir -p $(@D)
@@ -71,10 +71,14 @@ $(VG_TA)/driver_test: $(VG_DRIVER_TEST_SRCS) tests/apigen/driver_test.h $(O)/lib
 # What softgpu has of it; a machine with a GPU runs all (make gpu-check).
 VG_SOFTGPU_GROUPS := device functions library launches memory streams strings enumerate callbacks
 
+# What softgpu lacks, and can be tried without GPU code.
+VG_DOUBLE_GROUPS := green
+
 .PHONY: check-driver
-check-driver: $(VG_TA)/driver_test $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
+check-driver: $(VG_TA)/driver_test $(VG_TA)/libdouble.so $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
 	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 1G $(VG_TA)/driver_test \
 		$(VG_SOFTGPU_GROUPS)
+	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 1G $(VG_TA)/driver_test $(VG_DOUBLE_GROUPS)
 
 .PHONY: check-nvml
 check-nvml: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) \

@@ -36,6 +36,9 @@ void enumerate(void);
 void linking(void);
 /* driver_mapping.c */
 void mapping(void);
+/* driver_green.c */
+void green(void);
+void green_launches(void);
 /* driver_textures.c */
 void textures(void);
 void tensors(void);

@@ -5,6 +5,9 @@
 
 #include "exec_calls.h"
 
+/* calls_green.c: the primary context of one that stands for a green one; else the same. */
+uint32_t vg_x_home(uint32_t ctx);
+
 /* calls_memory.c: allocations by address; `ctx` is the id of the context that holds one. */
 bool vg_x_allocated(uint64_t ptr, uint64_t bytes, uint32_t ctx);
 bool vg_x_freed(uint64_t ptr, uint64_t *bytes);

@@ -63,7 +63,7 @@ bool vg_x_allocated(uint64_t ptr, uint64_t bytes, uint32_t ctx)
 			;
 		used_slots += !table[at].ptr;
 		live++;
-		table[at] = (struct allocation){ ptr, bytes, ctx };
+		table[at] = (struct allocation){ ptr, bytes, vg_x_home(ctx) };
 	}
 	pthread_mutex_unlock(&lock);
 	return ok;

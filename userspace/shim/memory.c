@@ -75,7 +75,7 @@ CUresult vg_range_add_shared(uint64_t base, uint64_t bytes, enum vg_range_kind k
 {
 	struct vg_context *c = vg_current();
 
-	return add(base, bytes, kind, flags, c ? c->object->id : 0, c ? c->device : 0, shared);
+	return add(base, bytes, kind, flags, c ? c->home->id : 0, c ? c->device : 0, shared);
 }
 
 CUresult vg_range_add_global(uint64_t base, uint64_t bytes, uint32_t holder)

@@ -77,6 +77,8 @@ static inline uint32_t vg_object_wire(const struct vg_object *o)
 
 struct vg_context {
 	struct vg_object *object;
+	struct vg_object *home;		/* whose all but streams is: a green one's is the primary */
+	struct vg_object *green;	/* of a context that stands for a green one */
 	CUdevice device;
 	unsigned int flags;
 	unsigned int api;

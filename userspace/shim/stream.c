@@ -87,7 +87,7 @@ static CUresult context_of(CUstream s, struct vg_context **c)
 	*c = vg_current();
 	if (o && o->owner != (*c)->object->id) {
 		*c = vg_context_by_id(o->owner);
-		if (!*c)
+		if (!*c || !atomic_load(&(*c)->active))
 			return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	}
 	return CUDA_SUCCESS;
@@ -108,11 +108,30 @@ CUresult vgh_cuStreamGetCtx(CUstream s, CUcontext *ctx)
 
 CUresult vgh_cuStreamGetCtx_v2(CUstream s, CUcontext *ctx, CUgreenCtx *green)
 {
-	CUresult r = vgh_cuStreamGetCtx(s, ctx);
+	struct vg_context *c;
+	CUresult r = context_of(s, &c);
 
-	if (!r && green)
-		*green = NULL;
-	return r;
+	if (r)
+		return r;
+	if (!ctx)
+		return CUDA_ERROR_INVALID_VALUE;
+	*ctx = (CUcontext)c->home;
+	if (green)
+		*green = (CUgreenCtx)c->green;
+	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuStreamGetGreenCtx(CUstream s, CUgreenCtx *green)
+{
+	struct vg_context *c;
+	CUresult r = context_of(s, &c);
+
+	if (r)
+		return r;
+	if (!green)
+		return CUDA_ERROR_INVALID_VALUE;
+	*green = (CUgreenCtx)c->green;
+	return CUDA_SUCCESS;
 }
 
 CUresult vgh_cuStreamGetDevice(CUstream s, CUdevice *device)
