@@ -178,8 +178,11 @@ static CUresult copy(struct side *src, struct side *dst, CUstream s, uint64_t wi
 				memmove(host_row(dst, y, z), host_row(src, y, z), width);
 		return r;
 	}
-	if (src->host || dst->host)
-		return parts(src, dst, s, width, height, depth);
+	/* What the device reaches it may still be writing, for all that is in the stream. */
+	if (src->host && !vg_capturing() && vg_range_shared((uintptr_t)src->base, 1))
+		r = vgw_cuStreamSynchronize(s);
+	if (r || src->host || dst->host)
+		return r ? r : parts(src, dst, s, width, height, depth);
 	fill(&c, src, dst, 0, 0, 0, width, height, depth);
 	return vgw_vgpu_copy3d_device(true, &c, s);
 }
