@@ -36,6 +36,10 @@ void enumerate(void);
 void linking(void);
 /* driver_mapping.c */
 void mapping(void);
+/* driver_batches.c */
+void batches(void);
+void array_batches(void);
+void managed_batches(void);
 /* driver_green.c */
 void green(void);
 void green_launches(void);
