@@ -169,6 +169,7 @@ static void peers(CUstream s)
 	OK(cuMemAlloc_v2(&q, 1024));
 	OK(cuMemsetD32_v2(p, 5, 128));
 	OK(cuMemsetD32_v2(q, 6, 256));
+	OK(cuCtxSynchronize());			/* the stream does not wait for the default one */
 	c.srcDevice = p;
 	c.dstDevice = q;
 	OK(cuMemcpy3DPeerAsync(&c, s));
