@@ -569,6 +569,7 @@ int main(int argc, char **argv)
 		{ "linking", linking }, { "green", green }, { "green_launches", green_launches },
 		{ "batches", batches }, { "array_batches", array_batches },
 		{ "managed_batches", managed_batches },
+		{ "sharing", sharing }, { "handles", handles },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

@@ -43,6 +43,9 @@ void managed_batches(void);
 /* driver_green.c */
 void green(void);
 void green_launches(void);
+/* driver_sharing.c */
+void sharing(void);
+void handles(void);
 /* driver_textures.c */
 void textures(void);
 void tensors(void);

@@ -352,6 +352,6 @@ int main(int argc, char **argv)
 		return 0;
 	if (waitpid(pid, &status, 0) != pid || status)
 		prog_fail("the second process ended with status %d", status);
-	return prog_pass("%d integers in two processes, by%s%s%s", n, handles ? " handle," : "",
-			 descriptors ? " descriptor," : "", pools ? " pool" : "");
+	return prog_pass("%d integers in two processes%s%s%s", n, handles ? ", by handle" : "",
+			 descriptors ? ", by descriptor" : "", pools ? ", from a pool" : "");
 }
