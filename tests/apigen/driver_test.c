@@ -570,6 +570,7 @@ int main(int argc, char **argv)
 		{ "batches", batches }, { "array_batches", array_batches },
 		{ "managed_batches", managed_batches },
 		{ "sharing", sharing }, { "handles", handles },
+		{ "pointers", pointers }, { "logs", logs },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

@@ -46,6 +46,9 @@ void green_launches(void);
 /* driver_sharing.c */
 void sharing(void);
 void handles(void);
+/* driver_pointers.c */
+void pointers(void);
+void logs(void);
 /* driver_textures.c */
 void textures(void);
 void tensors(void);

@@ -226,6 +226,10 @@ CUresult vg_box(const CUDA_MEMCPY3D *p, vgpu_copy3d *c, bool *host)
 	return CUDA_SUCCESS;
 }
 
+/* A synchronous copy's sides, as far as they have addresses. */
+#define DONE(r, p, none) \
+	vg_memop_done(r, none, p ? (p)->dstDevice : 0, p ? (p)->srcDevice : 0)
+
 /* Between contexts; which one is the device's side's matters only where both are devices'. */
 static CUresult copy3d_peer(const CUDA_MEMCPY3D_PEER *p, CUstream s)
 {
@@ -263,7 +267,7 @@ static CUresult copy3d_peer(const CUDA_MEMCPY3D_PEER *p, CUstream s)
 
 CUresult vgh_cuMemcpy3DPeer(CUstream none, const CUDA_MEMCPY3D_PEER *p)
 {
-	return copy3d_peer(p, none);
+	return DONE(copy3d_peer(p, none), p, none);
 }
 
 CUresult vgh_cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D_PEER *p, CUstream s)
@@ -290,7 +294,7 @@ static CUresult copy2d(const CUDA_MEMCPY2D *p, CUstream s)
 
 CUresult vgh_cuMemcpy3D_v2(CUstream none, const CUDA_MEMCPY3D *p)
 {
-	return copy3d(p, none);
+	return DONE(copy3d(p, none), p, none);
 }
 
 CUresult vgh_cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *p, CUstream s)
@@ -300,12 +304,12 @@ CUresult vgh_cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *p, CUstream s)
 
 CUresult vgh_cuMemcpy2D_v2(CUstream none, const CUDA_MEMCPY2D *p)
 {
-	return copy2d(p, none);
+	return DONE(copy2d(p, none), p, none);
 }
 
 CUresult vgh_cuMemcpy2DUnaligned_v2(CUstream none, const CUDA_MEMCPY2D *p)
 {
-	return copy2d(p, none);
+	return DONE(copy2d(p, none), p, none);
 }
 
 CUresult vgh_cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *p, CUstream s)

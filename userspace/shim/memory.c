@@ -151,6 +151,36 @@ bool vg_range_known(uint64_t p, uint64_t bytes)
 	return false;
 }
 
+static _Atomic bool any_sync;	/* has been asked for, of some range */
+
+bool vg_range_set_sync(uint64_t p, bool on)
+{
+	bool found;
+	size_t i;
+
+	pthread_rwlock_wrlock(&lock);
+	i = after(p);
+	found = i < count && ranges[i].base <= p;
+	if (found)
+		ranges[i].sync = on;
+	pthread_rwlock_unlock(&lock);
+	if (on)
+		atomic_store(&any_sync, true);
+	return found;
+}
+
+CUresult vg_memop_done(CUresult r, CUstream none, uint64_t dst, uint64_t src)
+{
+	struct vg_range range;
+
+	if (likely(r || !atomic_load_explicit(&any_sync, memory_order_relaxed)))
+		return r;
+	if ((dst && vg_range_find(dst, &range) && range.sync) ||
+	    (src && vg_range_find(src, &range) && range.sync))
+		return vgw_cuStreamSynchronize(none);
+	return r;
+}
+
 bool vg_range_shared(uint64_t p, uint64_t bytes)
 {
 	struct vg_range r;

@@ -123,6 +123,9 @@ CUresult vg_answered(CUresult r);
 /* CUDA_ERROR_NOT_SUPPORTED, said once on stderr for each name. */
 CUresult vg_refuse(const char *name, const char *why);
 
+/* logs.c: into the log that the program can read */
+void vg_log_refusal(const char *name, const char *why);
+
 /* -- device.c */
 
 struct vg_device {
@@ -192,6 +195,7 @@ struct vg_range {
 	unsigned int flags;		/* of a pool's memory and of a mapping: handle types */
 	uint64_t serial;
 	struct vg_hostmem *shared;	/* memory of this process that the device reaches */
+	bool sync;			/* CU_POINTER_ATTRIBUTE_SYNC_MEMOPS */
 };
 
 static inline bool vg_range_on_device(const struct vg_range *r)
@@ -218,6 +222,10 @@ CUresult vg_range_add_mapped(uint64_t base, uint64_t bytes, uint32_t holder, int
 			     unsigned int flags);
 /* Forget all of a context, a module or a library. */
 void vg_range_forget(uint32_t owner);
+/* CU_POINTER_ATTRIBUTE_SYNC_MEMOPS of the range that holds p; false: none does. */
+bool vg_range_set_sync(uint64_t p, bool on);
+/* After a synchronous operation on either (0: none): wait if the program wants it so. */
+CUresult vg_memop_done(CUresult r, CUstream none, uint64_t dst, uint64_t src);
 /* Whether [p, p + bytes) is known device memory; if not, ask the driver what it thinks. */
 bool vg_range_known(uint64_t p, uint64_t bytes);
 
