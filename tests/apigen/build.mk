@@ -4,17 +4,25 @@
 VG_TA := $(O)/tests/apigen
 
 # A stand-in for the driver, for tests of the wire alone.
-$(VG_TA)/libdouble.so: tests/apigen/double.c | $(O)/gen/stamp
+VG_DOUBLE_SRCS := $(addprefix tests/apigen/,double.c double_green.c double_sharing.c)
+
+$(VG_TA)/libdouble.so: $(VG_DOUBLE_SRCS) tests/apigen/double_sharing.h | $(O)/gen/stamp
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -shared -o $@ $<
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -shared -o $@ $(VG_DOUBLE_SRCS)
 
 $(VG_TA)/shim_test: tests/apigen/shim_test.c $(O)/lib/libcuda.so.1
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< -L$(O)/lib -l:libcuda.so.1 -lpthread
 
+$(VG_TA)/sharing_test: tests/apigen/sharing_test.c userspace/common/fdpass.c \
+		tests/apigen/double_sharing.h $(O)/lib/libcuda.so.1
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< userspace/common/fdpass.c -L$(O)/lib -l:libcuda.so.1
+
 .PHONY: check-shim
-check-shim: $(VG_TA)/shim_test $(VG_TA)/libdouble.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
+check-shim: $(VG_TA)/shim_test $(VG_TA)/sharing_test $(VG_TA)/libdouble.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(VG_TA)/shim_test
+	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(VG_TA)/sharing_test
 
 # Every decoder against malformed payloads.
 $(O)/obj/gen/decoder_cases.o: CPPFLAGS += -Itests/apigen
@@ -61,12 +69,17 @@ $(VG_TA)/driver_test: $(VG_DRIVER_TEST_SRCS) tests/apigen/driver_test.h $(O)/lib
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $(VG_DRIVER_TEST_SRCS) -L$(O)/lib -l:libcuda.so.1 -lpthread
 
 # What softgpu has of it; a machine with a GPU runs all (make gpu-check).
-VG_SOFTGPU_GROUPS := device functions library launches memory streams strings enumerate callbacks output
+VG_SOFTGPU_GROUPS := device functions library launches memory streams strings enumerate callbacks batches \
+	managed_batches mapping sharing pointers logs output
+
+# What softgpu lacks, and can be tried without GPU code.
+VG_DOUBLE_GROUPS := green
 
 .PHONY: check-driver
-check-driver: $(VG_TA)/driver_test $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
+check-driver: $(VG_TA)/driver_test $(VG_TA)/libdouble.so $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
 	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 1G $(VG_TA)/driver_test \
 		$(VG_SOFTGPU_GROUPS)
+	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 1G $(VG_TA)/driver_test $(VG_DOUBLE_GROUPS)
 
 .PHONY: check-nvml
 check-nvml: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) \

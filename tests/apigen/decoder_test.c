@@ -118,6 +118,46 @@ void vg_exec_memory(struct vg_exec *x, uint64_t *used, uint64_t *limit)
 	*used = *limit = 0;
 }
 
+CUresult vg_exec_offer(struct vg_exec *x, enum vg_token_kind kind, uint64_t bytes, const void *data,
+		       size_t data_bytes, int fd, vgpu_token *token)
+{
+	(void)x;
+	(void)kind;
+	(void)bytes;
+	(void)data;
+	(void)data_bytes;
+	(void)fd;
+	(void)token;
+	reached++;
+	return CUDA_ERROR_INVALID_VALUE;
+}
+
+CUresult vg_exec_take(struct vg_exec *x, enum vg_token_kind kind, const vgpu_token *token,
+		      uint64_t *bytes, void *data, size_t data_bytes, int *fd)
+{
+	(void)x;
+	(void)kind;
+	(void)token;
+	(void)bytes;
+	(void)data;
+	(void)data_bytes;
+	(void)fd;
+	reached++;
+	return CUDA_ERROR_INVALID_VALUE;
+}
+
+void vg_exec_leave(struct vg_exec *x, const vgpu_token *token)
+{
+	(void)x;
+	(void)token;
+}
+
+void vg_exec_withdraw(struct vg_exec *x, const vgpu_token *token)
+{
+	(void)x;
+	(void)token;
+}
+
 void vg_exec_contexts_changed(struct vg_exec *x)
 {
 	(void)x;

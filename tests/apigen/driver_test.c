@@ -567,6 +567,11 @@ int main(int argc, char **argv)
 		{ "enumerate", enumerate }, { "mapping", mapping }, { "callbacks", callbacks },
 		{ "host_nodes", host_nodes }, { "textures", textures }, { "tensors", tensors },
 		{ "linking", linking }, { "output", output },
+		{ "linking", linking }, { "green", green }, { "green_launches", green_launches },
+		{ "batches", batches }, { "array_batches", array_batches },
+		{ "managed_batches", managed_batches },
+		{ "sharing", sharing }, { "handles", handles },
+		{ "pointers", pointers }, { "logs", logs },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

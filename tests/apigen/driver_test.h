@@ -38,6 +38,19 @@ void linking(void);
 void mapping(void);
 /* driver_output.c */
 void output(void);
+/* driver_batches.c */
+void batches(void);
+void array_batches(void);
+void managed_batches(void);
+/* driver_green.c */
+void green(void);
+void green_launches(void);
+/* driver_sharing.c */
+void sharing(void);
+void handles(void);
+/* driver_pointers.c */
+void pointers(void);
+void logs(void);
 /* driver_textures.c */
 void textures(void);
 void tensors(void);

@@ -380,10 +380,34 @@ static void export_tables(void)
 	IS(cuGetExportTable(&table, &none), CUDA_ERROR_NOT_FOUND);
 }
 
+/* What is refused is in the log, each time; of more than it keeps, the latest. */
+static void logs(void)
+{
+	char text[25600];
+	CUlogIterator at = 0;
+	size_t size = sizeof(text);
+	CUmemoryPool pool;
+	CUmemLocation here = { .type = CU_MEM_LOCATION_TYPE_HOST };
+
+	OK(cuLogsCurrent(&at, 0));
+	IS(cuMemGetMemPool(&pool, &here, CU_MEM_ALLOCATION_TYPE_PINNED), CUDA_ERROR_NOT_SUPPORTED);
+	OK(cuLogsDumpToMemory(&at, text, &size, 0));
+	TRUE(size && strstr(text, "a memory pool of the host") && !strstr(text, "left out"));
+	for (int i = 0; i < 200; i++)
+		cuMemGetMemPool(&pool, &here, CU_MEM_ALLOCATION_TYPE_PINNED);
+	size = sizeof(text);
+	OK(cuLogsDumpToMemory(&at, text, &size, 0));
+	TRUE(size && strstr(text, "left out") && strlen(text) == size);
+	size = 300;
+	OK(cuLogsDumpToMemory(NULL, text, &size, 0));
+	TRUE(size && size < 300 && strstr(text, "left out") && strlen(text) == size);
+}
+
 int main(void)
 {
 	start();
 	export_tables();
+	logs();
 	memory();
 	boxes();
 	modules();

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The mediator's configuration file and its tenants. */
+/* The mediator's configuration file, its tenants and their tokens. */
 #include "unit.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "mediator/mediator.h"
@@ -121,12 +124,224 @@ static void tenant_full(void **state)
 	vg_tenant_free(t);
 }
 
+/* -- tokens */
+
+struct token {
+	uint8_t name[VG_TOKEN_BYTES];
+};
+
+static struct vg_tenant *one, *other;
+static struct vg_proc a, b, stranger;
+
+static int tokens_setup(void **state)
+{
+	(void)state;
+	one = vg_tenant_new("one", "A", "t", 1000);
+	other = vg_tenant_new("other", "A", "t", 1000);
+	a = (struct vg_proc){ .tenant = one };
+	b = (struct vg_proc){ .tenant = one };
+	stranger = (struct vg_proc){ .tenant = other };
+	return one && other ? 0 : -1;
+}
+
+static int tokens_teardown(void **state)
+{
+	(void)state;
+	vg_tokens_forget(&a);
+	vg_tokens_forget(&b);
+	vg_tokens_forget(&stranger);
+	assert_int_equal(one->token_count, 0);
+	assert_int_equal(one->token_fds, 0);
+	assert_int_equal(vg_tenant_memory(one), 0);
+	vg_tenant_free(one);
+	vg_tenant_free(other);
+	return 0;
+}
+
+static int ask(struct vg_proc *p, uint32_t op, uint32_t kind, const struct token *k,
+	       struct vg_token_answer *out, int *fd)
+{
+	struct vg_token_request rq = { .size = sizeof(rq), .op = op, .kind = kind };
+
+	memcpy(rq.token, k->name, sizeof(rq.token));
+	assert_int_equal(vg_token_serve(p, &rq, -1, out, fd), 0);
+	return -(int)out->status;
+}
+
+static int offers(struct vg_proc *p, uint32_t kind, uint64_t size, int fd, struct token *k)
+{
+	struct vg_token_request rq = { .size = sizeof(rq), .op = VG_TOKEN_OFFER, .kind = kind,
+				       .bytes = size, .data = "the driver's" };
+	struct vg_token_answer out;
+	int none;
+
+	assert_int_equal(vg_token_serve(p, &rq, fd, &out, &none), 0);
+	assert_int_equal(none, -1);
+	memcpy(k->name, out.token, sizeof(k->name));
+	return -(int)out.status;
+}
+
+static int takes(struct vg_proc *p, uint32_t kind, const struct token *k)
+{
+	struct vg_token_answer out;
+	int fd, ret = ask(p, VG_TOKEN_TAKE, kind, k, &out, &fd);
+
+	if (!ret)
+		assert_string_equal((char *)out.data, "the driver's");
+	else
+		assert_true(fd == -1 && !out.bytes && !out.data[0]);
+	return ret;
+}
+
+static int says(struct vg_proc *p, uint32_t op, const struct token *k)
+{
+	struct vg_token_answer out;
+	int fd;
+
+	return ask(p, op, VG_TOKEN_MEMORY, k, &out, &fd);
+}
+
+/* A token of one vGPU is none of another's, whatever it is asked for. */
+static void token_reach(void **state)
+{
+	struct token k, wrong;
+
+	(void)state;
+	assert_int_equal(offers(&a, VG_TOKEN_MEMORY, 100, -1, &k), 0);
+	assert_int_equal(takes(&stranger, VG_TOKEN_MEMORY, &k), -ENOENT);
+	assert_int_equal(says(&stranger, VG_TOKEN_LEAVE, &k), -ENOENT);
+	assert_int_equal(says(&stranger, VG_TOKEN_WITHDRAW, &k), -ENOENT);
+	for (uint32_t kind = VG_TOKEN_EVENT; kind < VG_TOKEN_KINDS; kind++)
+		assert_int_equal(takes(&b, kind, &k), -ENOENT);
+	for (int bit = 0; bit < 8 * VG_TOKEN_BYTES; bit++) {
+		wrong = k;
+		wrong.name[bit / 8] ^= 1 << bit % 8;
+		assert_int_equal(takes(&b, VG_TOKEN_MEMORY, &wrong), -ENOENT);
+	}
+	/* Nor may one of the same vGPU take back what it has not offered. */
+	assert_int_equal(says(&b, VG_TOKEN_WITHDRAW, &k), -ENOENT);
+	assert_int_equal(says(&b, VG_TOKEN_LEAVE, &k), -ENOENT);
+	assert_int_equal(takes(&b, VG_TOKEN_MEMORY, &k), 0);
+	assert_int_equal(says(&a, VG_TOKEN_WITHDRAW, &k), 0);
+	assert_int_equal(takes(&b, VG_TOKEN_MEMORY, &k), -ENOENT);
+	assert_int_equal(says(&a, VG_TOKEN_WITHDRAW, &k), -ENOENT);
+}
+
+/* Memory counts once, from its allocation until nobody has it. */
+static void token_charge(void **state)
+{
+	struct token k;
+
+	(void)state;
+	assert_int_equal(offers(&a, VG_TOKEN_MEMORY, 700, -1, &k), 0);
+	assert_int_equal(takes(&b, VG_TOKEN_MEMORY, &k), 0);
+	assert_int_equal(takes(&b, VG_TOKEN_MEMORY, &k), 0);
+	assert_int_equal(vg_tenant_memory(one), 0);	/* it is charged to its owner */
+	assert_int_equal(says(&a, VG_TOKEN_WITHDRAW, &k), 0);
+	assert_int_equal(vg_tenant_memory(one), 700);
+	assert_int_equal(says(&b, VG_TOKEN_LEAVE, &k), 0);
+	assert_int_equal(vg_tenant_memory(one), 700);
+	assert_int_equal(says(&b, VG_TOKEN_LEAVE, &k), 0);
+	assert_int_equal(vg_tenant_memory(one), 0);
+	assert_int_equal(says(&b, VG_TOKEN_LEAVE, &k), -ENOENT);
+	/* The same where processes end, in either order. */
+	assert_int_equal(offers(&a, VG_TOKEN_ALLOCATION, 300, open("/dev/null", O_RDONLY), &k), 0);
+	assert_int_equal(takes(&a, VG_TOKEN_ALLOCATION, &k), 0);
+	assert_int_equal(takes(&b, VG_TOKEN_ALLOCATION, &k), 0);
+	vg_tokens_forget(&a);
+	assert_int_equal(vg_tenant_memory(one), 300);
+	assert_int_equal(takes(&b, VG_TOKEN_ALLOCATION, &k), -ENOENT);
+	vg_tokens_forget(&b);
+	assert_int_equal(vg_tenant_memory(one), 0);
+	assert_int_equal(offers(&a, VG_TOKEN_POINTER, 300, -1, &k), 0);
+	assert_int_equal(takes(&b, VG_TOKEN_POINTER, &k), 0);
+	vg_tokens_forget(&b);
+	vg_tokens_forget(&a);
+	assert_int_equal(vg_tenant_memory(one), 0);
+	assert_int_equal(offers(&a, VG_TOKEN_MEMORY, 1001, -1, &k), -EINVAL);
+}
+
+static void token_descriptors(void **state)
+{
+	int fd = memfd_create("t", MFD_CLOEXEC), out;
+	struct vg_token_answer answer;
+	struct token k, keep;
+
+	(void)state;
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_int_equal(offers(&a, VG_TOKEN_POOL, 0, fd, &keep), 0);
+	assert_int_equal(ask(&b, VG_TOKEN_TAKE, VG_TOKEN_POOL, &keep, &answer, &out), 0);
+	assert_true(out >= 0 && out != fd);
+	/* No executor that is started later may have it. */
+	assert_int_equal(fcntl(out, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	assert_int_equal(lseek(out, 0, SEEK_END), 1);
+	for (int i = 1; i < 512; i++)
+		assert_int_equal(offers(&a, VG_TOKEN_POOL, 0, fd, &k), 0);
+	assert_int_equal(offers(&b, VG_TOKEN_POOL, 0, fd, &k), -ENOSPC);
+	assert_int_equal(says(&a, VG_TOKEN_WITHDRAW, &keep), 0);
+	assert_int_equal(fcntl(out, F_GETFD), -1);
+	assert_int_equal(offers(&b, VG_TOKEN_POOL, 0, fd, &k), 0);
+	close(fd);
+}
+
+static void token_bounds(void **state)
+{
+	struct token k, first = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 4096; i++) {
+		assert_int_equal(offers(i % 2 ? &a : &b, VG_TOKEN_EVENT, 0, -1, &k), 0);
+		assert_memory_not_equal(k.name, first.name, sizeof(k.name));
+		if (!i)
+			first = k;
+	}
+	assert_int_equal(offers(&a, VG_TOKEN_EVENT, 0, -1, &k), -ENOSPC);
+	/* Another vGPU has its own. */
+	assert_int_equal(offers(&stranger, VG_TOKEN_EVENT, 0, -1, &k), 0);
+}
+
+/* What no executor of ours says. */
+static void token_protocol(void **state)
+{
+	const struct vg_token_request good = { .size = sizeof(good), .op = VG_TOKEN_OFFER,
+					       .kind = VG_TOKEN_MEMORY, .bytes = 1 };
+	struct vg_proc spare = { 0 };
+	struct vg_token_request rq;
+	struct vg_token_answer out;
+	int fd;
+
+	(void)state;
+#define BREAKS(proc, field, value, descriptor)                                        \
+	do {                                                                          \
+		rq = good;                                                            \
+		rq.field = (value);                                                   \
+		assert_int_equal(vg_token_serve(proc, &rq, descriptor, &out, &fd), -EPROTO); \
+		assert_int_equal(fd, -1);                                             \
+	} while (0)
+	BREAKS(&a, size, 0, -1);
+	BREAKS(&a, size, sizeof(rq) + 1, -1);
+	BREAKS(&a, op, 0, -1);
+	BREAKS(&a, op, VG_TOKEN_WITHDRAW + 1, -1);
+	BREAKS(&a, kind, 0, -1);
+	BREAKS(&a, kind, VG_TOKEN_KINDS, -1);
+	BREAKS(&a, reserved, 1, -1);
+	BREAKS(&a, kind, VG_TOKEN_MEMORY, 0);		/* a descriptor that it has none of */
+	BREAKS(&a, kind, VG_TOKEN_ALLOCATION, -1);	/* and the lack of one */
+	BREAKS(&a, op, VG_TOKEN_TAKE, 0);
+	BREAKS(&spare, bytes, 1, -1);
+#undef BREAKS
+}
+
 int main(void)
 {
+#define TOKENS(test) cmocka_unit_test_setup_teardown(test, tokens_setup, tokens_teardown)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes),	   cmocka_unit_test(defaults),
 		cmocka_unit_test(settings),	   cmocka_unit_test(mistakes),
 		cmocka_unit_test(tenant_settles), cmocka_unit_test(tenant_full),
+		TOKENS(token_reach),		   TOKENS(token_charge),
+		TOKENS(token_descriptors),	   TOKENS(token_bounds),
+		TOKENS(token_protocol),
 	};
 
 	vg_log_init("test", VG_ERROR);

@@ -28,7 +28,9 @@ struct vg_account_entry {
 
 struct vg_account {
 	_Atomic uint64_t limit;		/* device memory of the vGPU; by the mediator */
-	uint64_t reserved[15];
+	/* Of processes that have freed it or ended while others hold it; by the mediator. */
+	_Atomic uint64_t orphaned;
+	uint64_t reserved[14];
 	struct vg_account_entry entry[VG_ACCOUNT_ENTRIES];
 };
 

@@ -61,6 +61,53 @@ struct vg_assign {
 	struct vgpu_layout layout;
 };
 
+/*
+ * Executor to mediator while it serves: what one process of a vGPU lets the others
+ * have.  Each request is answered, in order.  A descriptor comes with an offer, and
+ * with the answer to a taking, where the kind has one.
+ */
+enum vg_token_op {
+	VG_TOKEN_OFFER = 1,	/* keep this; answered with its token */
+	VG_TOKEN_TAKE,		/* what the token stands for; with bytes, one more holder */
+	VG_TOKEN_LEAVE,		/* one holder less */
+	VG_TOKEN_WITHDRAW,	/* by who offered it: it has been freed */
+};
+
+enum vg_token_kind {
+	VG_TOKEN_MEMORY = 1,	/* cuIpcGetMemHandle */
+	VG_TOKEN_EVENT,		/* cuIpcGetEventHandle */
+	VG_TOKEN_ALLOCATION,	/* cuMemExportToShareableHandle; a descriptor */
+	VG_TOKEN_POOL,		/* cuMemPoolExportToShareableHandle; a descriptor */
+	VG_TOKEN_POINTER,	/* cuMemPoolExportPointer */
+	VG_TOKEN_KINDS
+};
+
+#define VG_TOKEN_BYTES	16
+#define VG_TOKEN_DATA	64
+
+struct vg_token_request {
+	uint32_t size;
+	uint32_t op;
+	uint32_t kind;
+	uint32_t reserved;
+	uint64_t bytes;		/* OFFER: of device memory, as it is charged */
+	uint8_t token[VG_TOKEN_BYTES];	/* the others */
+	uint8_t data[VG_TOKEN_DATA];	/* OFFER */
+};
+
+struct vg_token_answer {
+	uint32_t size;
+	uint32_t status;	/* 0 or a positive errno */
+	uint64_t bytes;		/* TAKE */
+	uint8_t token[VG_TOKEN_BYTES];	/* OFFER */
+	uint8_t data[VG_TOKEN_DATA];	/* TAKE */
+};
+
+static inline int vg_token_has_fd(uint32_t kind)
+{
+	return kind == VG_TOKEN_ALLOCATION || kind == VG_TOKEN_POOL;
+}
+
 /* Executor to mediator: once, when its CUDA driver is up or has failed. */
 struct vg_exec_ready {
 	uint32_t size;
@@ -73,5 +120,7 @@ _Static_assert(sizeof(struct vg_sock_hello) == 40, "ABI");
 _Static_assert(sizeof(struct vg_sock_welcome) == 40, "ABI");
 _Static_assert(sizeof(struct vg_assign) == 48, "ABI");
 _Static_assert(sizeof(struct vg_exec_ready) == 16, "ABI");
+_Static_assert(sizeof(struct vg_token_request) == 104, "ABI");
+_Static_assert(sizeof(struct vg_token_answer) == 96, "ABI");
 
 #endif /* VG_SOCKET_PROTO_H */

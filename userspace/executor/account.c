@@ -4,7 +4,7 @@
 
 static uint64_t total(struct vg_exec *x)
 {
-	uint64_t sum = 0;
+	uint64_t sum = atomic_load(&x->account->orphaned);
 
 	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES; i++)
 		sum += atomic_load(&x->account->entry[i].memory);

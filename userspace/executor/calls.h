@@ -5,10 +5,15 @@
 
 #include "exec_calls.h"
 
+/* calls_green.c: the primary context of one that stands for a green one; else the same. */
+uint32_t vg_x_home(uint32_t ctx);
+
 /* calls_memory.c: allocations by address; `ctx` is the id of the context that holds one. */
 bool vg_x_allocated(uint64_t ptr, uint64_t bytes, uint32_t ctx);
 bool vg_x_freed(uint64_t ptr, uint64_t *bytes);
-/* A context takes its memory along. */
+/* What is known of the one that begins at ptr. */
+bool vg_x_allocation(uint64_t ptr, uint64_t *bytes, uint32_t *ctx);
+/* A context takes its memory along, and what it shares. */
 void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx);
 
 /*
@@ -18,6 +23,13 @@ void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx);
 CUcontext vg_x_warm_take(CUdevice dev, unsigned int flags);
 void vg_x_warm_drop(void);
 void vg_x_anchor(CUcontext ctx);
+
+/*
+ * calls_sharing.c: what was offered to other processes or taken from them is no more.
+ * Before its memory is uncharged: the mediator may have to take the charge over.
+ */
+void vg_x_unshare(struct vg_exec *x, enum vg_token_kind kind, uint64_t key);
+void vg_x_unshare_context(struct vg_exec *x, uint32_t ctx);
 
 /* calls_handles.c: the id that a driver handle is bound to, if any. */
 bool vg_x_id_of(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t *id);

@@ -178,6 +178,27 @@ CUDA_MEMCPY3D vg_x_device_copy(const vgpu_copy3d *c)
 	return p;
 }
 
+CUresult vge_vgpu_copy3d_peer(struct vg_exec *x, const struct vg_req *rq, const vgpu_copy3d *c,
+			      CUcontext to, CUcontext from, CUstream s)
+{
+	CUDA_MEMCPY3D p = vg_x_device_copy(c);
+	CUDA_MEMCPY3D_PEER q = {
+		.srcXInBytes = p.srcXInBytes, .srcY = p.srcY, .srcZ = p.srcZ, .srcLOD = p.srcLOD,
+		.srcMemoryType = p.srcMemoryType, .srcDevice = p.srcDevice, .srcArray = p.srcArray,
+		.srcContext = from, .srcPitch = p.srcPitch, .srcHeight = p.srcHeight,
+		.dstXInBytes = p.dstXInBytes, .dstY = p.dstY, .dstZ = p.dstZ, .dstLOD = p.dstLOD,
+		.dstMemoryType = p.dstMemoryType, .dstDevice = p.dstDevice, .dstArray = p.dstArray,
+		.dstContext = to, .dstPitch = p.dstPitch, .dstHeight = p.dstHeight,
+		.WidthInBytes = p.WidthInBytes, .Height = p.Height, .Depth = p.Depth,
+	};
+
+	(void)x;
+	(void)rq;
+	if (!cu.cuMemcpy3DPeerAsync)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return cu.cuMemcpy3DPeerAsync(&q, s);
+}
+
 CUresult vge_vgpu_copy3d_device(struct vg_exec *x, const struct vg_req *rq, const vgpu_copy3d *c,
 				CUstream s)
 {

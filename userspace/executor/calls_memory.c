@@ -63,7 +63,7 @@ bool vg_x_allocated(uint64_t ptr, uint64_t bytes, uint32_t ctx)
 			;
 		used_slots += !table[at].ptr;
 		live++;
-		table[at] = (struct allocation){ ptr, bytes, ctx };
+		table[at] = (struct allocation){ ptr, bytes, vg_x_home(ctx) };
 	}
 	pthread_mutex_unlock(&lock);
 	return ok;
@@ -87,10 +87,28 @@ bool vg_x_freed(uint64_t ptr, uint64_t *bytes)
 	return found;
 }
 
+bool vg_x_allocation(uint64_t ptr, uint64_t *bytes, uint32_t *ctx)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&lock);
+	for (size_t at = room ? slot_of(ptr) : 0; room && table[at].ptr; at = (at + 1) & (room - 1)) {
+		if (table[at].ptr != ptr || ptr <= GONE)
+			continue;
+		*bytes = table[at].bytes;
+		*ctx = table[at].ctx;
+		found = true;
+		break;
+	}
+	pthread_mutex_unlock(&lock);
+	return found;
+}
+
 void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx)
 {
 	uint64_t bytes = 0;
 
+	vg_x_unshare_context(x, ctx);
 	pthread_mutex_lock(&lock);
 	for (size_t i = 0; i < room; i++) {
 		if (table[i].ptr <= GONE || table[i].ctx != ctx)
@@ -164,8 +182,11 @@ CUresult vge_cuMemFree_v2(struct vg_exec *x, const struct vg_req *rq, CUdevicept
 		return CUDA_ERROR_INVALID_VALUE;
 	r = cu.cuMemFree_v2(dptr);
 	/* After a sticky error the memory goes with the process, and the charge with it. */
-	if (!r)
+	if (!r) {
+		vg_x_unshare(x, VG_TOKEN_MEMORY, dptr);
+		vg_x_unshare(x, VG_TOKEN_POINTER, dptr);
 		vg_exec_uncharge(x, bytes);
+	}
 	return r;
 }
 

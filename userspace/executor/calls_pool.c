@@ -52,22 +52,27 @@ CUresult vge_cuMemFreeAsync(struct vg_exec *x, const struct vg_req *rq, CUdevice
 	if (!vg_x_freed(dptr, &bytes))
 		return CUDA_ERROR_INVALID_VALUE;
 	r = cu.cuMemFreeAsync(dptr, s);
-	if (!r)
+	if (!r) {
+		vg_x_unshare(x, VG_TOKEN_MEMORY, dptr);
+		vg_x_unshare(x, VG_TOKEN_POINTER, dptr);
 		vg_exec_uncharge(x, bytes);
+	}
 	return r;
 }
 
 CUresult vge_vgpu_pool_create(struct vg_exec *x, const struct vg_req *rq, CUmemoryPool *pool,
-			      CUdevice dev, size_t most, unsigned int usage)
+			      CUdevice dev, size_t most, unsigned int usage, unsigned int types)
 {
 	CUmemPoolProps props = {
 		.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
 		.location = { .type = CU_MEM_LOCATION_TYPE_DEVICE, .id = dev },
-		.maxSize = most, .usage = usage,
+		.maxSize = most, .usage = usage, .handleTypes = types,
 	};
 
 	(void)x;
 	(void)rq;
+	if (types & ~CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
+		return CUDA_ERROR_NOT_SUPPORTED;
 	return cu.cuMemPoolCreate ? cu.cuMemPoolCreate(pool, &props) : CUDA_ERROR_NOT_SUPPORTED;
 }
 

@@ -2,10 +2,12 @@
 /*
  * Virtual memory management.  Memory counts against the vGPU until it has been
  * released and nothing maps it any more, so what maps what is remembered here.
+ * What comes from another process has been charged there.
  * All of this runs on the ring's own thread.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "calls.h"
 #include "vg_cuda.h"
@@ -16,6 +18,9 @@ struct allocation {
 	uint64_t bytes;
 	uint64_t maps;
 	bool released;
+	bool offered, taken;		/* to or from another process */
+	vgpu_token token;
+	vgpu_allocation props;
 };
 
 struct mapping {
@@ -31,12 +36,14 @@ static struct allocation *allocation_of(CUmemGenericAllocationHandle h)
 	return (struct allocation *)(uintptr_t)h;
 }
 
-static CUmemAllocationProp props(CUdevice dev, unsigned int compression, unsigned int usage)
+static CUmemAllocationProp props(CUdevice dev, unsigned int compression, unsigned int usage,
+				 unsigned int types)
 {
 	return (CUmemAllocationProp){
 		.type = CU_MEM_ALLOCATION_TYPE_PINNED,
 		.location = { .type = CU_MEM_LOCATION_TYPE_DEVICE, .id = dev },
 		.allocFlags = { .compressionType = compression, .usage = usage },
+		.requestedHandleTypes = types,
 	};
 }
 
@@ -44,7 +51,7 @@ CUresult vge_vgpu_mem_granularity(struct vg_exec *x, const struct vg_req *rq, CU
 				  unsigned int compression, unsigned int usage,
 				  unsigned int option, size_t *granularity)
 {
-	CUmemAllocationProp p = props(dev, compression, usage);
+	CUmemAllocationProp p = props(dev, compression, usage, 0);
 
 	(void)x;
 	(void)rq;
@@ -55,14 +62,15 @@ CUresult vge_vgpu_mem_granularity(struct vg_exec *x, const struct vg_req *rq, CU
 
 CUresult vge_vgpu_mem_create(struct vg_exec *x, const struct vg_req *rq,
 			     CUmemGenericAllocationHandle *handle, size_t bytes, CUdevice dev,
-			     unsigned int compression, unsigned int usage)
+			     unsigned int compression, unsigned int usage, unsigned int types)
 {
-	CUmemAllocationProp p = props(dev, compression, usage);
+	CUmemAllocationProp p = props(dev, compression, usage, types);
 	struct allocation *a;
 	CUresult r;
 
 	(void)rq;
-	if (!cu.cuMemCreate || !cu.cuMemRelease)
+	if (!cu.cuMemCreate || !cu.cuMemRelease ||
+	    (types & ~CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!vg_exec_charge(x, bytes))
 		return CUDA_ERROR_OUT_OF_MEMORY;
@@ -74,6 +82,67 @@ CUresult vge_vgpu_mem_create(struct vg_exec *x, const struct vg_req *rq,
 		return r;
 	}
 	a->bytes = bytes;
+	a->props = (vgpu_allocation){ bytes, dev, compression, usage, types };
+	*handle = (uintptr_t)a;
+	return CUDA_SUCCESS;
+}
+
+CUresult vge_vgpu_allocation_export(struct vg_exec *x, const struct vg_req *rq,
+				    CUmemGenericAllocationHandle handle, vgpu_token *token)
+{
+	struct allocation *a = allocation_of(handle);
+	CUresult r = CUDA_SUCCESS;
+	int fd = -1;
+
+	(void)rq;
+	if (!cu.cuMemExportToShareableHandle)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	/* What came from another process goes on under the token that it has. */
+	if (!a->offered && !a->taken) {
+		r = cu.cuMemExportToShareableHandle(
+			&fd, a->handle, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0);
+		if (!r) {
+			r = vg_exec_offer(x, VG_TOKEN_ALLOCATION, a->bytes, &a->props,
+					  sizeof(a->props), fd, &a->token);
+			close(fd);
+		}
+		a->offered = !r;
+	}
+	*token = a->token;
+	return r;
+}
+
+CUresult vge_vgpu_allocation_import(struct vg_exec *x, const struct vg_req *rq,
+				    CUmemGenericAllocationHandle *handle, const vgpu_token *token,
+				    vgpu_allocation *info)
+{
+	struct allocation *a;
+	uint64_t bytes;
+	CUresult r;
+	int fd;
+
+	(void)rq;
+	if (!cu.cuMemImportFromShareableHandle || !cu.cuMemRelease)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = vg_exec_take(x, VG_TOKEN_ALLOCATION, token, &bytes, &a->props, sizeof(a->props), &fd);
+	if (r) {
+		free(a);
+		return r;
+	}
+	r = cu.cuMemImportFromShareableHandle(&a->handle, (void *)(uintptr_t)fd,
+					      CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR);
+	close(fd);
+	if (r) {
+		vg_exec_leave(x, token);
+		free(a);
+		return r;
+	}
+	a->taken = true;
+	a->token = *token;
+	*info = a->props;
 	*handle = (uintptr_t)a;
 	return CUDA_SUCCESS;
 }
@@ -82,6 +151,10 @@ static void put(struct vg_exec *x, struct allocation *a)
 {
 	if (!a->released || a->maps)
 		return;
+	if (a->taken)
+		vg_exec_leave(x, &a->token);
+	if (a->offered)
+		vg_exec_withdraw(x, &a->token);
 	vg_exec_uncharge(x, a->bytes);
 	free(a);
 }

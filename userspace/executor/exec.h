@@ -15,8 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/socket_proto.h"
 #include "cuda_abi.h"
 #include "handles.h"
+#include "vg_wire.h"
 
 struct vg_exec;
 
@@ -81,6 +83,19 @@ bool vg_exec_charge(struct vg_exec *x, uint64_t bytes);
 void vg_exec_uncharge(struct vg_exec *x, uint64_t bytes);
 /* The vGPU's limit and what all its processes hold, in bytes. */
 void vg_exec_memory(struct vg_exec *x, uint64_t *used, uint64_t *limit);
+
+/*
+ * tokens.c: what processes of one vGPU share, by the mediator.  Offer it the driver's
+ * handle (data_bytes <= VG_TOKEN_DATA), with a descriptor where the kind has one, which
+ * stays the caller's; take what a token of this kind stands for, with a descriptor that
+ * becomes the caller's.  With bytes, taking makes this process a holder until it leaves.
+ */
+CUresult vg_exec_offer(struct vg_exec *x, enum vg_token_kind kind, uint64_t bytes, const void *data,
+		       size_t data_bytes, int fd, vgpu_token *token);
+CUresult vg_exec_take(struct vg_exec *x, enum vg_token_kind kind, const vgpu_token *token,
+		      uint64_t *bytes, void *data, size_t data_bytes, int *fd);
+void vg_exec_leave(struct vg_exec *x, const vgpu_token *token);
+void vg_exec_withdraw(struct vg_exec *x, const vgpu_token *token);
 
 /*
  * A context has been destroyed, reset or released: its id may come again for

@@ -12,6 +12,9 @@
 
 #include <linux/vgpu_ring.h>
 
+/* The socket by which the mediator started us. */
+#define VG_CONTROL_FD 3
+
 /* channel.c: the executor's end of a channel, by VM or by socket. */
 struct vg_channel {
 	uint32_t kind;			/* enum vg_assign_kind */

@@ -4,8 +4,9 @@
  *
  * The mediator starts it with a socket as descriptor 3, over which the
  * executor says whether its CUDA driver works and then learns which channel to
- * serve.  From then on it talks to the guest process alone.  It ends when the
- * channel or the mediator does, and its end is the clean-up.
+ * serve.  From then on it serves the guest process, and asks the mediator only
+ * about what that shares with others of its guest.  It ends when the channel or
+ * the mediator does, and its end is the clean-up.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -27,8 +28,6 @@
 #include "common/ring_sync.h"
 #include "exec_internal.h"
 #include "vg_cuda.h"
-
-#define CONTROL_FD 3
 
 static struct vg_exec exec;
 
@@ -77,7 +76,7 @@ static void say_ready(CUresult result)
 
 	if (!result && cu.cuDeviceGetCount && !cu.cuDeviceGetCount(&devices))
 		msg.devices = devices;
-	if (vg_send_fds(CONTROL_FD, &msg, sizeof(msg), NULL, 0))
+	if (vg_send_fds(VG_CONTROL_FD, &msg, sizeof(msg), NULL, 0))
 		_exit(EXIT_FAILURE);
 }
 
@@ -85,8 +84,9 @@ static void say_ready(CUresult result)
 static void *watch(void *arg)
 {
 	struct pollfd fds[] = {
-		{ .fd = CONTROL_FD, .events = POLLIN },
-		{ .fd = exec.ch.fd },	/* POLLHUP comes unasked */
+		/* POLLHUP comes unasked; what there is to read is another thread's. */
+		{ .fd = VG_CONTROL_FD },
+		{ .fd = exec.ch.fd },
 	};
 
 	(void)arg;
@@ -113,7 +113,7 @@ static int take_assignment(void)
 	struct vg_assign assign;
 	int fds[VG_FDS_MAX], count, want, ret;
 
-	count = vg_recv_fds(CONTROL_FD, &assign, sizeof(assign), fds, VG_FDS_MAX);
+	count = vg_recv_fds(VG_CONTROL_FD, &assign, sizeof(assign), fds, VG_FDS_MAX);
 	if (count < 0)
 		return count;
 	want = assign.kind == VG_ASSIGN_VM ? 2 : 4;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -145,6 +146,17 @@ static void run(void)
 	}
 }
 
+/* Each executor takes descriptors, and so does what one has exported: a vGPU has its bounds. */
+static void raise_limit(void)
+{
+	struct rlimit files;
+
+	if (!getrlimit(RLIMIT_NOFILE, &files)) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
 static void usage(FILE *to)
 {
 	fprintf(to, "usage: vgpu-mediatord [--config FILE] [--log-level LEVEL]\n"
@@ -190,6 +202,7 @@ int main(int argc, char **argv)
 		vg_config.log_level = level;
 	vg_log_init("vgpu-mediatord", vg_config.log_level);
 
+	raise_limit();
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll_fd < 0 || signals_open() || vg_procs_init() || vg_listen_open() ||
 	    vg_control_open())

@@ -55,6 +55,8 @@ struct vg_tenant {
 	int account_fd;
 	struct vg_account *account;
 	bool entry_used[VG_ACCOUNT_ENTRIES];
+	LIST_HEAD(, vg_token) tokens;
+	unsigned int token_count, token_fds;
 	unsigned int procs;
 	/* Of processes that have ended. */
 	uint64_t ended, calls, bytes_in, bytes_out, faults;
@@ -107,6 +109,15 @@ void vg_tenant_free(struct vg_tenant *t);
 int vg_tenant_entry(struct vg_tenant *t);	/* an account entry, or -ENOSPC */
 void vg_tenant_settle(struct vg_tenant *t, unsigned int entry);
 uint64_t vg_tenant_memory(const struct vg_tenant *t);
+
+/*
+ * token.c: what the processes of a vGPU let each other have.
+ * Serve a request of an executor's.  0, and the answer with a descriptor or -1, which
+ * stays ours; or -EPROTO: the executor is to end.
+ */
+int vg_token_serve(struct vg_proc *p, const struct vg_token_request *rq, int fd,
+		   struct vg_token_answer *a, int *out_fd);
+void vg_tokens_forget(struct vg_proc *p);	/* it has ended; before its account is settled */
 
 /* proc.c */
 int vg_procs_init(void);

@@ -49,12 +49,34 @@ void vg_proc_end(struct vg_proc *p)
 	vg_source_remove(&p->client);
 }
 
+/* A serving executor asks for something about tokens. */
+static int asked(struct vg_proc *p)
+{
+	struct vg_token_request rq;
+	struct vg_token_answer a;
+	int fd = -1, out = -1, ret;
+
+	ret = vg_recv_fds(p->control.fd, &rq, sizeof(rq), &fd, 1);
+	if (ret < 0)
+		return ret;
+	ret = vg_token_serve(p, &rq, fd, &a, &out);
+	if (fd >= 0)
+		close(fd);
+	/* One that does not take its answers in must not hold up the others. */
+	return ret ? ret : vg_send_fds(p->control.fd, &a, sizeof(a), &out, out >= 0);
+}
+
 static void control_ready(struct vg_source *s, uint32_t events)
 {
 	struct vg_proc *p = of_control(s);
 	int got;
 
 	(void)events;
+	if (p->ready.size) {
+		if (asked(p))
+			vg_proc_end(p);
+		return;
+	}
 	got = vg_recv_fds(p->control.fd, &p->ready, sizeof(p->ready), NULL, 0);
 	if (got < 0 || p->ready.size != sizeof(p->ready)) {
 		vg_proc_end(p);
@@ -108,6 +130,8 @@ static struct vg_proc *spawn(void)
 		 vg_config.log_level == VG_INFO ? "info" :
 		 vg_config.log_level == VG_WARNING ? "warning" : "error");
 
+	/* Our end alone: the executor waits for its answers. */
+	fcntl(sv[0], F_SETFL, O_NONBLOCK);
 	posix_spawn_file_actions_init(&actions);
 	/* dup2() onto itself would leave close-on-exec set; so would nothing. */
 	posix_spawn_file_actions_adddup2(&actions, sv[1], EXECUTOR_FD);
@@ -226,6 +250,7 @@ void vg_procs_reap(void)
 		if (p->state == VG_PROC_STARTING || p->state == VG_PROC_SPARE)
 			refill_at = vg_now_ms() + FAIL_PAUSE_MS;
 		vg_proc_end(p);
+		vg_tokens_forget(p);
 		if (p->tenant)
 			vg_tenant_settle(p->tenant, p->account);
 		LIST_REMOVE(p, node);
@@ -263,6 +288,7 @@ void vg_procs_end_tenant(struct vg_tenant *t)
 	LIST_FOREACH(p, &vg_procs, node) {
 		if (p->tenant != t)
 			continue;
+		vg_tokens_forget(p);
 		vg_tenant_settle(t, p->account);
 		p->tenant = NULL;
 		vg_proc_end(p);

@@ -19,6 +19,7 @@ struct vg_tenant *vg_tenant_new(const char *uuid, const char *pool, const char *
 	if (!t)
 		return NULL;
 	t->source.fd = -1;
+	LIST_INIT(&t->tokens);
 	snprintf(t->uuid, sizeof(t->uuid), "%s", uuid);
 	snprintf(t->pool, sizeof(t->pool), "%s", pool);
 	snprintf(t->type, sizeof(t->type), "%s", type);
@@ -79,7 +80,7 @@ void vg_tenant_settle(struct vg_tenant *t, unsigned int index)
 
 uint64_t vg_tenant_memory(const struct vg_tenant *t)
 {
-	uint64_t sum = 0;
+	uint64_t sum = atomic_load(&t->account->orphaned);
 
 	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES; i++)
 		sum += atomic_load(&t->account->entry[i].memory);

@@ -39,7 +39,7 @@ static struct vg_context *context_data(CUdevice dev, unsigned int flags, bool pr
 /* A thread may look at a context while another destroys it, so its data stays: it is small. */
 static void adopt(struct vg_object *o, struct vg_context *c)
 {
-	c->object = o;
+	c->object = c->home = o;
 	o->data = c;
 }
 

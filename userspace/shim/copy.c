@@ -120,7 +120,7 @@ CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s, bool 
 
 CUresult vgh_cuMemcpyHtoD_v2(CUstream none, CUdeviceptr dst, const void *src, size_t bytes)
 {
-	return vg_copy_in(dst, src, bytes, none, true);
+	return vg_memop_done(vg_copy_in(dst, src, bytes, none, true), none, dst, 0);
 }
 
 CUresult vgh_cuMemcpyHtoDAsync_v2(CUdeviceptr dst, const void *src, size_t bytes, CUstream s)
@@ -147,7 +147,7 @@ CUresult vgh_cuMemcpyDtoDAsync_v2(CUdeviceptr dst, CUdeviceptr src, size_t bytes
 
 CUresult vgh_cuMemcpyDtoD_v2(CUstream none, CUdeviceptr dst, CUdeviceptr src, size_t bytes)
 {
-	return vgh_cuMemcpyDtoDAsync_v2(dst, src, bytes, none);
+	return vg_memop_done(vgh_cuMemcpyDtoDAsync_v2(dst, src, bytes, none), none, dst, src);
 }
 
 CUresult vgh_cuMemcpyPeerAsync(CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr src,
@@ -159,7 +159,9 @@ CUresult vgh_cuMemcpyPeerAsync(CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr s
 CUresult vgh_cuMemcpyPeer(CUstream none, CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr src,
 			  CUcontext src_ctx, size_t bytes)
 {
-	return vgw_cuMemcpyPeerAsync(true, dst, dst_ctx, src, src_ctx, bytes, none);
+	CUresult r = vgw_cuMemcpyPeerAsync(true, dst, dst_ctx, src, src_ctx, bytes, none);
+
+	return vg_memop_done(r, none, dst, src);
 }
 
 /* Unified addresses: which side each is on is known here. */
@@ -189,7 +191,7 @@ static CUresult unified(CUdeviceptr dst, CUdeviceptr src, size_t bytes, CUstream
 
 CUresult vgh_cuMemcpy(CUstream none, CUdeviceptr dst, CUdeviceptr src, size_t bytes)
 {
-	return unified(dst, src, bytes, none, true);
+	return vg_memop_done(unified(dst, src, bytes, none, true), none, dst, src);
 }
 
 CUresult vgh_cuMemcpyAsync(CUdeviceptr dst, CUdeviceptr src, size_t bytes, CUstream s)

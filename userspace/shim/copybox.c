@@ -178,8 +178,11 @@ static CUresult copy(struct side *src, struct side *dst, CUstream s, uint64_t wi
 				memmove(host_row(dst, y, z), host_row(src, y, z), width);
 		return r;
 	}
-	if (src->host || dst->host)
-		return parts(src, dst, s, width, height, depth);
+	/* What the device reaches it may still be writing, for all that is in the stream. */
+	if (src->host && !vg_capturing() && vg_range_shared((uintptr_t)src->base, 1))
+		r = vgw_cuStreamSynchronize(s);
+	if (r || src->host || dst->host)
+		return r ? r : parts(src, dst, s, width, height, depth);
 	fill(&c, src, dst, 0, 0, 0, width, height, depth);
 	return vgw_vgpu_copy3d_device(true, &c, s);
 }
@@ -223,6 +226,55 @@ CUresult vg_box(const CUDA_MEMCPY3D *p, vgpu_copy3d *c, bool *host)
 	return CUDA_SUCCESS;
 }
 
+/* A synchronous copy's sides, as far as they have addresses. */
+#define DONE(r, p, none) \
+	vg_memop_done(r, none, p ? (p)->dstDevice : 0, p ? (p)->srcDevice : 0)
+
+/* Between contexts; which one is the device's side's matters only where both are devices'. */
+static CUresult copy3d_peer(const CUDA_MEMCPY3D_PEER *p, CUstream s)
+{
+	struct side src, dst;
+	CUDA_MEMCPY3D q;
+	vgpu_copy3d c;
+	CUresult r;
+
+	if (!p)
+		return CUDA_ERROR_INVALID_VALUE;
+	q = (CUDA_MEMCPY3D){
+		.srcXInBytes = p->srcXInBytes, .srcY = p->srcY, .srcZ = p->srcZ,
+		.srcLOD = p->srcLOD, .srcMemoryType = p->srcMemoryType, .srcHost = p->srcHost,
+		.srcDevice = p->srcDevice, .srcArray = p->srcArray, .srcPitch = p->srcPitch,
+		.srcHeight = p->srcHeight, .dstXInBytes = p->dstXInBytes, .dstY = p->dstY,
+		.dstZ = p->dstZ, .dstLOD = p->dstLOD, .dstMemoryType = p->dstMemoryType,
+		.dstHost = p->dstHost, .dstDevice = p->dstDevice, .dstArray = p->dstArray,
+		.dstPitch = p->dstPitch, .dstHeight = p->dstHeight,
+		.WidthInBytes = p->WidthInBytes, .Height = p->Height, .Depth = p->Depth,
+	};
+	r = sides(&q, &src, &dst);
+	if (r)
+		return r;
+	if (src.host || dst.host)
+		return copy(&src, &dst, s, p->WidthInBytes, p->Height, p->Depth);
+	r = vg_context_ready();
+	if (r || !p->WidthInBytes || !p->Height || !p->Depth)
+		return r;
+	if (!roomy(&src, p->WidthInBytes, p->Height, p->Depth) ||
+	    !roomy(&dst, p->WidthInBytes, p->Height, p->Depth))
+		return CUDA_ERROR_INVALID_VALUE;
+	fill(&c, &src, &dst, 0, 0, 0, p->WidthInBytes, p->Height, p->Depth);
+	return vgw_vgpu_copy3d_peer(true, &c, p->dstContext, p->srcContext, s);
+}
+
+CUresult vgh_cuMemcpy3DPeer(CUstream none, const CUDA_MEMCPY3D_PEER *p)
+{
+	return DONE(copy3d_peer(p, none), p, none);
+}
+
+CUresult vgh_cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D_PEER *p, CUstream s)
+{
+	return copy3d_peer(p, s);
+}
+
 static CUresult copy2d(const CUDA_MEMCPY2D *p, CUstream s)
 {
 	CUDA_MEMCPY3D q;
@@ -242,7 +294,7 @@ static CUresult copy2d(const CUDA_MEMCPY2D *p, CUstream s)
 
 CUresult vgh_cuMemcpy3D_v2(CUstream none, const CUDA_MEMCPY3D *p)
 {
-	return copy3d(p, none);
+	return DONE(copy3d(p, none), p, none);
 }
 
 CUresult vgh_cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *p, CUstream s)
@@ -252,12 +304,12 @@ CUresult vgh_cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *p, CUstream s)
 
 CUresult vgh_cuMemcpy2D_v2(CUstream none, const CUDA_MEMCPY2D *p)
 {
-	return copy2d(p, none);
+	return DONE(copy2d(p, none), p, none);
 }
 
 CUresult vgh_cuMemcpy2DUnaligned_v2(CUstream none, const CUDA_MEMCPY2D *p)
 {
-	return copy2d(p, none);
+	return DONE(copy2d(p, none), p, none);
 }
 
 CUresult vgh_cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *p, CUstream s)

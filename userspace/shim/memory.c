@@ -75,7 +75,7 @@ CUresult vg_range_add_shared(uint64_t base, uint64_t bytes, enum vg_range_kind k
 {
 	struct vg_context *c = vg_current();
 
-	return add(base, bytes, kind, flags, c ? c->object->id : 0, c ? c->device : 0, shared);
+	return add(base, bytes, kind, flags, c ? c->home->id : 0, c ? c->device : 0, shared);
 }
 
 CUresult vg_range_add_global(uint64_t base, uint64_t bytes, uint32_t holder)
@@ -85,9 +85,10 @@ CUresult vg_range_add_global(uint64_t base, uint64_t bytes, uint32_t holder)
 	return add(base, bytes, VG_RANGE_GLOBAL, 0, holder, c ? c->device : 0, NULL);
 }
 
-CUresult vg_range_add_mapped(uint64_t base, uint64_t bytes, uint32_t holder, int device)
+CUresult vg_range_add_mapped(uint64_t base, uint64_t bytes, uint32_t holder, int device,
+			     unsigned int flags)
 {
-	return add(base, bytes, VG_RANGE_MAPPED, 0, holder, device, NULL);
+	return add(base, bytes, VG_RANGE_MAPPED, flags, holder, device, NULL);
 }
 
 bool vg_range_find(uint64_t p, struct vg_range *r)
@@ -148,6 +149,36 @@ bool vg_range_known(uint64_t p, uint64_t bytes)
 		bytes -= here;
 	}
 	return false;
+}
+
+static _Atomic bool any_sync;	/* has been asked for, of some range */
+
+bool vg_range_set_sync(uint64_t p, bool on)
+{
+	bool found;
+	size_t i;
+
+	pthread_rwlock_wrlock(&lock);
+	i = after(p);
+	found = i < count && ranges[i].base <= p;
+	if (found)
+		ranges[i].sync = on;
+	pthread_rwlock_unlock(&lock);
+	if (on)
+		atomic_store(&any_sync, true);
+	return found;
+}
+
+CUresult vg_memop_done(CUresult r, CUstream none, uint64_t dst, uint64_t src)
+{
+	struct vg_range range;
+
+	if (likely(r || !atomic_load_explicit(&any_sync, memory_order_relaxed)))
+		return r;
+	if ((dst && vg_range_find(dst, &range) && range.sync) ||
+	    (src && vg_range_find(src, &range) && range.sync))
+		return vgw_cuStreamSynchronize(none);
+	return r;
 }
 
 bool vg_range_shared(uint64_t p, uint64_t bytes)

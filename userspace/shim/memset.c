@@ -59,33 +59,33 @@ CUresult vgh_cuMemsetD2D32Async(CUdeviceptr dst, size_t pitch, unsigned int v, s
 
 CUresult vgh_cuMemsetD8_v2(CUstream none, CUdeviceptr dst, unsigned char v, size_t n)
 {
-	return vgh_cuMemsetD8Async(dst, v, n, none);
+	return vg_memop_done(vgh_cuMemsetD8Async(dst, v, n, none), none, dst, 0);
 }
 
 CUresult vgh_cuMemsetD16_v2(CUstream none, CUdeviceptr dst, unsigned short v, size_t n)
 {
-	return vgh_cuMemsetD16Async(dst, v, n, none);
+	return vg_memop_done(vgh_cuMemsetD16Async(dst, v, n, none), none, dst, 0);
 }
 
 CUresult vgh_cuMemsetD32_v2(CUstream none, CUdeviceptr dst, unsigned int v, size_t n)
 {
-	return vgh_cuMemsetD32Async(dst, v, n, none);
+	return vg_memop_done(vgh_cuMemsetD32Async(dst, v, n, none), none, dst, 0);
 }
 
 CUresult vgh_cuMemsetD2D8_v2(CUstream none, CUdeviceptr dst, size_t pitch, unsigned char v,
 			     size_t width, size_t height)
 {
-	return vgh_cuMemsetD2D8Async(dst, pitch, v, width, height, none);
+	return vg_memop_done(vgh_cuMemsetD2D8Async(dst, pitch, v, width, height, none), none, dst, 0);
 }
 
 CUresult vgh_cuMemsetD2D16_v2(CUstream none, CUdeviceptr dst, size_t pitch, unsigned short v,
 			      size_t width, size_t height)
 {
-	return vgh_cuMemsetD2D16Async(dst, pitch, v, width, height, none);
+	return vg_memop_done(vgh_cuMemsetD2D16Async(dst, pitch, v, width, height, none), none, dst, 0);
 }
 
 CUresult vgh_cuMemsetD2D32_v2(CUstream none, CUdeviceptr dst, size_t pitch, unsigned int v,
 			      size_t width, size_t height)
 {
-	return vgh_cuMemsetD2D32Async(dst, pitch, v, width, height, none);
+	return vg_memop_done(vgh_cuMemsetD2D32Async(dst, pitch, v, width, height, none), none, dst, 0);
 }

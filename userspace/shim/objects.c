@@ -70,7 +70,7 @@ static void init(struct vg_object *o, uint32_t id, enum vg_kind kind, uint32_t o
 CUresult vg_object_new(enum vg_kind kind, struct vg_object **out)
 {
 	struct vg_context *c = vg_current();
-	uint32_t id;
+	uint32_t id, owner = 0;
 
 	pthread_mutex_lock(&lock);
 	if (free_head && fresh >= FIRST_ID + STEP / 2) {
@@ -88,7 +88,9 @@ CUresult vg_object_new(enum vg_kind kind, struct vg_object **out)
 	pthread_mutex_unlock(&lock);
 
 	*out = &slab[id];
-	init(*out, id, kind, c && owned_by_context(kind) ? c->object->id : 0);
+	if (c && owned_by_context(kind))
+		owner = kind == VG_STREAM ? c->object->id : c->home->id;
+	init(*out, id, kind, owner);
 	return CUDA_SUCCESS;
 }
 

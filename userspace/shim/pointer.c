@@ -59,14 +59,19 @@ static CUresult get(void *data, CUpointer_attribute attribute, const struct vg_r
 	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
 		*(int *)data = r->kind == VG_RANGE_MANAGED;
 		return CUDA_SUCCESS;
-	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+		*(int *)data = r->kind == VG_RANGE_DEVICE;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
+		*(int *)data = r->sync;
+		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
 		*(int *)data = 0;
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
-		*(unsigned long long *)data = 0;
+		*(unsigned long long *)data = r->kind == VG_RANGE_POOL ||
+			r->kind == VG_RANGE_MAPPED ? r->flags : 0;
 		return CUDA_SUCCESS;
 	default:
 		return CUDA_ERROR_INVALID_VALUE;
@@ -128,4 +133,18 @@ CUresult vgh_cuPointerGetAttributes(unsigned int count, CUpointer_attribute *att
 			clear(data[i], attributes[i]);
 	}
 	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuPointerSetAttribute(const void *value, CUpointer_attribute attribute,
+				   CUdeviceptr ptr)
+{
+	CUresult r = vg_context_ready();
+
+	if (r)
+		return r;
+	if (!value || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS ||
+	    !vg_range_set_sync(ptr, *(const unsigned int *)value != 0))
+		return CUDA_ERROR_INVALID_VALUE;
+	/* What is under way is waited for too. */
+	return *(const unsigned int *)value ? vgw_cuCtxSynchronize() : CUDA_SUCCESS;
 }

@@ -102,18 +102,24 @@ CUresult vgh_cuMemSetMemPool(CUmemLocation *location, CUmemAllocationType type, 
 
 CUresult vgh_cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *props)
 {
+	CUresult r;
+
 	if (!pool || !props)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (props->handleTypes != CU_MEM_HANDLE_TYPE_NONE)
+	if (props->handleTypes & ~CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
 		return vg_refuse("cuMemPoolCreate with a handle type",
-				 "sharing memory between processes is not implemented");
+				 "sharing memory with other machines is not implemented");
 	if (props->location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
 	    props->allocType != CU_MEM_ALLOCATION_TYPE_PINNED)
 		return vg_refuse("a memory pool of the host or of managed memory",
 				 "not implemented");
 	if (!vg_device(props->location.id))
 		return CUDA_ERROR_INVALID_DEVICE;
-	return vgw_vgpu_pool_create(pool, props->location.id, props->maxSize, props->usage);
+	r = vgw_vgpu_pool_create(pool, props->location.id, props->maxSize, props->usage,
+				 props->handleTypes);
+	if (!r)
+		((struct vg_object *)*pool)->flags = props->handleTypes;
+	return r;
 }
 
 CUresult vgh_cuMemPoolDestroy(CUmemoryPool pool)
@@ -197,11 +203,12 @@ CUresult vgh_cuDeviceSetGraphMemAttribute(CUdevice dev, CUgraphMem_attribute a, 
 
 /* -- allocation */
 
-static CUresult keep(CUresult r, CUdeviceptr p, size_t bytes, CUstream s, CUdeviceptr *out)
+static CUresult keep(CUresult r, CUdeviceptr p, size_t bytes, CUstream s, unsigned int types,
+		     CUdeviceptr *out)
 {
 	if (r)
 		return r;
-	r = vg_range_add(p, bytes, VG_RANGE_POOL, 0);
+	r = vg_range_add(p, bytes, VG_RANGE_POOL, types);
 	if (r) {
 		vgw_cuMemFreeAsync(true, p, s);
 		return CUDA_ERROR_OUT_OF_MEMORY;
@@ -212,24 +219,31 @@ static CUresult keep(CUresult r, CUdeviceptr p, size_t bytes, CUstream s, CUdevi
 
 CUresult vgh_cuMemAllocAsync(CUdeviceptr *dptr, size_t bytes, CUstream s)
 {
+	struct vg_context *c = vg_current();
+	struct vg_object *pool;
 	CUdeviceptr p = 0;
 	CUresult r;
 
 	if (!dptr || !bytes)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgw_cuMemAllocAsync(&p, bytes, s);
-	return keep(r, p, bytes, s, dptr);
+	pthread_mutex_lock(&lock);
+	pool = c ? vg_object_get(chosen[c->device], VG_MEMPOOL) : NULL;
+	pthread_mutex_unlock(&lock);
+	return keep(r, p, bytes, s, pool ? pool->flags : 0, dptr);
 }
 
 CUresult vgh_cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytes, CUmemoryPool pool, CUstream s)
 {
+	struct vg_object *o;
 	CUdeviceptr p = 0;
 	CUresult r;
 
 	if (!dptr || !bytes)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgw_cuMemAllocFromPoolAsync(&p, bytes, pool, s);
-	return keep(r, p, bytes, s, dptr);
+	o = vg_object_get(pool, VG_MEMPOOL);
+	return keep(r, p, bytes, s, o ? o->flags : 0, dptr);
 }
 
 CUresult vgh_cuMemFreeAsync(CUdeviceptr dptr, CUstream s)

@@ -77,6 +77,8 @@ static inline uint32_t vg_object_wire(const struct vg_object *o)
 
 struct vg_context {
 	struct vg_object *object;
+	struct vg_object *home;		/* whose all but streams is: a green one's is the primary */
+	struct vg_object *green;	/* of a context that stands for a green one */
 	CUdevice device;
 	unsigned int flags;
 	unsigned int api;
@@ -120,6 +122,9 @@ CUresult vg_answered(CUresult r);
 
 /* CUDA_ERROR_NOT_SUPPORTED, said once on stderr for each name. */
 CUresult vg_refuse(const char *name, const char *why);
+
+/* logs.c: into the log that the program can read */
+void vg_log_refusal(const char *name, const char *why);
 
 /* -- device.c */
 
@@ -179,22 +184,25 @@ CUresult vg_image(const void *image, const void **start, size_t *bytes);
 /* -- memory.c: every range of memory that the driver's interface knows. */
 
 enum vg_range_kind { VG_RANGE_DEVICE = 1, VG_RANGE_HOST, VG_RANGE_REGISTERED, VG_RANGE_GLOBAL,
-		     VG_RANGE_POOL, VG_RANGE_MANAGED, VG_RANGE_MAPPED };
+		     VG_RANGE_POOL, VG_RANGE_MANAGED, VG_RANGE_MAPPED,
+		     VG_RANGE_IMPORTED /* by cuIpcOpenMemHandle() */ };
 
 struct vg_range {
 	uint64_t base, bytes;
 	enum vg_range_kind kind;
 	uint32_t owner;			/* id of its context; of a global, of what holds it */
 	int device;
-	unsigned int flags;
+	unsigned int flags;		/* of a pool's memory and of a mapping: handle types */
 	uint64_t serial;
 	struct vg_hostmem *shared;	/* memory of this process that the device reaches */
+	bool sync;			/* CU_POINTER_ATTRIBUTE_SYNC_MEMOPS */
 };
 
 static inline bool vg_range_on_device(const struct vg_range *r)
 {
 	return r->kind == VG_RANGE_DEVICE || r->kind == VG_RANGE_POOL ||
-	       r->kind == VG_RANGE_GLOBAL || r->kind == VG_RANGE_MAPPED;
+	       r->kind == VG_RANGE_GLOBAL || r->kind == VG_RANGE_MAPPED ||
+	       r->kind == VG_RANGE_IMPORTED;
 }
 
 CUresult vg_range_add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsigned int flags);
@@ -209,10 +217,15 @@ bool vg_range_find(uint64_t p, struct vg_range *r);
 bool vg_range_remove(uint64_t p, unsigned int kinds, struct vg_range *r);
 /* A variable of a module or a library. */
 CUresult vg_range_add_global(uint64_t base, uint64_t bytes, uint32_t holder);
-/* What cuMemMap() has mapped, of the allocation `holder`. */
-CUresult vg_range_add_mapped(uint64_t base, uint64_t bytes, uint32_t holder, int device);
+/* What cuMemMap() has mapped, of the allocation `holder`; flags are its handle types. */
+CUresult vg_range_add_mapped(uint64_t base, uint64_t bytes, uint32_t holder, int device,
+			     unsigned int flags);
 /* Forget all of a context, a module or a library. */
 void vg_range_forget(uint32_t owner);
+/* CU_POINTER_ATTRIBUTE_SYNC_MEMOPS of the range that holds p; false: none does. */
+bool vg_range_set_sync(uint64_t p, bool on);
+/* After a synchronous operation on either (0: none): wait if the program wants it so. */
+CUresult vg_memop_done(CUresult r, CUstream none, uint64_t dst, uint64_t src);
 /* Whether [p, p + bytes) is known device memory; if not, ask the driver what it thinks. */
 bool vg_range_known(uint64_t p, uint64_t bytes);
 

@@ -340,5 +340,6 @@ CUresult vg_refuse(const char *name, const char *why)
 		fprintf(stderr, "vgpu: %s is not supported: %s\n", name, why);
 	}
 	pthread_mutex_unlock(&lock);
+	vg_log_refusal(name, why);
 	return CUDA_ERROR_NOT_SUPPORTED;
 }

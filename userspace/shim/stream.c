@@ -87,7 +87,7 @@ static CUresult context_of(CUstream s, struct vg_context **c)
 	*c = vg_current();
 	if (o && o->owner != (*c)->object->id) {
 		*c = vg_context_by_id(o->owner);
-		if (!*c)
+		if (!*c || !atomic_load(&(*c)->active))
 			return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	}
 	return CUDA_SUCCESS;
@@ -108,11 +108,30 @@ CUresult vgh_cuStreamGetCtx(CUstream s, CUcontext *ctx)
 
 CUresult vgh_cuStreamGetCtx_v2(CUstream s, CUcontext *ctx, CUgreenCtx *green)
 {
-	CUresult r = vgh_cuStreamGetCtx(s, ctx);
+	struct vg_context *c;
+	CUresult r = context_of(s, &c);
 
-	if (!r && green)
-		*green = NULL;
-	return r;
+	if (r)
+		return r;
+	if (!ctx)
+		return CUDA_ERROR_INVALID_VALUE;
+	*ctx = (CUcontext)c->home;
+	if (green)
+		*green = (CUgreenCtx)c->green;
+	return CUDA_SUCCESS;
+}
+
+CUresult vgh_cuStreamGetGreenCtx(CUstream s, CUgreenCtx *green)
+{
+	struct vg_context *c;
+	CUresult r = context_of(s, &c);
+
+	if (r)
+		return r;
+	if (!green)
+		return CUDA_ERROR_INVALID_VALUE;
+	*green = (CUgreenCtx)c->green;
+	return CUDA_SUCCESS;
 }
 
 CUresult vgh_cuStreamGetDevice(CUstream s, CUdevice *device)
@@ -162,7 +181,23 @@ CUresult vgh_cuEventCreate(CUevent *out, unsigned int flags)
 	return r;
 }
 
+/*
+ * Another process may hear of a record by ways of its own as soon as this one has
+ * returned, and must not find the event as it was before.
+ */
+static bool shared(CUevent e)
+{
+	struct vg_object *o = vg_object_get(e, VG_EVENT);
+
+	return o && (o->flags & CU_EVENT_INTERPROCESS);
+}
+
+CUresult vgh_cuEventRecord(CUevent e, CUstream s)
+{
+	return vgw_cuEventRecord(shared(e), e, s);
+}
+
 CUresult vgh_cuEventRecordWithFlags(CUevent e, CUstream s, unsigned int flags)
 {
-	return vgw_cuEventRecordWithFlags(flags != 0, e, s, flags);
+	return vgw_cuEventRecordWithFlags(flags != 0 || shared(e), e, s, flags);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "client.h"
+#include "sharing.h"
 #include "shim.h"
 #include "shim_calls.h"
 
@@ -18,7 +19,6 @@ struct allocation {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* all counts */
 
-/* Sharing is refused where it is asked for: a handle type alone does no harm. */
 #define HANDLE_TYPES CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
 
 static CUresult check(const CUmemAllocationProp *p)
@@ -73,7 +73,7 @@ CUresult vgh_cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
 	a->prop = *p;
 	a->references = 1;
 	r = vgw_vgpu_mem_create(&made, bytes, p->location.id, p->allocFlags.compressionType,
-				p->allocFlags.usage);
+				p->allocFlags.usage, p->requestedHandleTypes);
 	if (r) {
 		free(a);
 		return r;
@@ -112,6 +112,65 @@ CUresult vgh_cuMemRelease(CUmemGenericAllocationHandle handle)
 	}
 	pthread_mutex_unlock(&lock);
 	return r;
+}
+
+static CUresult descriptor(CUmemAllocationHandleType type)
+{
+	return type == CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR ? CUDA_SUCCESS :
+		vg_refuse("sharing memory by other than a file descriptor", "not implemented");
+}
+
+CUresult vgh_cuMemExportToShareableHandle(void *out, CUmemGenericAllocationHandle handle,
+					  CUmemAllocationHandleType type, unsigned long long flags)
+{
+	CUresult r = out && !flags ? descriptor(type) : CUDA_ERROR_INVALID_VALUE;
+	struct allocation *a;
+	vgpu_token token;
+
+	if (r)
+		return r;
+	pthread_mutex_lock(&lock);
+	a = held(handle);
+	r = a && (a->prop.requestedHandleTypes & type) ?
+		    vgw_vgpu_allocation_export(handle, &token) : CUDA_ERROR_INVALID_VALUE;
+	pthread_mutex_unlock(&lock);
+	return r ? r : vg_parcel_to_fd(VG_PARCEL_ALLOCATION, &token, out);
+}
+
+CUresult vgh_cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *handle, void *os,
+					    CUmemAllocationHandleType type)
+{
+	CUresult r = handle ? descriptor(type) : CUDA_ERROR_INVALID_VALUE;
+	CUmemGenericAllocationHandle made;
+	vgpu_allocation info;
+	struct allocation *a;
+	struct vg_object *o;
+	vgpu_token token;
+
+	if (!r)
+		r = vg_parcel_from_fd(VG_PARCEL_ALLOCATION, (int)(uintptr_t)os, &token);
+	if (r)
+		return r;
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = vgw_vgpu_allocation_import(&made, &token, &info);
+	if (r) {
+		free(a);
+		return r;
+	}
+	a->references = 1;
+	a->prop = (CUmemAllocationProp){
+		.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+		.requestedHandleTypes = info.types,
+		.location = { .type = CU_MEM_LOCATION_TYPE_DEVICE, .id = info.dev },
+		.allocFlags = { .compressionType = info.compression, .usage = info.usage },
+	};
+	o = (struct vg_object *)(uintptr_t)made;
+	o->release = release;
+	o->data = a;
+	*handle = made;
+	return CUDA_SUCCESS;
 }
 
 CUresult vgh_cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *p,
@@ -162,7 +221,8 @@ CUresult vgh_cuMemMap(CUdeviceptr ptr, size_t size, size_t offset,
 	r = a ? vgw_cuMemMap(ptr, size, offset, handle, flags) : CUDA_ERROR_INVALID_VALUE;
 	if (!r) {
 		o = (struct vg_object *)(uintptr_t)handle;
-		r = vg_range_add_mapped(ptr, size, o->id, a->prop.location.id);
+		r = vg_range_add_mapped(ptr, size, o->id, a->prop.location.id,
+					a->prop.requestedHandleTypes);
 		if (r)
 			vgw_cuMemUnmap(ptr, size);
 		else

@@ -5,6 +5,22 @@
 
 #include "api.h"
 
+/* Mappings side by side in one reservation are one memory. */
+static bool crosses(struct sg_range r, uint64_t p, uint64_t n)
+{
+	int64_t delta = r.delta;
+
+	while (r.kind == RG_MAPPED && r.delta == delta) {
+		if (n <= r.addr + r.size - p)
+			return true;
+		n -= r.addr + r.size - p;
+		p = r.addr + r.size;
+		if (!sg_range_find(p, &r))
+			return false;
+	}
+	return false;
+}
+
 /* Where the bytes of [p, p + n) are. Plain host memory is taken as it is. */
 CUresult sg_copy_pointer(uint64_t p, uint64_t n, bool device, void **out)
 {
@@ -14,7 +30,7 @@ CUresult sg_copy_pointer(uint64_t p, uint64_t n, bool device, void **out)
 		/* host memory may reach past the part that is registered */
 		bool host = r.kind == RG_HOST || r.kind == RG_REGISTERED;
 
-		if (n > r.size - (p - r.addr) && (device || !host))
+		if (n > r.size - (p - r.addr) && (device || !host) && !crosses(r, p, n))
 			return CUDA_ERROR_INVALID_VALUE;
 		*out = (void *)(uintptr_t)(p + r.delta);
 		return CUDA_SUCCESS;

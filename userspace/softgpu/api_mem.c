@@ -360,7 +360,7 @@ static CUresult attribute(void *data, CUpointer_attribute attr, CUdeviceptr ptr,
 		PUT(unsigned char, 1);
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
-		PUT(unsigned long long, 0);
+		PUT(unsigned long long, r->kind == RG_MAPPED ? r->flags : 0);
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
 		PUT(int, r->read_only ? CU_POINTER_ATTRIBUTE_ACCESS_FLAG_READ :

@@ -290,6 +290,25 @@ int sg_heap_free(struct sg_heap *h, uint64_t addr)
 	return rc;
 }
 
+bool sg_heap_charge(struct sg_heap *h, uint64_t bytes)
+{
+	bool ok;
+
+	pthread_rwlock_wrlock(&lock);
+	ok = bytes <= h->total - h->used;
+	if (ok)
+		h->used += bytes;
+	pthread_rwlock_unlock(&lock);
+	return ok;
+}
+
+void sg_heap_uncharge(struct sg_heap *h, uint64_t bytes)
+{
+	pthread_rwlock_wrlock(&lock);
+	h->used -= bytes;
+	pthread_rwlock_unlock(&lock);
+}
+
 uint64_t sg_heap_used(struct sg_heap *h)
 {
 	uint64_t used;

@@ -24,6 +24,7 @@ enum sg_range_kind {
 	RG_HOST,		/* cuMemHostAlloc */
 	RG_REGISTERED,		/* cuMemHostRegister */
 	RG_MANAGED,
+	RG_MAPPED,		/* cuMemMap */
 };
 
 struct sg_range {
@@ -58,6 +59,9 @@ bool sg_heap_init(struct sg_heap *h, int device, uint64_t total);
 int sg_heap_alloc(struct sg_heap *h, uint64_t size, uint64_t align, enum sg_range_kind kind,
 		  void *owner, uint64_t *addr);
 int sg_heap_free(struct sg_heap *h, uint64_t addr);
+/* Memory that is kept elsewhere and counts as the device's. */
+bool sg_heap_charge(struct sg_heap *h, uint64_t bytes);
+void sg_heap_uncharge(struct sg_heap *h, uint64_t bytes);
 uint64_t sg_heap_used(struct sg_heap *h);
 
 int sg_range_add(const struct sg_range *r);

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the processes of one vGPU let each other have.  Each vGPU has a table of its
+ * own, and an executor's requests are looked up in that of its own vGPU, so a token
+ * is worth nothing anywhere else.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "mediator.h"
+
+#define TOKENS_MAX	4096u	/* of one vGPU */
+#define TOKEN_FDS_MAX	512u	/* descriptors among them */
+
+/* How often a process has taken a token. */
+struct hold {
+	LIST_ENTRY(hold) node;
+	const struct vg_proc *by;
+	uint64_t count;
+};
+
+struct vg_token {
+	LIST_ENTRY(vg_token) node;
+	const struct vg_proc *owner;	/* NULL once it has withdrawn it or ended */
+	uint32_t kind;
+	int fd;				/* -1 for none */
+	uint64_t bytes;
+	uint8_t name[VG_TOKEN_BYTES];
+	uint8_t data[VG_TOKEN_DATA];
+	LIST_HEAD(, hold) holds;
+};
+
+static void drop(struct vg_tenant *t, struct vg_token *k)
+{
+	LIST_REMOVE(k, node);
+	t->token_count--;
+	free(k);
+}
+
+/* Nobody can take it any more; those who have it keep it, and their vGPU pays. */
+static void withdraw(struct vg_tenant *t, struct vg_token *k)
+{
+	k->owner = NULL;
+	if (k->fd >= 0) {
+		close(k->fd);
+		k->fd = -1;
+		t->token_fds--;
+	}
+	if (LIST_EMPTY(&k->holds))
+		drop(t, k);
+	else
+		atomic_fetch_add(&t->account->orphaned, k->bytes);
+}
+
+static void unhold(struct vg_tenant *t, struct vg_token *k, struct hold *h)
+{
+	LIST_REMOVE(h, node);
+	free(h);
+	if (k->owner || !LIST_EMPTY(&k->holds))
+		return;
+	atomic_fetch_sub(&t->account->orphaned, k->bytes);
+	drop(t, k);
+}
+
+static struct hold *hold_of(struct vg_token *k, const struct vg_proc *p)
+{
+	struct hold *h;
+
+	LIST_FOREACH(h, &k->holds, node)
+		if (h->by == p)
+			break;
+	return h;
+}
+
+static struct vg_token *find(struct vg_tenant *t, const uint8_t *name)
+{
+	struct vg_token *k;
+
+	LIST_FOREACH(k, &t->tokens, node)
+		if (!memcmp(k->name, name, sizeof(k->name)))
+			break;
+	return k;
+}
+
+static int offer(struct vg_proc *p, const struct vg_token_request *rq, int fd,
+		 struct vg_token_answer *a)
+{
+	struct vg_tenant *t = p->tenant;
+	struct vg_token *k;
+
+	if (rq->bytes > atomic_load(&t->account->limit))
+		return -EINVAL;
+	if (t->token_count >= TOKENS_MAX || (fd >= 0 && t->token_fds >= TOKEN_FDS_MAX))
+		return -ENOSPC;
+	k = calloc(1, sizeof(*k));
+	if (!k)
+		return -ENOMEM;
+	if (getrandom(k->name, sizeof(k->name), GRND_NONBLOCK) != sizeof(k->name))
+		goto fail;
+	/* Executors that are started later must not inherit it. */
+	k->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (fd >= 0 && k->fd < 0)
+		goto fail;
+	k->owner = p;
+	k->kind = rq->kind;
+	k->bytes = rq->bytes;
+	memcpy(k->data, rq->data, sizeof(k->data));
+	LIST_INIT(&k->holds);
+	LIST_INSERT_HEAD(&t->tokens, k, node);
+	t->token_count++;
+	t->token_fds += fd >= 0;
+	memcpy(a->token, k->name, sizeof(a->token));
+	return 0;
+
+fail:
+	free(k);
+	return -EAGAIN;
+}
+
+static int take(struct vg_proc *p, const struct vg_token_request *rq, struct vg_token_answer *a,
+		int *fd)
+{
+	struct vg_token *k = find(p->tenant, rq->token);
+	struct hold *h;
+
+	if (!k || !k->owner || k->kind != rq->kind)
+		return -ENOENT;
+	if (k->bytes) {
+		h = hold_of(k, p);
+		if (!h) {
+			h = calloc(1, sizeof(*h));
+			if (!h)
+				return -ENOMEM;
+			h->by = p;
+			LIST_INSERT_HEAD(&k->holds, h, node);
+		}
+		h->count++;
+	}
+	a->bytes = k->bytes;
+	memcpy(a->data, k->data, sizeof(a->data));
+	*fd = k->fd;
+	return 0;
+}
+
+static int leave(struct vg_proc *p, const struct vg_token_request *rq)
+{
+	struct vg_token *k = find(p->tenant, rq->token);
+	struct hold *h = k ? hold_of(k, p) : NULL;
+
+	if (!h)
+		return -ENOENT;
+	if (!--h->count)
+		unhold(p->tenant, k, h);
+	return 0;
+}
+
+static int take_back(struct vg_proc *p, const struct vg_token_request *rq)
+{
+	struct vg_token *k = find(p->tenant, rq->token);
+
+	if (!k || k->owner != p)
+		return -ENOENT;
+	withdraw(p->tenant, k);
+	return 0;
+}
+
+int vg_token_serve(struct vg_proc *p, const struct vg_token_request *rq, int fd,
+		   struct vg_token_answer *a, int *out_fd)
+{
+	bool wants_fd = rq->op == VG_TOKEN_OFFER && vg_token_has_fd(rq->kind);
+	int ret;
+
+	*out_fd = -1;
+	if (rq->size != sizeof(*rq) || rq->reserved || !rq->kind || rq->kind >= VG_TOKEN_KINDS ||
+	    wants_fd != (fd >= 0) || !p->tenant)
+		return -EPROTO;
+	*a = (struct vg_token_answer){ .size = sizeof(*a) };
+	switch (rq->op) {
+	case VG_TOKEN_OFFER:
+		ret = offer(p, rq, fd, a);
+		break;
+	case VG_TOKEN_TAKE:
+		ret = take(p, rq, a, out_fd);
+		break;
+	case VG_TOKEN_LEAVE:
+		ret = leave(p, rq);
+		break;
+	case VG_TOKEN_WITHDRAW:
+		ret = take_back(p, rq);
+		break;
+	default:
+		return -EPROTO;
+	}
+	a->status = -ret;
+	return 0;
+}
+
+void vg_tokens_forget(struct vg_proc *p)
+{
+	struct vg_token *k, *next;
+	struct hold *h;
+
+	for (k = p->tenant ? LIST_FIRST(&p->tenant->tokens) : NULL; k; k = next) {
+		next = LIST_NEXT(k, node);
+		h = hold_of(k, p);
+		if (k->owner == p) {
+			/* Its own holds first, or it would be charged for what nobody has. */
+			if (h)
+				unhold(p->tenant, k, h);
+			withdraw(p->tenant, k);
+		} else if (h) {
+			unhold(p->tenant, k, h);
+		}
+	}
+}
