@@ -30,7 +30,7 @@
 
 #define CONTROL_FD 3
 
-static struct vg_exec exec;
+static struct vg_exec exec = { .context_lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void limits(void)
 {
