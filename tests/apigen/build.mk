@@ -68,8 +68,18 @@ check-driver: $(VG_TA)/driver_test $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) $(O)/b
 	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 1G $(VG_TA)/driver_test \
 		$(VG_SOFTGPU_GROUPS)
 
+# A host's NVML whose answers are known.
+VG_NVML_DOUBLE := $(VG_TA)/nvml/libnvidia-ml.so.1
+$(VG_NVML_DOUBLE): tests/apigen/nvml_double.c userspace/nvml/questions.def userspace/nvml/nvml.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -shared -o $@ $<
+
+VG_NVML_RUN := VGPU_TEST_MEMORY=268435456 tests/apigen/with-mediator $(O) \
+	$(O)/lib/libvgpu-softgpu.so 256M
+
 .PHONY: check-nvml
-check-nvml: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) \
-		$(O)/bin/vgpu-mediatord
-	VGPU_TEST_MEMORY=268435456 tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 256M \
+check-nvml: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libcuda.so.1 $(O)/lib/libvgpu-softgpu.so \
+		$(VG_EXEC) $(O)/bin/vgpu-mediatord $(VG_NVML_DOUBLE)
+	$(VG_NVML_RUN) tests/apigen/test_nvml.py $<
+	LD_LIBRARY_PATH=$(dir $(VG_NVML_DOUBLE)) VGPU_TEST_DOUBLE=1 $(VG_NVML_RUN) \
 		tests/apigen/test_nvml.py $<

@@ -12,7 +12,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* start and stop */
 static _Atomic unsigned int starts;
-static struct nvml_device devices[DEVICES_MAX];
+static struct nvmlDevice_st devices[DEVICES_MAX];
 static unsigned int count;
 static int cuda_version;
 
@@ -68,12 +68,12 @@ static nvmlReturn_t ask_device(int ordinal, vgpu_device_info *info)
 	return error_of(r);
 }
 
-nvmlReturn_t host_monitor(const struct nvml_device *d, vgpu_monitor *now)
+nvmlReturn_t host_memory(nvmlDevice_t d, vgpu_memory *now)
 {
-	struct vg_rq_vgpu_monitor *q;
-	struct vg_rp_vgpu_monitor p;
+	struct vg_rq_vgpu_memory *q;
+	struct vg_rp_vgpu_memory p;
 	struct vg_call c;
-	CUresult r = vg_begin(&c, VG_OP_vgpu_monitor, sizeof(*q));
+	CUresult r = vg_begin(&c, VG_OP_vgpu_memory, sizeof(*q));
 
 	if (r)
 		return error_of(r);
@@ -81,14 +81,106 @@ nvmlReturn_t host_monitor(const struct nvml_device *d, vgpu_monitor *now)
 	memset(q, 0, sizeof(*q));
 	q->ordinal = d->index;
 	r = vg_wait(&c, &p, sizeof(p));
-	if (!r) {
+	if (!r)
 		*now = p.now;
-		now->driver[sizeof(now->driver) - 1] = '\0';
-	}
 	return error_of(r);
 }
 
-static void name(struct nvml_device *d)
+nvmlReturn_t host_processes(nvmlDevice_t d, vgpu_processes *list)
+{
+	struct vg_rq_vgpu_processes *q;
+	struct vg_rp_vgpu_processes p;
+	struct vg_call c;
+	CUresult r = vg_begin(&c, VG_OP_vgpu_processes, sizeof(*q));
+
+	if (r)
+		return error_of(r);
+	q = c.req;
+	memset(q, 0, sizeof(*q));
+	q->ordinal = d->index;
+	r = vg_wait(&c, &p, sizeof(p));
+	if (r)
+		return error_of(r);
+	*list = p.list;
+	if (list->count > VG_PROCESSES_MAX)
+		list->count = VG_PROCESSES_MAX;
+	return NVML_SUCCESS;
+}
+
+static nvmlReturn_t ask_access(nvmlDevice_t a, nvmlDevice_t b, int *can)
+{
+	struct vg_rq_cuDeviceCanAccessPeer *q;
+	struct vg_rp_cuDeviceCanAccessPeer p;
+	struct vg_call c;
+	CUresult r = vg_begin(&c, VG_OP_cuDeviceCanAccessPeer, sizeof(*q));
+
+	if (r)
+		return error_of(r);
+	q = c.req;
+	memset(q, 0, sizeof(*q));
+	q->dev = a->index;
+	q->peerDev = b->index;
+	r = vg_wait(&c, &p, sizeof(p));
+	if (!r)
+		*can = p.canAccessPeer;
+	return error_of(r);
+}
+
+static nvmlReturn_t ask_atomics(nvmlDevice_t a, nvmlDevice_t b, int *can)
+{
+	struct vg_rq_cuDeviceGetP2PAttribute *q;
+	struct vg_rp_cuDeviceGetP2PAttribute p;
+	struct vg_call c;
+	CUresult r = vg_begin(&c, VG_OP_cuDeviceGetP2PAttribute, sizeof(*q));
+
+	if (r)
+		return error_of(r);
+	q = c.req;
+	memset(q, 0, sizeof(*q));
+	q->attrib = CU_DEVICE_P2P_ATTRIBUTE_NATIVE_ATOMIC_SUPPORTED;
+	q->srcDevice = a->index;
+	q->dstDevice = b->index;
+	r = vg_wait(&c, &p, sizeof(p));
+	if (!r)
+		*can = p.value;
+	return error_of(r);
+}
+
+nvmlReturn_t host_peer(nvmlDevice_t a, nvmlDevice_t b, bool atomics, bool *can)
+{
+	int yes = 0;
+	nvmlReturn_t r = atomics ? ask_atomics(a, b, &yes) : ask_access(a, b, &yes);
+
+	*can = yes;
+	return r;
+}
+
+nvmlReturn_t host_ask(nvmlDevice_t d, unsigned int question, unsigned int first,
+		      unsigned int second, unsigned int third, vgpu_answer *answer)
+{
+	struct vg_rq_vgpu_ask *q;
+	struct vg_rp_vgpu_ask p;
+	struct vg_call c;
+	CUresult r = vg_begin(&c, VG_OP_vgpu_ask, sizeof(*q));
+
+	if (r)
+		return error_of(r);
+	q = c.req;
+	memset(q, 0, sizeof(*q));
+	q->ordinal = d->index;
+	q->question = question;
+	q->first = first;
+	q->second = second;
+	q->third = third;
+	r = vg_wait(&c, &p, sizeof(p));
+	if (r)
+		return error_of(r);
+	*answer = p.said;
+	answer->text[sizeof(answer->text) - 1] = '\0';
+	return (nvmlReturn_t)answer->result;
+}
+
+static void name(nvmlDevice_t d)
 {
 	char *p = d->uuid + sprintf(d->uuid, "GPU-");
 
@@ -154,12 +246,12 @@ unsigned int host_count(void)
 	return count;
 }
 
-struct nvml_device *host_device(unsigned int index)
+nvmlDevice_t host_device(unsigned int index)
 {
 	return index < count ? &devices[index] : NULL;
 }
 
-struct nvml_device *host_check(nvmlDevice_t device)
+nvmlDevice_t host_check(nvmlDevice_t device)
 {
 	for (unsigned int i = 0; i < count; i++)
 		if (device == &devices[i])
