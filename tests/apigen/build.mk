@@ -83,3 +83,4 @@ check-nvml: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libcuda.so.1 $(O)/lib/libvgpu-so
 	$(VG_NVML_RUN) tests/apigen/test_nvml.py $<
 	LD_LIBRARY_PATH=$(dir $(VG_NVML_DOUBLE)) VGPU_TEST_DOUBLE=1 $(VG_NVML_RUN) \
 		tests/apigen/test_nvml.py $<
+	$(VG_NVML_RUN) tests/apigen/test_nvidia_smi.py

@@ -411,6 +411,17 @@ def check_topology(lib, device):
     check(lib.nvmlDeviceGetTopologyCommonAncestor(device, None, byref(status)) == INVALID, "none")
 
 
+def check_table(lib):
+    table = ctypes.POINTER(c_void_p)()
+    known = bytes.fromhex("c4fe3e6cc98f6c4ea327ee696e12f7c4")
+    check(lib.nvmlInternalGetExportTable(byref(table), known) == OK, "nvidia-smi's table")
+    check(all(table[i] for i in range(512)), "a function in each slot")
+    refuse = ctypes.CFUNCTYPE(c_int)(table[300])
+    check(refuse() == NOT_SUPPORTED, "a slot of which nothing is known")
+    check(lib.nvmlInternalGetExportTable(byref(table), bytes(16)) == NOT_FOUND, "no such table")
+    check(lib.nvmlInternalGetExportTable(None, known) == INVALID, "a table to nowhere")
+
+
 def facts(lib):
     """What does not change from one moment to the next."""
     device, pci, major, minor = c_void_p(), Pci(), c_int(), c_int()
@@ -466,6 +477,7 @@ def main():
     check_fields(lib, device, double)
     check_events(lib, device)
     check_topology(lib, device)
+    check_table(lib)
     check_processes(lib, device)
     strings = [lib.nvmlErrorString(i) for i in range(31)]
     check(strings[0] == b"Success" and strings[3] == b"Not Supported" and len(set(strings)) == 31 and
