@@ -74,6 +74,8 @@ $(VG_NVML_DOUBLE): tests/apigen/nvml_double.c userspace/nvml/questions.def users
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -shared -o $@ $<
 
+# NVIDIA's nvml.h, where there is one; of CUDA 12.4 or later.
+VGPU_NVML_H ?= $(CUDA_HOME)/include/nvml.h
 VG_NVML_RUN := VGPU_TEST_MEMORY=268435456 tests/apigen/with-mediator $(O) \
 	$(O)/lib/libvgpu-softgpu.so 256M
 
@@ -83,4 +85,6 @@ check-nvml: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libcuda.so.1 $(O)/lib/libvgpu-so
 	$(VG_NVML_RUN) tests/apigen/test_nvml.py $<
 	LD_LIBRARY_PATH=$(dir $(VG_NVML_DOUBLE)) VGPU_TEST_DOUBLE=1 $(VG_NVML_RUN) \
 		tests/apigen/test_nvml.py $<
+	@if [ -f "$(VGPU_NVML_H)" ]; then tests/apigen/test_nvml_header.py "$(VGPU_NVML_H)" $<; \
+	else echo "nvml.h: not run, for $(VGPU_NVML_H) is not there"; fi
 	$(VG_NVML_RUN) tests/apigen/test_nvidia_smi.py
