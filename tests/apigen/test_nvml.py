@@ -8,8 +8,11 @@ is nvml_double.c, so each answer is known.
 """
 
 import ctypes
+import json
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +21,7 @@ from ctypes import byref, c_int, c_uint, c_ulonglong, c_void_p
 HERE = os.path.dirname(os.path.abspath(__file__))
 OURS = os.path.join(HERE, "..", "..", "userspace", "nvml")
 OK, UNINITIALIZED, INVALID, NOT_SUPPORTED, NO_PERMISSION = 0, 1, 2, 3, 4
-NOT_FOUND, INSUFFICIENT_SIZE, TIMEOUT, VERSION_MISMATCH = 6, 7, 10, 25
+NOT_FOUND, INSUFFICIENT_SIZE, TIMEOUT, LOST, VERSION_MISMATCH = 6, 7, 10, 15, 25
 passed = failed = 0
 
 
@@ -422,6 +425,58 @@ def check_table(lib):
     check(lib.nvmlInternalGetExportTable(None, known) == INVALID, "a table to nowhere")
 
 
+def check_fork(lib, device):
+    """A child goes on asking, and its parent too."""
+    memory, read, write = Memory(), *os.pipe()
+    pid = os.fork()
+    if not pid:
+        r = lib.nvmlDeviceGetMemoryInfo(device, byref(memory))
+        again = lib.nvmlInit_v2() or lib.nvmlDeviceGetMemoryInfo(device, byref(memory))
+        os.write(write, f"{r} {again} {memory.total > 0}".encode())
+        os._exit(0)
+    os.close(write)
+    check(os.read(read, 64) == b"0 0 True" and os.waitpid(pid, 0)[1] == 0, "in a child")
+    check(lib.nvmlDeviceGetMemoryInfo(device, byref(memory)) == OK, "in its parent")
+    os.close(read)
+
+
+def executor():
+    """Which process of the host's serves this one; None where the mediator cannot be asked."""
+    way = os.environ.get("VGPU_TRANSPORT", "")
+    path = os.path.join(os.path.dirname(way[5:]), "control.sock")
+    if not way.startswith("unix:") or not os.path.exists(path):
+        return None
+    answer = b""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(path)
+        s.send(b'{"request": "status"}\n')
+        while piece := s.recv(65536):
+            answer += piece
+    for vgpu in json.loads(answer)["vgpus"]:
+        for p in vgpu["processes"]:
+            if p["pid"] == os.getpid():
+                check(p["memory"] == 0, f"one that asks holds {p['memory']} bytes of the device")
+                return p["executor"]
+    return None
+
+
+def check_lost(lib, device):
+    """The executor dies; a program that goes on for days starts NVML anew."""
+    pid, memory = executor(), Memory()
+    if not pid:
+        print("nvml: an executor's death was not tried, for the mediator cannot be asked for it")
+        return
+    os.kill(pid, signal.SIGKILL)
+    for _ in range(100):
+        if lib.nvmlDeviceGetMemoryInfo(device, byref(memory)) == LOST:
+            break
+        time.sleep(0.05)
+    check(lib.nvmlDeviceGetMemoryInfo(device, byref(memory)) == LOST, "its executor has gone")
+    check(lib.nvmlShutdown() == OK and lib.nvmlInit_v2() == OK, "started anew")
+    check(lib.nvmlDeviceGetMemoryInfo(device, byref(memory)) == OK and memory.total > 0,
+          "and answered")
+
+
 def facts(lib):
     """What does not change from one moment to the next."""
     device, pci, major, minor = c_void_p(), Pci(), c_int(), c_int()
@@ -479,6 +534,8 @@ def main():
     check_topology(lib, device)
     check_table(lib)
     check_processes(lib, device)
+    check_fork(lib, device)
+    check_lost(lib, device)
     strings = [lib.nvmlErrorString(i) for i in range(31)]
     check(strings[0] == b"Success" and strings[3] == b"Not Supported" and len(set(strings)) == 31 and
           lib.nvmlErrorString(31) == lib.nvmlErrorString(999) == b"Unknown Error", "error strings")

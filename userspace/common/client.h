@@ -44,6 +44,16 @@ struct vg_call {
  */
 CUresult vg_connect(void);
 
+/*
+ * For a library that needs no more than to ask: before the first vg_connect(), a
+ * channel of some hundred KiB rather than tens of MiB.  And where the channel has
+ * been lost, never came up, or is that of this process's parent, vg_connect() may
+ * make another after vg_channel_renew(), if nothing of the old is needed and no
+ * thread is in a call.
+ */
+void vg_channel_small(void);
+void vg_channel_renew(void);
+
 /* The context id that this thread's records carry in vgpu_rec.tag. */
 extern __thread uint32_t vg_thread_tag;
 

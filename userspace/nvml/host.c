@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The library has a channel of its own: a program may ask NVML, fork, and use
- * CUDA in the child, which the CUDA library's channel would not allow.
+ * CUDA in the child, which the CUDA library's channel would not allow.  It may
+ * go on asking in the child, too: all that is known here is the host's, so a new
+ * channel is as good as the old one.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -13,6 +15,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* start and stop */
 static _Atomic unsigned int starts;
 static struct nvmlDevice_st devices[DEVICES_MAX];
+static bool watched;
 static unsigned int count;
 static int cuda_version;
 
@@ -35,6 +38,25 @@ static nvmlReturn_t error_of(CUresult r)
 	default:
 		return NVML_ERROR_UNKNOWN;
 	}
+}
+
+static void after_fork(void)
+{
+	pthread_mutex_init(&lock, NULL);
+}
+
+/* As vg_begin(), on a new channel in a child that has but its parent's. */
+static CUresult begin(struct vg_call *c, uint16_t op, size_t bytes)
+{
+	CUresult r = vg_begin(c, op, bytes);
+
+	if (r != CUDA_ERROR_NOT_INITIALIZED)
+		return r;
+	pthread_mutex_lock(&lock);
+	vg_channel_renew();
+	r = vg_connect();
+	pthread_mutex_unlock(&lock);
+	return r ? r : vg_begin(c, op, bytes);
 }
 
 static nvmlReturn_t ask_driver(vgpu_driver_info *info)
@@ -73,7 +95,7 @@ nvmlReturn_t host_memory(nvmlDevice_t d, vgpu_memory *now)
 	struct vg_rq_vgpu_memory *q;
 	struct vg_rp_vgpu_memory p;
 	struct vg_call c;
-	CUresult r = vg_begin(&c, VG_OP_vgpu_memory, sizeof(*q));
+	CUresult r = begin(&c, VG_OP_vgpu_memory, sizeof(*q));
 
 	if (r)
 		return error_of(r);
@@ -91,7 +113,7 @@ nvmlReturn_t host_processes(nvmlDevice_t d, vgpu_processes *list)
 	struct vg_rq_vgpu_processes *q;
 	struct vg_rp_vgpu_processes p;
 	struct vg_call c;
-	CUresult r = vg_begin(&c, VG_OP_vgpu_processes, sizeof(*q));
+	CUresult r = begin(&c, VG_OP_vgpu_processes, sizeof(*q));
 
 	if (r)
 		return error_of(r);
@@ -112,7 +134,7 @@ static nvmlReturn_t ask_access(nvmlDevice_t a, nvmlDevice_t b, int *can)
 	struct vg_rq_cuDeviceCanAccessPeer *q;
 	struct vg_rp_cuDeviceCanAccessPeer p;
 	struct vg_call c;
-	CUresult r = vg_begin(&c, VG_OP_cuDeviceCanAccessPeer, sizeof(*q));
+	CUresult r = begin(&c, VG_OP_cuDeviceCanAccessPeer, sizeof(*q));
 
 	if (r)
 		return error_of(r);
@@ -131,7 +153,7 @@ static nvmlReturn_t ask_atomics(nvmlDevice_t a, nvmlDevice_t b, int *can)
 	struct vg_rq_cuDeviceGetP2PAttribute *q;
 	struct vg_rp_cuDeviceGetP2PAttribute p;
 	struct vg_call c;
-	CUresult r = vg_begin(&c, VG_OP_cuDeviceGetP2PAttribute, sizeof(*q));
+	CUresult r = begin(&c, VG_OP_cuDeviceGetP2PAttribute, sizeof(*q));
 
 	if (r)
 		return error_of(r);
@@ -161,7 +183,7 @@ nvmlReturn_t host_ask(nvmlDevice_t d, unsigned int question, unsigned int first,
 	struct vg_rq_vgpu_ask *q;
 	struct vg_rp_vgpu_ask p;
 	struct vg_call c;
-	CUresult r = vg_begin(&c, VG_OP_vgpu_ask, sizeof(*q));
+	CUresult r = begin(&c, VG_OP_vgpu_ask, sizeof(*q));
 
 	if (r)
 		return error_of(r);
@@ -215,8 +237,14 @@ nvmlReturn_t host_start(void)
 	nvmlReturn_t r = NVML_SUCCESS;
 
 	pthread_mutex_lock(&lock);
-	if (!starts)
+	if (!starts) {
+		if (!watched)
+			pthread_atfork(NULL, NULL, after_fork);
+		watched = true;
+		vg_channel_small();
+		vg_channel_renew();
 		r = vg_connect() ? NVML_ERROR_DRIVER_NOT_LOADED : fetch();
+	}
 	if (!r)
 		starts++;
 	pthread_mutex_unlock(&lock);
