@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from ctypes import byref, c_int, c_uint, c_ulonglong, c_void_p
 
@@ -425,6 +426,26 @@ def check_table(lib):
     check(lib.nvmlInternalGetExportTable(None, known) == INVALID, "a table to nowhere")
 
 
+def check_threads(lib, device):
+    """More of them than a small channel has slots for answers."""
+    want, wrong = text(lib.nvmlDeviceGetUUID, device), []
+
+    def ask():
+        memory, type_ = Memory(), c_uint()
+        for _ in range(20):
+            if lib.nvmlDeviceGetMemoryInfo(device, byref(memory)) or not memory.total or \
+                    lib.nvmlDeviceGetBrand(device, byref(type_)) or \
+                    text(lib.nvmlDeviceGetUUID, device) != want:
+                wrong.append(memory.total)
+
+    threads = [threading.Thread(target=ask) for _ in range(40)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    check(not wrong, f"{len(wrong)} of 800 answers to 40 threads were wrong")
+
+
 def check_fork(lib, device):
     """A child goes on asking, and its parent too."""
     memory, read, write = Memory(), *os.pipe()
@@ -534,6 +555,7 @@ def main():
     check_topology(lib, device)
     check_table(lib)
     check_processes(lib, device)
+    check_threads(lib, device)
     check_fork(lib, device)
     check_lost(lib, device)
     strings = [lib.nvmlErrorString(i) for i in range(31)]
