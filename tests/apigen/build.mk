@@ -51,7 +51,7 @@ check-generator:
 
 .PHONY: check-apigen
 check-apigen: check-generator check-conform check-lookup check-decoders check-shim \
-	check-driver check-nvml	## the generator, the shim and the guest's NVML
+	check-driver check-nvml check-nvml-header check-nvidia-smi	## the generator, the shim and the guest's NVML
 
 # Behaviour of the driver, the same test for softgpu through the shim and for a real one.
 VG_DRIVER_TEST_SRCS := $(wildcard tests/apigen/driver_*.c)
@@ -85,6 +85,14 @@ check-nvml: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libcuda.so.1 $(O)/lib/libvgpu-so
 	$(VG_NVML_RUN) tests/apigen/test_nvml.py $<
 	LD_LIBRARY_PATH=$(dir $(VG_NVML_DOUBLE)) VGPU_TEST_DOUBLE=1 $(VG_NVML_RUN) \
 		tests/apigen/test_nvml.py $<
+
+.PHONY: check-nvml-header
+check-nvml-header: $(O)/lib/libnvidia-ml.so.1
 	@if [ -f "$(VGPU_NVML_H)" ]; then tests/apigen/test_nvml_header.py "$(VGPU_NVML_H)" $<; \
 	else echo "nvml.h: not run, for $(VGPU_NVML_H) is not there"; fi
+
+# A stock nvidia-smi, where VGPU_NVIDIA_SMI or the PATH has one.
+.PHONY: check-nvidia-smi
+check-nvidia-smi: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libcuda.so.1 $(O)/lib/libvgpu-softgpu.so \
+		$(VG_EXEC) $(O)/bin/vgpu-mediatord
 	$(VG_NVML_RUN) tests/apigen/test_nvidia_smi.py

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stock nvidia-smi on our libnvidia-ml.so.1: test_nvidia_smi.py [PROGRAM].
 
-The program is the argument's, or VGPU_NVIDIA_SMI's, or the PATH's; with none the test is skipped.
+The program is the argument's, or VGPU_NVIDIA_SMI's, or the PATH's; with none nothing is run.
 It runs as it is in a guest, beside a CUDA program that holds memory.
 """
 
@@ -28,7 +28,7 @@ def check(ok, what):
 def main():
     program = (sys.argv[1:] or [os.environ.get("VGPU_NVIDIA_SMI") or shutil.which("nvidia-smi")])[0]
     if not program:
-        print("nvidia-smi: skipped, for there is none on PATH and VGPU_NVIDIA_SMI names none")
+        print("nvidia-smi: not run, for there is none on PATH and VGPU_NVIDIA_SMI names none")
         return 0
     limit = int(os.environ["VGPU_TEST_MEMORY"]) >> 20
 
