@@ -461,12 +461,14 @@ def check_fork(lib, device):
     os.close(read)
 
 
-def executor():
+def executor(wait=False):
     """Which process of the host's serves this one; None where the mediator cannot be asked."""
     way = os.environ.get("VGPU_TRANSPORT", "")
     path = os.path.join(os.path.dirname(way[5:]), "control.sock")
     if not way.startswith("unix:") or not os.path.exists(path):
         return None
+    while wait and executor():
+        time.sleep(0.02)
     answer = b""
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(path)
@@ -496,6 +498,29 @@ def check_lost(lib, device):
     check(lib.nvmlShutdown() == OK and lib.nvmlInit_v2() == OK, "started anew")
     check(lib.nvmlDeviceGetMemoryInfo(device, byref(memory)) == OK and memory.total > 0,
           "and answered")
+
+
+def check_said():
+    """A refused function says so once, and only where that was asked for."""
+    program = f"""
+import ctypes
+lib = ctypes.CDLL({sys.argv[1]!r})
+device, table = ctypes.c_void_p(), ctypes.POINTER(ctypes.c_void_p)()
+lib.nvmlInit_v2()
+lib.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(device))
+lib.nvmlInternalGetExportTable(ctypes.byref(table), bytes.fromhex("c4fe3e6cc98f6c4ea327ee696e12f7c4"))
+for i in range(3):
+    lib.nvmlDeviceGetSerial(device)
+    lib.nvmlSystemGetHicVersion()
+    ctypes.CFUNCTYPE(ctypes.c_int)(table[300])()
+"""
+    want = "".join(f"vgpu: NVML: {n}: not supported\n" for n in
+                   ("nvmlDeviceGetSerial", "nvmlSystemGetHicVersion", "export table, slot 300"))
+    for debug in ({}, {"VGPU_DEBUG": "1"}):
+        env = {k: v for k, v in os.environ.items() if k != "VGPU_DEBUG"} | debug
+        r = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True,
+                           check=False)
+        check(r.returncode == 0 and r.stderr == (want if debug else ""), f"said {r.stderr}")
 
 
 def facts(lib):
@@ -557,6 +582,7 @@ def main():
     check_processes(lib, device)
     check_threads(lib, device)
     check_fork(lib, device)
+    check_said()
     check_lost(lib, device)
     strings = [lib.nvmlErrorString(i) for i in range(31)]
     check(strings[0] == b"Success" and strings[3] == b"Not Supported" and len(set(strings)) == 31 and
@@ -569,6 +595,7 @@ def main():
         for key in ours:
             check(ours[key] == theirs[key], f"{key}: {ours[key]}, native {theirs[key]}")
     check(lib.nvmlShutdown() == OK and lib.nvmlShutdown() == UNINITIALIZED, "the end, once")
+    check(executor(wait=True) is None, "its executor has ended with it")
     check_before(lib, exported)
     print(f"nvml: {passed} checks passed, {failed} failed")
     return failed != 0

@@ -201,7 +201,7 @@ void vg_channel_small(void)
 	small = true;
 }
 
-void vg_channel_renew(void)
+void vg_channel_close(void)
 {
 	struct vg_client *c = &vg_client;
 	int state;
@@ -209,17 +209,15 @@ void vg_channel_renew(void)
 	pthread_mutex_lock(&connect_lock);
 	state = atomic_load(&c->state);
 	/* The parent's is not mapped here, and its descriptors may be others by now. */
-	if (state == VG_CLIENT_LOST)
+	if (state == VG_CLIENT_UP || state == VG_CLIENT_LOST)
 		c->t.ops->close(&c->t);
-	if (state == VG_CLIENT_LOST || state == VG_CLIENT_FORKED || state == VG_CLIENT_FAILED) {
-		memset(&c->t, 0, sizeof(c->t));
-		memset(c->slot_done, 0, sizeof(c->slot_done));
-		pthread_mutex_init(&c->lock, NULL);
-		pthread_cond_init(&c->slot_freed, NULL);
-		c->tail = c->head = 0;
-		c->free_count = 0;
-		atomic_store(&c->state, VG_CLIENT_NEW);
-	}
+	memset(&c->t, 0, sizeof(c->t));
+	memset(c->slot_done, 0, sizeof(c->slot_done));
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->slot_freed, NULL);
+	c->tail = c->head = 0;
+	c->free_count = 0;
+	atomic_store(&c->state, VG_CLIENT_NEW);
 	pthread_mutex_unlock(&connect_lock);
 }
 

@@ -40,8 +40,9 @@ int host_cuda_version(void);
 /* What the vGPU has of the device's memory, and its processes on the device. */
 nvmlReturn_t host_memory(nvmlDevice_t device, vgpu_memory *now);
 nvmlReturn_t host_processes(nvmlDevice_t device, vgpu_processes *list);
-/* Whether one device reaches the other's memory, and by atomics. */
-nvmlReturn_t host_peer(nvmlDevice_t a, nvmlDevice_t b, bool atomics, bool *can);
+/* Whether one device reaches the other's memory, and with atomics. */
+nvmlReturn_t host_access(nvmlDevice_t a, nvmlDevice_t b, bool *can);
+nvmlReturn_t host_atomics(nvmlDevice_t a, nvmlDevice_t b, bool *can);
 
 /* A question of questions.def; what comes back may be the host's NVML's own failure. */
 nvmlReturn_t host_ask(nvmlDevice_t device, unsigned int question, unsigned int first,

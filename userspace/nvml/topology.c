@@ -92,8 +92,10 @@ FN(nvmlDeviceGetP2PStatus, nvmlDevice_t device1, nvmlDevice_t device2,
 		can = false;
 	else if (device1 == device2)
 		can = true;
+	else if (p2pIndex == NVML_P2P_CAPS_INDEX_ATOMICS)
+		r = host_atomics(device1, device2, &can);
 	else
-		r = host_peer(device1, device2, p2pIndex == NVML_P2P_CAPS_INDEX_ATOMICS, &can);
+		r = host_access(device1, device2, &can);
 	if (!r)
 		*p2pStatus = can ? NVML_P2P_STATUS_OK : NVML_P2P_STATUS_NOT_SUPPORTED;
 	return r;

@@ -6,7 +6,7 @@ import sys
 from ctypes import byref, c_int, c_uint, c_ulonglong, c_void_p
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "apigen"))
-from test_nvml import Field, Memory2, PciExt, Process2, Temperature, facts  # noqa: E402
+from test_nvml import Field, Memory2, PciExt, Process2, Temperature, facts, text  # noqa: E402
 
 lib = ctypes.CDLL("libnvidia-ml.so.1")
 lib.nvmlErrorString.restype = ctypes.c_char_p
@@ -23,6 +23,7 @@ say("nvmlInit", lib.nvmlInit_v2())
 lib.nvmlDeviceGetHandleByIndex_v2(0, byref(device))
 for key, value in facts(lib).items():
     say(key, value)
+say("NVML", text(lib.nvmlSystemGetNVMLVersion))
 say("index 99", lib.nvmlDeviceGetHandleByIndex_v2(99, byref(same)))
 say("no such uuid", lib.nvmlDeviceGetHandleByUUID(b"GPU-00000000-0000-0000-0000-000000000000",
                                                   byref(same)))
