@@ -66,7 +66,7 @@ NVML_API nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, void **device)
 #define DEFINE_FIELD(id, name) FN(name, void *d, int count, nvmlFieldValue_t *v) \
 	{ \
 		v->valueType = 1; \
-		v->value.ullVal = v->fieldId * 10; \
+		v->value.ullVal = v->fieldId * 10 + v->scopeId; \
 		v->nvmlReturn = v->fieldId == 187 ? NVML_ERROR_NOT_SUPPORTED : NVML_SUCCESS; \
 		return count == 1 ? result(d, id) : NVML_ERROR_INVALID_ARGUMENT; \
 	}

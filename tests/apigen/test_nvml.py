@@ -357,14 +357,17 @@ def check_questions(lib, device, double):
 
 
 def check_fields(lib, device, double):
-    fields = (Field * 4)(Field(id=186), Field(id=187), Field(id=160), Field(id=2**32 - 1))
+    fields = (Field * 6)(Field(id=186), Field(id=187), Field(id=160), Field(id=2**32 - 1),
+                         Field(id=186, scope=2), Field(id=186, scope=3))
     before = time.time() * 1e6
-    check(lib.nvmlDeviceGetFieldValues(device, 4, fields) == OK, "fields")
+    check(lib.nvmlDeviceGetFieldValues(device, 6, fields) == OK, "fields")
+    check(fields[5].result == NOT_SUPPORTED, "a scope that none is")
     check(fields[2].result == NOT_SUPPORTED and fields[3].result == NOT_SUPPORTED,
           "a field that is not the guest's to ask, one that none is")
     check(abs(fields[0].timestamp - before) < 60e6, "when")
     if double:
         check((fields[0].result, fields[0].type, fields[0].value) == (OK, 1, 1860), "field 186")
+        check((fields[4].result, fields[4].type, fields[4].value) == (OK, 1, 1862), "of its memory")
         check(fields[1].result == NOT_SUPPORTED, "field 187")
     check(lib.nvmlDeviceGetFieldValues(device, 0, fields) == INVALID, "no fields")
 

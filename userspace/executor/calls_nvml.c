@@ -32,8 +32,10 @@ static const struct question questions[] = {
 /* Fields that are of the device as a whole, and of no other guest. */
 static const unsigned short fields[] = {
 	82, 83,				/* memory's temperature, energy */
+	94, 95,				/* replays on its link */
 	185, 186, 187, 188, 189, 190,	/* power: average, now, limits */
 	191, 192,			/* energy, the limit that was asked for */
+	193, 194, 195, 196,		/* how far it is from being too hot */
 };
 
 static void *functions[QUESTIONS];
@@ -93,10 +95,11 @@ static nvmlReturn_t ask_pci(void *function, void *device, vgpu_answer *a)
 	return r;
 }
 
-static nvmlReturn_t ask_field(void *function, void *device, unsigned int id, vgpu_answer *a)
+static nvmlReturn_t ask_field(void *function, void *device, unsigned int id, unsigned int scope,
+			      vgpu_answer *a)
 {
 	nvmlReturn_t (*f)(void *, int, nvmlFieldValue_t *);
-	nvmlFieldValue_t field = { .fieldId = id };
+	nvmlFieldValue_t field = { .fieldId = id, .scopeId = scope };
 	bool known = false;
 	nvmlReturn_t r;
 
@@ -168,7 +171,7 @@ static nvmlReturn_t ask(unsigned int question, void *device, const unsigned int 
 	case PCI:
 		return ask_pci(f.p, device, a);
 	case FIELD:
-		return ask_field(f.p, device, in[0], a);
+		return ask_field(f.p, device, in[0], in[1], a);
 	}
 	a->text[sizeof(a->text) - 1] = '\0';
 	a->value[0] = u64 | u32[0];

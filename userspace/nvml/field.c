@@ -16,8 +16,9 @@ FN(nvmlDeviceGetFieldValues, nvmlDevice_t device, int count, nvmlFieldValue_t *v
 		nvmlFieldValue_t *v = &values[i];
 		vgpu_answer a;
 
-		v->nvmlReturn = host_ask(device, ASK_nvmlDeviceGetFieldValues, v->fieldId, 0, 0, &a);
-		/* A number that no field has is refused on its way. */
+		v->nvmlReturn = host_ask(device, ASK_nvmlDeviceGetFieldValues, v->fieldId,
+					 v->scopeId, 0, &a);
+		/* A number that no field has, or no scope, is refused on its way. */
 		if (v->nvmlReturn == NVML_ERROR_INVALID_ARGUMENT)
 			v->nvmlReturn = NVML_ERROR_NOT_SUPPORTED;
 		v->timestamp = now.tv_sec * 1000000LL + now.tv_nsec / 1000;

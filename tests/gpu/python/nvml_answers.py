@@ -65,6 +65,9 @@ say("drawing", lib.nvmlDeviceGetGraphicsRunningProcesses_v3(device, byref(count)
 fields = (Field * 2)(Field(id=83), Field(id=2000))
 say("fields", lib.nvmlDeviceGetFieldValues(device, 2, fields), fields[0].result, fields[0].type,
     fields[1].result != 0)
+limits = (Field * 6)(*(Field(id=i, scope=s) for i in (188, 189) for s in (0, 1, 2)))
+say("limits", lib.nvmlDeviceGetFieldValues(device, 6, limits),
+    [(f.result, f.value * (not f.result)) for f in limits])
 say("no fields", lib.nvmlDeviceGetFieldValues(device, 0, fields))
 events, data = c_void_p(), ctypes.create_string_buffer(64)
 say("events", lib.nvmlEventSetCreate(byref(events)), lib.nvmlEventSetWait_v2(events, data, 20),
