@@ -59,7 +59,7 @@ check-generator:
 
 .PHONY: check-apigen
 check-apigen: check-generator check-conform check-lookup check-decoders check-shim \
-	check-driver check-nvml	## the generator, the shim and the guest's NVML
+	check-driver check-nvml check-nvml-header check-nvidia-smi	## the generator, the shim and the guest's NVML
 
 # Behaviour of the driver, the same test for softgpu through the shim and for a real one.
 VG_DRIVER_TEST_SRCS := $(wildcard tests/apigen/driver_*.c)
@@ -81,8 +81,31 @@ check-driver: $(VG_TA)/driver_test $(VG_TA)/libdouble.so $(O)/lib/libvgpu-softgp
 		$(VG_SOFTGPU_GROUPS)
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 1G $(VG_TA)/driver_test $(VG_DOUBLE_GROUPS)
 
+# A host's NVML whose answers are known.
+VG_NVML_DOUBLE := $(VG_TA)/nvml/libnvidia-ml.so.1
+$(VG_NVML_DOUBLE): tests/apigen/nvml_double.c userspace/nvml/questions.def userspace/nvml/nvml.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -shared -o $@ $<
+
+# NVIDIA's nvml.h, where there is one; of CUDA 12.4 or later.
+VGPU_NVML_H ?= $(CUDA_HOME)/include/nvml.h
+VG_NVML_RUN := VGPU_TEST_MEMORY=268435456 tests/apigen/with-mediator $(O) \
+	$(O)/lib/libvgpu-softgpu.so 256M
+
 .PHONY: check-nvml
-check-nvml: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) \
-		$(O)/bin/vgpu-mediatord
-	VGPU_TEST_MEMORY=268435456 tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 256M \
+check-nvml: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libcuda.so.1 $(O)/lib/libvgpu-softgpu.so \
+		$(VG_EXEC) $(O)/bin/vgpu-mediatord $(VG_NVML_DOUBLE)
+	$(VG_NVML_RUN) tests/apigen/test_nvml.py $<
+	LD_LIBRARY_PATH=$(dir $(VG_NVML_DOUBLE)) VGPU_TEST_DOUBLE=1 $(VG_NVML_RUN) \
 		tests/apigen/test_nvml.py $<
+
+.PHONY: check-nvml-header
+check-nvml-header: $(O)/lib/libnvidia-ml.so.1
+	@if [ -f "$(VGPU_NVML_H)" ]; then tests/apigen/test_nvml_header.py "$(VGPU_NVML_H)" $<; \
+	else echo "nvml.h: not run, for $(VGPU_NVML_H) is not there"; fi
+
+# A stock nvidia-smi, where VGPU_NVIDIA_SMI or the PATH has one.
+.PHONY: check-nvidia-smi
+check-nvidia-smi: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libcuda.so.1 $(O)/lib/libvgpu-softgpu.so \
+		$(VG_EXEC) $(O)/bin/vgpu-mediatord
+	$(VG_NVML_RUN) tests/apigen/test_nvidia_smi.py

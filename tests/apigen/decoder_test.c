@@ -158,6 +158,24 @@ void vg_exec_withdraw(struct vg_exec *x, const vgpu_token *token)
 	(void)token;
 }
 
+void vg_exec_context(struct vg_exec *x, int device, int change)
+{
+	(void)x;
+	(void)device;
+	(void)change;
+}
+
+unsigned int vg_exec_processes(struct vg_exec *x, int device, uint32_t *pid, uint64_t *memory,
+			       unsigned int max)
+{
+	(void)x;
+	(void)device;
+	(void)pid;
+	(void)memory;
+	(void)max;
+	return 0;
+}
+
 void vg_exec_contexts_changed(struct vg_exec *x)
 {
 	(void)x;

@@ -179,6 +179,49 @@ static void account_race(void **state)
 	assert_int_equal(used, 0);
 }
 
+/* Which of a vGPU's processes use a device, as their contexts come and go. */
+static void account_processes(void **state)
+{
+	struct vg_exec a = { .account = &account, .entry = &account.entry[3],
+			     .context_lock = PTHREAD_MUTEX_INITIALIZER };
+	struct vg_exec b = { .account = &account, .entry = &account.entry[7],
+			     .context_lock = PTHREAD_MUTEX_INITIALIZER };
+	uint64_t memory[4];
+	uint32_t pid[4];
+
+	(void)state;
+	memset(&account, 0, sizeof(account));
+	account.limit = 1000;
+	account.entry[3].pid = 30;
+	account.entry[7].pid = 70;
+	assert_int_equal(vg_exec_processes(&a, 0, pid, memory, 4), 0);
+	vg_exec_context(&a, 0, 1);
+	vg_exec_context(&a, 0, 1);
+	vg_exec_context(&b, 1, 1);
+	assert_true(vg_exec_charge(&a, 300));
+	assert_int_equal(vg_exec_processes(&b, 0, pid, memory, 4), 1);
+	assert_int_equal(pid[0], 30);
+	assert_int_equal(memory[0], 300);
+	/* On two devices it is not known what it holds of which. */
+	vg_exec_context(&b, 0, 1);
+	assert_int_equal(vg_exec_processes(&a, 0, pid, memory, 4), 2);
+	assert_int_equal(pid[1], 70);
+	assert_true(memory[1] == UINT64_MAX);
+	assert_int_equal(vg_exec_processes(&a, 0, pid, memory, 1), 1);
+	assert_int_equal(vg_exec_processes(&a, 1, pid, memory, 4), 1);
+	vg_exec_context(&a, 0, -1);
+	assert_int_equal(vg_exec_processes(&a, 0, pid, memory, 4), 2);
+	vg_exec_context(&a, 0, -1);
+	vg_exec_context(&a, 0, -1);	/* one too many */
+	assert_int_equal(vg_exec_processes(&a, 0, pid, memory, 4), 1);
+	vg_exec_context(&a, 0, 1);
+	assert_int_equal(vg_exec_processes(&a, 0, pid, memory, 4), 2);
+	vg_exec_context(&a, -1, 1);
+	vg_exec_context(&a, 64, 1);
+	assert_int_equal(vg_exec_processes(&a, -1, pid, memory, 4), 0);
+	assert_int_equal(vg_exec_processes(&a, 64, pid, memory, 4), 0);
+}
+
 static void arena_window(void **state)
 {
 	static uint8_t memory[8192];
@@ -205,6 +248,7 @@ int main(void)
 		cmocka_unit_test(blob_flood),
 		cmocka_unit_test(account_limit),
 		cmocka_unit_test(account_race),
+		cmocka_unit_test(account_processes),
 		cmocka_unit_test(arena_window),
 	};
 

@@ -101,11 +101,13 @@ static void tenant_settles(void **state)
 	assert_true(a >= 0 && b >= 0 && a != b);
 	t->account->entry[a].memory = 700;
 	t->account->entry[a].calls = 5;
+	t->account->entry[a].pid = 77;
 	t->account->entry[b].memory = 100;
 	assert_int_equal(vg_tenant_memory(t), 800);
 	vg_tenant_settle(t, a);
 	assert_int_equal(vg_tenant_memory(t), 100);
 	assert_int_equal(t->calls, 5);
+	assert_int_equal(t->account->entry[a].pid, 0);
 	assert_int_equal(vg_tenant_entry(t), a);
 	vg_tenant_free(t);
 }

@@ -2,7 +2,7 @@
 /*
  * The account page of a vGPU: a memfd that the mediator and the vGPU's
  * executors map.  Each executor writes its own entry only; the mediator reads
- * all, and clears an entry when its executor has gone.  What an executor holds
+ * all, says whose an entry is, and clears it when its executor has gone.  What an executor holds
  * of the vGPU's memory is thus never lost track of, however it dies.
  *
  * An executor that a guest has taken over can lie about its own vGPU's use
@@ -23,7 +23,9 @@ struct vg_account_entry {
 	_Atomic uint64_t bytes_out;	/* from the device */
 	_Atomic uint64_t faults;	/* malformed records, sticky CUDA errors */
 	_Atomic uint64_t parks;		/* times the executor went to sleep */
-	uint64_t reserved[10];
+	_Atomic uint64_t pid;		/* as the guest says; by the mediator */
+	_Atomic uint64_t devices;	/* a bit for each on which it has a context */
+	uint64_t reserved[8];
 };
 
 struct vg_account {

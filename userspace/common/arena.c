@@ -32,6 +32,7 @@ static struct {
 void vg_arena_init(uint32_t bytes)
 {
 	arena.pages = bytes / PAGE;
+	free(arena.used);
 	arena.used = calloc(arena.pages, 1);
 	arena.newest = &arena.oldest;
 	if (!arena.used)

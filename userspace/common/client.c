@@ -41,6 +41,8 @@ void (*vg_on_deferred)(CUresult failure);
 void (*vg_on_output)(void);
 
 static pthread_mutex_t connect_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool fork_watched;
+static bool small;
 
 static CUresult connect_error(int err, const char *path)
 {
@@ -88,6 +90,9 @@ static int transport_open(struct vg_client *c, const char **path)
 	};
 	const char *choice = getenv("VGPU_TRANSPORT");
 
+	if (small)
+		want = (struct vgpu_layout){ .sq_bytes = VGPU_SQ_MIN, .slot_count = 16,
+					     .arena_bytes = VGPU_RING_PAGE };
 	if (choice && !strncmp(choice, "unix:", 5)) {
 		c->t.ops = &vg_transport_socket;
 		*path = choice + 5;
@@ -180,7 +185,9 @@ CUresult vg_connect(void)
 	pthread_mutex_lock(&connect_lock);
 	switch (atomic_load(&c->state)) {
 	case VG_CLIENT_NEW:
-		pthread_atfork(NULL, NULL, after_fork_in_child);
+		if (!fork_watched)
+			pthread_atfork(NULL, NULL, after_fork_in_child);
+		fork_watched = true;
 		c->error = client_connect(c);
 		result = c->error;
 		atomic_store_explicit(&c->state, result ? VG_CLIENT_FAILED : VG_CLIENT_UP,
@@ -198,6 +205,31 @@ CUresult vg_connect(void)
 	}
 	pthread_mutex_unlock(&connect_lock);
 	return result;
+}
+
+void vg_channel_small(void)
+{
+	small = true;
+}
+
+void vg_channel_close(void)
+{
+	struct vg_client *c = &vg_client;
+	int state;
+
+	pthread_mutex_lock(&connect_lock);
+	state = atomic_load(&c->state);
+	/* The parent's is not mapped here, and its descriptors may be others by now. */
+	if (state == VG_CLIENT_UP || state == VG_CLIENT_LOST)
+		c->t.ops->close(&c->t);
+	memset(&c->t, 0, sizeof(c->t));
+	memset(c->slot_done, 0, sizeof(c->slot_done));
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->slot_freed, NULL);
+	c->tail = c->head = 0;
+	c->free_count = 0;
+	atomic_store(&c->state, VG_CLIENT_NEW);
+	pthread_mutex_unlock(&connect_lock);
 }
 
 CUresult vg_client_lost(int err)

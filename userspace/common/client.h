@@ -46,6 +46,16 @@ struct vg_call {
  */
 CUresult vg_connect(void);
 
+/*
+ * For a library that needs no more than to ask: before the first vg_connect(), a
+ * channel of some hundred KiB rather than tens of MiB.  And the end of a channel, or
+ * of the failure to get one, or of the thought of the parent's in a child: the next
+ * vg_connect() makes another.  No thread may be in a call, and all that the executor
+ * had is gone.
+ */
+void vg_channel_small(void);
+void vg_channel_close(void);
+
 /* The context id that this thread's records carry in vgpu_rec.tag. */
 extern __thread uint32_t vg_thread_tag;
 

@@ -39,6 +39,43 @@ void vg_exec_memory(struct vg_exec *x, uint64_t *used, uint64_t *limit)
 	*limit = atomic_load(&x->account->limit);
 }
 
+void vg_exec_context(struct vg_exec *x, int device, int change)
+{
+	uint64_t bit;
+
+	if (device < 0 || device >= 64)
+		return;
+	bit = UINT64_C(1) << device;
+	pthread_mutex_lock(&x->context_lock);
+	if (change > 0 || x->contexts[device])
+		x->contexts[device] += change;
+	if (x->contexts[device])
+		atomic_fetch_or(&x->entry->devices, bit);
+	else
+		atomic_fetch_and(&x->entry->devices, ~bit);
+	pthread_mutex_unlock(&x->context_lock);
+}
+
+unsigned int vg_exec_processes(struct vg_exec *x, int device, uint32_t *pid, uint64_t *memory,
+			       unsigned int max)
+{
+	unsigned int count = 0;
+
+	if (device < 0 || device >= 64)
+		return 0;
+	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES && count < max; i++) {
+		struct vg_account_entry *e = &x->account->entry[i];
+		uint64_t devices = atomic_load(&e->devices);
+
+		if (!(devices >> device & 1) || !atomic_load(&e->pid))
+			continue;
+		pid[count] = atomic_load(&e->pid);
+		memory[count] = devices & (devices - 1) ? UINT64_MAX : atomic_load(&e->memory);
+		count++;
+	}
+	return count;
+}
+
 void vg_exec_moved(struct vg_exec *x, uint64_t in, uint64_t out)
 {
 	if (in)

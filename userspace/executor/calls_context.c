@@ -26,6 +26,7 @@ CUresult vge_vgpu_primary_retain(struct vg_exec *x, const struct vg_req *rq, CUd
 		cu.cuDevicePrimaryCtxRelease_v2(dev);
 		return CUDA_ERROR_INVALID_CONTEXT;
 	}
+	vg_exec_context(x, dev, 1);
 	return CUDA_SUCCESS;
 }
 
@@ -42,6 +43,7 @@ CUresult vge_vgpu_primary_release(struct vg_exec *x, const struct vg_req *rq, CU
 	vg_x_orphans(x, id);
 	vg_x_allocations_gone(x, id);
 	vg_exec_contexts_changed(x);
+	vg_exec_context(x, dev, -1);
 	return cu.cuDevicePrimaryCtxRelease_v2(dev);
 }
 
@@ -59,6 +61,7 @@ CUresult vge_vgpu_primary_reset(struct vg_exec *x, const struct vg_req *rq, CUde
 	vg_x_orphans(x, id);
 	vg_x_allocations_gone(x, id);
 	vg_exec_contexts_changed(x);
+	vg_exec_context(x, dev, -1);
 	r = cu.cuDevicePrimaryCtxReset_v2(dev);
 	cu.cuDevicePrimaryCtxRelease_v2(dev);
 	return r;
@@ -80,7 +83,6 @@ CUresult vge_vgpu_context_create(struct vg_exec *x, const struct vg_req *rq, CUc
 	CUcontext top;
 	CUresult r;
 
-	(void)x;
 	(void)rq;
 	if (!cu.cuCtxCreate_v2 || !cu.cuCtxPopCurrent_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
@@ -91,7 +93,23 @@ CUresult vge_vgpu_context_create(struct vg_exec *x, const struct vg_req *rq, CUc
 	/* It is pushed onto this thread, where the loop has another. */
 	cu.cuCtxPopCurrent_v2(&top);
 	vg_x_anchor(*ctx);
+	vg_exec_context(x, dev, 1);
 	return CUDA_SUCCESS;
+}
+
+/* Of a context, or -1: one that an error has ended may not say. */
+static int device_of(CUcontext ctx)
+{
+	CUcontext top;
+	CUdevice dev = -1;
+
+	if (!cu.cuCtxPushCurrent_v2 || !cu.cuCtxPopCurrent_v2 || !cu.cuCtxGetDevice ||
+	    cu.cuCtxPushCurrent_v2(ctx))
+		return -1;
+	if (cu.cuCtxGetDevice(&dev))
+		dev = -1;
+	cu.cuCtxPopCurrent_v2(&top);
+	return dev;
 }
 
 CUresult vge_vgpu_context_destroy(struct vg_exec *x, const struct vg_req *rq, CUcontext ctx)
@@ -102,6 +120,7 @@ CUresult vge_vgpu_context_destroy(struct vg_exec *x, const struct vg_req *rq, CU
 		return CUDA_ERROR_NOT_SUPPORTED;
 	vg_x_allocations_gone(x, q->ctx);
 	vg_exec_contexts_changed(x);
+	vg_exec_context(x, device_of(ctx), -1);
 	return cu.cuCtxDestroy_v2(ctx);
 }
 

@@ -98,6 +98,15 @@ void vg_exec_leave(struct vg_exec *x, const vgpu_token *token);
 void vg_exec_withdraw(struct vg_exec *x, const vgpu_token *token);
 
 /*
+ * A context on a device has come (1) or gone (-1).  While a process has one it is
+ * among those that use the device: their pids in the guest and the memory that each
+ * holds, at most `max` of them (UINT64_MAX where it may hold that of several devices).
+ */
+void vg_exec_context(struct vg_exec *x, int device, int change);
+unsigned int vg_exec_processes(struct vg_exec *x, int device, uint32_t *pid, uint64_t *memory,
+			       unsigned int max);
+
+/*
  * A context has been destroyed, reset or released: its id may come again for
  * another, so no thread may go on believing that it has it current.
  */

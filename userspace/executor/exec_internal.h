@@ -3,6 +3,7 @@
 #ifndef VG_EXEC_INTERNAL_H
 #define VG_EXEC_INTERNAL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "common/account.h"
@@ -48,6 +49,9 @@ struct vg_exec {
 	uint32_t *slot_done;		/* answers given, by slot; by the slot's answerer */
 	uint32_t driver_version;
 	unsigned int spin_us;
+
+	pthread_mutex_t context_lock;	/* contexts, and the entry's `devices` */
+	unsigned int contexts[64];	/* by device */
 
 	_Atomic uint32_t context_epoch;	/* counts vg_exec_contexts_changed() */
 

@@ -29,7 +29,7 @@
 #include "exec_internal.h"
 #include "vg_cuda.h"
 
-static struct vg_exec exec;
+static struct vg_exec exec = { .context_lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void limits(void)
 {

@@ -50,8 +50,7 @@ static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *eve
 	}
 	p->channel = event->id;
 	p->cookie = event->cookie;
-	p->guest_pid = info.out_pid;
-	snprintf(p->comm, sizeof(p->comm), "%s", info.out_comm);
+	vg_proc_name(p, info.out_pid, info.out_comm);
 	vg_info("%s: executor %d serves %s (%u)", t->uuid, p->pid, p->comm, p->guest_pid);
 }
 

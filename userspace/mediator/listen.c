@@ -135,8 +135,7 @@ static int serve(struct guest *g, const struct vg_sock_hello *hello)
 		ret = -errno;
 		goto close_pair;
 	}
-	p->guest_pid = g->cred.pid;
-	snprintf(p->comm, sizeof(p->comm), "%.15s", hello->comm);
+	vg_proc_name(p, g->cred.pid, hello->comm);
 	fds[2] = pair[1];
 	ret = vg_send_fds(g->source.fd, &welcome, sizeof(welcome), fds, 3);
 	if (ret) {

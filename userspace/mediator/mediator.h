@@ -128,6 +128,8 @@ void vg_procs_refill(void);	/* bring the spares up to their number */
  */
 struct vg_proc *vg_proc_serve(struct vg_tenant *t, const struct vg_assign *assign, const int *fds,
 			      int count);
+/* Whose channel it serves, as the guest says. */
+void vg_proc_name(struct vg_proc *p, uint32_t pid, const char *comm);
 void vg_proc_end(struct vg_proc *p);		/* ask, and kill if it does not */
 void vg_procs_reap(void);			/* on SIGCHLD */
 int vg_procs_tick(void);			/* ms until it wants to be called again, or -1 */

@@ -231,6 +231,13 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, const struct vg_assign *assig
 	return p;
 }
 
+void vg_proc_name(struct vg_proc *p, uint32_t pid, const char *comm)
+{
+	p->guest_pid = pid;
+	snprintf(p->comm, sizeof(p->comm), "%.15s", comm);
+	atomic_store(&p->tenant->account->entry[p->account].pid, pid);
+}
+
 void vg_procs_reap(void)
 {
 	struct vg_proc *p;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The library has a channel of its own: a program may ask NVML, fork, and use
- * CUDA in the child, which the CUDA library's channel would not allow.
+ * The library has a channel of its own, from nvmlInit() to nvmlShutdown(): a program
+ * may ask NVML, fork, and use CUDA in the child, which the CUDA library's channel would
+ * not allow.  It may go on asking in the child, too: all that is known here is the
+ * host's, so a new channel is as good as the old one.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -10,9 +12,11 @@
 #include "client.h"
 #include "host.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* start and stop */
+/* Held to write by what makes and ends the channel, to read by each call. */
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 static _Atomic unsigned int starts;
-static struct nvml_device devices[DEVICES_MAX];
+static bool watched;
+static struct nvmlDevice_st devices[DEVICES_MAX];
 static unsigned int count;
 static int cuda_version;
 
@@ -37,14 +41,132 @@ static nvmlReturn_t error_of(CUresult r)
 	}
 }
 
+static void after_fork(void)
+{
+	pthread_rwlock_init(&lock, NULL);
+}
+
+/* A call and its answer; the lock is held. */
+static CUresult ask(uint16_t op, const void *request, size_t bytes, void *answer, size_t max)
+{
+	struct vg_call c;
+	CUresult r = vg_begin(&c, op, bytes);
+
+	if (r)
+		return r;
+	if (bytes)
+		memcpy(c.req, request, bytes);
+	return vg_wait(&c, answer, max);
+}
+
+/* In a child, whose channel is its parent's: one of its own. */
+static CUresult reconnect(void)
+{
+	CUresult r;
+
+	pthread_rwlock_wrlock(&lock);
+	r = vg_connect();
+	if (r == CUDA_ERROR_NOT_INITIALIZED) {
+		vg_channel_close();
+		r = vg_connect();
+	}
+	pthread_rwlock_unlock(&lock);
+	return r;
+}
+
+static nvmlReturn_t call(uint16_t op, const void *request, size_t bytes, void *answer, size_t max)
+{
+	bool again = true;
+	CUresult r;
+
+	do {
+		pthread_rwlock_rdlock(&lock);
+		if (!starts) {
+			pthread_rwlock_unlock(&lock);
+			return NVML_ERROR_UNINITIALIZED;
+		}
+		r = ask(op, request, bytes, answer, max);
+		pthread_rwlock_unlock(&lock);
+		if (r != CUDA_ERROR_NOT_INITIALIZED || !again)
+			break;
+		again = false;
+		r = reconnect();
+	} while (!r);
+	return error_of(r);
+}
+
+nvmlReturn_t host_memory(nvmlDevice_t d, vgpu_memory *now)
+{
+	struct vg_rq_vgpu_memory q = { .ordinal = d->index };
+	struct vg_rp_vgpu_memory p;
+	nvmlReturn_t r = call(VG_OP_vgpu_memory, &q, sizeof(q), &p, sizeof(p));
+
+	if (!r)
+		*now = p.now;
+	return r;
+}
+
+nvmlReturn_t host_processes(nvmlDevice_t d, vgpu_processes *list)
+{
+	struct vg_rq_vgpu_processes q = { .ordinal = d->index };
+	struct vg_rp_vgpu_processes p;
+	nvmlReturn_t r = call(VG_OP_vgpu_processes, &q, sizeof(q), &p, sizeof(p));
+
+	if (r)
+		return r;
+	*list = p.list;
+	if (list->count > VG_PROCESSES_MAX)
+		list->count = VG_PROCESSES_MAX;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t host_access(nvmlDevice_t a, nvmlDevice_t b, bool *can)
+{
+	struct vg_rq_cuDeviceCanAccessPeer q = { .dev = a->index, .peerDev = b->index };
+	struct vg_rp_cuDeviceCanAccessPeer p;
+	nvmlReturn_t r = call(VG_OP_cuDeviceCanAccessPeer, &q, sizeof(q), &p, sizeof(p));
+
+	*can = !r && p.canAccessPeer;
+	return r;
+}
+
+nvmlReturn_t host_atomics(nvmlDevice_t a, nvmlDevice_t b, bool *can)
+{
+	struct vg_rq_cuDeviceGetP2PAttribute q = {
+		.attrib = CU_DEVICE_P2P_ATTRIBUTE_NATIVE_ATOMIC_SUPPORTED,
+		.srcDevice = a->index, .dstDevice = b->index,
+	};
+	struct vg_rp_cuDeviceGetP2PAttribute p;
+	nvmlReturn_t r = call(VG_OP_cuDeviceGetP2PAttribute, &q, sizeof(q), &p, sizeof(p));
+
+	*can = !r && p.value;
+	return r;
+}
+
+nvmlReturn_t host_ask(nvmlDevice_t d, unsigned int question, unsigned int first,
+		      unsigned int second, unsigned int third, vgpu_answer *answer)
+{
+	struct vg_rq_vgpu_ask q = {
+		.ordinal = d->index, .question = question,
+		.first = first, .second = second, .third = third,
+	};
+	struct vg_rp_vgpu_ask p;
+	nvmlReturn_t r = call(VG_OP_vgpu_ask, &q, sizeof(q), &p, sizeof(p));
+
+	if (r)
+		return r;
+	*answer = p.said;
+	answer->text[sizeof(answer->text) - 1] = '\0';
+	return (nvmlReturn_t)answer->result;
+}
+
+/* -- what there is */
+
 static nvmlReturn_t ask_driver(vgpu_driver_info *info)
 {
 	struct vg_rp_vgpu_driver p;
-	struct vg_call c;
-	CUresult r = vg_begin(&c, VG_OP_vgpu_driver, 0);
+	CUresult r = ask(VG_OP_vgpu_driver, NULL, 0, &p, sizeof(p));
 
-	if (!r)
-		r = vg_wait(&c, &p, sizeof(p));
 	if (!r)
 		*info = p.info;
 	return error_of(r);
@@ -52,43 +174,16 @@ static nvmlReturn_t ask_driver(vgpu_driver_info *info)
 
 static nvmlReturn_t ask_device(int ordinal, vgpu_device_info *info)
 {
-	struct vg_rq_vgpu_device *q;
+	struct vg_rq_vgpu_device q = { .ordinal = ordinal };
 	struct vg_rp_vgpu_device p;
-	struct vg_call c;
-	CUresult r = vg_begin(&c, VG_OP_vgpu_device, sizeof(*q));
+	CUresult r = ask(VG_OP_vgpu_device, &q, sizeof(q), &p, sizeof(p));
 
-	if (r)
-		return error_of(r);
-	q = c.req;
-	memset(q, 0, sizeof(*q));
-	q->ordinal = ordinal;
-	r = vg_wait(&c, &p, sizeof(p));
 	if (!r)
 		*info = p.info;
 	return error_of(r);
 }
 
-nvmlReturn_t host_monitor(const struct nvml_device *d, vgpu_monitor *now)
-{
-	struct vg_rq_vgpu_monitor *q;
-	struct vg_rp_vgpu_monitor p;
-	struct vg_call c;
-	CUresult r = vg_begin(&c, VG_OP_vgpu_monitor, sizeof(*q));
-
-	if (r)
-		return error_of(r);
-	q = c.req;
-	memset(q, 0, sizeof(*q));
-	q->ordinal = d->index;
-	r = vg_wait(&c, &p, sizeof(p));
-	if (!r) {
-		*now = p.now;
-		now->driver[sizeof(now->driver) - 1] = '\0';
-	}
-	return error_of(r);
-}
-
-static void name(struct nvml_device *d)
+static void name(nvmlDevice_t d)
 {
 	char *p = d->uuid + sprintf(d->uuid, "GPU-");
 
@@ -122,12 +217,20 @@ nvmlReturn_t host_start(void)
 {
 	nvmlReturn_t r = NVML_SUCCESS;
 
-	pthread_mutex_lock(&lock);
-	if (!starts)
+	pthread_rwlock_wrlock(&lock);
+	if (!starts) {
+		if (!watched)
+			pthread_atfork(NULL, NULL, after_fork);
+		watched = true;
+		vg_channel_small();
 		r = vg_connect() ? NVML_ERROR_DRIVER_NOT_LOADED : fetch();
+		/* Another time there may be a mediator. */
+		if (r)
+			vg_channel_close();
+	}
 	if (!r)
 		starts++;
-	pthread_mutex_unlock(&lock);
+	pthread_rwlock_unlock(&lock);
 	return r;
 }
 
@@ -135,12 +238,12 @@ nvmlReturn_t host_stop(void)
 {
 	nvmlReturn_t r = NVML_SUCCESS;
 
-	pthread_mutex_lock(&lock);
-	if (starts)
-		starts--;
-	else
+	pthread_rwlock_wrlock(&lock);
+	if (!starts)
 		r = NVML_ERROR_UNINITIALIZED;
-	pthread_mutex_unlock(&lock);
+	else if (!--starts)
+		vg_channel_close();
+	pthread_rwlock_unlock(&lock);
 	return r;
 }
 
@@ -154,12 +257,12 @@ unsigned int host_count(void)
 	return count;
 }
 
-struct nvml_device *host_device(unsigned int index)
+nvmlDevice_t host_device(unsigned int index)
 {
 	return index < count ? &devices[index] : NULL;
 }
 
-struct nvml_device *host_check(nvmlDevice_t device)
+nvmlDevice_t host_check(nvmlDevice_t device)
 {
 	for (unsigned int i = 0; i < count; i++)
 		if (device == &devices[i])

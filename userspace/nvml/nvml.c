@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * libnvidia-ml.so.1 of the guest: what programs ask about their device.  Its
- * memory is the vGPU's.  What is not known is NVML_ERROR_NOT_SUPPORTED.
+ * libnvidia-ml.so.1 of the guest: the library, the system, and what each device is.
+ * What is not known is NVML_ERROR_NOT_SUPPORTED.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "host.h"
 
-#define VERSION "13.0.0-vgpu"
-
-/* Declared as they are defined; programs have NVIDIA's header. */
-#define FN(name, ...) \
-	NVML_API nvmlReturn_t name(__VA_ARGS__); \
-	NVML_API nvmlReturn_t name(__VA_ARGS__)
-#define SAME(other, name, ...) \
-	NVML_API nvmlReturn_t other(__VA_ARGS__) __attribute__((alias(#name)));
-
-static nvmlReturn_t text(char *out, unsigned int room, const char *in)
+nvmlReturn_t nvml_text(char *out, unsigned int room, const char *in)
 {
 	nvmlReturn_t r = host_ready();
 
@@ -32,8 +24,7 @@ static nvmlReturn_t text(char *out, unsigned int room, const char *in)
 	return NVML_SUCCESS;
 }
 
-/* A question to a device with somewhere to put the answer. */
-static nvmlReturn_t asked(nvmlDevice_t device, const void *out)
+nvmlReturn_t nvml_asked(nvmlDevice_t device, const void *out)
 {
 	nvmlReturn_t r = host_ready();
 
@@ -70,33 +61,48 @@ NVML_API const char *nvmlErrorString(nvmlReturn_t r)
 		"Corrupted infoROM", "GPU is lost", "GPU requires reset",
 		"The operating system has blocked the request.", "RM has detected an NVML/RM version mismatch.",
 		"In use by another client", "Insufficient Memory", "No data",
+		"The requested vgpu operation is not available on target device, because ECC is enabled",
+		"Ran out of critical resources, other than memory",
+		"Frequency not supported", "Argument version mismatch", "Function deprecated",
+		"System is not ready for the request", "No GPUs were found", "Invalid state",
+		"Reset type is not supported",
 	};
 
-	if (r >= 0 && r < (int)(sizeof(strings) / sizeof(strings[0])))
+	if ((unsigned int)r < sizeof(strings) / sizeof(strings[0]))
 		return strings[r];
-	return r == NVML_ERROR_ARGUMENT_VERSION_MISMATCH ? "Argument version mismatch" :
-							   "Unknown Error";
+	return "Unknown Error";
 }
 
-FN(nvmlSystemGetDriverVersion, char *out, unsigned int room)
+/* Of the host's driver, where the host's NVML tells it. */
+static nvmlReturn_t driver_version(vgpu_answer *a)
 {
-	struct nvml_device *d;
-	vgpu_monitor now;
 	nvmlReturn_t r = host_ready();
 
 	if (r)
 		return r;
-	d = host_device(0);
-	r = d ? host_monitor(d, &now) : NVML_ERROR_NOT_SUPPORTED;
-	if (r)
-		return r;
-	return now.known & VG_MONITOR_DRIVER ? text(out, room, now.driver) :
-					       NVML_ERROR_NOT_SUPPORTED;
+	return host_count() ? host_ask(host_device(0), ASK_nvmlSystemGetDriverVersion, 0, 0, 0, a) :
+			      NVML_ERROR_NOT_SUPPORTED;
 }
 
-FN(nvmlSystemGetNVMLVersion, char *out, unsigned int room)
+FN(nvmlSystemGetDriverVersion, char *version, unsigned int length)
 {
-	return text(out, room, VERSION);
+	vgpu_answer a;
+	nvmlReturn_t r = driver_version(&a);
+
+	return r ? r : nvml_text(version, length, a.text);
+}
+
+/* As NVML does: its interface's version, then the driver's. */
+FN(nvmlSystemGetNVMLVersion, char *version, unsigned int length)
+{
+	char all[128];
+	vgpu_answer a;
+	nvmlReturn_t r = driver_version(&a);
+
+	if (r == NVML_ERROR_UNINITIALIZED)
+		return r;
+	snprintf(all, sizeof(all), "13.%s", r ? "0" : a.text);
+	return nvml_text(version, length, all);
 }
 
 FN(nvmlSystemGetCudaDriverVersion_v2, int *version)
@@ -110,20 +116,76 @@ FN(nvmlSystemGetCudaDriverVersion_v2, int *version)
 }
 SAME(nvmlSystemGetCudaDriverVersion, nvmlSystemGetCudaDriverVersion_v2, int *version)
 
-FN(nvmlSystemGetProcessName, unsigned int pid, char *out, unsigned int room)
+bool nvml_process_name(unsigned int pid, char *out, size_t room)
 {
-	char path[64], name[1024];
+	char path[64];
 	size_t n;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%u/cmdline", pid);
 	f = fopen(path, "re");
 	if (!f)
-		return NVML_ERROR_NOT_FOUND;
-	n = fread(name, 1, sizeof(name) - 1, f);
+		return false;
+	n = fread(out, 1, room - 1, f);
 	fclose(f);
-	name[n] = '\0';
-	return text(out, room, name);
+	out[n] = '\0';	/* the first of the arguments ends by itself */
+	return true;
+}
+
+FN(nvmlSystemGetProcessName, unsigned int pid, char *name, unsigned int length)
+{
+	char all[1024];
+	nvmlReturn_t r = host_ready();
+
+	if (r || !name || !length)
+		return r ? r : NVML_ERROR_INVALID_ARGUMENT;
+	if (!nvml_process_name(pid, all, sizeof(all)))
+		return NVML_ERROR_NOT_FOUND;
+	return nvml_text(name, length, all);
+}
+
+/* Nothing of a guest's is confidential to its host. */
+FN(nvmlSystemGetConfComputeState, nvmlConfComputeSystemState_t *state)
+{
+	nvmlReturn_t r = host_ready();
+
+	if (r || !state)
+		return r ? r : NVML_ERROR_INVALID_ARGUMENT;
+	*state = (nvmlConfComputeSystemState_t){ 0 };
+	return NVML_SUCCESS;
+}
+
+FN(nvmlSystemGetConfComputeSettings, nvmlSystemConfComputeSettings_t *settings)
+{
+	nvmlReturn_t r = host_ready();
+
+	if (r || !settings)
+		return r ? r : NVML_ERROR_INVALID_ARGUMENT;
+	if (settings->version != nvmlSystemConfComputeSettings_v1)
+		return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+	*settings = (nvmlSystemConfComputeSettings_t){ .version = settings->version };
+	return NVML_SUCCESS;
+}
+
+static nvmlReturn_t zero(unsigned int *count)
+{
+	nvmlReturn_t r = host_ready();
+
+	if (r || !count)
+		return r ? r : NVML_ERROR_INVALID_ARGUMENT;
+	*count = 0;
+	return NVML_SUCCESS;
+}
+
+/* S-class systems, which hold GPUs of long ago. */
+FN(nvmlUnitGetCount, unsigned int *unitCount)
+{
+	return zero(unitCount);
+}
+
+FN(nvmlGetExcludedDeviceCount, unsigned int *deviceCount)
+{
+	return zero(deviceCount);
 }
 
 /* -- which devices there are */
@@ -166,6 +228,31 @@ FN(nvmlDeviceGetHandleByUUID, const char *uuid, nvmlDevice_t *device)
 	return NVML_ERROR_NOT_FOUND;
 }
 
+FN(nvmlDeviceGetHandleByUUIDV, const nvmlUUID_t *uuid, nvmlDevice_t *device)
+{
+	nvmlReturn_t r = host_ready();
+
+	if (r || !uuid || !device)
+		return r ? r : NVML_ERROR_INVALID_ARGUMENT;
+	if (uuid->version != nvmlUUID_v1)
+		return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+	if (uuid->type == NVML_UUID_TYPE_ASCII) {
+		char text[sizeof(uuid->value.str) + 1];
+
+		snprintf(text, sizeof(text), "%.*s", (int)sizeof(uuid->value.str), uuid->value.str);
+		return nvmlDeviceGetHandleByUUID(text, device);
+	}
+	if (uuid->type != NVML_UUID_TYPE_BINARY)
+		return NVML_ERROR_INVALID_ARGUMENT;
+	for (unsigned int i = 0; i < host_count(); i++) {
+		if (!memcmp(&host_device(i)->info.uuid, uuid->value.bytes, 16)) {
+			*device = host_device(i);
+			return NVML_SUCCESS;
+		}
+	}
+	return NVML_ERROR_NOT_FOUND;
+}
+
 FN(nvmlDeviceGetHandleByPciBusId_v2, const char *id, nvmlDevice_t *device)
 {
 	unsigned int domain, bus, slot;
@@ -196,30 +283,42 @@ SAME(nvmlDeviceGetHandleByPciBusId, nvmlDeviceGetHandleByPciBusId_v2, const char
 
 FN(nvmlDeviceGetName, nvmlDevice_t device, char *out, unsigned int room)
 {
-	nvmlReturn_t r = asked(device, out);
+	nvmlReturn_t r = nvml_asked(device, out);
 
-	return r ? r : text(out, room, device->info.name);
+	return r ? r : nvml_text(out, room, device->info.name);
 }
 
 FN(nvmlDeviceGetUUID, nvmlDevice_t device, char *out, unsigned int room)
 {
-	nvmlReturn_t r = asked(device, out);
+	nvmlReturn_t r = nvml_asked(device, out);
 
-	return r ? r : text(out, room, device->uuid);
+	return r ? r : nvml_text(out, room, device->uuid);
 }
 
 FN(nvmlDeviceGetIndex, nvmlDevice_t device, unsigned int *index)
 {
-	nvmlReturn_t r = asked(device, index);
+	nvmlReturn_t r = nvml_asked(device, index);
 
 	if (!r)
 		*index = device->index;
 	return r;
 }
 
+/* The ids of what it is, 0 where the host's NVML does not tell them. */
+static void pci_ids(nvmlDevice_t device, unsigned int *id, unsigned int *subsystem)
+{
+	vgpu_answer a;
+
+	*id = *subsystem = 0;
+	if (host_ask(device, ASK_nvmlDeviceGetPciInfo_v3, 0, 0, 0, &a))
+		return;
+	*id = (unsigned int)a.value[0];
+	*subsystem = (unsigned int)a.value[1];
+}
+
 FN(nvmlDeviceGetPciInfo_v3, nvmlDevice_t device, nvmlPciInfo_t *pci)
 {
-	nvmlReturn_t r = asked(device, pci);
+	nvmlReturn_t r = nvml_asked(device, pci);
 
 	if (r)
 		return r;
@@ -227,29 +326,60 @@ FN(nvmlDeviceGetPciInfo_v3, nvmlDevice_t device, nvmlPciInfo_t *pci)
 		.domain = device->info.pci_domain, .bus = device->info.pci_bus,
 		.device = device->info.pci_device,
 	};
+	pci_ids(device, &pci->pciDeviceId, &pci->pciSubSystemId);
 	snprintf(pci->busId, sizeof(pci->busId), "%s", device->bus_id);
 	/* The old form has four digits of the domain. */
 	snprintf(pci->busIdLegacy, sizeof(pci->busIdLegacy), "%s", device->bus_id + 4);
 	return NVML_SUCCESS;
 }
 
-FN(nvmlDeviceGetPciInfo_v2, nvmlDevice_t device, nvmlPciInfo_v2_t *pci)
+/* A struct that ended before busId had its long form. */
+FN(nvmlDeviceGetPciInfo_v2, nvmlDevice_t device, nvmlPciInfo_t *pci)
 {
-	nvmlReturn_t r = asked(device, pci);
+	nvmlPciInfo_t all;
+	nvmlReturn_t r = nvml_asked(device, pci);
+
+	if (!r)
+		r = nvmlDeviceGetPciInfo_v3(device, &all);
+	if (!r)
+		memcpy(pci, &all, offsetof(nvmlPciInfo_t, busId));
+	return r;
+}
+
+/* One that ended before pciSubSystemId. */
+FN(nvmlDeviceGetPciInfo, nvmlDevice_t device, nvmlPciInfo_t *pci)
+{
+	nvmlPciInfo_t all;
+	nvmlReturn_t r = nvml_asked(device, pci);
+
+	if (!r)
+		r = nvmlDeviceGetPciInfo_v3(device, &all);
+	if (!r)
+		memcpy(pci, &all, offsetof(nvmlPciInfo_t, pciSubSystemId));
+	return r;
+}
+
+FN(nvmlDeviceGetPciInfoExt, nvmlDevice_t device, nvmlPciInfoExt_t *pci)
+{
+	nvmlReturn_t r = nvml_asked(device, pci);
 
 	if (r)
 		return r;
-	*pci = (nvmlPciInfo_v2_t){
-		.domain = device->info.pci_domain, .bus = device->info.pci_bus,
-		.device = device->info.pci_device,
+	if (pci->version != nvmlPciInfoExt_v1)
+		return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+	*pci = (nvmlPciInfoExt_t){
+		.version = pci->version, .domain = device->info.pci_domain,
+		.bus = device->info.pci_bus, .device = device->info.pci_device,
+		.baseClass = 3, .subClass = 2,	/* a 3D controller, as one without a display is */
 	};
-	snprintf(pci->busId, sizeof(pci->busId), "%s", device->bus_id + 4);
+	pci_ids(device, &pci->pciDeviceId, &pci->pciSubSystemId);
+	snprintf(pci->busId, sizeof(pci->busId), "%s", device->bus_id);
 	return NVML_SUCCESS;
 }
 
 FN(nvmlDeviceGetCudaComputeCapability, nvmlDevice_t device, int *major, int *minor)
 {
-	nvmlReturn_t r = asked(device, major);
+	nvmlReturn_t r = nvml_asked(device, major);
 
 	if (r || !minor)
 		return r ? r : NVML_ERROR_INVALID_ARGUMENT;
@@ -258,183 +388,73 @@ FN(nvmlDeviceGetCudaComputeCapability, nvmlDevice_t device, int *major, int *min
 	return NVML_SUCCESS;
 }
 
-/* NVML_COMPUTEMODE_DEFAULT: any number of this guest's processes. */
-FN(nvmlDeviceGetComputeMode, nvmlDevice_t device, int *mode)
+FN(nvmlDeviceGetArchitecture, nvmlDevice_t device, nvmlDeviceArchitecture_t *arch)
 {
-	nvmlReturn_t r = asked(device, mode);
+	static const struct {
+		int major, minor;
+		nvmlDeviceArchitecture_t arch;
+	} since[] = {
+		{ 10, 0, NVML_DEVICE_ARCH_BLACKWELL }, { 9, 0, NVML_DEVICE_ARCH_HOPPER },
+		{ 8, 9, NVML_DEVICE_ARCH_ADA }, { 8, 0, NVML_DEVICE_ARCH_AMPERE },
+		{ 7, 5, NVML_DEVICE_ARCH_TURING }, { 7, 0, NVML_DEVICE_ARCH_VOLTA },
+		{ 6, 0, NVML_DEVICE_ARCH_PASCAL }, { 5, 0, NVML_DEVICE_ARCH_MAXWELL },
+		{ 3, 0, NVML_DEVICE_ARCH_KEPLER },
+	};
+	int major, minor;
+	nvmlReturn_t r = nvml_asked(device, arch);
 
 	if (!r)
-		*mode = 0;
-	return r;
-}
-
-/* -- how it is now */
-
-static nvmlReturn_t now_of(nvmlDevice_t device, const void *out, unsigned int what,
-			   vgpu_monitor *now)
-{
-	nvmlReturn_t r = asked(device, out);
-
-	if (!r)
-		r = host_monitor(device, now);
-	if (!r && (now->known & what) != what)
-		r = NVML_ERROR_NOT_SUPPORTED;
-	return r;
-}
-
-FN(nvmlDeviceGetMemoryInfo, nvmlDevice_t device, nvmlMemory_t *memory)
-{
-	vgpu_monitor now;
-	nvmlReturn_t r = now_of(device, memory, 0, &now);
-
-	if (!r)
-		*memory = (nvmlMemory_t){ now.total, now.total - now.used, now.used };
-	return r;
-}
-
-FN(nvmlDeviceGetMemoryInfo_v2, nvmlDevice_t device, nvmlMemory_v2_t *memory)
-{
-	vgpu_monitor now;
-	nvmlReturn_t r = asked(device, memory);
-
+		r = nvmlDeviceGetCudaComputeCapability(device, &major, &minor);
 	if (r)
 		return r;
-	if (memory->version != NVML_MEMORY_V2)
-		return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
-	r = now_of(device, memory, 0, &now);
-	if (!r)
-		*memory = (nvmlMemory_v2_t){ .version = NVML_MEMORY_V2, .total = now.total,
-					     .free = now.total - now.used, .used = now.used };
-	return r;
+	*arch = NVML_DEVICE_ARCH_UNKNOWN;
+	for (size_t i = 0; major <= 12 && i < sizeof(since) / sizeof(since[0]); i++) {
+		if (major > since[i].major || (major == since[i].major && minor >= since[i].minor)) {
+			*arch = since[i].arch;
+			break;
+		}
+	}
+	return NVML_SUCCESS;
 }
 
-FN(nvmlDeviceGetUtilizationRates, nvmlDevice_t device, nvmlUtilization_t *u)
+/* Facts that are the same for every vGPU. */
+#define ALWAYS(name, type, value) \
+	FN(name, nvmlDevice_t device, type *out) \
+	{ \
+		nvmlReturn_t r = nvml_asked(device, out); \
+		if (!r) \
+			*out = (value); \
+		return r; \
+	}
+
+/* Any number of this guest's processes. */
+ALWAYS(nvmlDeviceGetComputeMode, nvmlComputeMode_t, NVML_COMPUTEMODE_DEFAULT)
+ALWAYS(nvmlDeviceGetVirtualizationMode, nvmlGpuVirtualizationMode_t,
+       NVML_GPU_VIRTUALIZATION_MODE_VGPU)
+ALWAYS(nvmlDeviceGetDisplayMode, nvmlEnableState_t, NVML_FEATURE_DISABLED)
+ALWAYS(nvmlDeviceGetDisplayActive, nvmlEnableState_t, NVML_FEATURE_DISABLED)
+ALWAYS(nvmlDeviceGetAccountingMode, nvmlEnableState_t, NVML_FEATURE_DISABLED)
+
+/* -- MIG: a vGPU is one device, whatever its host's is divided into */
+
+ALWAYS(nvmlDeviceIsMigDeviceHandle, unsigned int, 0)
+ALWAYS(nvmlDeviceGetMaxMigDeviceCount, unsigned int, 0)
+
+FN(nvmlDeviceGetMigMode, nvmlDevice_t device, unsigned int *currentMode, unsigned int *pendingMode)
 {
-	vgpu_monitor now;
-	nvmlReturn_t r = now_of(device, u, VG_MONITOR_UTILISATION, &now);
+	nvmlReturn_t r = nvml_asked(device, currentMode);
 
-	if (!r)
-		*u = (nvmlUtilization_t){ now.gpu_percent, now.memory_percent };
-	return r;
+	if (r || !pendingMode)
+		return r ? r : NVML_ERROR_INVALID_ARGUMENT;
+	*currentMode = *pendingMode = 0;
+	return NVML_SUCCESS;
 }
 
-FN(nvmlDeviceGetTemperature, nvmlDevice_t device, int sensor, unsigned int *celsius)
+FN(nvmlDeviceGetMigDeviceHandleByIndex, nvmlDevice_t device, unsigned int index,
+   nvmlDevice_t *migDevice)
 {
-	vgpu_monitor now;
-	nvmlReturn_t r = now_of(device, celsius, VG_MONITOR_TEMPERATURE, &now);
+	nvmlReturn_t r = nvml_asked(device, migDevice);
 
-	if (!r && sensor)
-		r = NVML_ERROR_INVALID_ARGUMENT;
-	if (!r)
-		*celsius = now.temperature;
-	return r;
+	(void)index;
+	return r ? r : NVML_ERROR_NOT_FOUND;
 }
-
-FN(nvmlDeviceGetPowerUsage, nvmlDevice_t device, unsigned int *milliwatts)
-{
-	vgpu_monitor now;
-	nvmlReturn_t r = now_of(device, milliwatts, VG_MONITOR_POWER, &now);
-
-	if (!r)
-		*milliwatts = now.milliwatts;
-	return r;
-}
-
-FN(nvmlDeviceGetEnforcedPowerLimit, nvmlDevice_t device, unsigned int *milliwatts)
-{
-	vgpu_monitor now;
-	nvmlReturn_t r = now_of(device, milliwatts, VG_MONITOR_POWER_LIMIT, &now);
-
-	if (!r)
-		*milliwatts = now.milliwatts_limit;
-	return r;
-}
-SAME(nvmlDeviceGetPowerManagementLimit, nvmlDeviceGetEnforcedPowerLimit, nvmlDevice_t device,
-     unsigned int *milliwatts)
-
-FN(nvmlDeviceGetPerformanceState, nvmlDevice_t device, int *state)
-{
-	vgpu_monitor now;
-	nvmlReturn_t r = now_of(device, state, VG_MONITOR_STATE, &now);
-
-	if (!r)
-		*state = (int)now.state;
-	return r;
-}
-SAME(nvmlDeviceGetPowerState, nvmlDeviceGetPerformanceState, nvmlDevice_t device, int *state)
-
-FN(nvmlDeviceGetClockInfo, nvmlDevice_t device, unsigned int which, unsigned int *mhz)
-{
-	vgpu_monitor now;
-	nvmlReturn_t r = now_of(device, mhz, VG_MONITOR_CLOCKS, &now);
-
-	if (!r && which > 3)
-		r = NVML_ERROR_INVALID_ARGUMENT;
-	if (!r)
-		*mhz = now.clock[which];
-	return r;
-}
-
-FN(nvmlDeviceGetMaxClockInfo, nvmlDevice_t device, unsigned int which, unsigned int *mhz)
-{
-	vgpu_monitor now;
-	nvmlReturn_t r = now_of(device, mhz, VG_MONITOR_MAX_CLOCKS, &now);
-
-	if (!r && which > 3)
-		r = NVML_ERROR_INVALID_ARGUMENT;
-	if (!r)
-		*mhz = now.max_clock[which];
-	return r;
-}
-
-/* -- what nothing is known of: which of the guest's processes use the device, its hardware */
-
-#define UNKNOWN(name) FN(name, nvmlDevice_t device) \
-{ \
-	nvmlReturn_t r = host_ready(); \
-	return r ? r : host_check(device) ? NVML_ERROR_NOT_SUPPORTED : NVML_ERROR_INVALID_ARGUMENT; \
-}
-
-UNKNOWN(nvmlDeviceGetComputeRunningProcesses)
-UNKNOWN(nvmlDeviceGetComputeRunningProcesses_v2)
-UNKNOWN(nvmlDeviceGetComputeRunningProcesses_v3)
-UNKNOWN(nvmlDeviceGetGraphicsRunningProcesses)
-UNKNOWN(nvmlDeviceGetGraphicsRunningProcesses_v2)
-UNKNOWN(nvmlDeviceGetGraphicsRunningProcesses_v3)
-UNKNOWN(nvmlDeviceGetMPSComputeRunningProcesses_v3)
-UNKNOWN(nvmlDeviceGetMinorNumber)
-UNKNOWN(nvmlDeviceGetSerial)
-UNKNOWN(nvmlDeviceGetBoardId)
-UNKNOWN(nvmlDeviceGetBrand)
-UNKNOWN(nvmlDeviceGetFanSpeed)
-UNKNOWN(nvmlDeviceGetFanSpeed_v2)
-UNKNOWN(nvmlDeviceGetEccMode)
-UNKNOWN(nvmlDeviceGetTotalEccErrors)
-UNKNOWN(nvmlDeviceGetMemoryErrorCounter)
-UNKNOWN(nvmlDeviceGetMigMode)
-UNKNOWN(nvmlDeviceGetPersistenceMode)
-UNKNOWN(nvmlDeviceGetDisplayMode)
-UNKNOWN(nvmlDeviceGetDisplayActive)
-UNKNOWN(nvmlDeviceGetEncoderUtilization)
-UNKNOWN(nvmlDeviceGetDecoderUtilization)
-UNKNOWN(nvmlDeviceGetPcieThroughput)
-UNKNOWN(nvmlDeviceGetCurrPcieLinkGeneration)
-UNKNOWN(nvmlDeviceGetCurrPcieLinkWidth)
-UNKNOWN(nvmlDeviceGetMaxPcieLinkGeneration)
-UNKNOWN(nvmlDeviceGetMaxPcieLinkWidth)
-UNKNOWN(nvmlDeviceGetNvLinkState)
-UNKNOWN(nvmlDeviceGetNvLinkRemotePciInfo_v2)
-UNKNOWN(nvmlDeviceGetNvLinkCapability)
-UNKNOWN(nvmlDeviceGetP2PStatus)
-UNKNOWN(nvmlDeviceGetTopologyCommonAncestor)
-UNKNOWN(nvmlDeviceGetTotalEnergyConsumption)
-UNKNOWN(nvmlDeviceGetVirtualizationMode)
-UNKNOWN(nvmlDeviceGetBAR1MemoryInfo)
-UNKNOWN(nvmlDeviceGetVbiosVersion)
-UNKNOWN(nvmlDeviceGetFieldValues)
-UNKNOWN(nvmlDeviceGetSupportedClocksThrottleReasons)
-UNKNOWN(nvmlDeviceGetCurrentClocksThrottleReasons)
-UNKNOWN(nvmlDeviceGetCpuAffinity)
-UNKNOWN(nvmlDeviceSetCpuAffinity)
-UNKNOWN(nvmlDeviceGetGpuFabricInfo)
-UNKNOWN(nvmlDeviceGetGpuFabricInfoV)

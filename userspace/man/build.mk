@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+.PHONY: check-man
+check-man: $(O)/bin/vgpuctl $(O)/bin/vgpu-mediatord	## the manual pages against the programs
+	userspace/man/check $(O)/bin
