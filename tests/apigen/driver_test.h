@@ -51,6 +51,7 @@ void pointers(void);
 void logs(void);
 /* driver_textures.c */
 void textures(void);
+void texture_references(void);
 void tensors(void);
 /* driver_callbacks.c */
 void callbacks(void);
