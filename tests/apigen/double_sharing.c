@@ -134,7 +134,8 @@ EXPORT CUresult cuMemPoolExportToShareableHandle(void *out, CUmemoryPool pool,
 						 CUmemAllocationHandleType type,
 						 unsigned long long flags)
 {
-	struct double_handle h = { .magic = DOUBLE_POOL, .pid = getpid(), .value = (uintptr_t)pool };
+	struct double_handle h = { .magic = DOUBLE_POOL, .pid = getpid(),
+				   .value = (uintptr_t)pool };
 
 	if (!*(const char *)pool || flags || type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
 		return CUDA_ERROR_INVALID_VALUE;

@@ -85,7 +85,8 @@ static void refused(CUstream s)
 	TRUE(cuMemcpyBatchAsync_v2(dst, src, sizes, 2, attrs, first, 2, NULL) != CUDA_SUCCESS);
 	IS(cuMemcpyBatchAsync_v2(dst, src, sizes, 0, attrs, first, 1, s), CUDA_ERROR_INVALID_VALUE);
 	IS(cuMemcpyBatchAsync_v2(dst, src, sizes, 2, attrs, first, 0, s), CUDA_ERROR_INVALID_VALUE);
-	IS(cuMemcpyBatchAsync_v2(NULL, src, sizes, 2, attrs, first, 2, s), CUDA_ERROR_INVALID_VALUE);
+	IS(cuMemcpyBatchAsync_v2(NULL, src, sizes, 2, attrs, first, 2, s),
+	   CUDA_ERROR_INVALID_VALUE);
 	first[0] = 1;
 	IS(cuMemcpyBatchAsync_v2(dst, src, sizes, 2, attrs, first, 1, s), CUDA_ERROR_INVALID_VALUE);
 	first[0] = 0;

@@ -571,6 +571,7 @@ int main(int argc, char **argv)
 		{ "batches", batches }, { "array_batches", array_batches },
 		{ "managed_batches", managed_batches },
 		{ "sharing", sharing }, { "handles", handles },
+		{ "texture_references", texture_references },
 		{ "pointers", pointers }, { "logs", logs },
 	};
 

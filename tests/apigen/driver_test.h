@@ -53,6 +53,7 @@ void pointers(void);
 void logs(void);
 /* driver_textures.c */
 void textures(void);
+void texture_references(void);
 void tensors(void);
 /* driver_callbacks.c */
 void callbacks(void);

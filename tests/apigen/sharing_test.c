@@ -263,7 +263,7 @@ static void pools_child(void)
 	   CUDA_ERROR_INVALID_VALUE);
 	IS(cuMemPoolImportFromShareableHandle(&pool, (void *)(long)peer, POSIX, 0),
 	   CUDA_ERROR_INVALID_VALUE);
-	/* The right bytes in a memfd that can still change, and the wrong ones in one that cannot. */
+	/* The right bytes where they can still change, and the wrong ones where they cannot. */
 	forged = memfd_create("f", MFD_ALLOW_SEALING);
 	TRUE(pread(fd, bad, 64, 0) == 64 && write(forged, bad, 64) == 64);
 	IS(cuMemPoolImportFromShareableHandle(&pool, (void *)(long)forged, POSIX, 0),

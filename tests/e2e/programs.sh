@@ -18,6 +18,7 @@ check "stream_pipeline: two streams, events and their timing" program g stream_p
 check "threads4: launches from four threads" program g threads4
 check "features: recursion, calls, structures, branches, doubles" program g features
 check "hostmem: pinned, managed and registered memory, a polled flag" program g hostmem 5000
+check "ipc: two processes with one piece of device memory" program g ipc 5000
 check "illegal_address: the error, and a poisoned context" program g illegal_address
 
 step "an illegal address beside a program that computes"

@@ -69,39 +69,46 @@ bool vg_x_allocated(uint64_t ptr, uint64_t bytes, uint32_t ctx)
 	return ok;
 }
 
+/* With the lock held. */
+static struct allocation *find(uint64_t ptr)
+{
+	size_t at;
+
+	if (!room || ptr <= GONE)
+		return NULL;
+	for (at = slot_of(ptr); table[at].ptr; at = (at + 1) & (room - 1))
+		if (table[at].ptr == ptr)
+			return &table[at];
+	return NULL;
+}
+
 bool vg_x_freed(uint64_t ptr, uint64_t *bytes)
 {
-	bool found = false;
+	struct allocation *a;
 
 	pthread_mutex_lock(&lock);
-	for (size_t at = room ? slot_of(ptr) : 0; room && table[at].ptr; at = (at + 1) & (room - 1)) {
-		if (table[at].ptr != ptr || ptr <= GONE)
-			continue;
-		*bytes = table[at].bytes;
-		table[at].ptr = GONE;
+	a = find(ptr);
+	if (a) {
+		*bytes = a->bytes;
+		a->ptr = GONE;
 		live--;
-		found = true;
-		break;
 	}
 	pthread_mutex_unlock(&lock);
-	return found;
+	return a;
 }
 
 bool vg_x_allocation(uint64_t ptr, uint64_t *bytes, uint32_t *ctx)
 {
-	bool found = false;
+	struct allocation *a;
 
 	pthread_mutex_lock(&lock);
-	for (size_t at = room ? slot_of(ptr) : 0; room && table[at].ptr; at = (at + 1) & (room - 1)) {
-		if (table[at].ptr != ptr || ptr <= GONE)
-			continue;
-		*bytes = table[at].bytes;
-		*ctx = table[at].ctx;
-		found = true;
-		break;
+	a = find(ptr);
+	if (a) {
+		*bytes = a->bytes;
+		*ctx = a->ctx;
 	}
 	pthread_mutex_unlock(&lock);
-	return found;
+	return a;
 }
 
 void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx)

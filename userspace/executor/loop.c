@@ -10,6 +10,7 @@
 
 #include "common/log.h"
 #include "common/ring_sync.h"
+#include "calls.h"
 #include "exec_internal.h"
 #include "vg_cuda.h"
 
@@ -256,6 +257,18 @@ static const struct vg_op *consume(struct vg_exec *x, struct vg_req *rq, uint8_t
 	}
 }
 
+/*
+ * CUDA lets a green context be current to one thread at a time; a guest's thread that
+ * keeps to that may be served by another of ours from here on.
+ */
+static void leave_green(struct vg_exec *x, struct vg_current *current)
+{
+	if (!current->id || vg_x_home(current->id) == current->id)
+		return;
+	cu.cuCtxSetCurrent(NULL);
+	*current = (struct vg_current){ .epoch = atomic_load(&x->context_epoch) };
+}
+
 void vg_loop_run(struct vg_exec *x)
 {
 	static __thread uint8_t buf[VGPU_REC_MAX] __attribute__((aligned(16)));
@@ -266,6 +279,7 @@ void vg_loop_run(struct vg_exec *x)
 	bool mine;
 
 	for (;;) {
+		leave_green(x, &current);
 		vg_role_watch(x);
 		for (mine = true; mine;) {
 			op = consume(x, &rq, buf, &current);
@@ -274,6 +288,7 @@ void vg_loop_run(struct vg_exec *x)
 			out = run(x, op, &rq, &current);
 			/* The driver prints when it has waited for the device. */
 			out.notice = vg_output_notice();
+			leave_green(x, &current);
 			/* Before the guest hears of it, and rings for its next call. */
 			mine = vg_role_return(x);
 			tell(x, &rq, &out);

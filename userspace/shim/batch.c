@@ -131,8 +131,8 @@ static CUresult element_of(CUarray a, uint64_t *bytes)
 	if (r)
 		return r;
 	*bytes = channel_bytes(d.Format) * d.NumChannels;
-	return *bytes ? CUDA_SUCCESS :
-			vg_refuse("cuMemcpy3DBatchAsync of an array", "its format is not known here");
+	return *bytes ? CUDA_SUCCESS : vg_refuse("cuMemcpy3DBatchAsync of an array",
+						 "its format is not known here");
 }
 
 static CUresult operand_valid(const CUmemcpy3DOperand *o, const CUextent3D *e, uint64_t *element)

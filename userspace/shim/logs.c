@@ -36,8 +36,9 @@ void vg_log_refusal(const char *name, const char *why)
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	localtime_r(&ts.tv_sec, &tm);
-	n = snprintf(line, sizeof(line), "[%02d:%02d:%02d.%03ld][%d][CUDA][E] %s is not supported: %s",
-		     tm.tm_hour, tm.tm_min, tm.tm_sec, ts.tv_nsec / 1000000, getpid(), name, why);
+	n = snprintf(line, sizeof(line),
+		     "[%02d:%02d:%02d.%03ld][%d][CUDA][E] %s is not supported: %s", tm.tm_hour,
+		     tm.tm_min, tm.tm_sec, ts.tv_nsec / 1000000, getpid(), name, why);
 	if (n >= (int)sizeof(line) - 1)
 		n = sizeof(line) - 2;
 	line[n++] = '\n';

@@ -75,17 +75,20 @@ CUresult vgh_cuMemsetD32_v2(CUstream none, CUdeviceptr dst, unsigned int v, size
 CUresult vgh_cuMemsetD2D8_v2(CUstream none, CUdeviceptr dst, size_t pitch, unsigned char v,
 			     size_t width, size_t height)
 {
-	return vg_memop_done(vgh_cuMemsetD2D8Async(dst, pitch, v, width, height, none), none, dst, 0);
+	return vg_memop_done(vgh_cuMemsetD2D8Async(dst, pitch, v, width, height, none),
+			     none, dst, 0);
 }
 
 CUresult vgh_cuMemsetD2D16_v2(CUstream none, CUdeviceptr dst, size_t pitch, unsigned short v,
 			      size_t width, size_t height)
 {
-	return vg_memop_done(vgh_cuMemsetD2D16Async(dst, pitch, v, width, height, none), none, dst, 0);
+	return vg_memop_done(vgh_cuMemsetD2D16Async(dst, pitch, v, width, height, none),
+			     none, dst, 0);
 }
 
 CUresult vgh_cuMemsetD2D32_v2(CUstream none, CUdeviceptr dst, size_t pitch, unsigned int v,
 			      size_t width, size_t height)
 {
-	return vg_memop_done(vgh_cuMemsetD2D32Async(dst, pitch, v, width, height, none), none, dst, 0);
+	return vg_memop_done(vgh_cuMemsetD2D32Async(dst, pitch, v, width, height, none),
+			     none, dst, 0);
 }

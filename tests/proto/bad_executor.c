@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The mediator's socket to an executor, from an executor that a guest has taken over.
+ * The mediator starts this program as its executor (VGPU_TEST_EXECUTOR); what it then
+ * does is in VGPU_TEST_ABUSE.  As a program it sees the mediator end such an executor,
+ * and go on.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <linux/vgpu_ring.h>
+
+#include "common/fdpass.h"
+#include "common/socket_proto.h"
+
+#define MEDIATOR 3
+
+static struct vg_token_request request(uint32_t op, uint32_t kind)
+{
+	return (struct vg_token_request){ .size = sizeof(struct vg_token_request), .op = op,
+					  .kind = kind };
+}
+
+static void abuse(const char *how)
+{
+	struct vg_token_request rq = request(VG_TOKEN_OFFER, VG_TOKEN_EVENT);
+	struct vg_token_answer a;
+	int fds[2] = { -1, -1 };
+
+	if (!strcmp(how, "short")) {
+		vg_send_fds(MEDIATOR, &rq, sizeof(rq) - 1, NULL, 0);
+	} else if (!strcmp(how, "long")) {
+		char more[sizeof(rq) + 1] = { 0 };
+
+		memcpy(more, &rq, sizeof(rq));
+		vg_send_fds(MEDIATOR, more, sizeof(more), NULL, 0);
+	} else if (!strcmp(how, "noise")) {
+		rq.op = 77;
+		vg_send_fds(MEDIATOR, &rq, sizeof(rq), NULL, 0);
+	} else if (!strcmp(how, "descriptor")) {
+		fds[0] = memfd_create("t", MFD_CLOEXEC);
+		vg_send_fds(MEDIATOR, &rq, sizeof(rq), fds, 1);
+	} else if (!strcmp(how, "descriptors")) {
+		fds[0] = fds[1] = memfd_create("t", MFD_CLOEXEC);
+		rq.kind = VG_TOKEN_POOL;
+		vg_send_fds(MEDIATOR, &rq, sizeof(rq), fds, 2);
+	} else if (!strcmp(how, "none")) {
+		rq.kind = VG_TOKEN_POOL;
+		vg_send_fds(MEDIATOR, &rq, sizeof(rq), NULL, 0);
+	} else if (!strcmp(how, "unread")) {
+		/* Answers that nobody takes in fill the socket, and must not hold it up. */
+		while (!vg_send_fds(MEDIATOR, &rq, sizeof(rq), NULL, 0))
+			;
+	} else if (!strcmp(how, "right")) {
+		/* What is right is answered, so that the others are known to be wrong. */
+		if (vg_send_fds(MEDIATOR, &rq, sizeof(rq), NULL, 0) ||
+		    vg_recv_fds(MEDIATOR, &a, sizeof(a), NULL, 0) || a.status)
+			_exit(1);
+		pause();
+	}
+	/* Until it is ended. */
+	vg_recv_fds(MEDIATOR, &a, sizeof(a), NULL, 0);
+	while (vg_recv_fds(MEDIATOR, &a, sizeof(a), NULL, 0) >= 0)
+		;
+	_exit(0);
+}
+
+static int executor(void)
+{
+	struct vg_exec_ready ready = { .size = sizeof(ready), .version = 13000, .devices = 1 };
+	struct vg_assign assign;
+	const char *how = getenv("VGPU_TEST_ABUSE");
+	int fds[VG_FDS_MAX];
+
+	if (how && !strcmp(how, "early")) {
+		/* It asks before it has anybody to ask for. */
+		struct vg_token_request rq = request(VG_TOKEN_OFFER, VG_TOKEN_EVENT);
+
+		vg_send_fds(MEDIATOR, &ready, sizeof(ready), NULL, 0);
+		vg_send_fds(MEDIATOR, &rq, sizeof(rq), NULL, 0);
+	} else {
+		vg_send_fds(MEDIATOR, &ready, sizeof(ready), NULL, 0);
+	}
+	if (vg_recv_fds(MEDIATOR, &assign, sizeof(assign), fds, VG_FDS_MAX) < 0)
+		return 0;
+	abuse(how ? how : "right");
+	return 0;
+}
+
+static int dial(const char *path)
+{
+	struct vg_sock_hello hello = { .size = sizeof(hello), .abi = VG_SOCK_ABI,
+				       .sq_bytes = VGPU_SQ_MIN, .slot_count = 4,
+				       .arena_bytes = 65536, .comm = "abuse" };
+	struct timeval limit = { .tv_sec = 20 };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct vg_sock_welcome welcome = { 0 };
+	int fds[3], fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    vg_send_fds(fd, &hello, sizeof(hello), NULL, 0) ||
+	    vg_recv_fds(fd, &welcome, sizeof(welcome), fds, 3) != 3 || welcome.status) {
+		printf("executor: the mediator does not serve\n");
+		exit(1);
+	}
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+	return fd;
+}
+
+/* Whether the mediator hangs up within so many ms. */
+static bool ended(int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, ms) == 1;
+}
+
+int main(int argc, char **argv)
+{
+	const char *how = getenv("VGPU_TEST_ABUSE"), *transport = getenv("VGPU_TRANSPORT");
+	bool right;
+
+	if (argc > 1 && !strcmp(argv[1], "--libcuda"))
+		return executor();
+	if (!how || !transport || strncmp(transport, "unix:", 5)) {
+		fprintf(stderr, "bad_executor: run by make check-tokens\n");
+		return 2;
+	}
+	right = !strcmp(how, "right") || !strcmp(how, "early");
+	/* Each has an executor that does the same; the mediator goes on. */
+	for (int i = 0; i < 3; i++) {
+		int fd = dial(transport + 5);
+
+		if (ended(fd, right ? 500 : 15000) == right) {
+			printf("executor: %s: %s\n", how, right ? "ended" : "not ended");
+			return 1;
+		}
+		close(fd);
+	}
+	printf("executor: %s: %s\n", how, right ? "served" : "ended, and the next served");
+	return 0;
+}
