@@ -59,7 +59,8 @@ check-generator:
 
 .PHONY: check-apigen
 check-apigen: check-generator check-conform check-lookup check-decoders check-shim \
-	check-driver check-nvml check-nvml-header check-nvidia-smi	## the generator, the shim and the guest's NVML
+	check-driver check-nvml check-nvml-header \
+	check-nvidia-smi	## the generator, the shim and the guest's NVML
 
 # Behaviour of the driver, the same test for softgpu through the shim and for a real one.
 VG_DRIVER_TEST_SRCS := $(wildcard tests/apigen/driver_*.c)

@@ -30,7 +30,8 @@ NVML_API nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, void **device)
 NVML_API nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, void **device)
 {
 	*device = &the_device;
-	return strlen(uuid) == 40 && !strncmp(uuid, "GPU-", 4) ? NVML_SUCCESS : NVML_ERROR_NOT_FOUND;
+	return strlen(uuid) == 40 && !strncmp(uuid, "GPU-", 4) ? NVML_SUCCESS :
+								 NVML_ERROR_NOT_FOUND;
 }
 
 #define DEFINE_SYSTEM_TEXT(id, name) FN(name, char *out, unsigned int room) \

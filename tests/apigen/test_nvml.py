@@ -23,6 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 OURS = os.path.join(HERE, "..", "..", "userspace", "nvml")
 OK, UNINITIALIZED, INVALID, NOT_SUPPORTED, NO_PERMISSION = 0, 1, 2, 3, 4
 NOT_FOUND, INSUFFICIENT_SIZE, TIMEOUT, LOST, VERSION_MISMATCH = 6, 7, 10, 15, 25
+TABLE = "c4fe3e6cc98f6c4ea327ee696e12f7c4"
 passed = failed = 0
 
 
@@ -420,7 +421,7 @@ def check_topology(lib, device):
 
 def check_table(lib):
     table = ctypes.POINTER(c_void_p)()
-    known = bytes.fromhex("c4fe3e6cc98f6c4ea327ee696e12f7c4")
+    known = bytes.fromhex(TABLE)
     check(lib.nvmlInternalGetExportTable(byref(table), known) == OK, "nvidia-smi's table")
     check(all(table[i] for i in range(512)), "a function in each slot")
     refuse = ctypes.CFUNCTYPE(c_int)(table[300])
@@ -511,7 +512,7 @@ lib = ctypes.CDLL({sys.argv[1]!r})
 device, table = ctypes.c_void_p(), ctypes.POINTER(ctypes.c_void_p)()
 lib.nvmlInit_v2()
 lib.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(device))
-lib.nvmlInternalGetExportTable(ctypes.byref(table), bytes.fromhex("c4fe3e6cc98f6c4ea327ee696e12f7c4"))
+lib.nvmlInternalGetExportTable(ctypes.byref(table), bytes.fromhex({TABLE!r}))
 for i in range(3):
     lib.nvmlDeviceGetSerial(device)
     lib.nvmlSystemGetHicVersion()
@@ -564,7 +565,7 @@ def main():
     nm = subprocess.run(["nm", "-D", "--defined-only", sys.argv[1]], capture_output=True, text=True,
                         check=True).stdout.split()[2::3]
     exported = [n for n in nm if n.startswith("nvml")]
-    check(len(exported) > 400 and exported == nm, f"{len(exported)} functions of NVML, of {len(nm)}")
+    check(len(exported) > 400 and exported == nm, f"{len(exported)} functions are NVML's of {nm}")
     double = "VGPU_TEST_DOUBLE" in os.environ
     device = c_void_p()
     check_before(lib, exported)
@@ -588,8 +589,8 @@ def main():
     check_said()
     check_lost(lib, device)
     strings = [lib.nvmlErrorString(i) for i in range(31)]
-    check(strings[0] == b"Success" and strings[3] == b"Not Supported" and len(set(strings)) == 31 and
-          lib.nvmlErrorString(31) == lib.nvmlErrorString(999) == b"Unknown Error", "error strings")
+    check(strings[0] == b"Success" and strings[3] == b"Not Supported" and
+          len(set(strings)) == 31 and lib.nvmlErrorString(31) == lib.nvmlErrorString(999) == b"Unknown Error", "error strings")
     ours = facts(lib)
     if len(sys.argv) > 2:
         native = ctypes.CDLL(sys.argv[2])

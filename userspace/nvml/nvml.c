@@ -59,9 +59,11 @@ NVML_API const char *nvmlErrorString(nvmlReturn_t r)
 		"Insufficient Size", "Insufficient External Power", "Driver Not Loaded", "Timeout",
 		"Interrupt Request Issue", "NVML Shared Library Not Found", "Function Not Found",
 		"Corrupted infoROM", "GPU is lost", "GPU requires reset",
-		"The operating system has blocked the request.", "RM has detected an NVML/RM version mismatch.",
+		"The operating system has blocked the request.",
+		"RM has detected an NVML/RM version mismatch.",
 		"In use by another client", "Insufficient Memory", "No data",
-		"The requested vgpu operation is not available on target device, because ECC is enabled",
+		"The requested vgpu operation is not available on target device, "
+		"because ECC is enabled",
 		"Ran out of critical resources, other than memory",
 		"Frequency not supported", "Argument version mismatch", "Function deprecated",
 		"System is not ready for the request", "No GPUs were found", "Invalid state",
@@ -370,7 +372,7 @@ FN(nvmlDeviceGetPciInfoExt, nvmlDevice_t device, nvmlPciInfoExt_t *pci)
 	*pci = (nvmlPciInfoExt_t){
 		.version = pci->version, .domain = device->info.pci_domain,
 		.bus = device->info.pci_bus, .device = device->info.pci_device,
-		.baseClass = 3, .subClass = 2,	/* a 3D controller, as one without a display is */
+		.baseClass = 3, .subClass = 2,	/* a 3D controller, as without a display */
 	};
 	pci_ids(device, &pci->pciDeviceId, &pci->pciSubSystemId);
 	snprintf(pci->busId, sizeof(pci->busId), "%s", device->bus_id);
@@ -409,10 +411,10 @@ FN(nvmlDeviceGetArchitecture, nvmlDevice_t device, nvmlDeviceArchitecture_t *arc
 		return r;
 	*arch = NVML_DEVICE_ARCH_UNKNOWN;
 	for (size_t i = 0; major <= 12 && i < sizeof(since) / sizeof(since[0]); i++) {
-		if (major > since[i].major || (major == since[i].major && minor >= since[i].minor)) {
-			*arch = since[i].arch;
-			break;
-		}
+		if (major < since[i].major || (major == since[i].major && minor < since[i].minor))
+			continue;
+		*arch = since[i].arch;
+		break;
 	}
 	return NVML_SUCCESS;
 }

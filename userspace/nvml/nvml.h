@@ -37,7 +37,8 @@ typedef enum {
 /* What the header has as enumerations; each is an unsigned int. */
 typedef unsigned int nvmlAffinityScope_t, nvmlBrandType_t, nvmlComputeMode_t,
 	nvmlDeviceArchitecture_t, nvmlEnableState_t, nvmlGpuP2PCapsIndex_t, nvmlGpuP2PStatus_t,
-	nvmlGpuTopologyLevel_t, nvmlGpuVirtualizationMode_t, nvmlPstates_t, nvmlTemperatureSensors_t, nvmlValueType_t;
+	nvmlGpuTopologyLevel_t, nvmlGpuVirtualizationMode_t, nvmlPstates_t,
+	nvmlTemperatureSensors_t, nvmlValueType_t;
 
 enum { NVML_FEATURE_DISABLED = 0, NVML_FEATURE_ENABLED = 1 };
 enum { NVML_BRAND_UNKNOWN = 0 };
