@@ -71,7 +71,7 @@ $(VG_TA)/driver_test: $(VG_DRIVER_TEST_SRCS) tests/apigen/driver_test.h $(O)/lib
 
 # What softgpu has of it; a machine with a GPU runs all (make gpu-check).
 VG_SOFTGPU_GROUPS := device functions library launches memory streams strings enumerate callbacks batches \
-	managed_batches mapping sharing pointers logs output
+	managed_batches mapping sharing pointers logs output threads
 
 # What softgpu lacks, and can be tried without GPU code.
 VG_DOUBLE_GROUPS := green

@@ -73,7 +73,8 @@ void sharing(void)
 	close(fd);
 	close(other);
 	OK(cuMemGetAllocationPropertiesFromHandle(&back, again));
-	TRUE(back.location.id == dev && back.requestedHandleTypes == POSIX);
+	IS(back.location.id, dev);
+	IS(back.requestedHandleTypes, POSIX);
 	p = map(h);
 	q = map(again);
 	OK(cuMemsetD32_v2(p, 1234, piece / 4));

@@ -567,6 +567,7 @@ int main(int argc, char **argv)
 		{ "enumerate", enumerate }, { "mapping", mapping }, { "callbacks", callbacks },
 		{ "host_nodes", host_nodes }, { "textures", textures }, { "tensors", tensors },
 		{ "linking", linking }, { "output", output },
+		{ "threads", threads },
 		{ "linking", linking }, { "green", green }, { "green_launches", green_launches },
 		{ "batches", batches }, { "array_batches", array_batches },
 		{ "managed_batches", managed_batches },

@@ -152,10 +152,8 @@ CUresult vgh_cuMemAllocHost(void **pp, unsigned int bytes)
 static CUresult host_free(uint64_t p, enum vg_range_kind kind)
 {
 	struct vg_range range;
-	CUresult r = vg_context_ready();
+	CUresult r;
 
-	if (r)
-		return r;
 	if (!vg_range_remove(p, 1u << kind, &range))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (range.shared) {
@@ -171,7 +169,14 @@ static CUresult host_free(uint64_t p, enum vg_range_kind kind)
 
 CUresult vgh_cuMemFreeHost(void *p)
 {
-	return host_free((uintptr_t)p, VG_RANGE_HOST);
+	bool lent;
+	CUresult r = vg_range_lend((uintptr_t)p, &lent);
+
+	if (!r)
+		r = host_free((uintptr_t)p, VG_RANGE_HOST);
+	if (lent)
+		vg_lend_end();
+	return r;
 }
 
 CUresult vg_managed_free(CUdeviceptr p)

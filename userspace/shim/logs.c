@@ -96,7 +96,8 @@ CUresult vgh_cuLogsUnregisterCallback(CUlogsCallbackHandle handle)
 
 CUresult vgh_cuLogsCurrent(CUlogIterator *iterator, unsigned int flags)
 {
-	if (!iterator || flags)
+	(void)flags;	/* reserved; the driver does not look at them */
+	if (!iterator)
 		return CUDA_ERROR_INVALID_VALUE;
 	pthread_mutex_lock(&lock);
 	*iterator = next;
@@ -154,7 +155,8 @@ CUresult vgh_cuLogsDumpToMemory(CUlogIterator *iterator, char *buffer, size_t *s
 {
 	long n;
 
-	if (!buffer || !size || !*size || flags)
+	(void)flags;	/* reserved; the driver does not look at them */
+	if (!buffer || !size || !*size)
 		return CUDA_ERROR_INVALID_VALUE;
 	n = dump(iterator, buffer, *size);
 	*size = n < 0 ? 0 : n;
@@ -169,7 +171,8 @@ CUresult vgh_cuLogsDumpToFile(CUlogIterator *iterator, const char *path, unsigne
 	long n;
 	bool ok;
 
-	if (!path || flags)
+	(void)flags;	/* reserved; the driver does not look at them */
+	if (!path)
 		return CUDA_ERROR_INVALID_VALUE;
 	buffer = malloc(room);
 	if (!buffer)

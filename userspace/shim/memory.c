@@ -229,18 +229,43 @@ CUresult vgh_cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pitch, size_t width, 
 	return CUDA_SUCCESS;
 }
 
-CUresult vgh_cuMemFree_v2(CUdeviceptr dptr)
+CUresult vg_range_lend(uint64_t p, bool *lent)
 {
 	struct vg_range range;
-	CUresult r = vg_context_ready();
 
-	if (r || !dptr)
-		return r;
+	*lent = false;
+	if (likely(vg_thread_tag))
+		return vg_context_ready();
+	if (!vg_range_find(p, &range))
+		return CUDA_ERROR_INVALID_VALUE;
+	*lent = vg_lend_context(vg_context_by_id(range.owner));
+	return vg_context_ready();
+}
+
+static CUresult mem_free(CUdeviceptr dptr)
+{
+	struct vg_range range;
+
 	if (vg_range_find(dptr, &range) && range.kind == VG_RANGE_MANAGED)
 		return vg_managed_free(dptr);
 	if (!vg_range_remove(dptr, 1u << VG_RANGE_DEVICE | 1u << VG_RANGE_POOL, &range))
 		return CUDA_ERROR_INVALID_VALUE;
 	return vgw_cuMemFree_v2(dptr);
+}
+
+CUresult vgh_cuMemFree_v2(CUdeviceptr dptr)
+{
+	bool lent;
+	CUresult r;
+
+	if (!dptr)
+		return vg_context_ready();
+	r = vg_range_lend(dptr, &lent);
+	if (!r)
+		r = mem_free(dptr);
+	if (lent)
+		vg_lend_end();
+	return r;
 }
 
 CUresult vgh_cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *bytes, CUdeviceptr dptr)

@@ -120,6 +120,15 @@ struct vg_object *vg_object_get(const void *handle, enum vg_kind kind)
 	return NULL;
 }
 
+struct vg_context *vg_object_context(const void *handle, enum vg_kind kind)
+{
+	struct vg_object *o = vg_object_get(handle, kind);
+
+	while (o && atomic_load(&o->kind) != VG_CONTEXT)
+		o = o->owner && o->owner < VG_HANDLE_MAX ? at(&slab[o->owner]) : NULL;
+	return o ? vg_context_of(o) : NULL;
+}
+
 struct vg_object *vg_object_by_id(uint32_t id, enum vg_kind kind)
 {
 	if (id >= atomic_load(&usable))

@@ -105,10 +105,7 @@ static void clear(void *data, CUpointer_attribute attribute)
 CUresult vgh_cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdeviceptr ptr)
 {
 	struct vg_range range;
-	CUresult r = vg_context_ready();
 
-	if (r)
-		return r;
 	if (!data || !vg_range_find(ptr, &range))
 		return CUDA_ERROR_INVALID_VALUE;
 	return get(data, attribute, &range, ptr);
@@ -118,11 +115,8 @@ CUresult vgh_cuPointerGetAttributes(unsigned int count, CUpointer_attribute *att
 				    void **data, CUdeviceptr ptr)
 {
 	struct vg_range range;
-	CUresult r = vg_context_ready();
 	bool found;
 
-	if (r)
-		return r;
 	if (!count || !attributes || !data)
 		return CUDA_ERROR_INVALID_VALUE;
 	found = vg_range_find(ptr, &range);

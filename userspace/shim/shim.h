@@ -19,6 +19,7 @@
 #include "cuda_abi.h"
 #include "handles.h"
 #include "vg_wire.h"
+#include "client.h"
 
 #define VG_EXPORT __attribute__((visibility("default")))
 #define VG_UP8(n) (((uint64_t)(n) + 7) & ~(uint64_t)7)
@@ -52,11 +53,15 @@ struct vg_object {
 
 _Static_assert(sizeof(struct vg_object) == 64, "a cache line");
 
+struct vg_context;
+
 CUresult vg_object_new(enum vg_kind kind, struct vg_object **o);
 /* The object if the handle is one of this kind, or NULL. */
 struct vg_object *vg_object_get(const void *handle, enum vg_kind kind);
 /* Its id, or CUDA_ERROR_INVALID_HANDLE (INVALID_CONTEXT for a context). */
 CUresult vg_object_id(const void *handle, enum vg_kind kind, uint32_t *id);
+/* The context that holds it, through whatever does; NULL if none does. */
+struct vg_context *vg_object_context(const void *handle, enum vg_kind kind);
 struct vg_object *vg_object_by_id(uint32_t id, enum vg_kind kind);
 /* The object of an id that the host minted, made when first seen; NULL if it is none. */
 struct vg_object *vg_object_adopt(uint32_t id, enum vg_kind kind, uint32_t owner);
@@ -98,6 +103,18 @@ bool vg_forked(void);
 struct vg_context *vg_current(void);
 /* CUDA_SUCCESS if there is one, and it lives, and no sticky error has ended it. */
 CUresult vg_context_ready(void);
+/*
+ * On a thread that has no context, that of an object is its own for the one call that
+ * names it: true, and then vg_lend_end() follows.
+ */
+bool vg_lend_context(struct vg_context *c);
+bool vg_lend_by(const void *handle, enum vg_kind kind);
+void vg_lend_end(void);
+static inline bool vg_lend(const void *handle, enum vg_kind kind)
+{
+	return unlikely(!vg_thread_tag) && vg_lend_by(handle, kind);
+}
+
 /* This thread runs host functions: it may not have a context. */
 void vg_callback_thread(void);
 CUresult vg_context_push(struct vg_object *context);
@@ -215,6 +232,8 @@ bool vg_range_shared(uint64_t p, uint64_t bytes);
 bool vg_range_find(uint64_t p, struct vg_range *r);
 /* The range of one of `kinds` (a mask of 1 << kind) that starts at p; forget it. */
 bool vg_range_remove(uint64_t p, unsigned int kinds, struct vg_range *r);
+/* As vg_lend(), by the memory that holds p; then whether there is a context to go on with. */
+CUresult vg_range_lend(uint64_t p, bool *lent);
 /* A variable of a module or a library. */
 CUresult vg_range_add_global(uint64_t base, uint64_t bytes, uint32_t holder);
 /* What cuMemMap() has mapped, of the allocation `holder`; flags are its handle types. */

@@ -144,6 +144,23 @@ void vg_callback_thread(void)
 	self.callback = true;
 }
 
+bool vg_lend_context(struct vg_context *c)
+{
+	return c && !self.depth && !vg_context_push(c->object);
+}
+
+bool vg_lend_by(const void *handle, enum vg_kind kind)
+{
+	return handle && vg_lend_context(vg_object_context(handle, kind));
+}
+
+void vg_lend_end(void)
+{
+	struct vg_object *o;
+
+	vg_context_pop(&o);
+}
+
 CUresult vg_context_push(struct vg_object *o)
 {
 	if (self.callback)

@@ -317,6 +317,21 @@ def emit_exports(model):
     return "\n".join(o)
 
 
+def lender(model, f):
+    """
+    The object whose context a call uses on a thread that has none, as the driver has it: the
+    stream if one is named, else what the function is named after.
+    """
+    if f.streams:
+        return f.streams[0], "STREAM"
+    for p in f.params:
+        h = model.handle(p.ctype) if p.dir in ("", "destroy") else None
+        if h and f.name.startswith({"EVENT": "cuEvent", "FUNCTION": "cuFunc", "MODULE": "cuModule",
+                                    "STREAM": "cuStream"}.get(h.kind, "-")):
+            return p, h.kind
+    return None
+
+
 def export_body(model, f, suffix):
     if f.refuse:
         unused = [f"(void){p.name};" for p in f.params]
@@ -326,12 +341,15 @@ def export_body(model, f, suffix):
     o = []
     if not f.early:
         o += ["CUresult r = vg_ready();", "", "if (r)", "\treturn r;"]
-    if f.hand_shim:
-        o.append(wrap(f"return vgh_{f.name}(", args(f, bool(suffix)), ");"))
-    else:
-        o.append(wrap(f"return vgw_{f.name}(",
-                      (["false"] if f.mode == "either" else []) + args(f, bool(suffix)), ");"))
-    return o
+    name = f"vgh_{f.name}(" if f.hand_shim else f"vgw_{f.name}("
+    given = ["false"] if f.mode == "either" and not f.hand_shim else []
+    given += args(f, bool(suffix))
+    lent = not f.early and lender(model, f)
+    if not lent:
+        return o + [wrap("return " + name, given, ");")]
+    o.insert(0, "bool lent;")
+    return o + [f"lent = vg_lend({lent[0].name}, VG_{lent[1]});", wrap("r = " + name, given, ");"),
+                "if (unlikely(lent))", "\tvg_lend_end();", "return r;"]
 
 
 def emit_map(model):

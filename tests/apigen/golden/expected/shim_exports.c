@@ -15,20 +15,30 @@ VG_EXPORT CUresult cuStreamCreate(CUstream *stream, unsigned int flags)
 
 VG_EXPORT CUresult cuStreamDestroy(CUstream stream)
 {
+	bool lent;
 	CUresult r = vg_ready();
 	
 	if (r)
 		return r;
-	return vgw_cuStreamDestroy(stream);
+	lent = vg_lend(stream, VG_STREAM);
+	r = vgw_cuStreamDestroy(stream);
+	if (unlikely(lent))
+		vg_lend_end();
+	return r;
 }
 
 VG_EXPORT CUresult cuModuleGetFunction(CUfunction *f, CUmodule module, const char *name)
 {
+	bool lent;
 	CUresult r = vg_ready();
 	
 	if (r)
 		return r;
-	return vgw_cuModuleGetFunction(f, module, name);
+	lent = vg_lend(module, VG_MODULE);
+	r = vgw_cuModuleGetFunction(f, module, name);
+	if (unlikely(lent))
+		vg_lend_end();
+	return r;
 }
 
 VG_EXPORT CUresult cuScalars(unsigned char small, float real, size_t wide, CUdeviceptr address,
@@ -43,20 +53,30 @@ VG_EXPORT CUresult cuScalars(unsigned char small, float real, size_t wide, CUdev
 
 VG_EXPORT CUresult cuOutputs(int *a, Plain *b, uint16_t *list, unsigned int count, CUstream stream)
 {
+	bool lent;
 	CUresult r = vg_ready();
 	
 	if (r)
 		return r;
-	return vgw_cuOutputs(a, b, list, count, stream);
+	lent = vg_lend(stream, VG_STREAM);
+	r = vgw_cuOutputs(a, b, list, count, stream);
+	if (unlikely(lent))
+		vg_lend_end();
+	return r;
 }
 
 VG_EXPORT CUresult cuOutputs_ptsz(int *a, Plain *b, uint16_t *list, unsigned int count, CUstream stream)
 {
+	bool lent;
 	CUresult r = vg_ready();
 	
 	if (r)
 		return r;
-	return vgw_cuOutputs(a, b, list, count, stream ? stream : CU_STREAM_PER_THREAD);
+	lent = vg_lend(stream, VG_STREAM);
+	r = vgw_cuOutputs(a, b, list, count, stream ? stream : CU_STREAM_PER_THREAD);
+	if (unlikely(lent))
+		vg_lend_end();
+	return r;
 }
 
 VG_EXPORT CUresult cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs,
