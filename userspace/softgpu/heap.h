@@ -24,6 +24,7 @@ enum sg_range_kind {
 	RG_HOST,		/* cuMemHostAlloc */
 	RG_REGISTERED,		/* cuMemHostRegister */
 	RG_MANAGED,
+	RG_GRAPH,		/* a graph's allocation */
 };
 
 struct sg_range {
