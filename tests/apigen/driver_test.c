@@ -566,7 +566,7 @@ int main(int argc, char **argv)
 		{ "capture", capture }, { "graphs", graphs }, { "strings", strings },
 		{ "enumerate", enumerate }, { "mapping", mapping }, { "callbacks", callbacks },
 		{ "host_nodes", host_nodes }, { "textures", textures }, { "tensors", tensors },
-		{ "linking", linking },
+		{ "linking", linking }, { "old_launches", old_launches },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

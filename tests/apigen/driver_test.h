@@ -42,5 +42,7 @@ void tensors(void);
 /* driver_callbacks.c */
 void callbacks(void);
 void host_nodes(void);
+/* driver_streams.c */
+void old_launches(void);
 
 #endif /* DRIVER_TEST_H */

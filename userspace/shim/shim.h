@@ -162,7 +162,11 @@ struct vg_function {
 	int attribute[16];
 	uint8_t known[16];
 	struct vg_layout layout;
+	struct vg_old_launch *old;
 };
+
+/* launch_old.c */
+void vg_old_launch_free(struct vg_old_launch *l);
 
 /* Attributes and layout of a function or a kernel on the current device, fetched once. */
 CUresult vg_function_fetch(struct vg_object *o, CUdevice dev, struct vg_function **f);
