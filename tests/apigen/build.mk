@@ -62,7 +62,7 @@ $(VG_TA)/driver_test: $(VG_DRIVER_TEST_SRCS) tests/apigen/driver_test.h $(O)/lib
 
 # What softgpu has of it; a machine with a GPU runs all (make gpu-check).
 VG_SOFTGPU_GROUPS := device functions library launches memory streams strings enumerate \
-	callbacks values capture graphs host_nodes old_launches
+	callbacks values capture graphs host_nodes old_launches stream_attributes attached
 
 .PHONY: check-driver
 check-driver: $(VG_TA)/driver_test $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) $(O)/bin/vgpu-mediatord

@@ -567,6 +567,7 @@ int main(int argc, char **argv)
 		{ "enumerate", enumerate }, { "mapping", mapping }, { "callbacks", callbacks },
 		{ "host_nodes", host_nodes }, { "textures", textures }, { "tensors", tensors },
 		{ "linking", linking }, { "old_launches", old_launches },
+		{ "stream_attributes", stream_attributes }, { "attached", attached },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

@@ -43,6 +43,8 @@ void tensors(void);
 void callbacks(void);
 void host_nodes(void);
 /* driver_streams.c */
+void stream_attributes(void);
+void attached(void);
 void old_launches(void);
 
 #endif /* DRIVER_TEST_H */

@@ -14,6 +14,9 @@ void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx);
 /* calls_handles.c: the id that a driver handle is bound to, if any. */
 bool vg_x_id_of(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t *id);
 
+/* calls_launch.c: whether an attribute's value holds no handle, and its meaning is known. */
+bool vg_x_attribute_plain(unsigned int id);
+
 /* calls_copy.c: a copy with no side in the guest. */
 CUDA_MEMCPY3D vg_x_device_copy(const vgpu_copy3d *c);
 

@@ -55,6 +55,20 @@ CUresult vge_cuStreamBeginCapture_v2(struct vg_exec *x, const struct vg_req *rq,
 	return cu.cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED);
 }
 
+CUresult vge_cuStreamBeginCaptureToGraph(struct vg_exec *x, const struct vg_req *rq, CUstream s,
+					 CUgraph graph, const CUgraphNode *deps,
+					 const CUgraphEdgeData *edges, size_t count,
+					 CUstreamCaptureMode mode)
+{
+	(void)x;
+	(void)rq;
+	(void)mode;
+	if (!cu.cuStreamBeginCaptureToGraph)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return cu.cuStreamBeginCaptureToGraph(s, graph, deps, edges, count,
+					      CU_STREAM_CAPTURE_MODE_RELAXED);
+}
+
 CUresult vge_vgpu_capture_info(struct vg_exec *x, const struct vg_req *rq, CUstream s,
 			       unsigned int edges, vgpu_capture *info)
 {
