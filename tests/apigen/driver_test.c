@@ -568,6 +568,10 @@ int main(int argc, char **argv)
 		{ "host_nodes", host_nodes }, { "textures", textures }, { "tensors", tensors },
 		{ "linking", linking }, { "old_launches", old_launches },
 		{ "stream_attributes", stream_attributes }, { "attached", attached },
+		{ "graph_nodes", graph_nodes }, { "graph_edges", graph_edges },
+		{ "graph_children", graph_children }, { "graph_params", graph_params },
+		{ "graph_captured", graph_captured }, { "capture_to_graph", capture_to_graph },
+		{ "graph_dot", graph_dot }, { "conditionals", conditionals },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

@@ -42,6 +42,17 @@ void tensors(void);
 /* driver_callbacks.c */
 void callbacks(void);
 void host_nodes(void);
+/* driver_graphs.c */
+void graph_nodes(void);
+void graph_edges(void);
+void graph_children(void);
+/* driver_graphs_params.c */
+void graph_params(void);
+void graph_captured(void);
+void capture_to_graph(void);
+void graph_dot(void);
+/* driver_graphs_conditional.c */
+void conditionals(void);
 /* driver_streams.c */
 void stream_attributes(void);
 void attached(void);

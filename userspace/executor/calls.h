@@ -14,6 +14,17 @@ void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx);
 /* calls_handles.c: the id that a driver handle is bound to, if any. */
 bool vg_x_id_of(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t *id);
 
+/* The next id of a kind after *id, which starts as 0; false after the last. */
+bool vg_x_next(struct vg_exec *x, enum vg_kind kind, uint32_t *id, uint64_t *value);
+/* Whether an id may be given to something new. */
+bool vg_x_unbound(struct vg_exec *x, uint32_t id);
+
+/* calls_graph.c: the id of a driver handle, minted if it has none; 0 if no id is left. */
+uint32_t vg_x_mint(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t owner);
+
+/* calls_graph_node.c: an executable graph by its id; NULL for 0. */
+CUresult vg_x_graph_exec(struct vg_exec *x, uint32_t id, CUgraphExec *exec);
+
 /* calls_launch.c: whether an attribute's value holds no handle, and its meaning is known. */
 bool vg_x_attribute_plain(unsigned int id);
 
