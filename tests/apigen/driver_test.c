@@ -572,6 +572,7 @@ int main(int argc, char **argv)
 		{ "graph_children", graph_children }, { "graph_params", graph_params },
 		{ "graph_captured", graph_captured }, { "capture_to_graph", capture_to_graph },
 		{ "graph_dot", graph_dot }, { "conditionals", conditionals },
+		{ "graph_memory", graph_memory }, { "graph_limit", graph_limit },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

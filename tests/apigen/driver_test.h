@@ -51,6 +51,9 @@ void graph_params(void);
 void graph_captured(void);
 void capture_to_graph(void);
 void graph_dot(void);
+/* driver_graphs_memory.c */
+void graph_memory(void);
+void graph_limit(void);
 /* driver_graphs_conditional.c */
 void conditionals(void);
 /* driver_streams.c */

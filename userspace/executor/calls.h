@@ -8,6 +8,8 @@
 /* calls_memory.c: allocations by address; `ctx` is the id of the context that holds one. */
 bool vg_x_allocated(uint64_t ptr, uint64_t bytes, uint32_t ctx);
 bool vg_x_freed(uint64_t ptr, uint64_t *bytes);
+/* By a node of a graph: it may be freed any number of times, and is charged elsewhere. */
+bool vg_x_allocated_by_graph(uint64_t ptr, uint32_t ctx);
 /* A context takes its memory along. */
 void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx);
 
@@ -21,6 +23,9 @@ bool vg_x_unbound(struct vg_exec *x, uint32_t id);
 
 /* calls_graph.c: the id of a driver handle, minted if it has none; 0 if no id is left. */
 uint32_t vg_x_mint(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t owner);
+
+/* calls_graph_memory.c: a node that allocates is about to be made. */
+void vg_x_graph_memory(void);
 
 /* calls_graph_node.c: an executable graph by its id; NULL for 0. */
 CUresult vg_x_graph_exec(struct vg_exec *x, uint32_t id, CUgraphExec *exec);

@@ -17,6 +17,8 @@ _Static_assert(offsetof(CUDA_MEMSET_NODE_PARAMS_v2, ctx) == sizeof(CUDA_MEMSET_N
 _Static_assert(sizeof(CUDA_HOST_NODE_PARAMS_v2) == sizeof(CUDA_HOST_NODE_PARAMS), "the same");
 _Static_assert(sizeof(CUDA_BATCH_MEM_OP_NODE_PARAMS_v2) == sizeof(CUDA_BATCH_MEM_OP_NODE_PARAMS),
 	       "the same");
+_Static_assert(sizeof(CUDA_MEM_ALLOC_NODE_PARAMS_v2) == sizeof(CUDA_MEM_ALLOC_NODE_PARAMS),
+	       "the same");
 
 /* A node's context, NULL meaning the current one. */
 static CUcontext context(CUcontext ctx)
@@ -38,6 +40,8 @@ static CUresult add(CUgraphNode *node, CUgraph graph, const CUgraphNode *deps, s
 	CUDA_MEMSET_NODE_PARAMS set;
 	CUDA_HOST_NODE_PARAMS host;
 	CUDA_BATCH_MEM_OP_NODE_PARAMS ops;
+	CUDA_MEM_ALLOC_NODE_PARAMS alloc;
+	CUresult r;
 
 	switch (p->type) {
 	case CU_GRAPH_NODE_TYPE_KERNEL:
@@ -60,6 +64,12 @@ static CUresult add(CUgraphNode *node, CUgraph graph, const CUgraphNode *deps, s
 		return vgw_cuGraphAddEventWaitNode(node, graph, deps, n, p->eventWait.event);
 	case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
 		return vgw_cuGraphAddEventRecordNode(node, graph, deps, n, p->eventRecord.event);
+	case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
+		memcpy(&alloc, &p->alloc, sizeof(alloc));
+		r = vgh_cuGraphAddMemAllocNode(node, graph, deps, n, &alloc);
+		if (!r)
+			p->alloc.dptr = alloc.dptr;
+		return r;
 	case CU_GRAPH_NODE_TYPE_MEM_FREE:
 		return vgw_cuGraphAddMemFreeNode(node, graph, deps, n, p->free.dptr);
 	case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
@@ -67,8 +77,6 @@ static CUresult add(CUgraphNode *node, CUgraph graph, const CUgraphNode *deps, s
 		return vgh_cuGraphAddBatchMemOpNode(node, graph, deps, n, &ops);
 	case CU_GRAPH_NODE_TYPE_CONDITIONAL:
 		return vg_node_add_conditional(node, graph, deps, n, &p->conditional);
-	case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
-		return vg_refuse("a graph node that allocates memory", "not implemented yet");
 	case CU_GRAPH_NODE_TYPE_EXT_SEMAS_SIGNAL:
 	case CU_GRAPH_NODE_TYPE_EXT_SEMAS_WAIT:
 		return external();

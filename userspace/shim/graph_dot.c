@@ -74,6 +74,7 @@ static char letter(CUmemorytype type)
 
 static void details(struct dot *d, CUgraphNode node, CUgraphNodeType type)
 {
+	CUDA_MEM_ALLOC_NODE_PARAMS alloc;
 	CUDA_MEMSET_NODE_PARAMS set;
 	CUDA_HOST_NODE_PARAMS host;
 	CUdeviceptr dptr;
@@ -103,6 +104,12 @@ static void details(struct dot *d, CUgraphNode node, CUgraphNodeType type)
 		if (wants(d, CU_GRAPH_DEBUG_DOT_FLAGS_HOST_NODE_PARAMS) &&
 		    !vgh_cuGraphHostNodeGetParams(node, &host))
 			fprintf(d->f, "\\n%p(%p)", (void *)(uintptr_t)host.fn, host.userData);
+		break;
+	case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
+		if (wants(d, CU_GRAPH_DEBUG_DOT_FLAGS_MEM_ALLOC_NODE_PARAMS) &&
+		    !vgh_cuGraphMemAllocNodeGetParams(node, &alloc))
+			fprintf(d->f, "\\n0x%llx, %zu bytes", (unsigned long long)alloc.dptr,
+				alloc.bytesize);
 		break;
 	case CU_GRAPH_NODE_TYPE_MEM_FREE:
 		if (wants(d, CU_GRAPH_DEBUG_DOT_FLAGS_MEM_FREE_NODE_PARAMS) &&

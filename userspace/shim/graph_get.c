@@ -12,6 +12,7 @@
 
 #define PART 2048u			/* of vgpu_graph_kernel_get */
 #define OPS 64u				/* of vgpu_graph_values_get */
+#define DESCS 64u			/* of vgpu_graph_alloc_get */
 #define PARAMS_MAX 65536u
 
 static void *by_id(uint32_t id, enum vg_kind kind)
@@ -263,4 +264,35 @@ CUresult vgh_cuGraphBatchMemOpNodeGetParams(CUgraphNode node, CUDA_BATCH_MEM_OP_
 		.paramArray = vg_node_keep(node, ops, n * sizeof(*ops)),
 	};
 	return p->paramArray ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult vgh_cuGraphMemAllocNodeGetParams(CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS *p)
+{
+	CUmemAccessDesc access[DESCS];
+	unsigned int n;
+	uint64_t bytes;
+	CUdeviceptr dptr;
+	CUdevice dev;
+	CUresult r;
+
+	if (!p)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgw_vgpu_graph_alloc_get(node, &dev, &bytes, &dptr, &n, DESCS, access);
+	if (r)
+		return r;
+	if (n > DESCS)
+		return CUDA_ERROR_UNKNOWN;
+	*p = (CUDA_MEM_ALLOC_NODE_PARAMS){
+		.poolProps = {
+			.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+			.location = { .type = CU_MEM_LOCATION_TYPE_DEVICE, .id = dev },
+		},
+		.accessDescCount = n, .bytesize = bytes, .dptr = dptr,
+	};
+	if (n) {
+		p->accessDescs = vg_node_keep(node, access, n * sizeof(*access));
+		if (!p->accessDescs)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	return CUDA_SUCCESS;
 }

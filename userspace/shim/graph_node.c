@@ -443,3 +443,28 @@ CUresult vgh_cuGraphExecBatchMemOpNodeSetParams(CUgraphExec exec, CUgraphNode no
 		return r ? r : CUDA_ERROR_INVALID_VALUE;
 	return vgw_vgpu_graph_values_set(id, node, p->ctx, p->flags, p->count, p->paramArray);
 }
+
+/* -- allocations */
+
+CUresult vgh_cuGraphAddMemAllocNode(CUgraphNode *node, CUgraph graph, const CUgraphNode *deps,
+				    size_t count, CUDA_MEM_ALLOC_NODE_PARAMS *p)
+{
+	CUdeviceptr dptr;
+	CUresult r;
+
+	if (!p || !p->bytesize || p->accessDescCount > 64)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (p->poolProps.location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
+	    p->poolProps.allocType != CU_MEM_ALLOCATION_TYPE_PINNED ||
+	    p->poolProps.handleTypes != CU_MEM_HANDLE_TYPE_NONE)
+		return vg_refuse("a graph's allocation of memory that is not one device's",
+				 "not implemented");
+	if (!vg_device(p->poolProps.location.id))
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgw_vgpu_graph_alloc_node(node, graph, deps, count, p->poolProps.location.id,
+				      p->bytesize, p->accessDescCount, p->accessDescs, &dptr);
+	if (r)
+		return r;
+	p->dptr = dptr;
+	return vg_range_add_graph(dptr, p->bytesize, p->poolProps.location.id);
+}

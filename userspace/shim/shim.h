@@ -183,7 +183,7 @@ CUresult vg_image(const void *image, const void **start, size_t *bytes);
 /* -- memory.c: every range of memory that the driver's interface knows. */
 
 enum vg_range_kind { VG_RANGE_DEVICE = 1, VG_RANGE_HOST, VG_RANGE_REGISTERED, VG_RANGE_GLOBAL,
-		     VG_RANGE_POOL, VG_RANGE_MANAGED, VG_RANGE_MAPPED };
+		     VG_RANGE_POOL, VG_RANGE_MANAGED, VG_RANGE_MAPPED, VG_RANGE_GRAPH };
 
 struct vg_range {
 	uint64_t base, bytes;
@@ -198,7 +198,8 @@ struct vg_range {
 static inline bool vg_range_on_device(const struct vg_range *r)
 {
 	return r->kind == VG_RANGE_DEVICE || r->kind == VG_RANGE_POOL ||
-	       r->kind == VG_RANGE_GLOBAL || r->kind == VG_RANGE_MAPPED;
+	       r->kind == VG_RANGE_GLOBAL || r->kind == VG_RANGE_MAPPED ||
+	       r->kind == VG_RANGE_GRAPH;
 }
 
 CUresult vg_range_add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsigned int flags);
@@ -215,6 +216,8 @@ bool vg_range_remove(uint64_t p, unsigned int kinds, struct vg_range *r);
 CUresult vg_range_add_global(uint64_t base, uint64_t bytes, uint32_t holder);
 /* What cuMemMap() has mapped, of the allocation `holder`. */
 CUresult vg_range_add_mapped(uint64_t base, uint64_t bytes, uint32_t holder, int device);
+/* Of a node that allocates: it stays known, whether allocated at the moment or not. */
+CUresult vg_range_add_graph(uint64_t base, uint64_t bytes, int device);
 /* Forget all of a context, a module or a library. */
 void vg_range_forget(uint32_t owner);
 /* Whether [p, p + bytes) is known device memory; if not, ask the driver what it thinks. */
