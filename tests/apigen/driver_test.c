@@ -573,6 +573,7 @@ int main(int argc, char **argv)
 		{ "graph_captured", graph_captured }, { "capture_to_graph", capture_to_graph },
 		{ "graph_dot", graph_dot }, { "conditionals", conditionals },
 		{ "graph_memory", graph_memory }, { "graph_limit", graph_limit },
+		{ "user_objects", user_objects },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

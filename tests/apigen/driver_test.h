@@ -56,6 +56,8 @@ void graph_memory(void);
 void graph_limit(void);
 /* driver_graphs_conditional.c */
 void conditionals(void);
+/* driver_graphs_objects.c */
+void user_objects(void);
 /* driver_streams.c */
 void stream_attributes(void);
 void attached(void);

@@ -33,6 +33,10 @@ CUresult vg_x_graph_exec(struct vg_exec *x, uint32_t id, CUgraphExec *exec);
 /* calls_launch.c: whether an attribute's value holds no handle, and its meaning is known. */
 bool vg_x_attribute_plain(unsigned int id);
 
+/* calls_callback.c: run a function of the program's in the guest, and wait until it has run. */
+void vg_x_run_in_guest(uint32_t cookie, CUresult status);
+bool vg_x_callbacks_ready(void);
+
 /* calls_copy.c: a copy with no side in the guest. */
 CUDA_MEMCPY3D vg_x_device_copy(const vgpu_copy3d *c);
 
