@@ -63,8 +63,8 @@ $(VG_TA)/driver_test: $(VG_DRIVER_TEST_SRCS) tests/apigen/driver_test.h $(O)/lib
 # What softgpu has of it; a machine with a GPU runs all (make gpu-check).
 VG_SOFTGPU_GROUPS := device functions library launches memory streams strings enumerate \
 	callbacks values capture graphs host_nodes old_launches stream_attributes attached graph_nodes \
-	graph_edges graph_children graph_params graph_captured capture_to_graph graph_dot conditionals \
-	graph_memory user_objects
+	graph_edges graph_update graph_children graph_params graph_captured capture_to_graph graph_dot \
+	conditionals graph_memory user_objects
 
 .PHONY: check-driver
 check-driver: $(VG_TA)/driver_test $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) $(O)/bin/vgpu-mediatord

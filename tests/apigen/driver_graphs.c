@@ -254,6 +254,37 @@ void graph_edges(void)
 	end(&w);
 }
 
+/* An update that does not fit names the node that is in its way. */
+void graph_update(void)
+{
+	CUgraphExecUpdateResultInfo info;
+	CUgraphExecUpdateResult result;
+	CUgraphNodeParams p;
+	CUgraphNode node, at = NULL;
+	CUgraphExec exec;
+	CUgraph other;
+	struct work w;
+
+	begin(&w);
+	p = set_params(&w, 1);
+	OK(cuGraphAddNode_v2(&node, w.graph, NULL, NULL, 0, &p));
+	OK(cuGraphInstantiateWithFlags(&exec, w.graph, 0));
+	OK(cuGraphCreate(&other, 0));
+	p = kernel_params(&w);
+	OK(cuGraphAddNode_v2(&node, other, NULL, NULL, 0, &p));
+	memset(&info, 0, sizeof(info));
+	IS(cuGraphExecUpdate_v2(exec, other, &info), CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+	TRUE(info.result == CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED);
+	TRUE(info.errorNode == node);
+	IS(cuGraphExecUpdate(exec, other, &at, &result), CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+	TRUE(result == CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED && at == node);
+	OK(cuGraphExecUpdate_v2(exec, w.graph, &info));
+	TRUE(info.result == CU_GRAPH_EXEC_UPDATE_SUCCESS && !info.errorNode);
+	OK(cuGraphExecDestroy(exec));
+	OK(cuGraphDestroy(other));
+	end(&w);
+}
+
 void graph_children(void)
 {
 	CUgraphNodeParams p = of_type(CU_GRAPH_NODE_TYPE_GRAPH);

@@ -569,6 +569,7 @@ int main(int argc, char **argv)
 		{ "linking", linking }, { "old_launches", old_launches },
 		{ "stream_attributes", stream_attributes }, { "attached", attached },
 		{ "graph_nodes", graph_nodes }, { "graph_edges", graph_edges },
+		{ "graph_update", graph_update },
 		{ "graph_children", graph_children }, { "graph_params", graph_params },
 		{ "graph_captured", graph_captured }, { "capture_to_graph", capture_to_graph },
 		{ "graph_dot", graph_dot }, { "conditionals", conditionals },

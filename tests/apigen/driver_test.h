@@ -45,6 +45,7 @@ void host_nodes(void);
 /* driver_graphs.c */
 void graph_nodes(void);
 void graph_edges(void);
+void graph_update(void);
 void graph_children(void);
 /* driver_graphs_params.c */
 void graph_params(void);

@@ -277,16 +277,22 @@ CUresult vge_cuGraphDestroyNode(struct vg_exec *x, const struct vg_req *rq, CUgr
 }
 
 CUresult vge_vgpu_graph_update(struct vg_exec *x, const struct vg_req *rq, CUgraphExec exec,
-			       CUgraph graph, unsigned int *status, unsigned int *result)
+			       CUgraph graph, unsigned int *status, unsigned int *result,
+			       unsigned int *node, unsigned int *from)
 {
+	const struct vg_rq_vgpu_graph_update *q = rq->payload;
 	CUgraphExecUpdateResultInfo info = { 0 };
 
-	(void)x;
-	(void)rq;
 	if (!cu.cuGraphExecUpdate_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	/* Both come back whether or not it worked. */
 	*status = cu.cuGraphExecUpdate_v2(exec, graph, &info);
 	*result = info.result;
+	if (*status != CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE)
+		return CUDA_SUCCESS;
+	if (info.errorNode)
+		*node = vg_x_mint(x, VG_GRAPH_NODE, (uintptr_t)info.errorNode, q->graph);
+	if (info.errorFromNode)
+		*from = vg_x_mint(x, VG_GRAPH_NODE, (uintptr_t)info.errorFromNode, q->graph);
 	return CUDA_SUCCESS;
 }

@@ -14,6 +14,12 @@ CUresult vgh_cuGraphDestroy(CUgraph graph)
 	return g && g->owner ? CUDA_ERROR_INVALID_VALUE : vgw_cuGraphDestroy(graph);
 }
 
+/* Nodes that the host made get their handles when they are first seen. */
+static CUgraphNode adopt(uint32_t id, uint32_t graph)
+{
+	return (CUgraphNode)vg_object_adopt(id, VG_GRAPH_NODE, graph);
+}
+
 /* -- instantiation and update */
 
 CUresult vgh_cuGraphInstantiate_v2(CUgraphExec *exec, CUgraph graph, CUgraphNode *error, char *log,
@@ -53,15 +59,19 @@ CUresult vgh_cuGraphInstantiateWithParams(CUstream none, CUgraphExec *exec, CUgr
 
 CUresult vgh_cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo *info)
 {
-	unsigned int status, result;
+	unsigned int status, result, node, from;
+	struct vg_object *g = vg_object_get(graph, VG_GRAPH);
 	CUresult r;
 
 	if (!info)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = vgw_vgpu_graph_update(exec, graph, &status, &result);
+	r = vgw_vgpu_graph_update(exec, graph, &status, &result, &node, &from);
 	if (r)
 		return r;
-	*info = (CUgraphExecUpdateResultInfo){ .result = result };
+	*info = (CUgraphExecUpdateResultInfo){
+		.result = result, .errorNode = node ? adopt(node, g->id) : NULL,
+		.errorFromNode = from ? adopt(from, g->id) : NULL,
+	};
 	return status;
 }
 
@@ -76,16 +86,11 @@ CUresult vgh_cuGraphExecUpdate(CUgraphExec exec, CUgraph graph, CUgraphNode *err
 	r = vgh_cuGraphExecUpdate_v2(exec, graph, &info);
 	*result = info.result;
 	if (error)
-		*error = NULL;
+		*error = info.errorNode;
 	return r;
 }
 
-/* -- what is in a graph; nodes that the host made get their handles here */
-
-static CUgraphNode adopt(uint32_t id, uint32_t graph)
-{
-	return (CUgraphNode)vg_object_adopt(id, VG_GRAPH_NODE, graph);
-}
+/* -- what is in a graph */
 
 #define NODES 900u	/* of vgpu_graph_nodes */
 #define EDGES 200u

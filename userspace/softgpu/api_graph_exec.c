@@ -332,19 +332,24 @@ SG_API CUresult cuGraphNodeGetEnabled(CUgraphExec x, CUgraphNode n, unsigned int
 	return CUDA_SUCCESS;
 }
 
-/* Whether two graphs have the same nodes and edges, in the order of their making. */
-static CUgraphExecUpdateResult compare(CUgraph a, CUgraph b)
+/*
+ * Whether two graphs have the same nodes and edges, in the order of their making;
+ * if a node of b's is at fault, which.
+ */
+static CUgraphExecUpdateResult compare(CUgraph a, CUgraph b, CUgraphNode *fault)
 {
 	unsigned int i = 0;
 	CUgraphNode n, m;
 
 	for (n = a->nodes, m = b->nodes; n && m; n = n->next, m = m->next)
 		n->order = m->order = ++i;
+	*fault = NULL;
 	if (n || m)
 		return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
 	for (n = a->nodes, m = b->nodes; n; n = n->next, m = m->next) {
 		CUgraphExecUpdateResult r;
 
+		*fault = m;
 		if (n->type != m->type)
 			return CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED;
 		if (n->ndeps != m->ndeps)
@@ -364,10 +369,11 @@ static CUgraphExecUpdateResult compare(CUgraph a, CUgraph b)
 			return CU_GRAPH_EXEC_UPDATE_ERROR_NOT_SUPPORTED;
 		if (n->type != CU_GRAPH_NODE_TYPE_GRAPH)
 			continue;
-		r = compare(n->child, m->child);
+		r = compare(n->child, m->child, fault);
 		if (r)
 			return r;
 	}
+	*fault = NULL;
 	return CU_GRAPH_EXEC_UPDATE_SUCCESS;
 }
 
@@ -389,7 +395,8 @@ SG_API CUresult cuGraphExecUpdate_v2(CUgraphExec x, CUgraph g, CUgraphExecUpdate
 {
 	if (!exec_of(x) || !sg_graph_of(g) || !info)
 		return CUDA_ERROR_INVALID_VALUE;
-	*info = (CUgraphExecUpdateResultInfo){ .result = compare(x->graph, g) };
+	*info = (CUgraphExecUpdateResultInfo){ 0 };
+	info->result = compare(x->graph, g, &info->errorNode);
 	if (info->result)
 		return CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
 	return refill(x->graph, g);
@@ -397,9 +404,9 @@ SG_API CUresult cuGraphExecUpdate_v2(CUgraphExec x, CUgraph g, CUgraphExecUpdate
 
 SG_API CUresult cuGraphExecChildGraphNodeSetParams(CUgraphExec x, CUgraphNode n, CUgraph child)
 {
-	CUgraphNode t = twin(x, n, CU_GRAPH_NODE_TYPE_GRAPH);
+	CUgraphNode t = twin(x, n, CU_GRAPH_NODE_TYPE_GRAPH), fault;
 
-	if (!t || !sg_graph_of(child) || compare(t->child, child))
+	if (!t || !sg_graph_of(child) || compare(t->child, child, &fault))
 		return CUDA_ERROR_INVALID_VALUE;
 	return refill(t->child, child);
 }
