@@ -70,8 +70,11 @@ $(VG_TA)/driver_test: $(VG_DRIVER_TEST_SRCS) tests/apigen/driver_test.h $(O)/lib
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $(VG_DRIVER_TEST_SRCS) -L$(O)/lib -l:libcuda.so.1 -lpthread
 
 # What softgpu has of it; a machine with a GPU runs all (make gpu-check).
-VG_SOFTGPU_GROUPS := device functions library launches memory streams strings enumerate callbacks batches \
-	managed_batches mapping sharing pointers logs output threads
+VG_SOFTGPU_GROUPS := device functions library launches memory streams strings enumerate \
+	callbacks values capture graphs host_nodes old_launches stream_attributes attached graph_nodes \
+	graph_edges graph_update graph_children graph_params graph_captured capture_to_graph graph_dot \
+	conditionals graph_memory user_objects batches managed_batches \
+	mapping sharing pointers logs output threads
 
 # What softgpu lacks, and can be tried without GPU code.
 VG_DOUBLE_GROUPS := green
@@ -80,6 +83,8 @@ VG_DOUBLE_GROUPS := green
 check-driver: $(VG_TA)/driver_test $(VG_TA)/libdouble.so $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
 	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 1G $(VG_TA)/driver_test \
 		$(VG_SOFTGPU_GROUPS)
+	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 256M $(VG_TA)/driver_test \
+		graph_limit graph_memory
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 1G $(VG_TA)/driver_test $(VG_DOUBLE_GROUPS)
 
 # A host's NVML whose answers are known.

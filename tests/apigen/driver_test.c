@@ -574,6 +574,15 @@ int main(int argc, char **argv)
 		{ "sharing", sharing }, { "handles", handles },
 		{ "texture_references", texture_references },
 		{ "pointers", pointers }, { "logs", logs },
+		{ "old_launches", old_launches },
+		{ "stream_attributes", stream_attributes }, { "attached", attached },
+		{ "graph_nodes", graph_nodes }, { "graph_edges", graph_edges },
+		{ "graph_update", graph_update },
+		{ "graph_children", graph_children }, { "graph_params", graph_params },
+		{ "graph_captured", graph_captured }, { "capture_to_graph", capture_to_graph },
+		{ "graph_dot", graph_dot }, { "conditionals", conditionals },
+		{ "graph_memory", graph_memory }, { "graph_limit", graph_limit },
+		{ "user_objects", user_objects },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

@@ -60,5 +60,26 @@ void tensors(void);
 /* driver_callbacks.c */
 void callbacks(void);
 void host_nodes(void);
+/* driver_graphs.c */
+void graph_nodes(void);
+void graph_edges(void);
+void graph_update(void);
+void graph_children(void);
+/* driver_graphs_params.c */
+void graph_params(void);
+void graph_captured(void);
+void capture_to_graph(void);
+void graph_dot(void);
+/* driver_graphs_memory.c */
+void graph_memory(void);
+void graph_limit(void);
+/* driver_graphs_conditional.c */
+void conditionals(void);
+/* driver_graphs_objects.c */
+void user_objects(void);
+/* driver_streams.c */
+void stream_attributes(void);
+void attached(void);
+void old_launches(void);
 
 #endif /* DRIVER_TEST_H */

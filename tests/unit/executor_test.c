@@ -58,6 +58,25 @@ static void handles_second_value(void **state)
 	assert_int_equal(aux, 7);
 }
 
+/* An id that is bound anew is not what it was. */
+static void handles_serial(void **state)
+{
+	struct vg_handles *h = vg_handles_new();
+	uint32_t first, second;
+	uint64_t v;
+
+	(void)state;
+	assert_false(vg_handle_serial(h, 9, VG_GRAPH, &first));
+	assert_true(vg_handle_put(h, 9, VG_GRAPH, 1));
+	assert_true(vg_handle_serial(h, 9, VG_GRAPH, &first));
+	assert_false(vg_handle_serial(h, 9, VG_EVENT, &second));
+	assert_true(vg_handle_take(h, 9, VG_GRAPH, &v));
+	assert_false(vg_handle_serial(h, 9, VG_GRAPH, &second));
+	assert_true(vg_handle_put(h, 9, VG_GRAPH, 1));
+	assert_true(vg_handle_serial(h, 9, VG_GRAPH, &second));
+	assert_int_not_equal(first, second);
+}
+
 static void blob_in_pieces(void **state)
 {
 	struct vg_exec x = { .blobs = vg_blobs_new() };
@@ -243,6 +262,7 @@ int main(void)
 		cmocka_unit_test(handles_by_kind),
 		cmocka_unit_test(handles_out_of_range),
 		cmocka_unit_test(handles_second_value),
+		cmocka_unit_test(handles_serial),
 		cmocka_unit_test(blob_in_pieces),
 		cmocka_unit_test(blob_bounds),
 		cmocka_unit_test(blob_flood),

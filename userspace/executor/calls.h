@@ -11,6 +11,8 @@ uint32_t vg_x_home(uint32_t ctx);
 /* calls_memory.c: allocations by address; `ctx` is the id of the context that holds one. */
 bool vg_x_allocated(uint64_t ptr, uint64_t bytes, uint32_t ctx);
 bool vg_x_freed(uint64_t ptr, uint64_t *bytes);
+/* By a node of a graph: it may be freed any number of times, and is charged elsewhere. */
+bool vg_x_allocated_by_graph(uint64_t ptr, uint32_t ctx);
 /* What is known of the one that begins at ptr. */
 bool vg_x_allocation(uint64_t ptr, uint64_t *bytes, uint32_t *ctx);
 /* A context takes its memory along, and what it shares. */
@@ -33,6 +35,27 @@ void vg_x_unshare_context(struct vg_exec *x, uint32_t ctx);
 
 /* calls_handles.c: the id that a driver handle is bound to, if any. */
 bool vg_x_id_of(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t *id);
+
+/* The next id of a kind after *id, which starts as 0; false after the last. */
+bool vg_x_next(struct vg_exec *x, enum vg_kind kind, uint32_t *id, uint64_t *value);
+/* Whether an id may be given to something new. */
+bool vg_x_unbound(struct vg_exec *x, uint32_t id);
+
+/* calls_graph.c: the id of a driver handle, minted if it has none; 0 if no id is left. */
+uint32_t vg_x_mint(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t owner);
+
+/* calls_graph_memory.c: a node that allocates is about to be made. */
+void vg_x_graph_memory(void);
+
+/* calls_graph_node.c: an executable graph by its id; NULL for 0. */
+CUresult vg_x_graph_exec(struct vg_exec *x, uint32_t id, CUgraphExec *exec);
+
+/* calls_launch.c: whether an attribute's value holds no handle, and its meaning is known. */
+bool vg_x_attribute_plain(unsigned int id);
+
+/* calls_callback.c: run a function of the program's in the guest, and wait until it has run. */
+void vg_x_run_in_guest(uint32_t cookie, CUresult status);
+bool vg_x_callbacks_ready(void);
 
 /* calls_copy.c: a copy with no side in the guest. */
 CUDA_MEMCPY3D vg_x_device_copy(const vgpu_copy3d *c);

@@ -55,7 +55,7 @@ static void wait_done(void)
 	}
 }
 
-static void run(uint32_t cookie, CUresult status)
+void vg_x_run_in_guest(uint32_t cookie, CUresult status)
 {
 	pthread_mutex_lock(&lock);
 	mailbox->cookie = cookie;
@@ -70,16 +70,16 @@ static void run(uint32_t cookie, CUresult status)
 
 static void host_function(void *cookie)
 {
-	run((uint32_t)(uintptr_t)cookie, CUDA_SUCCESS);
+	vg_x_run_in_guest((uint32_t)(uintptr_t)cookie, CUDA_SUCCESS);
 }
 
 static void stream_callback(CUstream s, CUresult status, void *cookie)
 {
 	(void)s;
-	run((uint32_t)(uintptr_t)cookie, status);
+	vg_x_run_in_guest((uint32_t)(uintptr_t)cookie, status);
 }
 
-static bool ready(void)
+bool vg_x_callbacks_ready(void)
 {
 	bool is;
 
@@ -98,7 +98,7 @@ CUresult vge_vgpu_callback(struct vg_exec *x, const struct vg_req *rq, CUstream 
 	(void)rq;
 	if (!cu.cuStreamAddCallback || !cu.cuLaunchHostFunc)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!ready())
+	if (!vg_x_callbacks_ready())
 		return CUDA_ERROR_INVALID_VALUE;
 	if (with_status)
 		return cu.cuStreamAddCallback(s, stream_callback, data, 0);
@@ -120,7 +120,7 @@ CUresult vge_vgpu_graph_host_node(struct vg_exec *x, const struct vg_req *rq, CU
 	(void)rq;
 	if (!cu.cuGraphAddHostNode)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	return ready() ? cu.cuGraphAddHostNode(node, graph, deps, count, &p) :
+	return vg_x_callbacks_ready() ? cu.cuGraphAddHostNode(node, graph, deps, count, &p) :
 			 CUDA_ERROR_INVALID_VALUE;
 }
 
@@ -133,7 +133,7 @@ CUresult vge_vgpu_graph_host_set(struct vg_exec *x, const struct vg_req *rq, uns
 	(void)rq;
 	if (!cu.cuGraphExecHostNodeSetParams || !cu.cuGraphHostNodeSetParams)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!ready())
+	if (!vg_x_callbacks_ready())
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!exec_id)
 		return cu.cuGraphHostNodeSetParams(node, &p);

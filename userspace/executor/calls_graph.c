@@ -17,8 +17,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* minting */
 static uint32_t minted = HOST_FIRST;
 
-/* The id of a graph or a node, minted if there is none; 0 if no id is left. */
-static uint32_t id_of(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t owner)
+uint32_t vg_x_mint(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t owner)
 {
 	uint32_t id;
 
@@ -34,7 +33,7 @@ static bool ids_of(struct vg_exec *x, const CUgraphNode *nodes, size_t n, uint32
 		   uint32_t *ids)
 {
 	for (size_t i = 0; i < n; i++) {
-		ids[i] = id_of(x, VG_GRAPH_NODE, (uintptr_t)nodes[i], owner);
+		ids[i] = vg_x_mint(x, VG_GRAPH_NODE, (uintptr_t)nodes[i], owner);
 		if (!ids[i])
 			return false;
 	}
@@ -53,6 +52,20 @@ CUresult vge_cuStreamBeginCapture_v2(struct vg_exec *x, const struct vg_req *rq,
 		return CUDA_ERROR_NOT_SUPPORTED;
 	/* The modes look at threads, and these are not the guest's. */
 	return cu.cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED);
+}
+
+CUresult vge_cuStreamBeginCaptureToGraph(struct vg_exec *x, const struct vg_req *rq, CUstream s,
+					 CUgraph graph, const CUgraphNode *deps,
+					 const CUgraphEdgeData *edges, size_t count,
+					 CUstreamCaptureMode mode)
+{
+	(void)x;
+	(void)rq;
+	(void)mode;
+	if (!cu.cuStreamBeginCaptureToGraph)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return cu.cuStreamBeginCaptureToGraph(s, graph, deps, edges, count,
+					      CU_STREAM_CAPTURE_MODE_RELAXED);
 }
 
 CUresult vge_vgpu_capture_info(struct vg_exec *x, const struct vg_req *rq, CUstream s,
@@ -81,7 +94,7 @@ CUresult vge_vgpu_capture_info(struct vg_exec *x, const struct vg_req *rq, CUstr
 		return CUDA_ERROR_NOT_SUPPORTED;
 	info->id = id;
 	info->count = n;
-	info->graph = id_of(x, VG_GRAPH, (uintptr_t)graph, 0);
+	info->graph = vg_x_mint(x, VG_GRAPH, (uintptr_t)graph, 0);
 	if (!info->graph || !ids_of(x, nodes, n, info->graph, info->node))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	for (size_t i = 0; data && i < n; i++)
@@ -101,7 +114,7 @@ CUresult vge_vgpu_capture_end(struct vg_exec *x, const struct vg_req *rq, CUstre
 	r = cu.cuStreamEndCapture(s, &graph);
 	if (r)
 		return r;
-	*id = id_of(x, VG_GRAPH, (uintptr_t)graph, 0);
+	*id = vg_x_mint(x, VG_GRAPH, (uintptr_t)graph, 0);
 	if (!*id) {
 		cu.cuGraphDestroy(graph);
 		return CUDA_ERROR_OUT_OF_MEMORY;
@@ -234,153 +247,52 @@ CUresult vge_vgpu_graph_node_links(struct vg_exec *x, const struct vg_req *rq, C
 							      CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-CUresult vge_vgpu_graph_update(struct vg_exec *x, const struct vg_req *rq, CUgraphExec exec,
-			       CUgraph graph, unsigned int *status, unsigned int *result)
+CUresult vge_vgpu_graph_node_in_clone(struct vg_exec *x, const struct vg_req *rq, CUgraphNode node,
+				      CUgraph clone, unsigned int *found)
 {
+	const struct vg_rq_vgpu_graph_node_in_clone *q = rq->payload;
+	CUgraphNode n = NULL;
+	CUresult r;
+
+	if (!cu.cuGraphNodeFindInClone)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = cu.cuGraphNodeFindInClone(&n, node, clone);
+	if (r)
+		return r;
+	*found = vg_x_mint(x, VG_GRAPH_NODE, (uintptr_t)n, q->clone);
+	return *found ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+/* What a node holds goes with it: a child graph, the bodies of a conditional. */
+CUresult vge_cuGraphDestroyNode(struct vg_exec *x, const struct vg_req *rq, CUgraphNode node)
+{
+	const struct vg_rq_cuGraphDestroyNode *q = rq->payload;
+	CUresult r;
+
+	if (!cu.cuGraphDestroyNode)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = cu.cuGraphDestroyNode(node);
+	vg_x_orphans(x, q->hNode);
+	return r;
+}
+
+CUresult vge_vgpu_graph_update(struct vg_exec *x, const struct vg_req *rq, CUgraphExec exec,
+			       CUgraph graph, unsigned int *status, unsigned int *result,
+			       unsigned int *node, unsigned int *from)
+{
+	const struct vg_rq_vgpu_graph_update *q = rq->payload;
 	CUgraphExecUpdateResultInfo info = { 0 };
 
-	(void)x;
-	(void)rq;
 	if (!cu.cuGraphExecUpdate_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	/* Both come back whether or not it worked. */
 	*status = cu.cuGraphExecUpdate_v2(exec, graph, &info);
 	*result = info.result;
+	if (*status != CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE)
+		return CUDA_SUCCESS;
+	if (info.errorNode)
+		*node = vg_x_mint(x, VG_GRAPH_NODE, (uintptr_t)info.errorNode, q->graph);
+	if (info.errorFromNode)
+		*from = vg_x_mint(x, VG_GRAPH_NODE, (uintptr_t)info.errorFromNode, q->graph);
 	return CUDA_SUCCESS;
-}
-
-/* -- nodes; exec_id 0 means the graph itself */
-
-static CUresult exec_of(struct vg_exec *x, uint32_t id, CUgraphExec *exec)
-{
-	uint64_t v = 0;
-
-	if (id && !vg_handle_get(vg_exec_handles(x), id, VG_GRAPH_EXEC, &v))
-		return CUDA_ERROR_INVALID_HANDLE;
-	*exec = (CUgraphExec)(uintptr_t)v;
-	return CUDA_SUCCESS;
-}
-
-struct kernel {
-	CUDA_KERNEL_NODE_PARAMS node;
-	size_t bytes;
-	void *extra[5];
-};
-
-static void kernel_node(struct kernel *k, CUfunction f, const vgpu_kernel_node *l,
-			unsigned int bytes, const void *params)
-{
-	*k = (struct kernel){
-		.node = {
-			.func = f, .gridDimX = l->grid[0], .gridDimY = l->grid[1],
-			.gridDimZ = l->grid[2], .blockDimX = l->block[0], .blockDimY = l->block[1],
-			.blockDimZ = l->block[2], .sharedMemBytes = l->shared,
-		},
-		.bytes = bytes,
-	};
-	k->extra[0] = CU_LAUNCH_PARAM_BUFFER_POINTER;
-	k->extra[1] = (void *)params;
-	k->extra[2] = CU_LAUNCH_PARAM_BUFFER_SIZE;
-	k->extra[3] = &k->bytes;
-	k->extra[4] = CU_LAUNCH_PARAM_END;
-	k->node.extra = bytes ? k->extra : NULL;
-}
-
-CUresult vge_vgpu_graph_kernel_node(struct vg_exec *x, const struct vg_req *rq, CUgraphNode *node,
-				    CUgraph graph, const CUgraphNode *deps, uint64_t count,
-				    CUfunction f, const vgpu_kernel_node *launch,
-				    unsigned int bytes, const void *params)
-{
-	struct kernel k;
-
-	(void)x;
-	(void)rq;
-	if (!cu.cuGraphAddKernelNode_v2)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	kernel_node(&k, f, launch, bytes, params);
-	return cu.cuGraphAddKernelNode_v2(node, graph, deps, count, &k.node);
-}
-
-CUresult vge_vgpu_graph_kernel_set(struct vg_exec *x, const struct vg_req *rq, unsigned int exec_id,
-				   CUgraphNode node, CUfunction f, const vgpu_kernel_node *launch,
-				   unsigned int bytes, const void *params)
-{
-	CUgraphExec exec;
-	struct kernel k;
-	CUresult r = exec_of(x, exec_id, &exec);
-
-	(void)rq;
-	if (r)
-		return r;
-	if (!cu.cuGraphExecKernelNodeSetParams_v2 || !cu.cuGraphKernelNodeSetParams_v2)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	kernel_node(&k, f, launch, bytes, params);
-	return exec ? cu.cuGraphExecKernelNodeSetParams_v2(exec, node, &k.node) :
-		      cu.cuGraphKernelNodeSetParams_v2(node, &k.node);
-}
-
-static CUDA_MEMSET_NODE_PARAMS memset_node(const vgpu_memset_node *m)
-{
-	return (CUDA_MEMSET_NODE_PARAMS){
-		.dst = m->dst, .pitch = m->pitch, .value = m->value, .elementSize = m->element,
-		.width = m->width, .height = m->height,
-	};
-}
-
-CUresult vge_vgpu_graph_memset_node(struct vg_exec *x, const struct vg_req *rq, CUgraphNode *node,
-				    CUgraph graph, const CUgraphNode *deps, uint64_t count,
-				    const vgpu_memset_node *set, CUcontext ctx)
-{
-	CUDA_MEMSET_NODE_PARAMS m = memset_node(set);
-
-	(void)x;
-	(void)rq;
-	if (!cu.cuGraphAddMemsetNode)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	return cu.cuGraphAddMemsetNode(node, graph, deps, count, &m, ctx);
-}
-
-CUresult vge_vgpu_graph_memset_set(struct vg_exec *x, const struct vg_req *rq, unsigned int exec_id,
-				   CUgraphNode node, const vgpu_memset_node *set, CUcontext ctx)
-{
-	CUDA_MEMSET_NODE_PARAMS m = memset_node(set);
-	CUgraphExec exec;
-	CUresult r = exec_of(x, exec_id, &exec);
-
-	(void)rq;
-	if (r)
-		return r;
-	if (!cu.cuGraphExecMemsetNodeSetParams || !cu.cuGraphMemsetNodeSetParams)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	return exec ? cu.cuGraphExecMemsetNodeSetParams(exec, node, &m, ctx) :
-		      cu.cuGraphMemsetNodeSetParams(node, &m);
-}
-
-CUresult vge_vgpu_graph_copy_node(struct vg_exec *x, const struct vg_req *rq, CUgraphNode *node,
-				  CUgraph graph, const CUgraphNode *deps, uint64_t count,
-				  const vgpu_copy3d *copy, CUcontext ctx)
-{
-	CUDA_MEMCPY3D p = vg_x_device_copy(copy);
-
-	(void)x;
-	(void)rq;
-	if (!cu.cuGraphAddMemcpyNode)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	return cu.cuGraphAddMemcpyNode(node, graph, deps, count, &p, ctx);
-}
-
-CUresult vge_vgpu_graph_copy_set(struct vg_exec *x, const struct vg_req *rq, unsigned int exec_id,
-				 CUgraphNode node, const vgpu_copy3d *copy, CUcontext ctx)
-{
-	CUDA_MEMCPY3D p = vg_x_device_copy(copy);
-	CUgraphExec exec;
-	CUresult r = exec_of(x, exec_id, &exec);
-
-	(void)rq;
-	if (r)
-		return r;
-	if (!cu.cuGraphExecMemcpyNodeSetParams || !cu.cuGraphMemcpyNodeSetParams)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	return exec ? cu.cuGraphExecMemcpyNodeSetParams(exec, node, &p, ctx) :
-		      cu.cuGraphMemcpyNodeSetParams(node, &p);
 }

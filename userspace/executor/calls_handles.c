@@ -82,3 +82,24 @@ bool vg_x_id_of(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t *
 	}
 	return false;
 }
+
+bool vg_x_next(struct vg_exec *x, enum vg_kind kind, uint32_t *id, uint64_t *value)
+{
+	for (++*id; *id < atomic_load(&end[1]); ++*id) {
+		if (*id < HALF && *id >= atomic_load(&end[0]))
+			*id = HALF;
+		if (vg_handle_get(vg_exec_handles(x), *id, kind, value))
+			return true;
+	}
+	return false;
+}
+
+bool vg_x_unbound(struct vg_exec *x, uint32_t id)
+{
+	uint64_t v;
+
+	for (enum vg_kind kind = VG_NONE + 1; kind < VG_KIND_COUNT; kind++)
+		if (vg_handle_get(vg_exec_handles(x), id, kind, &v))
+			return false;
+	return true;
+}

@@ -14,6 +14,7 @@ struct allocation {
 	uint64_t ptr;		/* 0: never used; 1: was used */
 	uint64_t bytes;
 	uint32_t ctx;
+	bool of_graph;		/* freed and allocated again at each launch; not charged here */
 };
 
 #define GONE 1ull
@@ -51,35 +52,47 @@ static bool grow(void)
 	return true;
 }
 
-bool vg_x_allocated(uint64_t ptr, uint64_t bytes, uint32_t ctx)
+static struct allocation *find(uint64_t ptr)
 {
+	if (!room || ptr <= GONE)
+		return NULL;
+	for (size_t at = slot_of(ptr); table[at].ptr; at = (at + 1) & (room - 1))
+		if (table[at].ptr == ptr)
+			return &table[at];
+	return NULL;
+}
+
+static bool put(struct allocation a)
+{
+	struct allocation *old;
 	size_t at;
 	bool ok;
 
 	pthread_mutex_lock(&lock);
-	ok = used_slots * 4 < room * 3 || grow();
-	if (ok) {
-		for (at = slot_of(ptr); table[at].ptr > GONE; at = (at + 1) & (room - 1))
+	/* The address of a graph that is no more may come again. */
+	old = find(a.ptr);
+	ok = old || used_slots * 4 < room * 3 || grow();
+	if (old) {
+		*old = a;
+	} else if (ok) {
+		for (at = slot_of(a.ptr); table[at].ptr > GONE; at = (at + 1) & (room - 1))
 			;
 		used_slots += !table[at].ptr;
 		live++;
-		table[at] = (struct allocation){ ptr, bytes, vg_x_home(ctx) };
+		table[at] = a;
 	}
 	pthread_mutex_unlock(&lock);
 	return ok;
 }
 
-/* With the lock held. */
-static struct allocation *find(uint64_t ptr)
+bool vg_x_allocated(uint64_t ptr, uint64_t bytes, uint32_t ctx)
 {
-	size_t at;
+	return put((struct allocation){ .ptr = ptr, .bytes = bytes, .ctx = vg_x_home(ctx) });
+}
 
-	if (!room || ptr <= GONE)
-		return NULL;
-	for (at = slot_of(ptr); table[at].ptr; at = (at + 1) & (room - 1))
-		if (table[at].ptr == ptr)
-			return &table[at];
-	return NULL;
+bool vg_x_allocated_by_graph(uint64_t ptr, uint32_t ctx)
+{
+	return put((struct allocation){ .ptr = ptr, .ctx = vg_x_home(ctx), .of_graph = true });
 }
 
 bool vg_x_freed(uint64_t ptr, uint64_t *bytes)
@@ -90,8 +103,11 @@ bool vg_x_freed(uint64_t ptr, uint64_t *bytes)
 	a = find(ptr);
 	if (a) {
 		*bytes = a->bytes;
-		a->ptr = GONE;
-		live--;
+		/* Whether it is allocated at the moment is for the driver to say. */
+		if (!a->of_graph) {
+			a->ptr = GONE;
+			live--;
+		}
 	}
 	pthread_mutex_unlock(&lock);
 	return a;

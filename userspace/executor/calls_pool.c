@@ -3,6 +3,22 @@
 #include "calls.h"
 #include "vg_cuda.h"
 
+/* In a capture nothing is allocated but a node is made, whose launches are charged. */
+static bool captured(CUstream s)
+{
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+
+	return s && cu.cuStreamIsCapturing && !cu.cuStreamIsCapturing(s, &status) &&
+	       status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
+static CUresult keep_node(CUresult r, CUdeviceptr p, uint32_t ctx)
+{
+	if (!r && !vg_x_allocated_by_graph(p, ctx))
+		r = CUDA_ERROR_OUT_OF_MEMORY;
+	return r;
+}
+
 static CUresult keep(struct vg_exec *x, CUresult r, CUdeviceptr p, uint64_t bytes, uint32_t ctx,
 		     CUstream s)
 {
@@ -22,6 +38,11 @@ CUresult vge_cuMemAllocAsync(struct vg_exec *x, const struct vg_req *rq, CUdevic
 
 	if (!cu.cuMemAllocAsync || !cu.cuMemFreeAsync)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	if (captured(s)) {
+		vg_x_graph_memory();
+		r = cu.cuMemAllocAsync(dptr, bytes, s);
+		return keep_node(r, *dptr, rq->ctx);
+	}
 	if (!vg_exec_charge(x, bytes))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = cu.cuMemAllocAsync(dptr, bytes, s);
@@ -35,6 +56,11 @@ CUresult vge_cuMemAllocFromPoolAsync(struct vg_exec *x, const struct vg_req *rq,
 
 	if (!cu.cuMemAllocFromPoolAsync || !cu.cuMemFreeAsync)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	if (captured(s)) {
+		vg_x_graph_memory();
+		r = cu.cuMemAllocFromPoolAsync(dptr, bytes, pool, s);
+		return keep_node(r, *dptr, rq->ctx);
+	}
 	if (!vg_exec_charge(x, bytes))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = cu.cuMemAllocFromPoolAsync(dptr, bytes, pool, s);
@@ -130,31 +156,4 @@ CUresult vge_vgpu_pool_get(struct vg_exec *x, const struct vg_req *rq, CUmemoryP
 	r = cu.cuMemPoolGetAttribute(pool, a, is_int(a) ? (void *)&narrow : (void *)&wide);
 	*value = is_int(a) ? (uint64_t)narrow : wide;
 	return r;
-}
-
-CUresult vge_vgpu_graph_memory_get(struct vg_exec *x, const struct vg_req *rq, CUdevice dev,
-				   CUgraphMem_attribute a, uint64_t *value)
-{
-	cuuint64_t wide = 0;
-	CUresult r;
-
-	(void)x;
-	(void)rq;
-	if (!cu.cuDeviceGetGraphMemAttribute || a > CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	r = cu.cuDeviceGetGraphMemAttribute(dev, a, &wide);
-	*value = wide;
-	return r;
-}
-
-CUresult vge_vgpu_graph_memory_set(struct vg_exec *x, const struct vg_req *rq, CUdevice dev,
-				   CUgraphMem_attribute a, uint64_t value)
-{
-	cuuint64_t wide = value;
-
-	(void)x;
-	(void)rq;
-	if (!cu.cuDeviceSetGraphMemAttribute || a > CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	return cu.cuDeviceSetGraphMemAttribute(dev, a, &wide);
 }

@@ -14,6 +14,7 @@
 
 struct entry {
 	_Atomic uint32_t kind;
+	_Atomic uint32_t serial;
 	_Atomic uint64_t value;
 	_Atomic uint64_t aux;
 };
@@ -64,6 +65,7 @@ bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_
 	if (atomic_load(&e->kind) == VG_NONE) {
 		atomic_store(&e->value, value);
 		atomic_store(&e->aux, 0);
+		atomic_fetch_add(&e->serial, 1);
 		atomic_store_explicit(&e->kind, kind, memory_order_release);
 		ok = true;
 	}
@@ -111,5 +113,14 @@ bool vg_handle_get_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uin
 
 	if (e)
 		*aux = atomic_load(&e->aux);
+	return e;
+}
+
+bool vg_handle_serial(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *serial)
+{
+	struct entry *e = lookup(h, id, kind);
+
+	if (e)
+		*serial = atomic_load(&e->serial);
 	return e;
 }

@@ -60,4 +60,7 @@ bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64
 bool vg_handle_set_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t aux);
 bool vg_handle_get_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *aux);
 
+/* How often the id has been bound: tells whether it still is what it was. */
+bool vg_handle_serial(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *serial);
+
 #endif /* VG_HANDLES_H */

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "callback.h"
 #include "client_internal.h"
 #include "ring_sync.h"
 #include "shim.h"
@@ -20,6 +21,7 @@ struct record {
 	CUstream stream;
 	void *data;
 	bool kept;			/* in a graph: it may run any number of times */
+	struct vg_object *ends;		/* a user object that is no more when it runs */
 	uint32_t next;			/* free list */
 };
 
@@ -31,6 +33,7 @@ static bool started;
 
 static void run(uint32_t cookie, CUresult status)
 {
+	struct vg_object *o;
 	struct record r;
 
 	pthread_mutex_lock(&lock);
@@ -44,6 +47,8 @@ static void run(uint32_t cookie, CUresult status)
 		free_head = cookie;
 	}
 	pthread_mutex_unlock(&lock);
+	if (r.ends && !vg_object_take(r.ends, VG_USER_OBJECT, &o))
+		vg_object_drop(o);
 	if (r.callback)
 		r.callback(r.stream, status, r.data);
 	else
@@ -256,4 +261,25 @@ CUresult vgh_cuGraphHostNodeGetParams(CUgraphNode node, CUDA_HOST_NODE_PARAMS *p
 		r = CUDA_ERROR_UNKNOWN;
 	pthread_mutex_unlock(&lock);
 	return r;
+}
+
+/* -- destructors of user objects */
+
+CUresult vg_callback_new(CUhostFn function, void *data, uint32_t *cookie)
+{
+	struct record r = { .function = function, .data = data };
+
+	return new_record(&r, cookie);
+}
+
+void vg_callback_drop(uint32_t cookie)
+{
+	drop_record(cookie);
+}
+
+void vg_callback_ends(uint32_t cookie, struct vg_object *o)
+{
+	pthread_mutex_lock(&lock);
+	records[cookie].ends = o;
+	pthread_mutex_unlock(&lock);
 }

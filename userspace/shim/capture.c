@@ -29,6 +29,20 @@ CUresult vgh_cuStreamBeginCapture_v2(CUstream s, CUstreamCaptureMode mode)
 	return r;
 }
 
+CUresult vgh_cuStreamBeginCaptureToGraph(CUstream s, CUgraph graph, const CUgraphNode *deps,
+					 const CUgraphEdgeData *edges, size_t count,
+					 CUstreamCaptureMode mode)
+{
+	CUresult r;
+
+	if (mode > CU_STREAM_CAPTURE_MODE_RELAXED || (count && !deps))
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgw_cuStreamBeginCaptureToGraph(s, graph, deps, edges, count, mode);
+	if (!r)
+		atomic_fetch_add(&captures, 1);
+	return r;
+}
+
 CUresult vgh_cuStreamBeginCapture(CUstream s)
 {
 	return vgh_cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_GLOBAL);

@@ -1,11 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Graphs: instantiation, what is in one, nodes whose parameters are structs with pointers. */
+/* Graphs: instantiation, and what is in one. */
 #include <stdlib.h>
 
 #include "client.h"
-#include "launch.h"
 #include "shim.h"
 #include "shim_calls.h"
+
+/* A graph within another goes with it, or with its node. */
+CUresult vgh_cuGraphDestroy(CUgraph graph)
+{
+	struct vg_object *g = vg_object_get(graph, VG_GRAPH);
+
+	return g && g->owner ? CUDA_ERROR_INVALID_VALUE : vgw_cuGraphDestroy(graph);
+}
+
+/* Nodes that the host made get their handles when they are first seen. */
+static CUgraphNode adopt(uint32_t id, uint32_t graph)
+{
+	return (CUgraphNode)vg_object_adopt(id, VG_GRAPH_NODE, graph);
+}
 
 /* -- instantiation and update */
 
@@ -46,15 +59,19 @@ CUresult vgh_cuGraphInstantiateWithParams(CUstream none, CUgraphExec *exec, CUgr
 
 CUresult vgh_cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo *info)
 {
-	unsigned int status, result;
+	unsigned int status, result, node, from;
+	struct vg_object *g = vg_object_get(graph, VG_GRAPH);
 	CUresult r;
 
 	if (!info)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = vgw_vgpu_graph_update(exec, graph, &status, &result);
+	r = vgw_vgpu_graph_update(exec, graph, &status, &result, &node, &from);
 	if (r)
 		return r;
-	*info = (CUgraphExecUpdateResultInfo){ .result = result };
+	*info = (CUgraphExecUpdateResultInfo){
+		.result = result, .errorNode = node ? adopt(node, g->id) : NULL,
+		.errorFromNode = from ? adopt(from, g->id) : NULL,
+	};
 	return status;
 }
 
@@ -69,16 +86,11 @@ CUresult vgh_cuGraphExecUpdate(CUgraphExec exec, CUgraph graph, CUgraphNode *err
 	r = vgh_cuGraphExecUpdate_v2(exec, graph, &info);
 	*result = info.result;
 	if (error)
-		*error = NULL;
+		*error = info.errorNode;
 	return r;
 }
 
-/* -- what is in a graph; nodes that the host made get their handles here */
-
-static CUgraphNode adopt(uint32_t id, uint32_t graph)
-{
-	return (CUgraphNode)vg_object_adopt(id, VG_GRAPH_NODE, graph);
-}
+/* -- what is in a graph */
 
 #define NODES 900u	/* of vgpu_graph_nodes */
 #define EDGES 200u
@@ -235,171 +247,16 @@ CUresult vgh_cuGraphRemoveDependencies(CUgraph graph, const CUgraphNode *from,
 	return vgw_cuGraphRemoveDependencies_v2(graph, from, to, NULL, count);
 }
 
-/* -- nodes.  exec_id 0 means the graph itself. */
-
-static CUresult exec_id(CUgraphExec exec, uint32_t *id)
+CUresult vgh_cuGraphNodeFindInClone(CUgraphNode *out, CUgraphNode node, CUgraph clone)
 {
-	return vg_object_id(exec, VG_GRAPH_EXEC, id);
-}
-
-struct kernel {
-	CUfunction function;
-	vgpu_kernel_node launch;
-	struct vg_params params;
-};
-
-static CUresult kernel_start(struct kernel *k, const CUDA_KERNEL_NODE_PARAMS *p)
-{
-	struct vg_function *f;
-	struct vg_object *o;
+	unsigned int id;
 	CUresult r;
 
-	if (!p)
+	if (!out)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = vg_context_ready();
+	r = vgw_vgpu_graph_node_in_clone(node, clone, &id);
 	if (r)
 		return r;
-	k->function = p->func ? p->func : (CUfunction)p->kern;
-	k->launch = (vgpu_kernel_node){
-		.grid = { p->gridDimX, p->gridDimY, p->gridDimZ },
-		.block = { p->blockDimX, p->blockDimY, p->blockDimZ },
-		.shared = p->sharedMemBytes,
-	};
-	o = vg_function_get(k->function);
-	if (!o)
-		return CUDA_ERROR_INVALID_HANDLE;
-	r = vg_function_fetch(o, vg_current()->device, &f);
-	if (!r)
-		r = vg_params_pack(&k->params, &f->layout, p->kernelParams, p->extra);
-	if (!r && k->params.bytes > 8192) {
-		vg_params_free(&k->params);
-		return vg_refuse("a kernel node with more than 8 KiB of parameters",
-				 "not implemented");
-	}
-	return r;
-}
-
-CUresult vgh_cuGraphAddKernelNode_v2(CUgraphNode *node, CUgraph graph, const CUgraphNode *deps,
-				     size_t count, const CUDA_KERNEL_NODE_PARAMS *p)
-{
-	struct kernel k;
-	CUresult r = kernel_start(&k, p);
-
-	if (r)
-		return r;
-	r = vgw_vgpu_graph_kernel_node(node, graph, deps, count, k.function, &k.launch,
-				       k.params.bytes, k.params.block);
-	vg_params_free(&k.params);
-	return r;
-}
-
-static CUresult kernel_set(uint32_t id, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS *p)
-{
-	struct kernel k;
-	CUresult r = kernel_start(&k, p);
-
-	if (r)
-		return r;
-	r = vgw_vgpu_graph_kernel_set(id, node, k.function, &k.launch, k.params.bytes,
-				      k.params.block);
-	vg_params_free(&k.params);
-	return r;
-}
-
-CUresult vgh_cuGraphKernelNodeSetParams_v2(CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS *p)
-{
-	return kernel_set(0, node, p);
-}
-
-CUresult vgh_cuGraphExecKernelNodeSetParams_v2(CUgraphExec exec, CUgraphNode node,
-					       const CUDA_KERNEL_NODE_PARAMS *p)
-{
-	uint32_t id;
-	CUresult r = exec_id(exec, &id);
-
-	return r ? r : kernel_set(id, node, p);
-}
-
-static CUresult memset_start(vgpu_memset_node *m, const CUDA_MEMSET_NODE_PARAMS *p)
-{
-	if (!p)
-		return CUDA_ERROR_INVALID_VALUE;
-	*m = (vgpu_memset_node){
-		.dst = p->dst, .pitch = p->pitch, .width = p->width, .height = p->height,
-		.value = p->value, .element = p->elementSize,
-	};
-	return CUDA_SUCCESS;
-}
-
-CUresult vgh_cuGraphAddMemsetNode(CUgraphNode *node, CUgraph graph, const CUgraphNode *deps,
-				  size_t count, const CUDA_MEMSET_NODE_PARAMS *p, CUcontext ctx)
-{
-	vgpu_memset_node m;
-	CUresult r = memset_start(&m, p);
-
-	return r ? r : vgw_vgpu_graph_memset_node(node, graph, deps, count, &m, ctx);
-}
-
-CUresult vgh_cuGraphMemsetNodeSetParams(CUgraphNode node, const CUDA_MEMSET_NODE_PARAMS *p)
-{
-	vgpu_memset_node m;
-	CUresult r = memset_start(&m, p);
-
-	return r ? r : vgw_vgpu_graph_memset_set(0, node, &m, NULL);
-}
-
-CUresult vgh_cuGraphExecMemsetNodeSetParams(CUgraphExec exec, CUgraphNode node,
-					    const CUDA_MEMSET_NODE_PARAMS *p, CUcontext ctx)
-{
-	vgpu_memset_node m;
-	uint32_t id;
-	CUresult r = memset_start(&m, p);
-
-	if (!r)
-		r = exec_id(exec, &id);
-	return r ? r : vgw_vgpu_graph_memset_set(id, node, &m, ctx);
-}
-
-/* A node reads its host memory when the graph is launched, which the host cannot. */
-static CUresult copy_start(vgpu_copy3d *c, const CUDA_MEMCPY3D *p)
-{
-	bool host;
-	CUresult r;
-
-	if (!p)
-		return CUDA_ERROR_INVALID_VALUE;
-	r = vg_box(p, c, &host);
-	if (!r && host)
-		return vg_refuse("a copy node from or to host memory",
-				 "guest memory is not mapped for the host's driver yet");
-	return r;
-}
-
-CUresult vgh_cuGraphAddMemcpyNode(CUgraphNode *node, CUgraph graph, const CUgraphNode *deps,
-				  size_t count, const CUDA_MEMCPY3D *p, CUcontext ctx)
-{
-	vgpu_copy3d c;
-	CUresult r = copy_start(&c, p);
-
-	return r ? r : vgw_vgpu_graph_copy_node(node, graph, deps, count, &c, ctx);
-}
-
-CUresult vgh_cuGraphMemcpyNodeSetParams(CUgraphNode node, const CUDA_MEMCPY3D *p)
-{
-	vgpu_copy3d c;
-	CUresult r = copy_start(&c, p);
-
-	return r ? r : vgw_vgpu_graph_copy_set(0, node, &c, NULL);
-}
-
-CUresult vgh_cuGraphExecMemcpyNodeSetParams(CUgraphExec exec, CUgraphNode node,
-					    const CUDA_MEMCPY3D *p, CUcontext ctx)
-{
-	vgpu_copy3d c;
-	uint32_t id;
-	CUresult r = copy_start(&c, p);
-
-	if (!r)
-		r = exec_id(exec, &id);
-	return r ? r : vgw_vgpu_graph_copy_set(id, node, &c, ctx);
+	*out = adopt(id, vg_object_get(clone, VG_GRAPH)->id);
+	return *out ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
 }

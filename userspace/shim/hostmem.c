@@ -369,6 +369,29 @@ CUresult vgh_cuMemAdvise_v2(CUdeviceptr p, size_t bytes, CUmem_advise advice,
 	return r ? r : vgh_cuMemAdvise(p, bytes, advice, device);
 }
 
+/* Whom it is attached to decides who may touch it when; here all may at all times. */
+CUresult vgh_cuStreamAttachMemAsync(CUstream s, CUdeviceptr p, size_t bytes, unsigned int flags)
+{
+	struct vg_range range;
+	uint32_t stream;
+	CUresult r = vg_context_ready();
+
+	if (!r)
+		r = vg_stream_id(s, &stream);
+	if (r)
+		return r;
+	if (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST &&
+	    flags != CU_MEM_ATTACH_SINGLE)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (flags == CU_MEM_ATTACH_SINGLE && stream <= 1)
+		return CUDA_ERROR_INVALID_VALUE;
+	/* All of one allocation, or none. */
+	if (!vg_range_find(p, &range) || range.kind != VG_RANGE_MANAGED || range.base != p ||
+	    (bytes && bytes != range.bytes))
+		return CUDA_ERROR_INVALID_VALUE;
+	return CUDA_SUCCESS;
+}
+
 CUresult vgh_cuMemPrefetchAsync(CUdeviceptr p, size_t bytes, CUdevice device, CUstream s)
 {
 	struct vg_hostmem *m;

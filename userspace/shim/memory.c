@@ -50,6 +50,9 @@ static CUresult add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsi
 		room = n;
 	}
 	i = after(base);
+	/* The addresses of a graph that is no more come again. */
+	while (i < count && ranges[i].base < base + bytes && ranges[i].kind == VG_RANGE_GRAPH)
+		memmove(ranges + i, ranges + i + 1, (--count - i) * sizeof(*ranges));
 	if (i < count && ranges[i].base < base + bytes) {
 		r = CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
 		goto out;
@@ -89,6 +92,13 @@ CUresult vg_range_add_mapped(uint64_t base, uint64_t bytes, uint32_t holder, int
 			     unsigned int flags)
 {
 	return add(base, bytes, VG_RANGE_MAPPED, flags, holder, device, NULL);
+}
+
+CUresult vg_range_add_graph(uint64_t base, uint64_t bytes, int device)
+{
+	struct vg_context *c = vg_current();
+
+	return add(base, bytes, VG_RANGE_GRAPH, 0, c ? c->object->id : 0, device, NULL);
 }
 
 bool vg_range_find(uint64_t p, struct vg_range *r)
@@ -248,6 +258,9 @@ static CUresult mem_free(CUdeviceptr dptr)
 
 	if (vg_range_find(dptr, &range) && range.kind == VG_RANGE_MANAGED)
 		return vg_managed_free(dptr);
+	/* What a graph allocates it will allocate again there. */
+	if (vg_range_find(dptr, &range) && range.kind == VG_RANGE_GRAPH && range.base == dptr)
+		return vgw_cuMemFree_v2(dptr);
 	if (!vg_range_remove(dptr, 1u << VG_RANGE_DEVICE | 1u << VG_RANGE_POOL, &range))
 		return CUDA_ERROR_INVALID_VALUE;
 	return vgw_cuMemFree_v2(dptr);

@@ -43,6 +43,7 @@ static void function_release(struct vg_object *o)
 	free(f->name);
 	free(f->layout.offset);
 	free(f->layout.size);
+	vg_old_launch_free(f->old);
 	free(f);
 	o->data = NULL;
 }

@@ -203,11 +203,23 @@ CUresult vgh_cuDeviceSetGraphMemAttribute(CUdevice dev, CUgraphMem_attribute a, 
 
 /* -- allocation */
 
+static bool captured(CUstream s)
+{
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+
+	return vg_capturing() && !vgw_cuStreamIsCapturing(s, &status) &&
+	       status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
 static CUresult keep(CUresult r, CUdeviceptr p, size_t bytes, CUstream s, unsigned int types,
 		     CUdeviceptr *out)
 {
 	if (r)
 		return r;
+	if (captured(s)) {
+		*out = p;
+		return vg_range_add_graph(p, bytes, vg_current()->device);
+	}
 	r = vg_range_add(p, bytes, VG_RANGE_POOL, types);
 	if (r) {
 		vgw_cuMemFreeAsync(true, p, s);
@@ -253,6 +265,8 @@ CUresult vgh_cuMemFreeAsync(CUdeviceptr dptr, CUstream s)
 
 	if (r)
 		return r;
+	if (vg_range_find(dptr, &range) && range.kind == VG_RANGE_GRAPH && range.base == dptr)
+		return vgw_cuMemFreeAsync(true, dptr, s);
 	if (!vg_range_remove(dptr, 1u << VG_RANGE_POOL | 1u << VG_RANGE_DEVICE, &range))
 		return CUDA_ERROR_INVALID_VALUE;
 	return vgw_cuMemFreeAsync(false, dptr, s);

@@ -184,7 +184,11 @@ struct vg_function {
 	int attribute[16];
 	uint8_t known[16];
 	struct vg_layout layout;
+	struct vg_old_launch *old;
 };
+
+/* launch_old.c */
+void vg_old_launch_free(struct vg_old_launch *l);
 
 /* Attributes and layout of a function or a kernel on the current device, fetched once. */
 CUresult vg_function_fetch(struct vg_object *o, CUdevice dev, struct vg_function **f);
@@ -201,7 +205,7 @@ CUresult vg_image(const void *image, const void **start, size_t *bytes);
 /* -- memory.c: every range of memory that the driver's interface knows. */
 
 enum vg_range_kind { VG_RANGE_DEVICE = 1, VG_RANGE_HOST, VG_RANGE_REGISTERED, VG_RANGE_GLOBAL,
-		     VG_RANGE_POOL, VG_RANGE_MANAGED, VG_RANGE_MAPPED,
+		     VG_RANGE_POOL, VG_RANGE_MANAGED, VG_RANGE_MAPPED, VG_RANGE_GRAPH,
 		     VG_RANGE_IMPORTED /* by cuIpcOpenMemHandle() */ };
 
 struct vg_range {
@@ -219,7 +223,7 @@ static inline bool vg_range_on_device(const struct vg_range *r)
 {
 	return r->kind == VG_RANGE_DEVICE || r->kind == VG_RANGE_POOL ||
 	       r->kind == VG_RANGE_GLOBAL || r->kind == VG_RANGE_MAPPED ||
-	       r->kind == VG_RANGE_IMPORTED;
+	       r->kind == VG_RANGE_IMPORTED || r->kind == VG_RANGE_GRAPH;
 }
 
 CUresult vg_range_add(uint64_t base, uint64_t bytes, enum vg_range_kind kind, unsigned int flags);
@@ -239,6 +243,8 @@ CUresult vg_range_add_global(uint64_t base, uint64_t bytes, uint32_t holder);
 /* What cuMemMap() has mapped, of the allocation `holder`; flags are its handle types. */
 CUresult vg_range_add_mapped(uint64_t base, uint64_t bytes, uint32_t holder, int device,
 			     unsigned int flags);
+/* Of a node that allocates: it stays known, whether allocated at the moment or not. */
+CUresult vg_range_add_graph(uint64_t base, uint64_t bytes, int device);
 /* Forget all of a context, a module or a library. */
 void vg_range_forget(uint32_t owner);
 /* CU_POINTER_ATTRIBUTE_SYNC_MEMOPS of the range that holds p; false: none does. */

@@ -201,3 +201,41 @@ CUresult vgh_cuEventRecordWithFlags(CUevent e, CUstream s, unsigned int flags)
 {
 	return vgw_cuEventRecordWithFlags(flags != 0 || shared(e), e, s, flags);
 }
+
+/* -- attributes */
+
+CUresult vgh_cuStreamGetAttribute(CUstream s, CUstreamAttrID id, CUstreamAttrValue *value)
+{
+	struct vgpu_attribute a;
+	CUresult r;
+
+	if (!value)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgw_vgpu_stream_attribute_get(s, id, &a);
+	if (!r)
+		memcpy(value, a.value, sizeof(*value));
+	return r;
+}
+
+CUresult vgh_cuStreamSetAttribute(CUstream s, CUstreamAttrID id, const CUstreamAttrValue *value)
+{
+	struct vgpu_attribute a = { .id = id };
+	struct vg_object *o;
+	CUresult r;
+
+	if (!value)
+		return CUDA_ERROR_INVALID_VALUE;
+	memcpy(a.value, value, sizeof(a.value));
+	r = vgw_vgpu_stream_attribute_set(s, &a);
+	if (r || id != CU_LAUNCH_ATTRIBUTE_PRIORITY)
+		return r;
+	/* What cuStreamGetPriority() answers. */
+	r = vgw_vgpu_stream_attribute_get(s, id, &a);
+	if (!r && !vg_stream_object(s, &o) && o) {
+		CUstreamAttrValue v;
+
+		memcpy(&v, a.value, sizeof(v));
+		o->value[0] = (uint64_t)(int64_t)v.priority;
+	}
+	return CUDA_SUCCESS;
+}

@@ -19,7 +19,7 @@
 /* A handle is checked before it is used; a destroyed one has lost its mark. */
 enum sg_magic {
 	MAGIC_CTX = 0x53470001, MAGIC_STREAM, MAGIC_EVENT, MAGIC_MODULE, MAGIC_FUNC, MAGIC_LIB,
-	MAGIC_KERNEL, MAGIC_POOL,
+	MAGIC_KERNEL, MAGIC_POOL, MAGIC_GRAPH, MAGIC_NODE, MAGIC_EXEC, MAGIC_USER_OBJECT,
 };
 
 struct CUmemPoolHandle_st {
@@ -83,6 +83,13 @@ struct sg_work {
 	struct sg_dep *deps;
 };
 
+/* A point of a capture: the nodes that what comes next depends on. */
+struct sg_point {
+	struct sg_capture *capture;
+	CUgraphNode *nodes;
+	size_t count;
+};
+
 /* Work of a stream runs in the order of its tickets. */
 struct CUstream_st {
 	uint32_t magic;
@@ -98,6 +105,9 @@ struct CUstream_st {
 	bool started, dying;
 	int refs;
 	bool per_thread;
+	struct sg_point at;	/* while it is in a capture */
+	CUsynchronizationPolicy policy;
+	CUaccessPolicyWindow window;
 };
 
 struct CUevent_st {
@@ -107,6 +117,7 @@ struct CUevent_st {
 	uint64_t recorded, completed;	/* counts of records */
 	uint64_t time_ns;
 	int refs;
+	struct sg_point at;	/* recorded in a capture */
 };
 
 struct CUfunc_st {
@@ -166,8 +177,37 @@ CUresult sg_stream_wait(CUstream s, uint64_t ticket);
 void sg_context_wait(CUcontext ctx);
 void *sg_work_new(size_t size, sg_work_fn run);
 
+/* Captures: in a stream that is in one, nodes are made in place of work. */
+bool sg_capturing(CUcontext ctx, CUstream handle);
+CUresult sg_capture_break(CUcontext ctx, CUstream handle);
+CUresult sg_capture_here(CUcontext ctx, CUstream handle, CUgraph *g, const CUgraphNode **deps,
+			 size_t *count);
+CUresult sg_capture_done(CUcontext ctx, CUstream handle, CUresult rc, CUgraphNode node);
+CUresult sg_capture_record(CUcontext ctx, CUstream handle, struct sg_point *event);
+CUresult sg_capture_wait(CUcontext ctx, CUstream handle, const struct sg_point *event);
+bool sg_captured(const struct sg_point *p);	/* whether that capture goes on */
+void sg_point_clear(struct sg_point *p);
+
+/* `add(&node, graph, deps, count, ...)` as the next node of a stream that is being captured. */
+#define SG_CAPTURE(ctx, handle, add, ...) ({ \
+	const CUgraphNode *deps_; \
+	CUgraphNode node_ = NULL; \
+	CUgraph graph_; \
+	size_t count_; \
+	CUresult rc_ = sg_capture_here(ctx, handle, &graph_, &deps_, &count_); \
+	if (!rc_) { \
+		rc_ = add(&node_, graph_, deps_, count_, __VA_ARGS__); \
+		rc_ = sg_capture_done(ctx, handle, rc_, node_); \
+	} \
+	rc_; \
+})
+
 /* Launches */
 int sg_grid_run(struct sg_launch *l);
+/* A kernel's parameters as one block; whether it can be launched so. */
+CUresult sg_gather(struct sg_func *fn, char *to, void **params, void **extra);
+CUresult sg_check_shape(CUfunction f, const unsigned int grid[3], const unsigned int block[3],
+			unsigned int dynamic);
 
 /* Modules */
 CUresult sg_module_load(CUcontext ctx, const void *image, unsigned int nopts, CUjit_option *opts,
@@ -186,6 +226,8 @@ CUresult sg_read_file(const char *name, void **data);
 CUresult sg_copy_pointer(uint64_t p, uint64_t n, bool device, void **out);
 
 CUresult sg_free_device(CUcontext ctx, CUdeviceptr p);
+CUresult sg_graph_alloc_free(CUdeviceptr at);	/* what a graph's launch has allocated */
+bool sg_graph_alloc_held(CUdeviceptr at);	/* its graph is there, so its memory stays */
 int sg_sm_count(void);
 
 #endif

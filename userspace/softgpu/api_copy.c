@@ -118,6 +118,17 @@ static CUresult copy1(CUdeviceptr dst, bool dst_dev, CUdeviceptr src, bool src_d
 		rc = sg_copy_pointer(src, n, src_dev, &s);
 	if (rc)
 		return rc;
+	if (sg_capturing(ctx, stream)) {
+		const CUDA_MEMCPY3D p = {
+			.srcMemoryType = src_dev ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_UNIFIED,
+			.dstMemoryType = dst_dev ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_UNIFIED,
+			.srcDevice = src, .dstDevice = dst, .WidthInBytes = n, .Height = 1,
+			.Depth = 1,
+		};
+
+		return async ? SG_CAPTURE(ctx, stream, cuGraphAddMemcpyNode, &p, ctx) :
+			       sg_capture_break(ctx, stream);
+	}
 	c = sg_work_new(sizeof(*c), run_copy);
 	if (!c)
 		return CUDA_ERROR_OUT_OF_MEMORY;
@@ -270,8 +281,11 @@ static CUresult copy2d(const CUDA_MEMCPY2D *c, CUstream stream, bool async)
 {
 	struct side dst, src;
 
+	SG_ENTER(ctx);
 	if (!c)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (async && sg_capturing(ctx, stream))
+		return sg_capture_break(ctx, stream);
 	dst = (struct side){ .type = c->dstMemoryType, .x = c->dstXInBytes, .y = c->dstY,
 			     .pitch = c->dstPitch, .base = c->dstMemoryType == CU_MEMORYTYPE_HOST ?
 			     HOST(c->dstHost) : c->dstDevice };
@@ -300,8 +314,11 @@ static CUresult copy3d(const CUDA_MEMCPY3D *c, CUstream stream, bool async)
 {
 	struct side dst, src;
 
+	SG_ENTER(ctx);
 	if (!c || c->srcLOD || c->dstLOD)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (async && sg_capturing(ctx, stream))
+		return SG_CAPTURE(ctx, stream, cuGraphAddMemcpyNode, c, ctx);
 	dst = (struct side){ .type = c->dstMemoryType, .x = c->dstXInBytes, .y = c->dstY,
 			     .z = c->dstZ, .pitch = c->dstPitch, .height = c->dstHeight,
 			     .base = c->dstMemoryType == CU_MEMORYTYPE_HOST ? HOST(c->dstHost) :
@@ -397,6 +414,14 @@ static CUresult fill(CUdeviceptr dst, size_t pitch, unsigned int value, unsigned
 	rc = sg_copy_pointer(dst, (height - 1) * pitch + width * size, true, &d);
 	if (rc)
 		return rc;
+	if (async && sg_capturing(ctx, stream)) {
+		const CUDA_MEMSET_NODE_PARAMS p = {
+			.dst = dst, .pitch = pitch, .value = value, .elementSize = size,
+			.width = width, .height = height,
+		};
+
+		return SG_CAPTURE(ctx, stream, cuGraphAddMemsetNode, &p, ctx);
+	}
 	f = sg_work_new(sizeof(*f), run_fill);
 	if (!f)
 		return CUDA_ERROR_OUT_OF_MEMORY;

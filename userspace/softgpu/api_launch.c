@@ -36,7 +36,7 @@ static void release_launch(struct sg_work *w)
 }
 
 /* Parameters come as an array of pointers, or as one buffer laid out by the caller. */
-static CUresult gather(struct sg_func *fn, char *to, void **params, void **extra)
+CUresult sg_gather(struct sg_func *fn, char *to, void **params, void **extra)
 {
 	const void *buffer = NULL;
 	size_t size = 0;
@@ -83,8 +83,8 @@ static int active_blocks(CUfunction f, int threads, size_t dynamic)
 	return n;
 }
 
-static CUresult check_shape(CUfunction f, const unsigned int grid[3], const unsigned int block[3],
-			    unsigned int dynamic)
+CUresult sg_check_shape(CUfunction f, const unsigned int grid[3], const unsigned int block[3],
+			unsigned int dynamic)
 {
 	uint64_t threads = (uint64_t)block[0] * block[1] * block[2];
 	int most;
@@ -114,6 +114,30 @@ static uint32_t local_bytes(const struct sg_func *fn, size_t stack_limit)
 	return n;
 }
 
+static CUresult add_node(CUgraphNode *node, CUgraph g, const CUgraphNode *deps, size_t ndeps,
+			 const CUDA_KERNEL_NODE_PARAMS *p, bool cooperative)
+{
+	const CUkernelNodeAttrValue value = { .cooperative = 1 };
+	CUresult rc = cuGraphAddKernelNode_v2(node, g, deps, ndeps, p);
+
+	if (!rc && cooperative)
+		rc = cuGraphKernelNodeSetAttribute(*node, CU_LAUNCH_ATTRIBUTE_COOPERATIVE, &value);
+	return rc;
+}
+
+static CUresult capture(CUcontext ctx, CUfunction handle, const unsigned int grid[3],
+			const unsigned int block[3], unsigned int dynamic, CUstream stream,
+			bool cooperative, void **params, void **extra)
+{
+	const CUDA_KERNEL_NODE_PARAMS p = {
+		.func = handle, .gridDimX = grid[0], .gridDimY = grid[1], .gridDimZ = grid[2],
+		.blockDimX = block[0], .blockDimY = block[1], .blockDimZ = block[2],
+		.sharedMemBytes = dynamic, .kernelParams = params, .extra = extra,
+	};
+
+	return SG_CAPTURE(ctx, stream, add_node, &p, cooperative);
+}
+
 static CUresult launch(CUfunction handle, const unsigned int grid[3], const unsigned int block[3],
 		       unsigned int dynamic, CUstream stream, bool cooperative, void **params,
 		       void **extra)
@@ -127,7 +151,7 @@ static CUresult launch(CUfunction handle, const unsigned int grid[3], const unsi
 	SG_ENTER(ctx);
 	rc = sg_function_get(ctx, handle, &f);
 	if (!rc)
-		rc = check_shape(f, grid, block, dynamic);
+		rc = sg_check_shape(f, grid, block, dynamic);
 	if (rc)
 		return rc;
 	if (f->module->ctx != ctx)
@@ -140,6 +164,8 @@ static CUresult launch(CUfunction handle, const unsigned int grid[3], const unsi
 		if (blocks > (uint64_t)per_sm * sg_sm_count())
 			return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
 	}
+	if (sg_capturing(ctx, stream))
+		return capture(ctx, handle, grid, block, dynamic, stream, cooperative, params, extra);
 	rc = sg_stream_get(ctx, stream, &s);
 	if (rc)
 		return rc;
@@ -158,7 +184,7 @@ static CUresult launch(CUfunction handle, const unsigned int grid[3], const unsi
 		.cooperative = cooperative, .params = lw->params, .heap = &ctx->dev->heap,
 		.nsm = sg_sm_count(),
 	};
-	rc = gather(fn, lw->params, params, extra);
+	rc = sg_gather(fn, lw->params, params, extra);
 	if (!rc && cooperative)
 		rc = sg_heap_alloc(&ctx->dev->heap, 64, 64, RG_INTERNAL, ctx,
 				   &lw->launch.coop_workspace);

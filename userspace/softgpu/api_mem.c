@@ -59,6 +59,8 @@ CUresult sg_free_device(CUcontext ctx, CUdeviceptr p)
 		free((void *)(uintptr_t)p);
 		return CUDA_SUCCESS;
 	}
+	if (r.kind == RG_GRAPH)
+		return sg_graph_alloc_free(p);
 	if (r.kind != RG_DEVICE && r.kind != RG_POOL)
 		return CUDA_ERROR_INVALID_VALUE;
 	dev = sg_device(r.device);
@@ -84,7 +86,7 @@ SG_API CUresult cuMemFree_v2(CUdeviceptr dptr)
 	if (!sg_range_find(dptr, &r) || r.addr != dptr)
 		return CUDA_ERROR_INVALID_VALUE;
 	sg_context_wait(ctx);
-	if (r.owner != ctx && r.kind != RG_POOL && sg_context_check(r.owner))
+	if (r.owner != ctx && r.kind != RG_POOL && r.kind != RG_GRAPH && sg_context_check(r.owner))
 		sg_context_wait(r.owner);
 	if (ctx->dev->error)
 		return atomic_load(&ctx->dev->error);

@@ -34,6 +34,19 @@ SG_API CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t size, CUmemory
 	SG_ENTER(ctx);
 	if (!dptr || !size || !pool_of(pool))
 		return CUDA_ERROR_INVALID_VALUE;
+	if (sg_capturing(ctx, stream)) {
+		CUDA_MEM_ALLOC_NODE_PARAMS p = {
+			.poolProps = {
+				.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+				.location = { CU_MEM_LOCATION_TYPE_DEVICE, pool->dev->index },
+			},
+			.bytesize = size,
+		};
+
+		rc = SG_CAPTURE(ctx, stream, cuGraphAddMemAllocNode, &p);
+		*dptr = p.dptr;
+		return rc;
+	}
 	rc = sg_stream_get(ctx, stream, &s);
 	if (rc)
 		return rc;
@@ -79,9 +92,14 @@ SG_API CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 	CUresult rc;
 
 	SG_ENTER(ctx);
-	if (!sg_range_find(dptr, &r) || r.addr != dptr || (r.kind != RG_POOL &&
-							   r.kind != RG_DEVICE))
+	if (!sg_range_find(dptr, &r) || r.addr != dptr ||
+	    (r.kind != RG_POOL && r.kind != RG_DEVICE && r.kind != RG_GRAPH))
 		return CUDA_ERROR_INVALID_VALUE;
+	if (sg_capturing(ctx, stream))
+		return SG_CAPTURE(ctx, stream, cuGraphAddMemFreeNode, dptr);
+	/* The graph may be launched again before the stream gets here. */
+	if (sg_graph_alloc_held(dptr))
+		return sg_graph_alloc_free(dptr);
 	rc = sg_stream_get(ctx, stream, &s);
 	if (rc)
 		return rc;

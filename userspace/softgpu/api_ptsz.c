@@ -363,3 +363,62 @@ SG_API CUresult cuStreamWriteValue64_v2_ptsz(CUstream stream, CUdeviceptr addr, 
 {
 	return cuStreamWriteValue64_v2(own(stream), addr, value, flags);
 }
+
+SG_API CUresult cuGraphLaunch_ptsz(CUgraphExec hGraphExec, CUstream hStream)
+{
+	return cuGraphLaunch(hGraphExec, own(hStream));
+}
+
+SG_API CUresult cuGraphUpload_ptsz(CUgraphExec hGraphExec, CUstream hStream)
+{
+	return cuGraphUpload(hGraphExec, own(hStream));
+}
+
+SG_API CUresult cuStreamBatchMemOp_v2_ptsz(CUstream stream, unsigned int count,
+		CUstreamBatchMemOpParams *paramArray, unsigned int flags)
+{
+	return cuStreamBatchMemOp_v2(own(stream), count, paramArray, flags);
+}
+
+SG_API CUresult cuStreamBeginCaptureToGraph_ptsz(CUstream hStream, CUgraph hGraph,
+		const CUgraphNode *dependencies, const CUgraphEdgeData *dependencyData,
+		size_t numDependencies, CUstreamCaptureMode mode)
+{
+	return cuStreamBeginCaptureToGraph(own(hStream), hGraph, dependencies, dependencyData,
+		numDependencies, mode);
+}
+
+SG_API CUresult cuStreamBeginCapture_v2_ptsz(CUstream hStream, CUstreamCaptureMode mode)
+{
+	return cuStreamBeginCapture_v2(own(hStream), mode);
+}
+
+SG_API CUresult cuStreamCopyAttributes_ptsz(CUstream dst, CUstream src)
+{
+	return cuStreamCopyAttributes(own(dst), own(src));
+}
+
+SG_API CUresult cuStreamEndCapture_ptsz(CUstream hStream, CUgraph *phGraph)
+{
+	return cuStreamEndCapture(own(hStream), phGraph);
+}
+
+SG_API CUresult cuStreamGetAttribute_ptsz(CUstream hStream, CUstreamAttrID attr,
+		CUstreamAttrValue *value_out)
+{
+	return cuStreamGetAttribute(own(hStream), attr, value_out);
+}
+
+SG_API CUresult cuStreamSetAttribute_ptsz(CUstream hStream, CUstreamAttrID attr,
+		const CUstreamAttrValue *value)
+{
+	return cuStreamSetAttribute(own(hStream), attr, value);
+}
+
+SG_API CUresult cuStreamUpdateCaptureDependencies_v2_ptsz(CUstream hStream,
+		CUgraphNode *dependencies, const CUgraphEdgeData *dependencyData,
+		size_t numDependencies, unsigned int flags)
+{
+	return cuStreamUpdateCaptureDependencies_v2(own(hStream), dependencies, dependencyData,
+		numDependencies, flags);
+}

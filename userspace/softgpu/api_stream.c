@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Streams, events, host functions and memory operations in a stream. */
+/* Streams, events and host functions. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "api.h"
 
@@ -59,6 +58,8 @@ SG_API CUresult cuStreamQuery(CUstream stream)
 	bool busy;
 
 	SG_ENTER(ctx);
+	if (sg_capturing(ctx, stream))
+		return sg_capture_break(ctx, stream);
 	rc = sg_stream_get(ctx, stream, &s);
 	if (rc)
 		return rc;
@@ -76,6 +77,8 @@ SG_API CUresult cuStreamSynchronize(CUstream stream)
 	CUresult rc;
 
 	SG_ENTER(ctx);
+	if (sg_capturing(ctx, stream))
+		return sg_capture_break(ctx, stream);
 	rc = sg_stream_get(ctx, stream, &s);
 	if (rc)
 		return rc;
@@ -143,54 +146,6 @@ SG_API CUresult cuStreamGetDevice(CUstream stream, CUdevice *device)
 	STREAM_FIELD(device, s_->ctx->dev->index);
 }
 
-/* There are no graphs here, so nothing is ever being captured. */
-SG_API CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *status)
-{
-	STREAM_FIELD(status, s_ ? CU_STREAM_CAPTURE_STATUS_NONE :
-		     CU_STREAM_CAPTURE_STATUS_INVALIDATED);
-}
-
-static CUresult capture_info(CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id,
-			     CUgraph *graph, const CUgraphNode **deps, size_t *ndeps)
-{
-	CUresult rc = cuStreamIsCapturing(stream, status);
-
-	if (rc)
-		return rc;
-	/* the other results are defined only while capturing; empty is safe */
-	if (id)
-		*id = 0;
-	if (graph)
-		*graph = NULL;
-	if (deps)
-		*deps = NULL;
-	if (ndeps)
-		*ndeps = 0;
-	return CUDA_SUCCESS;
-}
-
-SG_API CUresult cuStreamGetCaptureInfo(CUstream stream, CUstreamCaptureStatus *status,
-				       cuuint64_t *id)
-{
-	return capture_info(stream, status, id, NULL, NULL, NULL);
-}
-
-SG_API CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus *status,
-					  cuuint64_t *id, CUgraph *graph, const CUgraphNode **deps,
-					  size_t *ndeps)
-{
-	return capture_info(stream, status, id, graph, deps, ndeps);
-}
-
-SG_API CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureStatus *status,
-					  cuuint64_t *id, CUgraph *graph, const CUgraphNode **deps,
-					  const CUgraphEdgeData **edges, size_t *ndeps)
-{
-	if (edges)
-		*edges = NULL;
-	return capture_info(stream, status, id, graph, deps, ndeps);
-}
-
 static _Thread_local CUstreamCaptureMode capture_mode;
 
 SG_API CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode)
@@ -220,8 +175,10 @@ static void event_put(CUevent e)
 	pthread_mutex_lock(&ctx->lock);
 	last = !--e->refs;
 	pthread_mutex_unlock(&ctx->lock);
-	if (last)
+	if (last) {
+		sg_point_clear(&e->at);
 		free(e);
+	}
 }
 
 SG_API CUresult cuEventCreate(CUevent *event, unsigned int flags)
@@ -286,6 +243,9 @@ SG_API CUresult cuEventRecord(CUevent event, CUstream stream)
 	SG_ENTER(ctx);
 	if (!event_of(event))
 		return CUDA_ERROR_INVALID_HANDLE;
+	if (sg_capturing(ctx, stream))
+		return sg_capture_record(ctx, stream, &event->at);
+	sg_point_clear(&event->at);
 	rc = sg_stream_get(ctx, stream, &s);
 	if (rc)
 		return rc;
@@ -310,9 +270,12 @@ SG_API CUresult cuEventRecord(CUevent event, CUstream stream)
 
 SG_API CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int flags)
 {
-	/* an external record differs from a plain one only while capturing */
+	SG_ENTER(ctx);
 	if (flags & ~CU_EVENT_RECORD_EXTERNAL)
 		return CUDA_ERROR_INVALID_VALUE;
+	/* an external record differs from a plain one only while capturing */
+	if (flags && sg_capturing(ctx, stream))
+		return SG_CAPTURE(ctx, stream, cuGraphAddEventRecordNode, event);
 	return cuEventRecord(event, stream);
 }
 
@@ -406,6 +369,14 @@ SG_API CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int f
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!event_of(event))
 		return CUDA_ERROR_INVALID_HANDLE;
+	if (flags && sg_capturing(ctx, stream))
+		return SG_CAPTURE(ctx, stream, cuGraphAddEventWaitNode, event);
+	if (sg_captured(&event->at))
+		return sg_capture_wait(ctx, stream, &event->at);
+	if (sg_capturing(ctx, stream)) {
+		sg_capture_break(ctx, stream);
+		return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
+	}
 	rc = sg_stream_get(ctx, stream, &s);
 	if (rc)
 		return rc;
@@ -452,6 +423,12 @@ static CUresult submit_host(CUstream stream, CUhostFn fn, CUstreamCallback callb
 	CUresult rc;
 
 	SG_ENTER(ctx);
+	if (sg_capturing(ctx, stream)) {
+		const CUDA_HOST_NODE_PARAMS p = { fn, data };
+
+		return callback ? sg_capture_break(ctx, stream) :
+				  SG_CAPTURE(ctx, stream, cuGraphAddHostNode, &p);
+	}
 	rc = sg_stream_get(ctx, stream, &s);
 	if (rc)
 		return rc;
@@ -479,105 +456,4 @@ SG_API CUresult cuStreamAddCallback(CUstream stream, CUstreamCallback callback, 
 	if (!callback || flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	return submit_host(stream, NULL, callback, data);
-}
-
-/* Values written and awaited in a stream */
-
-struct value_work {
-	struct sg_work w;
-	void *at;
-	uint64_t value;
-	unsigned int flags;
-	bool wide;
-};
-
-static int run_write(struct sg_work *w)
-{
-	struct value_work *v = (struct value_work *)w;
-
-	if (v->wide)
-		__atomic_store_n((uint64_t *)v->at, v->value, __ATOMIC_SEQ_CST);
-	else
-		__atomic_store_n((uint32_t *)v->at, (uint32_t)v->value, __ATOMIC_SEQ_CST);
-	return 0;
-}
-
-static bool satisfied(const struct value_work *v)
-{
-	uint64_t have = v->wide ? __atomic_load_n((uint64_t *)v->at, __ATOMIC_SEQ_CST) :
-			__atomic_load_n((uint32_t *)v->at, __ATOMIC_SEQ_CST);
-	uint64_t diff = have - v->value;
-
-	switch (v->flags & 3) {
-	case CU_STREAM_WAIT_VALUE_GEQ:
-		return (v->wide ? (int64_t)diff : (int32_t)diff) >= 0;
-	case CU_STREAM_WAIT_VALUE_EQ:
-		return v->wide ? !diff : !(uint32_t)diff;
-	default:
-		return have & v->value;
-	}
-}
-
-static int run_wait_value(struct sg_work *w)
-{
-	struct value_work *v = (struct value_work *)w;
-
-	for (unsigned int n = 0; !satisfied(v); n++) {
-		if (atomic_load(&w->stream->ctx->dev->error))
-			break;
-		usleep(n < 100 ? 10 : 200);
-	}
-	return 0;
-}
-
-static CUresult submit_value(CUstream stream, CUdeviceptr addr, uint64_t value, unsigned int flags,
-			     bool wide, bool wait)
-{
-	struct value_work *v;
-	CUstream s;
-	CUresult rc;
-	void *at;
-
-	SG_ENTER(ctx);
-	if (addr % (wide ? 8 : 4) || (wait ? (flags & ~3u) || (flags & 3) == 3 : flags & ~1u))
-		return CUDA_ERROR_INVALID_VALUE;
-	rc = sg_copy_pointer(addr, wide ? 8 : 4, true, &at);
-	if (!rc)
-		rc = sg_stream_get(ctx, stream, &s);
-	if (rc)
-		return rc;
-	v = sg_work_new(sizeof(*v), wait ? run_wait_value : run_write);
-	if (v) {
-		v->at = at;
-		v->value = value;
-		v->flags = flags;
-		v->wide = wide;
-	}
-	rc = sg_submit(s, (struct sg_work *)v);
-	sg_stream_put(s);
-	return rc;
-}
-
-SG_API CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr addr, cuuint32_t value,
-					unsigned int flags)
-{
-	return submit_value(stream, addr, value, flags, false, false);
-}
-
-SG_API CUresult cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr addr, cuuint64_t value,
-					unsigned int flags)
-{
-	return submit_value(stream, addr, value, flags, true, false);
-}
-
-SG_API CUresult cuStreamWaitValue32_v2(CUstream stream, CUdeviceptr addr, cuuint32_t value,
-				       unsigned int flags)
-{
-	return submit_value(stream, addr, value, flags, false, true);
-}
-
-SG_API CUresult cuStreamWaitValue64_v2(CUstream stream, CUdeviceptr addr, cuuint64_t value,
-				       unsigned int flags)
-{
-	return submit_value(stream, addr, value, flags, true, true);
 }

@@ -25,6 +25,7 @@ enum sg_range_kind {
 	RG_REGISTERED,		/* cuMemHostRegister */
 	RG_MANAGED,
 	RG_MAPPED,		/* cuMemMap */
+	RG_GRAPH,		/* a graph's allocation */
 };
 
 struct sg_range {

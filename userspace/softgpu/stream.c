@@ -6,7 +6,7 @@
  * stream waits for what blocking streams had submitted before, and they for what it had: such
  * dependencies are noted, as stream and ticket, when the work is submitted.
  *
- * ctx->lock guards all of it; it is the only lock taken here.
+ * ctx->lock guards all of it; the only lock taken within it is that of the captures.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +39,7 @@ static void stream_free_locked(CUstream s)
 		}
 	}
 	pthread_cond_destroy(&s->wake);
+	sg_point_clear(&s->at);
 	s->magic = 0;
 	free(s);
 }
