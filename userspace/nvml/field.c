@@ -4,6 +4,8 @@
 
 #include "host.h"
 
+#define FIELD_LAST 511		/* of questions.def */
+
 FN(nvmlDeviceGetFieldValues, nvmlDevice_t device, int count, nvmlFieldValue_t *values)
 {
 	nvmlReturn_t r = nvml_asked(device, values);
@@ -18,8 +20,8 @@ FN(nvmlDeviceGetFieldValues, nvmlDevice_t device, int count, nvmlFieldValue_t *v
 
 		v->nvmlReturn = host_ask(device, ASK_nvmlDeviceGetFieldValues, v->fieldId,
 					 v->scopeId, 0, &a);
-		/* A number that no field has, or no scope, is refused on its way. */
-		if (v->nvmlReturn == NVML_ERROR_INVALID_ARGUMENT)
+		/* A number that no field has is refused on its way. */
+		if (v->nvmlReturn == NVML_ERROR_INVALID_ARGUMENT && v->fieldId > FIELD_LAST)
 			v->nvmlReturn = NVML_ERROR_NOT_SUPPORTED;
 		v->timestamp = now.tv_sec * 1000000LL + now.tv_nsec / 1000;
 		v->latencyUsec = 0;

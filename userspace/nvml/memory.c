@@ -26,8 +26,9 @@ FN(nvmlDeviceGetMemoryInfo_v2, nvmlDevice_t device, nvmlMemory_v2_t *memory)
 
 	if (r)
 		return r;
+	/* The first version is a function of its own. */
 	if (memory->version != nvmlMemory_v2)
-		return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+		return NVML_ERROR_FUNCTION_NOT_FOUND;
 	r = host_memory(device, &now);
 	if (!r)
 		*memory = (nvmlMemory_v2_t){ .version = nvmlMemory_v2, .total = now.total,

@@ -59,15 +59,14 @@ NVML_API const char *nvmlErrorString(nvmlReturn_t r)
 		"Insufficient Size", "Insufficient External Power", "Driver Not Loaded", "Timeout",
 		"Interrupt Request Issue", "NVML Shared Library Not Found", "Function Not Found",
 		"Corrupted infoROM", "GPU is lost", "GPU requires reset",
-		"The operating system has blocked the request.",
-		"RM has detected an NVML/RM version mismatch.",
+		"GPU access blocked by the operating system",
+		"Driver/library version mismatch",
 		"In use by another client", "Insufficient Memory", "No data",
-		"The requested vgpu operation is not available on target device, "
-		"because ECC is enabled",
-		"Ran out of critical resources, other than memory",
-		"Frequency not supported", "Argument version mismatch", "Function deprecated",
-		"System is not ready for the request", "No GPUs were found", "Invalid state",
-		"Reset type is not supported",
+		"vGPU ECC not supported", "Insufficient Resources", "Invalid Frequency",
+		"Argument version mismatch", "Requested functionality has been deprecated",
+		"System is not in ready state", "No supported GPUs were found",
+		"Resource not in correct state to perform requested operation",
+		"Reset type is not supported for given device",
 	};
 
 	if ((unsigned int)r < sizeof(strings) / sizeof(strings[0]))
@@ -433,7 +432,8 @@ FN(nvmlDeviceGetArchitecture, nvmlDevice_t device, nvmlDeviceArchitecture_t *arc
 ALWAYS(nvmlDeviceGetComputeMode, nvmlComputeMode_t, NVML_COMPUTEMODE_DEFAULT)
 ALWAYS(nvmlDeviceGetVirtualizationMode, nvmlGpuVirtualizationMode_t,
        NVML_GPU_VIRTUALIZATION_MODE_VGPU)
-ALWAYS(nvmlDeviceGetDisplayMode, nvmlEnableState_t, NVML_FEATURE_DISABLED)
+/* As an H100 has it, which has no display either. */
+ALWAYS(nvmlDeviceGetDisplayMode, nvmlEnableState_t, NVML_FEATURE_ENABLED)
 ALWAYS(nvmlDeviceGetDisplayActive, nvmlEnableState_t, NVML_FEATURE_DISABLED)
 ALWAYS(nvmlDeviceGetAccountingMode, nvmlEnableState_t, NVML_FEATURE_DISABLED)
 

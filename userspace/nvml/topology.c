@@ -86,12 +86,13 @@ FN(nvmlDeviceGetP2PStatus, nvmlDevice_t device1, nvmlDevice_t device2,
 	bool can = false;
 	nvmlReturn_t r = nvml_asked(device1, p2pStatus);
 
-	if (r || !host_check(device2) || p2pIndex > NVML_P2P_CAPS_INDEX_PCI)
+	if (r || !host_check(device2) || p2pIndex > NVML_P2P_CAPS_INDEX_UNKNOWN)
 		return r ? r : NVML_ERROR_INVALID_ARGUMENT;
-	if (p2pIndex == NVML_P2P_CAPS_INDEX_NVLINK)
-		can = false;
-	else if (device1 == device2)
+	/* Of a device with itself there is no such thing, and the last always holds, as on an H100. */
+	if (p2pIndex == NVML_P2P_CAPS_INDEX_UNKNOWN)
 		can = true;
+	else if (p2pIndex == NVML_P2P_CAPS_INDEX_NVLINK || device1 == device2)
+		can = false;
 	else if (p2pIndex == NVML_P2P_CAPS_INDEX_ATOMICS)
 		r = host_atomics(device1, device2, &can);
 	else
@@ -109,8 +110,5 @@ FN(nvmlDeviceGetTopologyCommonAncestor, nvmlDevice_t device1, nvmlDevice_t devic
 
 	if (r || !host_check(device2))
 		return r ? r : NVML_ERROR_INVALID_ARGUMENT;
-	if (device1 != device2)
-		return nvml_refuse("nvmlDeviceGetTopologyCommonAncestor", &said);
-	*pathInfo = NVML_TOPOLOGY_INTERNAL;
-	return NVML_SUCCESS;
+	return nvml_refuse("nvmlDeviceGetTopologyCommonAncestor", &said);
 }

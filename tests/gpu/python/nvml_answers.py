@@ -58,8 +58,9 @@ for name in ("ComputeMode", "DisplayMode", "DisplayActive", "AccountingMode"):
     one.value = 7
     say(name, getattr(lib, "nvmlDeviceGet" + name)(device, byref(one)), one.value)
 count, list_ = c_uint(0), (Process2 * 4)()
-say("processes", lib.nvmlDeviceGetComputeRunningProcesses_v3(device, byref(count), None),
-    count.value)
+# Natively those of other programs too.
+say("processes", lib.nvmlDeviceGetComputeRunningProcesses_v3(device, byref(count), None) in (0, 7))
+count.value = 0
 say("drawing", lib.nvmlDeviceGetGraphicsRunningProcesses_v3(device, byref(count), None),
     count.value)
 fields = (Field * 2)(Field(id=83), Field(id=2000))
