@@ -26,6 +26,10 @@ CUcontext vg_x_warm_take(CUdevice dev, unsigned int flags);
 void vg_x_warm_drop(void);
 void vg_x_anchor(CUcontext ctx);
 
+/* calls_warm.c: this thread's page for small copies out of the device, or NULL. */
+#define VG_X_SCRATCH 4096
+void *vg_x_scratch(void);
+
 /*
  * calls_sharing.c: what was offered to other processes or taken from them is no more.
  * Before its memory is uncharged: the mediator may have to take the charge over.

@@ -5,6 +5,8 @@
  * returns; a stream that is being captured would keep only the address, so
  * there such a copy is refused.
  */
+#include <string.h>
+
 #include "calls.h"
 #include "vg_cuda.h"
 
@@ -35,14 +37,19 @@ static CUresult write(struct vg_exec *x, CUdeviceptr dst, CUstream s, const void
 
 static CUresult read(struct vg_exec *x, CUdeviceptr src, CUstream s, void *data, size_t bytes)
 {
+	void *page = bytes <= VG_X_SCRATCH ? vg_x_scratch() : NULL;
 	CUresult r;
 
-	if (!cu.cuMemcpyDtoHAsync_v2)
+	if (!cu.cuMemcpyDtoHAsync_v2 || !cu.cuStreamSynchronize)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	r = may_copy(s);
 	/* Into pageable memory it returns when the copy is complete. */
 	if (!r)
-		r = cu.cuMemcpyDtoHAsync_v2(data, src, bytes, s);
+		r = cu.cuMemcpyDtoHAsync_v2(page ? page : data, src, bytes, s);
+	if (!r && page)
+		r = cu.cuStreamSynchronize(s);
+	if (!r && page)
+		memcpy(data, page, bytes);
 	if (!r)
 		vg_exec_moved(x, 0, bytes);
 	return r;

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What is done before a program asks for it: the first device's primary context,
- * which takes the driver 100 ms or more, and an allocation in each context.
+ * which takes the driver 100 ms or more, and in each context an allocation and a few
+ * pages of this process that are known to the driver.
  *
- * That allocation is never freed. It keeps the driver's pool of small blocks
+ * The allocation is never freed. It keeps the driver's pool of small blocks
  * (2 MiB at the least) from being given back to the device whenever the program
  * frees the last of its own, and fetched again with its next allocation: on an
  * H100 that makes an allocation and its free of up to 1 MiB 3 us, and 100 without.
+ *
+ * The pages are for small copies out of the device, which take 1 us less into memory
+ * that the driver has pinned. When their context has gone they are ordinary memory.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,6 +21,9 @@
 #include "vg_cuda.h"
 
 #define ANCHOR_BYTES 512
+#define SCRATCH_PAGES 16	/* threads that have one */
+
+static uint8_t scratch[SCRATCH_PAGES][VG_X_SCRATCH] __attribute__((aligned(VG_X_SCRATCH)));
 
 static _Atomic(CUcontext) warm;		/* of device 0, retained; NULL once it is taken */
 
@@ -29,7 +36,19 @@ void vg_x_anchor(CUcontext ctx)
 	    cu.cuCtxPushCurrent_v2(ctx))
 		return;
 	cu.cuMemAlloc_v2(&p, ANCHOR_BYTES);
+	if (cu.cuMemHostRegister_v2)
+		cu.cuMemHostRegister_v2(scratch, sizeof(scratch), CU_MEMHOSTREGISTER_PORTABLE);
 	cu.cuCtxPopCurrent_v2(&top);
+}
+
+void *vg_x_scratch(void)
+{
+	static _Atomic unsigned int next;
+	static __thread unsigned int mine;	/* plus 1 */
+
+	if (!mine)
+		mine = atomic_fetch_add(&next, 1) + 1;
+	return mine <= SCRATCH_PAGES ? scratch[mine - 1] : NULL;
 }
 
 void vg_warm_up(void)

@@ -5,8 +5,8 @@
  * files, which the guest is told of (VG_NOTICE_OUTPUT) and asks for.
  *
  * To see whether there is something costs no system call: the files are mapped, far
- * beyond what has been written, and a byte where the next one would be written is
- * zero until it is.
+ * beyond what has been written, and where the next bytes would be written there are
+ * zeros until they are.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,6 @@
 
 #define FILE_BYTES (16ull << 30)	/* sparse; what is printed beyond it is lost */
 #define KEPT_MAX (64ull << 20)		/* bytes that a guest need not have asked for */
-#define LOOK_BYTES 64u			/* a kernel may print a zero, but hardly more of them */
 
 static struct {
 	int fd;
@@ -55,13 +54,13 @@ int vg_output_start(void)
 
 static bool some(int which)
 {
-	uint64_t at = __atomic_load_n(&out[which].taken, __ATOMIC_RELAXED);
-	const volatile uint8_t *p = out[which].file + at;
+	uint64_t at = __atomic_load_n(&out[which].taken, __ATOMIC_RELAXED), next;
 
-	for (unsigned int i = 0; i < LOOK_BYTES && at + i < FILE_BYTES; i++)
-		if (p[i])
-			return true;
-	return false;
+	if (at > FILE_BYTES - sizeof(next))
+		return false;
+	/* A kernel may print a zero, but hardly eight of them. */
+	memcpy(&next, out[which].file + at, sizeof(next));
+	return next;
 }
 
 /* Whatever is before `taken` is not needed any more. */

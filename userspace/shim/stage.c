@@ -19,7 +19,8 @@
 #include "storage.h"
 
 #define BUFFERS 4
-#define BUFFER_MAX (2u << 20)
+#define BUFFERS_FIRST 2		/* enough for copies in; making them is what a first copy waits for */
+#define BUFFER_MAX (4u << 20)
 
 struct buffer {
 	uint8_t *p;
@@ -30,11 +31,12 @@ struct buffer {
 
 /* Of one context, for events belong to one. */
 struct stage {
-	pthread_mutex_t lock;	/* `taken` of all */
+	pthread_mutex_t lock;	/* `taken` of all, and `count` */
 	pthread_cond_t given;
-	uint8_t *memory;	/* of all buffers */
-	size_t bytes;		/* of each */
+	void *memory[2];	/* of the first buffers, and of the others */
+	size_t bytes;		/* of each buffer */
 	struct buffer buffer[BUFFERS];
+	unsigned int count;	/* of those that there are */
 	unsigned int next;
 };
 
@@ -47,8 +49,9 @@ static void stage_end(CUcontext ctx, void *key, void *value)
 	bool pushed = ctx && !cuCtxPushCurrent_v2(ctx);
 
 	(void)key;
-	if (s->memory)
-		cuMemFreeHost(s->memory);
+	for (int i = 0; i < 2; i++)
+		if (s->memory[i])
+			cuMemFreeHost(s->memory[i]);
 	if (pushed)
 		cuCtxPopCurrent_v2(&ctx);
 	pthread_cond_destroy(&s->given);
@@ -56,30 +59,38 @@ static void stage_end(CUcontext ctx, void *key, void *value)
 	free(s);
 }
 
+/* Up to `count` buffers; false if there are no more to be had. */
+static bool stage_grow(struct stage *s, unsigned int count)
+{
+	void **memory = &s->memory[s->count ? 1 : 0];
+	unsigned int more = count - s->count;
+
+	if (cuMemHostAlloc(memory, more * s->bytes, 0))
+		return false;
+	if (!vg_range_shared((uintptr_t)*memory, 1))
+		return false;
+	for (unsigned int i = 0; i < more; i++) {
+		struct buffer *b = &s->buffer[s->count];
+
+		b->p = (uint8_t *)*memory + i * s->bytes;
+		if (cuEventCreate(&b->event, CU_EVENT_DISABLE_TIMING))
+			return false;
+		s->count++;
+	}
+	return true;
+}
+
 static struct stage *stage_new(void)
 {
 	struct stage *s = calloc(1, sizeof(*s));
-	void *memory;
 
 	if (!s)
 		return NULL;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->given, NULL);
 	s->bytes = vg_arena_max() < BUFFER_MAX ? vg_arena_max() : BUFFER_MAX;
-	if (cuMemHostAlloc(&memory, BUFFERS * s->bytes, 0))
-		goto fail;
-	s->memory = memory;
-	if (!vg_range_shared((uintptr_t)memory, 1))
-		goto fail;
-	for (unsigned int i = 0; i < BUFFERS; i++) {
-		struct buffer *b = &s->buffer[i];
-
-		b->p = s->memory + i * s->bytes;
-		if (cuEventCreate(&b->event, CU_EVENT_DISABLE_TIMING))
-			goto fail;
-	}
-	return s;
-fail:
+	if (stage_grow(s, BUFFERS_FIRST))
+		return s;
 	stage_end(NULL, NULL, s);
 	return NULL;
 }
@@ -116,8 +127,8 @@ static CUresult take(struct stage *s, bool have_one, struct buffer **out)
 
 	pthread_mutex_lock(&s->lock);
 	while (!b) {
-		for (unsigned int i = 0; i < BUFFERS && !b; i++) {
-			struct buffer *try = &s->buffer[(s->next + i) % BUFFERS];
+		for (unsigned int i = 0; i < s->count && !b; i++) {
+			struct buffer *try = &s->buffer[(s->next + i) % s->count];
 
 			if (!try->taken)
 				b = try;
@@ -133,7 +144,7 @@ static CUresult take(struct stage *s, bool have_one, struct buffer **out)
 		return CUDA_SUCCESS;
 	}
 	b->taken = true;
-	s->next = (b - s->buffer + 1) % BUFFERS;
+	s->next = (b - s->buffer + 1) % s->count;
 	pthread_mutex_unlock(&s->lock);
 
 	r = b->busy ? cuEventSynchronize(b->event) : CUDA_SUCCESS;
@@ -201,6 +212,12 @@ bool vg_stage_out(void *dst, CUdeviceptr src, size_t bytes, CUstream stream, CUr
 
 	if (!s)
 		return false;
+	if (bytes > BUFFERS_FIRST * s->bytes) {
+		pthread_mutex_lock(&s->lock);
+		if (s->count == BUFFERS_FIRST && !s->memory[1])
+			stage_grow(s, BUFFERS);
+		pthread_mutex_unlock(&s->lock);
+	}
 	while (taken < bytes && !r) {
 		size_t n;
 
