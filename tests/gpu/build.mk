@@ -3,6 +3,10 @@ gpu-check: all programs	## on a machine with an NVIDIA GPU: programs natively an
 	tests/gpu/check $(O)
 .PHONY: gpu-check
 
+gpu-faults: all programs	## there: programs that end badly, and what is left of them
+	tests/gpu/faults $(O)
+.PHONY: gpu-faults
+
 gpu-bench: all tests	## there: what calls and copies cost, and the ratio to native
 	tests/gpu/bench $(O)
 .PHONY: gpu-bench
