@@ -36,6 +36,8 @@ void enumerate(void);
 void linking(void);
 /* driver_mapping.c */
 void mapping(void);
+/* driver_hostmem.c */
+void mapped_files(void);
 /* driver_threads.c */
 void threads(void);
 /* driver_output.c */

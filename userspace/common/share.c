@@ -43,7 +43,8 @@ void vg_share_end(struct vg_share *s)
 {
 	struct vg_transport *t = &vg_client.t;
 
-	unmap_there(s->p, s->bytes);
+	if (s->bytes)
+		unmap_there(s->p, s->bytes);
 	for (uint32_t i = 0; i < s->pieces; i++)
 		t->ops->unshare(t, s->token[i]);
 	free(s->token);
@@ -81,6 +82,8 @@ static CUresult share(struct vg_share *s, int memfd)
 	return CUDA_SUCCESS;
 
 fail:
+	/* What is mapped there beyond is not of this share. */
+	s->bytes = at;
 	vg_share_end(s);
 	return r;
 }
@@ -108,9 +111,11 @@ CUresult vg_share_new(struct vg_share *s, size_t bytes)
 	if (s->p == MAP_FAILED) {
 		r = CUDA_ERROR_OUT_OF_MEMORY;
 	} else {
+		size_t whole = s->bytes;
+
 		r = share(s, memfd);
 		if (r)
-			munmap(s->p, s->bytes);
+			munmap(s->p, whole);
 	}
 	if (memfd >= 0)
 		close(memfd);

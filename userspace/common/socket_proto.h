@@ -41,10 +41,11 @@ struct vg_sock_welcome {
 	struct vgpu_layout layout;
 };
 
-/* Program to executor, with one memfd: the memory of a VG_OP_SHARE to come. */
+/* Program to executor, with one file of memory: that of a VG_OP_SHARE to come, from `offset`. */
 struct vg_sock_share {
 	uint32_t size;
 	uint32_t token;
+	uint64_t offset;	/* bytes, whole pages */
 };
 
 /* Mediator to executor: what to serve.  Sent once. */

@@ -7,15 +7,19 @@
 #include "transport.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
@@ -109,19 +113,60 @@ static int socket_wait(struct vg_transport *t, const uint32_t *word, uint32_t va
 	return poll(&peer, 1, 0) > 0 ? -EPIPE : 0;
 }
 
+/*
+ * The file of which [va, va + bytes) is a shared mapping, as programs have it of
+ * /dev/shm.  Only that can be mapped elsewhere too; memory of a heap cannot.
+ */
+static int file_of(void *va, size_t bytes, uint64_t *offset)
+{
+	uintptr_t first = (uintptr_t)va, start, end;
+	char line[4096 + 256], path[4096], perms[8];
+	unsigned long long at, inode;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	struct stat st;
+	int fd = -EOPNOTSUPP;
+
+	if (!maps)
+		return -EOPNOTSUPP;
+	while (fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s %llx %*s %llu %4095[^\n]", &start, &end,
+			   perms, &at, &inode, path) != 6 || first < start || first >= end)
+			continue;
+		if (bytes > end - first || strncmp(perms, "rw", 2) || perms[3] != 's')
+			break;
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		/* It has no name any more, or another's. */
+		if (fd < 0 || fstat(fd, &st) || st.st_ino != inode) {
+			if (fd >= 0)
+				close(fd);
+			snprintf(path, sizeof(path), "/proc/self/map_files/%" PRIxPTR "-%" PRIxPTR, start,
+				 end);
+			fd = open(path, O_RDWR | O_CLOEXEC);
+		}
+		if (fd < 0)
+			fd = -EOPNOTSUPP;
+		*offset = at + (first - start);
+		break;
+	}
+	fclose(maps);
+	return fd;
+}
+
 static int socket_share(struct vg_transport *t, void *va, size_t bytes, int memfd,
 			uint32_t *token)
 {
 	static _Atomic uint32_t next;
 	struct vg_sock_share msg = { .size = sizeof(msg) };
+	int fd = memfd < 0 ? file_of(va, bytes, &msg.offset) : memfd, ret;
 
-	(void)va;
-	(void)bytes;
-	if (memfd < 0)
-		return -EOPNOTSUPP;
+	if (fd < 0)
+		return fd;
 	msg.token = atomic_fetch_add(&next, 1) + 1;
 	*token = msg.token;
-	return vg_send_fds(t->shares, &msg, sizeof(msg), &memfd, 1);
+	ret = vg_send_fds(t->shares, &msg, sizeof(msg), &fd, 1);
+	if (fd != memfd)
+		close(fd);
+	return ret;
 }
 
 static void socket_unshare(struct vg_transport *t, uint32_t token)

@@ -33,6 +33,7 @@ struct piece {
 struct pending {
 	uint32_t token;
 	int fd;
+	uint64_t offset;
 };
 
 struct vg_shares {
@@ -87,7 +88,7 @@ bool vg_exec_shared(struct vg_exec *x, uint64_t va, uint64_t bytes)
 }
 
 /* Take what has been sent, and find the memfd of a token; -1 if there is none. */
-static int memfd_of(struct vg_exec *x, uint32_t token)
+static int memfd_of(struct vg_exec *x, uint32_t token, off_t *offset)
 {
 	struct vg_shares *s = x->shares;
 	struct vg_sock_share msg;
@@ -101,6 +102,7 @@ static int memfd_of(struct vg_exec *x, uint32_t token)
 				free_slot = i;
 			else if (s->pending[i].token == token) {
 				found = s->pending[i].fd;
+				*offset = s->pending[i].offset;
 				s->pending[i].token = 0;
 				return found;
 			}
@@ -110,7 +112,7 @@ static int memfd_of(struct vg_exec *x, uint32_t token)
 		/* It was sent before the record that names it, so it is here. */
 		if (vg_recv_fds(x->ch.shares, &msg, sizeof(msg), &fd, 1) != 1 || !msg.token)
 			return -1;
-		s->pending[free_slot] = (struct pending){ msg.token, fd };
+		s->pending[free_slot] = (struct pending){ msg.token, fd, msg.offset };
 	} while (true);
 }
 
@@ -122,7 +124,7 @@ static int source(struct vg_exec *x, const struct vg_share_map *map, off_t *offs
 	*own = x->ch.kind == VG_ASSIGN_SOCKET;
 	*offset = 0;
 	if (*own)
-		return memfd_of(x, map->token);
+		return memfd_of(x, map->token, offset);
 	if (ioctl(x->ch.fd, VGPU_HOST_IOC_REGION, &region) < 0 || region.out_va != map->va ||
 	    region.out_bytes != map->bytes)
 		return -1;

@@ -14,6 +14,7 @@
 
 struct allocation {
 	CUmemAllocationProp prop;	/* as the program gave it */
+	bool imported;
 	uint64_t references, maps;
 };
 
@@ -160,6 +161,7 @@ CUresult vgh_cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *handle
 		return r;
 	}
 	a->references = 1;
+	a->imported = true;
 	a->prop = (CUmemAllocationProp){
 		.type = CU_MEM_ALLOCATION_TYPE_PINNED,
 		.requestedHandleTypes = info.types,
@@ -183,6 +185,9 @@ CUresult vgh_cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *p,
 	a = held(handle);
 	if (a && p) {
 		*p = a->prop;
+		/* The driver does not say of what came from elsewhere how it may go on. */
+		if (a->imported)
+			p->requestedHandleTypes = 0;
 		r = CUDA_SUCCESS;
 	}
 	pthread_mutex_unlock(&lock);
