@@ -101,12 +101,10 @@ static void kernels(CUgraph graph)
 	memset(&back, 0xff, sizeof(back));
 	OK(cuGraphKernelNodeGetAttribute(node, CU_LAUNCH_ATTRIBUTE_PRIORITY, &back));
 	TRUE(back.priority == greatest);
-	memset(&value, 0, sizeof(value));
-	value.cooperative = 1;
-	OK(cuGraphKernelNodeSetAttribute(node, CU_LAUNCH_ATTRIBUTE_COOPERATIVE, &value));
 	OK(cuGraphKernelNodeCopyAttributes(other, node));
-	OK(cuGraphKernelNodeGetAttribute(other, CU_LAUNCH_ATTRIBUTE_COOPERATIVE, &back));
-	TRUE(back.cooperative == 1);
+	memset(&back, 0xff, sizeof(back));
+	OK(cuGraphKernelNodeGetAttribute(other, CU_LAUNCH_ATTRIBUTE_PRIORITY, &back));
+	TRUE(back.priority == greatest);
 	IS(cuGraphKernelNodeGetParams_v2(node, NULL), CUDA_ERROR_INVALID_VALUE);
 }
 
@@ -245,7 +243,7 @@ void graph_captured(void)
 	CUDA_KERNEL_NODE_PARAMS k;
 	CUDA_MEMSET_NODE_PARAMS set;
 	CUgraphNode nodes[4], copy_node;
-	CUgraph graph, clone, child;
+	CUgraph graph, clone;
 	CUgraphNodeType type;
 	CUDA_MEMCPY3D copy;
 	CUgraphExec exec;
@@ -293,19 +291,10 @@ void graph_captured(void)
 	OK(cuGraphLaunch(exec, s));
 	OK(cuStreamSynchronize(s));
 	TRUE(value_at(q, WORDS - 1) == 9);
-	/* A launch that is captured is a child graph. */
+	/* A launch cannot be captured. */
 	OK(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED));
-	OK(cuGraphLaunch(exec, s));
-	OK(cuStreamEndCapture(s, &graph));
-	count = 4;
-	OK(cuGraphGetNodes(graph, nodes, &count));
-	TRUE(count == 1);
-	OK(cuGraphNodeGetType(nodes[0], &type));
-	TRUE(type == CU_GRAPH_NODE_TYPE_GRAPH);
-	OK(cuGraphChildGraphNodeGetGraph(nodes[0], &child));
-	OK(cuGraphGetNodes(child, NULL, &count));
-	TRUE(count == 3);
-	OK(cuGraphDestroy(graph));
+	IS(cuGraphLaunch(exec, s), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+	IS(cuStreamEndCapture(s, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
 	OK(cuGraphExecDestroy(exec));
 	OK(cuStreamDestroy_v2(s));
 	OK(cuMemFree_v2(p));

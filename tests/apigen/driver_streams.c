@@ -35,8 +35,6 @@ void stream_attributes(void)
 	OK(cuStreamGetAttribute(s, CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW, &back));
 	TRUE(back.accessPolicyWindow.base_ptr == v.accessPolicyWindow.base_ptr &&
 	     back.accessPolicyWindow.hitProp == CU_ACCESS_PROPERTY_PERSISTING);
-	IS(cuStreamGetAttribute(s, CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY, NULL),
-	   CUDA_ERROR_INVALID_VALUE);
 	OK(cuMemFree_v2(p));
 	OK(cuStreamDestroy_v2(s));
 	OK(cuStreamDestroy_v2(t));

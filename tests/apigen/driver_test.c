@@ -602,6 +602,10 @@ int main(int argc, char **argv)
 				wanted |= !strcmp(argv[k], group);
 			if (!wanted)
 				continue;
+		} else if (groups[i].run == graph_limit) {
+			/* It takes most of what there is, so it is for a vGPU with a small limit. */
+			printf("%s: only where it is named\n", group);
+			continue;
 		}
 		if (getenv("PRINT_GROUPS"))
 			printf("group %s\n", group);

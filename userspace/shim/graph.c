@@ -260,3 +260,9 @@ CUresult vgh_cuGraphNodeFindInClone(CUgraphNode *out, CUgraphNode node, CUgraph 
 	*out = adopt(id, vg_object_get(clone, VG_GRAPH)->id);
 	return *out ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
 }
+
+/* A launch cannot be captured: the driver says so at once, and has ended the capture. */
+CUresult vgh_cuGraphLaunch(CUgraphExec exec, CUstream s)
+{
+	return vgw_cuGraphLaunch(vg_capturing(), exec, s);
+}

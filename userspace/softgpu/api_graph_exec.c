@@ -220,7 +220,7 @@ SG_API CUresult cuGraphLaunch(CUgraphExec x, CUstream stream)
 	if (!exec_of(x))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (sg_capturing(ctx, stream))
-		return SG_CAPTURE(ctx, stream, cuGraphAddChildGraphNode, x->graph);
+		return sg_capture_break(ctx, stream);
 	rc = sg_stream_get(ctx, stream, &s);
 	if (rc)
 		return rc;
