@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The executor's tables: handles, blobs, the account. */
+/* The executor's tables (handles, blobs, the account), and what it may not do. */
 #include "unit.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "exec_internal.h"
 
@@ -256,6 +264,59 @@ static void arena_window(void **state)
 	assert_null(vg_exec_arena(&x, 1, ~0ull));
 }
 
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+/* In a process of its own, for there is no way out; returns the first thing that is wrong. */
+static int confined(void)
+{
+	struct sockaddr_un nobody = { .sun_family = AF_UNIX, .sun_path = "/nonexistent" };
+	pthread_t thread;
+	int fd;
+
+	if (vg_sandbox_enter())
+		return 1;
+	if (socket(AF_INET, SOCK_DGRAM, 0) >= 0 || errno != EPERM)
+		return 2;
+	if (socket(AF_NETLINK, SOCK_RAW, 0) >= 0 || errno != EPERM)
+		return 3;
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (fd < 0)
+		return 4;
+	if (!connect(fd, (struct sockaddr *)&nobody, sizeof(nobody)) || errno != EPERM)
+		return 5;
+	if (fork() >= 0 || errno != EPERM)
+		return 6;
+	if (!execl("/bin/true", "true", NULL) || errno != EPERM)
+		return 7;
+	if (!unlink("/nonexistent") || errno != EPERM)
+		return 8;
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) >= 0 || errno != EPERM)
+		return 9;
+	/* What the driver needs. */
+	if (pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL))
+		return 12;
+	if (mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+		return 10;
+	return memfd_create("x", 0) < 0 ? 11 : 0;
+}
+
+static void sandbox(void **state)
+{
+	int status;
+	pid_t child = syscall(SYS_fork);
+
+	(void)state;
+	if (!child)
+		_exit(confined());
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +331,7 @@ int main(void)
 		cmocka_unit_test(account_race),
 		cmocka_unit_test(account_processes),
 		cmocka_unit_test(arena_window),
+		cmocka_unit_test(sandbox),
 	};
 
 	return cmocka_run_group_tests_name("executor", tests, NULL, NULL);

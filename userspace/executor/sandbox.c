@@ -8,8 +8,10 @@
  * (for compiling PTX) its own libraries, so those stay.
  */
 #include <errno.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include "exec_internal.h"
 
@@ -46,6 +48,16 @@ int vg_sandbox_enter(void)
 		return -ENOMEM;
 	for (i = 0; i < sizeof(denied) / sizeof(denied[0]) && !ret; i++)
 		ret = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), denied[i], 0);
+	/* A socket of another family reaches the network, or the kernel's configuration. */
+	if (!ret)
+		ret = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
+				       SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+	/* Threads, and no processes; clone3()'s flags cannot be seen, and the C library has clone(). */
+	if (!ret)
+		ret = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+				       SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+	if (!ret)
+		ret = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	/* The threads that the driver has started are to obey it too. */
 	if (!ret)
 		ret = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
