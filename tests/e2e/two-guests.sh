@@ -26,10 +26,34 @@ for round in 1 2 3; do
 	check "b: vectoradd" guest_join b "$b2" 200
 done
 
+step "each sees its own processes and memory"
+# in_use GUEST PROCESSES: what NVML in the guest says.
+in_use() {
+	local said
+	said=$(program "$1" processes) || return 1
+	printf '%s\n' "$said"
+	printf '%s\n' "$said" | grep -q "^PASS processes: $2 with a context"
+}
+spins=
+for g in a a b; do
+	s=$(guest_start $g spin)
+	spins="$spins $g:$s"
+	wait_until 60 job_says $g "$s" running || die "spin computes in guest $g"
+done
+check "two in guest a" in_use a 2
+check "one in guest b" in_use b 1
+guest_run a 'killall -9 spin' >/dev/null
+check "none in guest a once they are killed" wait_until 20 in_use a 0
+check "still one in guest b" in_use b 1
+guest_run b 'killall -9 spin' >/dev/null
+for s in $spins; do guest_join "${s%:*}" "${s#*:}" >/dev/null; done
+
 step "each under its own pool"
 vgpuctl status
+# In a, `processes` may have had to be asked again.
+check "a: ten programs" test "$(vgpu_status "$a" processes_ended)" -ge 10
+check "b: nine programs" test "$(vgpu_status "$b" processes_ended)" = 9
 for g in "$a" "$b"; do
-	check "$g: six programs" test "$(vgpu_status "$g" processes_ended)" = 6
 	check "$g: nothing in use" idle "$g"
 done
 pool_a=$(vgpu_status "$a" pool) pool_b=$(vgpu_status "$b" pool)

@@ -33,7 +33,7 @@ $(PROGRAM_STUB): $(PROGRAM_DIR)/stub/libcuda.c
 
 $(PROGRAM_DIR)/%: tests/programs/%.c tests/programs/prog.h $(PROGRAM_PTX) $(PROGRAM_STUB)
 	$(CC) $(PROGRAM_CFLAGS) -I$(CUDA_ABI_DIR) -Wa,-I$(PROGRAM_DIR)/ptx -o $@ $< \
-		$(PROGRAM_STUB) -lm
+		$(PROGRAM_STUB) -lm -ldl
 
 programs: $(PROGRAM_BIN)
 .PHONY: programs
