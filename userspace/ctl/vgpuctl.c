@@ -107,9 +107,10 @@ static void print_vgpu(struct json_object *v)
 	       !get(v, "in_use") ? "" : json_object_get_boolean(get(v, "in_use")) ? "in use" :
 									   "idle");
 	printf("  processes %zu (%" PRIu64 " ended)   calls %" PRIu64
-	       "   to device %s   from device %s\n",
+	       "   to device %s (direct %s)   from device %s (direct %s)\n",
 	       n, number(v, "processes_ended"), number(v, "calls"),
-	       bytes(number(v, "bytes_to_device"), a), bytes(number(v, "bytes_from_device"), b));
+	       bytes(number(v, "bytes_to_device"), a), bytes(number(v, "direct_to_device"), b),
+	       bytes(number(v, "bytes_from_device"), c), bytes(number(v, "direct_from_device"), d));
 	printf("  device memory %s of %s   faults %" PRIu64, bytes(number(v, "memory"), c),
 	       limit ? bytes(json_object_get_uint64(limit), d) : "no limit",
 	       number(v, "faults"));
