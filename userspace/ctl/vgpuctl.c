@@ -116,9 +116,9 @@ static void print_vgpu(struct json_object *v)
 	       number(v, "faults"));
 	if (get(v, "traps"))
 		printf("   traps %" PRIu64 " (doorbells %" PRIu64 ")   interrupts %" PRIu64
-		       "   pinned %s",
+		       "   pinned %s   read by the module %s",
 		       number(v, "traps"), number(v, "doorbells"), number(v, "interrupts"),
-		       bytes(number(v, "pinned"), a));
+		       bytes(number(v, "pinned"), a), bytes(number(v, "read_by_module"), b));
 	printf("\n");
 	if (n)
 		printf("    %8s  %-15s %10s %12s %12s %12s %7s\n", "PID", "NAME", "CALLS",

@@ -95,6 +95,7 @@ static struct json_object *tenant(const struct vg_tenant *t)
 		add_u64(o, "doorbells", info.out_doorbells);
 		add_u64(o, "interrupts", info.out_interrupts);
 		add_u64(o, "pinned", info.out_pinned_bytes);
+		add_u64(o, "read_by_module", info.out_read_bytes);
 	}
 	json_object_object_add(o, "processes", list);
 	add_u64(o, "processes_ended", t->ended);
