@@ -36,6 +36,10 @@ void enumerate(void);
 void linking(void);
 /* driver_mapping.c */
 void mapping(void);
+/* driver_boxes.c */
+void pinned_boxes(void);
+void captured_boxes(void);
+void array_boxes(void);
 /* driver_threads.c */
 void threads(void);
 /* driver_output.c */

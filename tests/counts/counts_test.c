@@ -346,6 +346,7 @@ static void locals(void **state)
 static void pinned(void **state)
 {
 	const size_t bytes = 4 << 20;
+	CUDA_MEMCPY2D box, back;
 	uint32_t *p;
 
 	(void)state;
@@ -368,6 +369,33 @@ static void pinned(void **state)
 	for (size_t i = 0; i < bytes / sizeof(*p); i++)
 		if (p[i] != (uint32_t)(i ^ 0x5a5a5a5a))
 			fail_msg("word %zu came back as %#x", i, p[i]);
+
+	/* The same as boxes: every other 256 bytes of the host's, back to back in the device. */
+	box = (CUDA_MEMCPY2D){
+		.srcMemoryType = CU_MEMORYTYPE_HOST, .srcHost = p, .srcPitch = 512,
+		.dstMemoryType = CU_MEMORYTYPE_DEVICE, .dstDevice = device, .dstPitch = 256,
+		.WidthInBytes = 256, .Height = bytes / 512,
+	};
+	back = (CUDA_MEMCPY2D){
+		.srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = device, .srcPitch = 256,
+		.dstMemoryType = CU_MEMORYTYPE_HOST, .dstHost = p, .dstXInBytes = 256,
+		.dstPitch = 512, .WidthInBytes = 256, .Height = bytes / 512,
+	};
+	begin();
+	syscalls_end();
+	mprotect(p, bytes, PROT_NONE);
+	ok(cuMemcpy2D_v2(&box));
+	ok(cuMemcpy2DAsync_v2(&back, stream));
+	ok(cuStreamSynchronize(stream));
+	mprotect(p, bytes, PROT_READ | PROT_WRITE);
+	end();
+	assert_int_equal(spent.in, bytes / 2);
+	assert_int_equal(spent.direct_in, bytes / 2);
+	assert_int_equal(spent.out, bytes / 2);
+	assert_int_equal(spent.direct_out, bytes / 2);
+	for (size_t i = 0; i < bytes / sizeof(*p); i++)
+		if (p[i] != (uint32_t)((i & ~(size_t)64) ^ 0x5a5a5a5a))
+			fail_msg("word %zu of the boxes is %#x", i, p[i]);
 	ok(cuMemFreeHost(p));
 }
 

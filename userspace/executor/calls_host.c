@@ -39,7 +39,7 @@ static size_t after(uint64_t va)
 	return lo;
 }
 
-static bool registered(uint64_t va, uint64_t bytes)
+bool vg_x_registered(uint64_t va, uint64_t bytes)
 {
 	const struct range *p;
 	bool yes = false;
@@ -178,7 +178,7 @@ CUresult vge_vgpu_copy_in(struct vg_exec *x, const struct vg_req *rq, CUdevicept
 	CUresult r = copy_in(x, dst, va, bytes, s);
 
 	(void)rq;
-	if (!r && registered(va, bytes))
+	if (!r && vg_x_registered(va, bytes))
 		vg_exec_moved_direct(x, bytes, 0);
 	return r;
 }
@@ -189,7 +189,7 @@ CUresult vge_vgpu_copy_out(struct vg_exec *x, const struct vg_req *rq, uint64_t 
 	CUresult r = copy_out(x, va, src, bytes, s);
 
 	(void)rq;
-	if (!r && registered(va, bytes))
+	if (!r && vg_x_registered(va, bytes))
 		vg_exec_moved_direct(x, 0, bytes);
 	return r;
 }
