@@ -71,7 +71,7 @@ u32 vgpu_admin_run(struct vgpu *vgpu, u64 addr, u32 bytes)
 	buf = kmalloc(bytes, GFP_KERNEL_ACCOUNT);
 	if (!buf)
 		return ENOMEM;
-	if (!vfio_dma_rw(&vgpu->vfio, addr, buf, bytes, false))
+	if (!vgpu_guest_read(vgpu, addr, buf, bytes))
 		ret = admin_run_copy(vgpu, buf, bytes);
 	kfree(buf);
 	return -ret;

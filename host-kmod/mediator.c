@@ -106,6 +106,7 @@ static int ioc_vgpu_info(struct file *file, void *arg)
 	info->out_doorbells = atomic64_read(&vgpu->doorbells);
 	info->out_interrupts = atomic64_read(&vgpu->interrupts);
 	info->out_pinned_bytes = (u64)atomic64_read(&vgpu->pinned_pages) << PAGE_SHIFT;
+	info->out_read_bytes = atomic64_read(&vgpu->bytes_read);
 	return 0;
 }
 

@@ -147,6 +147,7 @@ struct vgpu {
 	atomic64_t doorbells;
 	atomic64_t interrupts;
 	atomic64_t pinned_pages;
+	atomic64_t bytes_read;		/* of guest memory, by this module itself */
 };
 
 /* main.c */
@@ -189,6 +190,7 @@ void vgpu_bar_write(struct vgpu *vgpu, u32 off, u32 val);
 u32 vgpu_admin_run(struct vgpu *vgpu, u64 addr, u32 bytes);
 
 /* pages.c: pinned guest memory; vgpu->lock held */
+int vgpu_guest_read(struct vgpu *vgpu, u64 addr, void *to, size_t bytes);
 struct vgpu_mem *vgpu_mem_pin(struct vgpu *vgpu, u64 list, u64 bytes, u64 va);
 void vgpu_mem_unpin(struct vgpu *vgpu, struct vgpu_mem *mem);	/* drops a reference */
 void vgpu_mem_put(struct vgpu_mem *mem);	/* no lock */

@@ -16,7 +16,10 @@ static void heads(struct kunit *test)
 	struct fake *f = fake_lock(test);
 	struct vgpu_adm_head head = { .size = sizeof(head), .op = VGPU_ADM_DESTROY };
 
+	s64 before = atomic64_read(&f->vgpu.bytes_read);
+
 	KUNIT_EXPECT_EQ(test, run(f, &head, sizeof(head)), ENOENT);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->vgpu.bytes_read), before + sizeof(head));
 	KUNIT_EXPECT_EQ(test, run(f, &head, sizeof(head) - 4), EINVAL);
 	KUNIT_EXPECT_EQ(test, run(f, &head, sizeof(head) + 4), EINVAL);
 	KUNIT_EXPECT_EQ(test, vgpu_admin_run(&f->vgpu, CMD, 0), EINVAL);

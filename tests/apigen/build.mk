@@ -74,7 +74,7 @@ VG_SOFTGPU_GROUPS := device functions library launches memory streams strings en
 	callbacks values capture graphs host_nodes old_launches stream_attributes attached graph_nodes \
 	graph_edges graph_update graph_children graph_params graph_captured capture_to_graph graph_dot \
 	conditionals graph_memory user_objects batches managed_batches \
-	mapping sharing pointers logs output threads mapped_files
+	mapping pinned_boxes captured_boxes sharing pointers logs output threads mapped_files
 
 # What softgpu lacks, and can be tried without GPU code.
 VG_DOUBLE_GROUPS := green

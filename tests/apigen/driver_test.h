@@ -38,6 +38,10 @@ void linking(void);
 void mapping(void);
 /* driver_hostmem.c */
 void mapped_files(void);
+/* driver_boxes.c */
+void pinned_boxes(void);
+void captured_boxes(void);
+void array_boxes(void);
 /* driver_threads.c */
 void threads(void);
 /* driver_output.c */

@@ -5,7 +5,7 @@ $(eval $(call vg-program,$(VG_BENCH)/ring,tests/bench/ring.c $(addprefix userspa
 	arena.c client.c fdpass.c share.c transport_dev.c transport_socket.c),-lpthread))
 
 # Of any libcuda: the one that LD_LIBRARY_PATH names.
-$(VG_BENCH)/calls: $(call vg-objs,tests/bench/calls.c) $(O)/lib/libcuda.so.1
+$(VG_BENCH)/calls: $(call vg-objs,tests/bench/calls.c tests/counts/syscalls.c) $(O)/lib/libcuda.so.1
 $(VG_BENCH)/copies: $(call vg-objs,tests/bench/copies.c) $(O)/lib/libcuda.so.1
 $(VG_BENCH)/calls $(VG_BENCH)/copies:
 	@mkdir -p $(@D)

@@ -7,6 +7,13 @@
  *               not counted
  *   sustained   the same with the synchronise counted
  *   sync        a launch and a synchronise
+ *   event       an event recorded, of as many pipelined
+ *   copy_in     8 bytes of pageable memory into the device
+ *   copy_out    and out of it
+ *
+ * With each go NAME_switches, the calling thread's context switches, and, where the
+ * kernel can count them, NAME_syscalls, its system calls; both for one operation.  The
+ * latter are counted in a loop of its own, which is not timed.
  *
  * Any libcuda will do: natively, over the socket, in a guest.
  *
@@ -16,8 +23,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
+#include "../counts/syscalls.h"
 #include "cuda_abi.h"
 
 static const char ptx[] = ".version 6.0\n.target sm_50\n.address_size 64\n"
@@ -55,33 +64,107 @@ static CUfunction setup(CUcontext *ctx)
 	return function;
 }
 
-static void launch(CUfunction function)
+static void launch(CUfunction f)
 {
-	CHECK(cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL));
+	CHECK(cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL));
 }
 
 static int launches(int rounds, int n)
 {
-	CUfunction function;
 	CUcontext ctx;
-	int r, i;
+	CUfunction f = setup(&ctx);
 
-	function = setup(&ctx);
-	for (r = 0; r < rounds; r++) {
-		for (i = 0; i < n; i++)
-			launch(function);
+	for (int r = 0; r < rounds; r++) {
+		for (int i = 0; i < n; i++)
+			launch(f);
 		CHECK(cuCtxSynchronize());
 	}
 	return EXIT_SUCCESS;
 }
 
+static CUfunction function;
+static CUdeviceptr memory;
+static CUevent event;
+
+static void op_empty(void)
+{
+	size_t left, total;
+
+	CHECK(cuMemGetInfo_v2(&left, &total));
+}
+
+static void op_launch(void)
+{
+	launch(function);
+}
+
+static void op_sync(void)
+{
+	launch(function);
+	CHECK(cuCtxSynchronize());
+}
+
+static void op_event(void)
+{
+	CHECK(cuEventRecord(event, NULL));
+}
+
+static void op_copy_in(void)
+{
+	static const uint64_t word = 42;
+
+	CHECK(cuMemcpyHtoD_v2(memory, &word, sizeof(word)));
+}
+
+static void op_copy_out(void)
+{
+	static uint64_t word;
+
+	CHECK(cuMemcpyDtoH_v2(&word, memory, sizeof(word)));
+}
+
+static long switches(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_nvcsw + usage.ru_nivcsw;
+}
+
+/* n times; `with`: what it costs with the synchronise after the last, or NULL. */
+static void measure(const char *name, void (*op)(void), int n, const char *with)
+{
+	long before = switches();
+	double t = now(), end;
+	unsigned long own;
+
+	for (int i = 0; i < n; i++)
+		op();
+	end = now();
+	printf("%s %.3f\n%s_switches %.4f\n", name, (end - t) / n, name,
+	       (double)(switches() - before) / n);
+	CHECK(cuCtxSynchronize());
+	if (with)
+		printf("%s %.3f\n%s_switches %.4f\n", with, (now() - t) / n, with,
+		       (double)(switches() - before) / n);
+
+	if (!syscalls_begin())
+		return;
+	for (int i = 0; i < n; i++)
+		op();
+	own = syscalls_all();
+	CHECK(cuCtxSynchronize());
+	syscalls_end();
+	printf("%s_syscalls %.4f\n", name, (double)own / n);
+	if (with)
+		printf("%s_syscalls %.4f\n", with, (double)syscalls_all() / n);
+}
+
 int main(int argc, char **argv)
 {
-	int rounds = argc > 1 ? atoi(argv[1]) : 5, n = argc > 2 ? atoi(argv[2]) : 1000, i, r;
-	CUfunction function;
-	size_t free_bytes, total;
+	int rounds = argc > 1 ? atoi(argv[1]) : 5, n = argc > 2 ? atoi(argv[2]) : 1000;
 	CUcontext ctx;
-	double t, t2;
+	double t;
 
 	if (argc == 4 && !strcmp(argv[1], "launches"))
 		return launches(atoi(argv[2]), atoi(argv[3]));
@@ -89,29 +172,20 @@ int main(int argc, char **argv)
 	function = setup(&ctx);
 	printf("start %.1f\n", now() - t);
 	/* The first of everything is slower, everywhere. */
-	launch(function);
-	CHECK(cuCtxSynchronize());
+	CHECK(cuMemAlloc_v2(&memory, 4096));
+	CHECK(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+	op_sync();
+	op_event();
+	op_copy_in();
+	op_copy_out();
 
-	for (r = 0; r < rounds; r++) {
-		t = now();
-		for (i = 0; i < n; i++)
-			CHECK(cuMemGetInfo_v2(&free_bytes, &total));
-		printf("empty %.3f\n", (now() - t) / n);
-
-		t = now();
-		for (i = 0; i < n; i++)
-			launch(function);
-		t2 = now();
-		CHECK(cuCtxSynchronize());
-		printf("launch %.3f\n", (t2 - t) / n);
-		printf("sustained %.3f\n", (now() - t) / n);
-
-		t = now();
-		for (i = 0; i < n / 10; i++) {
-			launch(function);
-			CHECK(cuCtxSynchronize());
-		}
-		printf("sync %.3f\n", (now() - t) / (n / 10));
+	for (int r = 0; r < rounds; r++) {
+		measure("empty", op_empty, n, NULL);
+		measure("launch", op_launch, n, "sustained");
+		measure("sync", op_sync, (n + 9) / 10, NULL);
+		measure("event", op_event, n, NULL);
+		measure("copy_in", op_copy_in, n, NULL);
+		measure("copy_out", op_copy_out, (n + 9) / 10, NULL);
 		fflush(stdout);
 	}
 	return EXIT_SUCCESS;

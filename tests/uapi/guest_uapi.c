@@ -23,13 +23,13 @@
 #define DEV "/dev/vgpu0"
 
 static const struct uapi_ioctl ioctls[] = {
-	{ "INFO", VGPU_IOC_INFO, sizeof(struct vgpu_info) },
-	{ "SETUP", VGPU_IOC_SETUP, sizeof(struct vgpu_setup) },
-	{ "DOORBELL", VGPU_IOC_DOORBELL, sizeof(struct vgpu_doorbell) },
-	{ "WAIT", VGPU_IOC_WAIT, sizeof(struct vgpu_wait) },
-	{ "REGISTER", VGPU_IOC_REGISTER, sizeof(struct vgpu_register) },
-	{ "UNREGISTER", VGPU_IOC_UNREGISTER, sizeof(struct vgpu_unregister) },
-	{ "STATS", VGPU_IOC_STATS, sizeof(struct vgpu_stats) },
+	UAPI_IOCTL("INFO", VGPU_IOC_INFO, struct vgpu_info),
+	UAPI_IOCTL("SETUP", VGPU_IOC_SETUP, struct vgpu_setup),
+	UAPI_IOCTL("DOORBELL", VGPU_IOC_DOORBELL, struct vgpu_doorbell),
+	UAPI_IOCTL("WAIT", VGPU_IOC_WAIT, struct vgpu_wait),
+	UAPI_IOCTL("REGISTER", VGPU_IOC_REGISTER, struct vgpu_register),
+	UAPI_IOCTL("UNREGISTER", VGPU_IOC_UNREGISTER, struct vgpu_unregister),
+	UAPI_IOCTL("STATS", VGPU_IOC_STATS, struct vgpu_stats),
 };
 
 static int open_dev(void)

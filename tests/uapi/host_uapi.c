@@ -15,13 +15,13 @@
 #define DEV "/dev/vgpu-host"
 
 static const struct uapi_ioctl host_ioctls[] = {
-	{ "INFO", VGPU_HOST_IOC_INFO, sizeof(struct vgpu_host_info) },
-	{ "OPEN_VGPU", VGPU_HOST_IOC_OPEN_VGPU, sizeof(struct vgpu_host_open_vgpu) },
+	UAPI_IOCTL("INFO", VGPU_HOST_IOC_INFO, struct vgpu_host_info),
+	UAPI_IOCTL("OPEN_VGPU", VGPU_HOST_IOC_OPEN_VGPU, struct vgpu_host_open_vgpu),
 };
 
 static const struct uapi_ioctl vgpu_ioctls[] = {
-	{ "VGPU_INFO", VGPU_HOST_IOC_VGPU_INFO, sizeof(struct vgpu_host_vgpu_info) },
-	{ "OPEN_CHANNEL", VGPU_HOST_IOC_OPEN_CHANNEL, sizeof(struct vgpu_host_open_channel) },
+	UAPI_GREW("VGPU_INFO", VGPU_HOST_IOC_VGPU_INFO, struct vgpu_host_vgpu_info, out_read_bytes),
+	UAPI_IOCTL("OPEN_CHANNEL", VGPU_HOST_IOC_OPEN_CHANNEL, struct vgpu_host_open_channel),
 };
 
 static int open_host(void)
@@ -108,6 +108,14 @@ static void vgpu_of_one_holder(void **state)
 	assert_int_equal(info.out_in_use, 0);
 	assert_int_equal(info.out_channels, 0);
 	assert_int_equal(info.out_pinned_bytes, 0);
+	assert_int_equal(info.out_read_bytes, 0);
+	/* A caller that was built before there was the last member. */
+	info = (struct vgpu_host_vgpu_info){
+		.size = offsetof(struct vgpu_host_vgpu_info, out_read_bytes), .out_read_bytes = ~0ull,
+	};
+	assert_int_equal(ioctl(vgpu, VGPU_HOST_IOC_VGPU_INFO, &info), 0);
+	assert_true(info.out_mem_bytes >= 1 << 20);
+	assert_true(info.out_read_bytes == ~0ull);
 
 	assert_fails(ioctl(vgpu, VGPU_HOST_IOC_OPEN_CHANNEL, &ch), ENOENT);
 	ch.id = ~0u;

@@ -13,7 +13,7 @@ void uapi_check_sizes(int fd, const struct uapi_ioctl *ioctls, size_t count)
 		uint32_t size;
 
 		print_message("%s\n", op->name);
-		for (size = 0; size < op->size; size += size < 8 ? 1 : 4) {
+		for (size = 0; size < op->least; size += size < 8 ? 1 : 4) {
 			memset(buf, 0, sizeof(buf));
 			buf[0] = size;
 			assert_fails(ioctl(fd, op->cmd, buf), EINVAL);

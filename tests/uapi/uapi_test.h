@@ -20,7 +20,12 @@ struct uapi_ioctl {
 	const char *name;
 	unsigned long cmd;
 	uint32_t size;
+	uint32_t least;		/* of callers from before it grew */
 };
+
+#define UAPI_IOCTL(name, cmd, type) { name, cmd, sizeof(type), sizeof(type) }
+/* `first` is the first member that it did not have from the beginning. */
+#define UAPI_GREW(name, cmd, type, first) { name, cmd, sizeof(type), offsetof(type, first) }
 
 #define assert_fails(call, error)                       \
 	do {                                            \

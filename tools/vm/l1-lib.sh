@@ -33,6 +33,7 @@
 #   guest_alive NAME
 #   job_says NAME JOB TEXT    has a job of guest_start printed this?
 #   program NAME PROGRAM [SIZE]       a CUDA program that says PASS, in time
+#   uncopied NAME UUID MIB    checks of a large copy each way: only the device moves it
 #   idle UUID                 no processes, device memory or pinned memory, soon
 #
 # A guest's files are in /run/vm/NAME: pid, console.log, agent.in, agent.out,
@@ -383,6 +384,58 @@ program() {
 	printf '%s\n' "$out"
 	[ $status = 0 ] && printf '%s\n' "$out" | grep -q "^PASS $2"
 }
+
+# What counts the copies of programs' data: the executor, the host's module, and
+# (since only what is mapped can be copied) the maps of the mediator.
+_moved() {
+	local key
+	for key in bytes_to_device direct_to_device bytes_from_device direct_from_device \
+		read_by_module; do
+		eval "$1_$key=$(vgpu_status "$2" $key)"
+	done
+}
+_grew() { eval "echo \$((after_$1 - before_$1))"; }
+
+# This guest's executor is the one that has a channel's memory mapped.
+_executor_maps() {
+	local pid
+	for pid in $(executors); do
+		grep -q 'vgpu-channel' "/proc/$pid/maps" && return
+	done
+	return 1
+}
+_mediator_maps_nothing() { ! grep 'vgpu-channel' "/proc/$(mediator_pid)/maps"; }
+
+uncopied() {
+	local g=$1 uuid=$2 mib=$3 bytes=$(($3 << 20)) job
+	guest_run "$g" 'rm -rf /tmp/zc; mkdir -p /tmp/zc' >/dev/null
+	job=$(guest_start "$g" "zerocopy $mib /tmp/zc")
+	check "a program registers $mib MiB of its memory" \
+		wait_until 120 job_says "$g" "$job" registered || return 1
+	check "they are pinned on the host" test "$(vgpu_status "$uuid" pinned)" -ge $bytes
+	check "the executor has the guest's memory mapped" _executor_maps
+	check "the mediator does not" _mediator_maps_nothing
+	_moved before "$uuid"
+	guest_run "$g" 'touch /tmp/zc/copy' >/dev/null
+	check "it copies them to the device and back" \
+		wait_until 120 job_says "$g" "$job" copied || return 1
+	_moved after "$uuid"
+	check "$bytes bytes went to the device, all of them direct" test \
+		"$(_grew bytes_to_device):$(_grew direct_to_device)" = $bytes:$bytes
+	check "$bytes bytes came from it, all of them direct" test \
+		"$(_grew bytes_from_device):$(_grew direct_from_device)" = $bytes:$bytes
+	check "the host's module copied 0 bytes of them" test "$(_grew read_by_module)" = 0
+	check "of the memory that it read there are only lists of pages" test \
+		"$after_read_by_module" -lt $((bytes / 16))
+	guest_run "$g" 'touch /tmp/zc/end' >/dev/null
+	check "they are right, though the program could not touch them meanwhile" \
+		_registered_passes "$g" "$job"
+	echo "uncopied: $mib MiB each way: device $(_grew direct_to_device) + \
+$(_grew direct_from_device) bytes, everyone else $(($(_grew bytes_to_device) + \
+$(_grew bytes_from_device) - $(_grew direct_to_device) - $(_grew direct_from_device) + \
+$(_grew read_by_module)))"
+}
+_registered_passes() { guest_join "$1" "$2" 200 | grep '^PASS zerocopy: .*, registered'; }
 
 _idle() {
 	[ "$(vgpu_status "$1" memory)" = 0 ] && [ "$(vgpu_status "$1" pinned)" = 0 ] &&

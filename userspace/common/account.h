@@ -25,7 +25,9 @@ struct vg_account_entry {
 	_Atomic uint64_t parks;		/* times the executor went to sleep */
 	_Atomic uint64_t pid;		/* as the guest says; by the mediator */
 	_Atomic uint64_t devices;	/* a bit for each on which it has a context */
-	uint64_t reserved[8];
+	/* Of the bytes above, those between the device and the program's own memory. */
+	_Atomic uint64_t direct_in, direct_out;
+	uint64_t reserved[6];
 };
 
 struct vg_account {

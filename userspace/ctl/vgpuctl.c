@@ -107,17 +107,18 @@ static void print_vgpu(struct json_object *v)
 	       !get(v, "in_use") ? "" : json_object_get_boolean(get(v, "in_use")) ? "in use" :
 									   "idle");
 	printf("  processes %zu (%" PRIu64 " ended)   calls %" PRIu64
-	       "   to device %s   from device %s\n",
+	       "   to device %s (direct %s)   from device %s (direct %s)\n",
 	       n, number(v, "processes_ended"), number(v, "calls"),
-	       bytes(number(v, "bytes_to_device"), a), bytes(number(v, "bytes_from_device"), b));
+	       bytes(number(v, "bytes_to_device"), a), bytes(number(v, "direct_to_device"), b),
+	       bytes(number(v, "bytes_from_device"), c), bytes(number(v, "direct_from_device"), d));
 	printf("  device memory %s of %s   faults %" PRIu64, bytes(number(v, "memory"), c),
 	       limit ? bytes(json_object_get_uint64(limit), d) : "no limit",
 	       number(v, "faults"));
 	if (get(v, "traps"))
 		printf("   traps %" PRIu64 " (doorbells %" PRIu64 ")   interrupts %" PRIu64
-		       "   pinned %s",
+		       "   pinned %s   read by the module %s",
 		       number(v, "traps"), number(v, "doorbells"), number(v, "interrupts"),
-		       bytes(number(v, "pinned"), a));
+		       bytes(number(v, "pinned"), a), bytes(number(v, "read_by_module"), b));
 	printf("\n");
 	if (n)
 		printf("    %8s  %-15s %10s %12s %12s %12s %7s\n", "PID", "NAME", "CALLS",

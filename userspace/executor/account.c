@@ -83,3 +83,11 @@ void vg_exec_moved(struct vg_exec *x, uint64_t in, uint64_t out)
 	if (out)
 		atomic_fetch_add_explicit(&x->entry->bytes_out, out, memory_order_relaxed);
 }
+
+void vg_exec_moved_direct(struct vg_exec *x, uint64_t in, uint64_t out)
+{
+	if (in)
+		atomic_fetch_add_explicit(&x->entry->direct_in, in, memory_order_relaxed);
+	if (out)
+		atomic_fetch_add_explicit(&x->entry->direct_out, out, memory_order_relaxed);
+}

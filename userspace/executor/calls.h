@@ -61,7 +61,10 @@ bool vg_x_attribute_plain(unsigned int id);
 void vg_x_run_in_guest(uint32_t cookie, CUresult status);
 bool vg_x_callbacks_ready(void);
 
-/* calls_copy.c: a copy with no side in the guest. */
+/* calls_host.c: whether the driver has registered all of [va, va + bytes). */
+bool vg_x_registered(uint64_t va, uint64_t bytes);
+
+/* calls_copy.c: a copy with no side in the guest, or in memory that the device reaches there. */
 CUDA_MEMCPY3D vg_x_device_copy(const vgpu_copy3d *c);
 
 /* calls_image.c */

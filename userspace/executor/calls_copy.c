@@ -206,14 +206,27 @@ CUresult vge_vgpu_copy3d_peer(struct vg_exec *x, const struct vg_req *rq, const 
 	return cu.cuMemcpy3DPeerAsync(&q, s);
 }
 
+/* Whether a side is memory of the guest's: by its start, since the driver has seen to the rest. */
+static bool of_guest(CUarray array, uint64_t base)
+{
+	return !array && vg_x_registered(base, 1);
+}
+
 CUresult vge_vgpu_copy3d_device(struct vg_exec *x, const struct vg_req *rq, const vgpu_copy3d *c,
 				CUstream s)
 {
 	CUDA_MEMCPY3D p = vg_x_device_copy(c);
+	uint64_t bytes = c->width * c->height * c->depth;
+	bool from = of_guest(c->src_array, c->src), to = of_guest(c->dst_array, c->dst);
+	CUresult r;
 
-	(void)x;
 	(void)rq;
 	if (!cu.cuMemcpy3DAsync_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	return cu.cuMemcpy3DAsync_v2(&p, s);
+	r = cu.cuMemcpy3DAsync_v2(&p, s);
+	if (!r && from != to) {
+		vg_exec_moved(x, from ? bytes : 0, to ? bytes : 0);
+		vg_exec_moved_direct(x, from ? bytes : 0, to ? bytes : 0);
+	}
+	return r;
 }

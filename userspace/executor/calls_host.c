@@ -4,15 +4,108 @@
  * device reaches it at the address that it has in the guest.  Only what is
  * mapped here on the guest's behalf is ever given to the driver.
  */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "calls.h"
 #include "vg_cuda.h"
+
+/*
+ * What the driver has registered.  Memory that is only mapped here it would stage by a
+ * CPU, so only copies of this count as the device's own.
+ */
+static struct {
+	pthread_mutex_t lock;
+	struct range {
+		uint64_t va, bytes;
+	} *range;			/* by va; none overlap */
+	size_t count, room;
+} pinned = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* The first that ends beyond va; the lock is held. */
+static size_t after(uint64_t va)
+{
+	size_t lo = 0, hi = pinned.count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (pinned.range[mid].va + pinned.range[mid].bytes <= va)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+bool vg_x_registered(uint64_t va, uint64_t bytes)
+{
+	const struct range *p;
+	bool yes = false;
+	size_t i;
+
+	pthread_mutex_lock(&pinned.lock);
+	i = after(va);
+	if (i < pinned.count) {
+		p = &pinned.range[i];
+		yes = p->va <= va && bytes <= p->va + p->bytes - va;
+	}
+	pthread_mutex_unlock(&pinned.lock);
+	return yes;
+}
+
+static bool remember(uint64_t va, uint64_t bytes)
+{
+	bool ok = true;
+	size_t i;
+
+	pthread_mutex_lock(&pinned.lock);
+	if (pinned.count == pinned.room) {
+		size_t room = pinned.room ? pinned.room * 2 : 64;
+		struct range *more = realloc(pinned.range, room * sizeof(*more));
+
+		ok = more;
+		if (ok) {
+			pinned.range = more;
+			pinned.room = room;
+		}
+	}
+	if (ok) {
+		size_t end;
+
+		/* Any that it overlaps went with their context, or the driver had refused. */
+		for (end = i = after(va); end < pinned.count && pinned.range[end].va < va + bytes;)
+			end++;
+		memmove(pinned.range + i + 1, pinned.range + end,
+			(pinned.count - end) * sizeof(*pinned.range));
+		pinned.count -= end - i;
+		pinned.range[i] = (struct range){ va, bytes };
+		pinned.count++;
+	}
+	pthread_mutex_unlock(&pinned.lock);
+	return ok;
+}
+
+static void forget(uint64_t va)
+{
+	size_t i;
+
+	pthread_mutex_lock(&pinned.lock);
+	i = after(va);
+	if (i < pinned.count && pinned.range[i].va == va) {
+		pinned.count--;
+		memmove(pinned.range + i, pinned.range + i + 1,
+			(pinned.count - i) * sizeof(*pinned.range));
+	}
+	pthread_mutex_unlock(&pinned.lock);
+}
 
 CUresult vge_vgpu_host_register(struct vg_exec *x, const struct vg_req *rq, uint64_t va,
 				uint64_t bytes, unsigned int flags, CUdeviceptr *dptr)
 {
 	const unsigned int known = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP |
 				   CU_MEMHOSTREGISTER_READ_ONLY;
-
 	CUresult r;
 
 	(void)rq;
@@ -27,6 +120,8 @@ CUresult vge_vgpu_host_register(struct vg_exec *x, const struct vg_req *rq, uint
 	r = cu.cuMemHostGetDevicePointer_v2(dptr, (void *)(uintptr_t)va, 0);
 	if (!r && *dptr != va)
 		r = CUDA_ERROR_NOT_SUPPORTED;
+	if (!r && !remember(va, bytes))
+		r = CUDA_ERROR_OUT_OF_MEMORY;
 	if (r)
 		cu.cuMemHostUnregister((void *)(uintptr_t)va);
 	return r;
@@ -34,20 +129,24 @@ CUresult vge_vgpu_host_register(struct vg_exec *x, const struct vg_req *rq, uint
 
 CUresult vge_vgpu_host_unregister(struct vg_exec *x, const struct vg_req *rq, uint64_t va)
 {
+	CUresult r;
+
 	(void)rq;
 	if (!cu.cuMemHostUnregister)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!vg_exec_shared(x, va, 1))
 		return CUDA_ERROR_INVALID_VALUE;
-	return cu.cuMemHostUnregister((void *)(uintptr_t)va);
+	r = cu.cuMemHostUnregister((void *)(uintptr_t)va);
+	if (!r)
+		forget(va);
+	return r;
 }
 
-CUresult vge_vgpu_copy_in(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr dst, uint64_t va,
-			  uint64_t bytes, CUstream s)
+static CUresult copy_in(struct vg_exec *x, CUdeviceptr dst, uint64_t va, uint64_t bytes,
+			CUstream s)
 {
 	CUresult r;
 
-	(void)rq;
 	if (!cu.cuMemcpyHtoDAsync_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!vg_exec_shared(x, va, bytes))
@@ -58,12 +157,11 @@ CUresult vge_vgpu_copy_in(struct vg_exec *x, const struct vg_req *rq, CUdevicept
 	return r;
 }
 
-CUresult vge_vgpu_copy_out(struct vg_exec *x, const struct vg_req *rq, uint64_t va, CUdeviceptr src,
-			   uint64_t bytes, CUstream s)
+static CUresult copy_out(struct vg_exec *x, uint64_t va, CUdeviceptr src, uint64_t bytes,
+			 CUstream s)
 {
 	CUresult r;
 
-	(void)rq;
 	if (!cu.cuMemcpyDtoHAsync_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!vg_exec_shared(x, va, bytes))
@@ -72,4 +170,41 @@ CUresult vge_vgpu_copy_out(struct vg_exec *x, const struct vg_req *rq, uint64_t 
 	if (!r)
 		vg_exec_moved(x, 0, bytes);
 	return r;
+}
+
+CUresult vge_vgpu_copy_in(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr dst, uint64_t va,
+			  uint64_t bytes, CUstream s)
+{
+	CUresult r = copy_in(x, dst, va, bytes, s);
+
+	(void)rq;
+	if (!r && vg_x_registered(va, bytes))
+		vg_exec_moved_direct(x, bytes, 0);
+	return r;
+}
+
+CUresult vge_vgpu_copy_out(struct vg_exec *x, const struct vg_req *rq, uint64_t va, CUdeviceptr src,
+			   uint64_t bytes, CUstream s)
+{
+	CUresult r = copy_out(x, va, src, bytes, s);
+
+	(void)rq;
+	if (!r && vg_x_registered(va, bytes))
+		vg_exec_moved_direct(x, 0, bytes);
+	return r;
+}
+
+/* The guest's CPUs have copied it, or will. */
+CUresult vge_vgpu_stage_in(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr dst, uint64_t va,
+			   uint64_t bytes, CUstream s)
+{
+	(void)rq;
+	return copy_in(x, dst, va, bytes, s);
+}
+
+CUresult vge_vgpu_stage_out(struct vg_exec *x, const struct vg_req *rq, uint64_t va,
+			    CUdeviceptr src, uint64_t bytes, CUstream s)
+{
+	(void)rq;
+	return copy_out(x, va, src, bytes, s);
 }

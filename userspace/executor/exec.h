@@ -112,7 +112,12 @@ unsigned int vg_exec_processes(struct vg_exec *x, int device, uint32_t *pid, uin
  */
 void vg_exec_contexts_changed(struct vg_exec *x);
 
-/* Count bytes moved to (in) and from (out) the device for the status page. */
+/*
+ * Count bytes moved to (in) and from (out) the device for the status page; and those
+ * of them that the device itself has read from or written to the program's own memory,
+ * so that no CPU has copied them, ours or the guest's.
+ */
 void vg_exec_moved(struct vg_exec *x, uint64_t in, uint64_t out);
+void vg_exec_moved_direct(struct vg_exec *x, uint64_t in, uint64_t out);
 
 #endif /* VG_EXEC_H */

@@ -31,8 +31,18 @@ static void add_string(struct json_object *o, const char *key, const char *value
 }
 
 struct counts {
-	uint64_t calls, bytes_in, bytes_out, faults;
+	uint64_t calls, bytes_in, bytes_out, direct_in, direct_out, faults;
 };
+
+/* The rest of the bytes went through the record, the arena or a buffer: a CPU copied them. */
+static void add_moved(struct json_object *o, const struct counts *c)
+{
+	add_u64(o, "calls", c->calls);
+	add_u64(o, "bytes_to_device", c->bytes_in);
+	add_u64(o, "direct_to_device", c->direct_in);
+	add_u64(o, "bytes_from_device", c->bytes_out);
+	add_u64(o, "direct_from_device", c->direct_out);
+}
 
 static struct json_object *process(const struct vg_proc *p, struct counts *sum)
 {
@@ -41,6 +51,8 @@ static struct json_object *process(const struct vg_proc *p, struct counts *sum)
 		.calls = atomic_load(&e->calls),
 		.bytes_in = atomic_load(&e->bytes_in),
 		.bytes_out = atomic_load(&e->bytes_out),
+		.direct_in = atomic_load(&e->direct_in),
+		.direct_out = atomic_load(&e->direct_out),
 		.faults = atomic_load(&e->faults),
 	};
 	struct json_object *o = json_object_new_object();
@@ -48,21 +60,22 @@ static struct json_object *process(const struct vg_proc *p, struct counts *sum)
 	add_u64(o, "pid", p->guest_pid);
 	add_string(o, "name", p->comm);
 	add_u64(o, "executor", p->pid);
-	add_u64(o, "calls", c.calls);
-	add_u64(o, "bytes_to_device", c.bytes_in);
-	add_u64(o, "bytes_from_device", c.bytes_out);
+	add_moved(o, &c);
 	add_u64(o, "memory", atomic_load(&e->memory));
 	add_u64(o, "faults", c.faults);
 	sum->calls += c.calls;
 	sum->bytes_in += c.bytes_in;
 	sum->bytes_out += c.bytes_out;
+	sum->direct_in += c.direct_in;
+	sum->direct_out += c.direct_out;
 	sum->faults += c.faults;
 	return o;
 }
 
 static struct json_object *tenant(const struct vg_tenant *t)
 {
-	struct counts sum = { t->calls, t->bytes_in, t->bytes_out, t->faults };
+	struct counts sum = { t->calls, t->bytes_in, t->bytes_out, t->direct_in, t->direct_out,
+			      t->faults };
 	struct vgpu_host_vgpu_info info = { .size = sizeof(info) };
 	struct json_object *o = json_object_new_object();
 	struct json_object *list = json_object_new_array();
@@ -82,12 +95,11 @@ static struct json_object *tenant(const struct vg_tenant *t)
 		add_u64(o, "doorbells", info.out_doorbells);
 		add_u64(o, "interrupts", info.out_interrupts);
 		add_u64(o, "pinned", info.out_pinned_bytes);
+		add_u64(o, "read_by_module", info.out_read_bytes);
 	}
 	json_object_object_add(o, "processes", list);
 	add_u64(o, "processes_ended", t->ended);
-	add_u64(o, "calls", sum.calls);
-	add_u64(o, "bytes_to_device", sum.bytes_in);
-	add_u64(o, "bytes_from_device", sum.bytes_out);
+	add_moved(o, &sum);
 	add_u64(o, "memory", vg_tenant_memory(t));
 	if (limit != UINT64_MAX)
 		add_u64(o, "memory_limit", limit);

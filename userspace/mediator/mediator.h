@@ -59,7 +59,7 @@ struct vg_tenant {
 	unsigned int token_count, token_fds;
 	unsigned int procs;
 	/* Of processes that have ended. */
-	uint64_t ended, calls, bytes_in, bytes_out, faults;
+	uint64_t ended, calls, bytes_in, bytes_out, direct_in, direct_out, faults;
 };
 
 enum vg_proc_state {

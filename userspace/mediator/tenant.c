@@ -72,6 +72,8 @@ void vg_tenant_settle(struct vg_tenant *t, unsigned int index)
 	t->calls += atomic_load(&e->calls);
 	t->bytes_in += atomic_load(&e->bytes_in);
 	t->bytes_out += atomic_load(&e->bytes_out);
+	t->direct_in += atomic_load(&e->direct_in);
+	t->direct_out += atomic_load(&e->direct_out);
 	t->faults += atomic_load(&e->faults);
 	memset((void *)e, 0, sizeof(*e));
 	t->entry_used[index] = false;

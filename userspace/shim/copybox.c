@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Copies of boxes: two and three dimensions, arrays.  A side in the guest is
- * packed in the arena, in as many parts as that takes; the executor unpacks.
+ * Copies of boxes: two and three dimensions, arrays.  A side in pageable memory of
+ * the guest is packed in the arena, in as many parts as that takes; the executor
+ * unpacks.  What the device reaches it reads or writes itself.
  */
 #include "client.h"
 #include "shim.h"
@@ -58,6 +59,23 @@ static bool roomy(struct side *s, uint64_t width, uint64_t height, uint64_t dept
 	if (!s->height && depth == 1)
 		s->height = rows;
 	return s->pitch >= row && (depth == 1 || s->height >= rows);
+}
+
+/* Whether a side of this process is all mapped for the device, and so is one of its own. */
+static bool reach(struct side *s, uint64_t width, uint64_t height, uint64_t depth)
+{
+	uint64_t last, end;
+
+	if (!s->host || __builtin_add_overflow(s->z, depth - 1, &last) ||
+	    __builtin_mul_overflow(last, s->height, &last) ||
+	    __builtin_add_overflow(last, s->y + height - 1, &last) ||
+	    __builtin_mul_overflow(last, s->pitch, &last) ||
+	    __builtin_add_overflow(last, s->x + width, &end) ||
+	    !vg_range_shared((uintptr_t)s->base, end))
+		return false;
+	s->device = (uintptr_t)s->base;
+	s->host = false;
+	return true;
 }
 
 static uint8_t *host_row(const struct side *s, uint64_t y, uint64_t z)
@@ -156,11 +174,13 @@ static CUresult parts(const struct side *src, const struct side *dst, CUstream s
 	return CUDA_SUCCESS;
 }
 
+/* `wait`: also where the device itself reads or writes memory of this process. */
 static CUresult copy(struct side *src, struct side *dst, CUstream s, uint64_t width,
-		     uint64_t height, uint64_t depth)
+		     uint64_t height, uint64_t depth, bool wait)
 {
-	vgpu_copy3d c;
 	CUresult r = vg_context_ready();
+	vgpu_copy3d c;
+	bool reached;
 
 	if (r)
 		return r;
@@ -178,13 +198,15 @@ static CUresult copy(struct side *src, struct side *dst, CUstream s, uint64_t wi
 				memmove(host_row(dst, y, z), host_row(src, y, z), width);
 		return r;
 	}
-	/* What the device reaches it may still be writing, for all that is in the stream. */
+	reached = reach(src, width, height, depth) || reach(dst, width, height, depth);
+	/* What the device reaches in part it may still be writing, for all that is in the stream. */
 	if (src->host && !vg_capturing() && vg_range_shared((uintptr_t)src->base, 1))
 		r = vgw_cuStreamSynchronize(s);
 	if (r || src->host || dst->host)
 		return r ? r : parts(src, dst, s, width, height, depth);
 	fill(&c, src, dst, 0, 0, 0, width, height, depth);
-	return vgw_vgpu_copy3d_device(true, &c, s);
+	r = vgw_vgpu_copy3d_device(true, &c, s);
+	return r || !reached || !wait ? r : vgw_cuStreamSynchronize(s);
 }
 
 static CUresult sides(const CUDA_MEMCPY3D *p, struct side *src, struct side *dst)
@@ -203,7 +225,7 @@ static CUresult sides(const CUDA_MEMCPY3D *p, struct side *src, struct side *dst
 	return r ? r : side_of(dst, p->dstMemoryType, p->dstHost, p->dstDevice, p->dstArray);
 }
 
-static CUresult copy3d(const CUDA_MEMCPY3D *p, CUstream s)
+static CUresult copy3d(const CUDA_MEMCPY3D *p, CUstream s, bool wait)
 {
 	struct side src, dst;
 	CUresult r;
@@ -211,7 +233,7 @@ static CUresult copy3d(const CUDA_MEMCPY3D *p, CUstream s)
 	if (!p)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = sides(p, &src, &dst);
-	return r ? r : copy(&src, &dst, s, p->WidthInBytes, p->Height, p->Depth);
+	return r ? r : copy(&src, &dst, s, p->WidthInBytes, p->Height, p->Depth, wait);
 }
 
 CUresult vg_box(const CUDA_MEMCPY3D *p, vgpu_copy3d *c, bool *host)
@@ -231,7 +253,7 @@ CUresult vg_box(const CUDA_MEMCPY3D *p, vgpu_copy3d *c, bool *host)
 	vg_memop_done(r, none, p ? (p)->dstDevice : 0, p ? (p)->srcDevice : 0)
 
 /* Between contexts; which one is the device's side's matters only where both are devices'. */
-static CUresult copy3d_peer(const CUDA_MEMCPY3D_PEER *p, CUstream s)
+static CUresult copy3d_peer(const CUDA_MEMCPY3D_PEER *p, CUstream s, bool wait)
 {
 	struct side src, dst;
 	CUDA_MEMCPY3D q;
@@ -254,7 +276,7 @@ static CUresult copy3d_peer(const CUDA_MEMCPY3D_PEER *p, CUstream s)
 	if (r)
 		return r;
 	if (src.host || dst.host)
-		return copy(&src, &dst, s, p->WidthInBytes, p->Height, p->Depth);
+		return copy(&src, &dst, s, p->WidthInBytes, p->Height, p->Depth, wait);
 	r = vg_context_ready();
 	if (r || !p->WidthInBytes || !p->Height || !p->Depth)
 		return r;
@@ -267,15 +289,15 @@ static CUresult copy3d_peer(const CUDA_MEMCPY3D_PEER *p, CUstream s)
 
 CUresult vgh_cuMemcpy3DPeer(CUstream none, const CUDA_MEMCPY3D_PEER *p)
 {
-	return DONE(copy3d_peer(p, none), p, none);
+	return DONE(copy3d_peer(p, none, true), p, none);
 }
 
 CUresult vgh_cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D_PEER *p, CUstream s)
 {
-	return copy3d_peer(p, s);
+	return copy3d_peer(p, s, false);
 }
 
-static CUresult copy2d(const CUDA_MEMCPY2D *p, CUstream s)
+static CUresult copy2d(const CUDA_MEMCPY2D *p, CUstream s, bool wait)
 {
 	CUDA_MEMCPY3D q;
 
@@ -289,32 +311,32 @@ static CUresult copy2d(const CUDA_MEMCPY2D *p, CUstream s)
 		.dstDevice = p->dstDevice, .dstArray = p->dstArray, .dstPitch = p->dstPitch,
 		.WidthInBytes = p->WidthInBytes, .Height = p->Height, .Depth = 1,
 	};
-	return copy3d(&q, s);
+	return copy3d(&q, s, wait);
 }
 
 CUresult vgh_cuMemcpy3D_v2(CUstream none, const CUDA_MEMCPY3D *p)
 {
-	return DONE(copy3d(p, none), p, none);
+	return DONE(copy3d(p, none, true), p, none);
 }
 
 CUresult vgh_cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *p, CUstream s)
 {
-	return copy3d(p, s);
+	return copy3d(p, s, false);
 }
 
 CUresult vgh_cuMemcpy2D_v2(CUstream none, const CUDA_MEMCPY2D *p)
 {
-	return DONE(copy2d(p, none), p, none);
+	return DONE(copy2d(p, none, true), p, none);
 }
 
 CUresult vgh_cuMemcpy2DUnaligned_v2(CUstream none, const CUDA_MEMCPY2D *p)
 {
-	return DONE(copy2d(p, none), p, none);
+	return DONE(copy2d(p, none, true), p, none);
 }
 
 CUresult vgh_cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *p, CUstream s)
 {
-	return copy2d(p, s);
+	return copy2d(p, s, false);
 }
 
 /* -- one dimension, with an array on a side; offsets are in bytes */
@@ -324,47 +346,61 @@ static struct side array_side(CUarray array, size_t offset)
 	return (struct side){ .array = array, .x = offset };
 }
 
-static CUresult linear(struct side src, struct side dst, size_t bytes, CUstream s)
+static CUresult linear(struct side src, struct side dst, size_t bytes, CUstream s, bool wait)
 {
 	if ((src.array && !vg_object_get(src.array, VG_ARRAY)) ||
 	    (dst.array && !vg_object_get(dst.array, VG_ARRAY)))
 		return CUDA_ERROR_INVALID_HANDLE;
-	return copy(&src, &dst, s, bytes, 1, 1);
+	return copy(&src, &dst, s, bytes, 1, 1, wait);
 }
 
 CUresult vgh_cuMemcpyDtoA_v2(CUstream none, CUarray dst, size_t offset, CUdeviceptr src, size_t n)
 {
-	return linear((struct side){ .device = src }, array_side(dst, offset), n, none);
+	return linear((struct side){ .device = src }, array_side(dst, offset), n, none,
+		      true);
 }
 
 CUresult vgh_cuMemcpyAtoD_v2(CUstream none, CUdeviceptr dst, CUarray src, size_t offset, size_t n)
 {
-	return linear(array_side(src, offset), (struct side){ .device = dst }, n, none);
+	return linear(array_side(src, offset), (struct side){ .device = dst }, n, none,
+		      true);
 }
 
 CUresult vgh_cuMemcpyAtoA_v2(CUstream none, CUarray dst, size_t dst_offset, CUarray src,
 			     size_t src_offset, size_t n)
 {
-	return linear(array_side(src, src_offset), array_side(dst, dst_offset), n, none);
+	return linear(array_side(src, src_offset), array_side(dst, dst_offset), n, none, true);
+}
+
+static CUresult to_array(CUarray dst, size_t offset, const void *src, size_t n, CUstream s,
+			 bool wait)
+{
+	return linear((struct side){ .host = true, .base = (uint8_t *)(uintptr_t)src },
+		      array_side(dst, offset), n, s, wait);
+}
+
+static CUresult from_array(void *dst, CUarray src, size_t offset, size_t n, CUstream s, bool wait)
+{
+	return linear(array_side(src, offset), (struct side){ .host = true, .base = dst }, n, s,
+		      wait);
 }
 
 CUresult vgh_cuMemcpyHtoAAsync_v2(CUarray dst, size_t offset, const void *src, size_t n, CUstream s)
 {
-	return linear((struct side){ .host = true, .base = (uint8_t *)(uintptr_t)src },
-		      array_side(dst, offset), n, s);
+	return to_array(dst, offset, src, n, s, false);
 }
 
 CUresult vgh_cuMemcpyAtoHAsync_v2(void *dst, CUarray src, size_t offset, size_t n, CUstream s)
 {
-	return linear(array_side(src, offset), (struct side){ .host = true, .base = dst }, n, s);
+	return from_array(dst, src, offset, n, s, false);
 }
 
 CUresult vgh_cuMemcpyHtoA_v2(CUstream none, CUarray dst, size_t offset, const void *src, size_t n)
 {
-	return vgh_cuMemcpyHtoAAsync_v2(dst, offset, src, n, none);
+	return to_array(dst, offset, src, n, none, true);
 }
 
 CUresult vgh_cuMemcpyAtoH_v2(CUstream none, void *dst, CUarray src, size_t offset, size_t n)
 {
-	return vgh_cuMemcpyAtoHAsync_v2(dst, src, offset, n, none);
+	return from_array(dst, src, offset, n, none, true);
 }

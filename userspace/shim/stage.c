@@ -186,7 +186,7 @@ bool vg_stage_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream stream
 		r = take(s, false, &b);
 		if (!r) {
 			vg_crew_copy(b->p, from, n);
-			r = vgw_vgpu_copy_in(false, dst, (uintptr_t)b->p, n, stream);
+			r = vgw_vgpu_stage_in(false, dst, (uintptr_t)b->p, n, stream);
 		}
 		/* The last of a call that waits is done when the stream is. */
 		if (!r)
@@ -230,8 +230,8 @@ bool vg_stage_out(void *dst, CUdeviceptr src, size_t bytes, CUstream stream, CUr
 				break;
 			b[last++ % BUFFERS] = out;
 			if (!r)
-				r = vgw_vgpu_copy_out(false, (uintptr_t)out->p, src + asked, n,
-						      stream);
+				r = vgw_vgpu_stage_out(false, (uintptr_t)out->p, src + asked, n,
+						       stream);
 			if (!r && n < bytes)
 				r = mark(out, stream);
 			asked += n;

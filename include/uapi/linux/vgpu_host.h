@@ -76,6 +76,7 @@ struct vgpu_host_vgpu_info {
 	__u64 out_doorbells;	/* of these, doorbells */
 	__u64 out_interrupts;	/* raised, all vectors */
 	__u64 out_pinned_bytes;	/* guest memory pinned now */
+	__u64 out_read_bytes;	/* of guest memory that the module itself has copied */
 };
 
 struct vgpu_host_open_channel {
@@ -143,7 +144,7 @@ struct vgpu_host_region {
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_event) == 16);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_info) == 16);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_open_vgpu) == 16);
-VGPU_ABI_ASSERT(sizeof(struct vgpu_host_vgpu_info) == 120);
+VGPU_ABI_ASSERT(sizeof(struct vgpu_host_vgpu_info) == 128);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_open_channel) == 24);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_channel_info) == 64);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_doorbell) == 16);

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+VG_COUNTS := $(O)/tests/counts/counts
+
+$(VG_COUNTS): $(call vg-objs,tests/counts/counts_test.c tests/counts/syscalls.c) $(O)/lib/libcuda.so.1
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(O)/lib -l:libcuda.so.1 -lcmocka
+
+check-counts: $(VG_COUNTS) all	## what calls cost in records, system calls and copies
+	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 1G $(VG_COUNTS)
+.PHONY: check-counts
+
+tests: $(VG_COUNTS)
+TESTS += check-counts
