@@ -583,6 +583,8 @@ int main(int argc, char **argv)
 		{ "graph_dot", graph_dot }, { "conditionals", conditionals },
 		{ "graph_memory", graph_memory }, { "graph_limit", graph_limit },
 		{ "user_objects", user_objects },
+		{ "per_thread", per_thread }, { "per_thread_arrays", per_thread_arrays },
+		{ "per_thread_captures", per_thread_captures },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

@@ -77,6 +77,11 @@ void graph_limit(void);
 void conditionals(void);
 /* driver_graphs_objects.c */
 void user_objects(void);
+/* driver_perthread.c */
+void per_thread(void);
+void per_thread_arrays(void);
+/* driver_perthread_capture.c */
+void per_thread_captures(void);
 /* driver_streams.c */
 void stream_attributes(void);
 void attached(void);
