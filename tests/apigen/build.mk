@@ -74,7 +74,8 @@ VG_SOFTGPU_GROUPS := device functions library launches memory streams strings en
 	callbacks values capture graphs host_nodes old_launches stream_attributes attached graph_nodes \
 	graph_edges graph_update graph_children graph_params graph_captured capture_to_graph graph_dot \
 	conditionals graph_memory user_objects batches managed_batches \
-	mapping sharing pointers logs output threads
+	mapping sharing pointers logs output threads per_thread per_thread_captures contexts \
+	peer_devices device_limits entry_points profiler log_files primary_reset
 
 # What softgpu lacks, and can be tried without GPU code.
 VG_DOUBLE_GROUPS := green
@@ -85,6 +86,8 @@ check-driver: $(VG_TA)/driver_test $(VG_TA)/libdouble.so $(O)/lib/libvgpu-softgp
 		$(VG_SOFTGPU_GROUPS)
 	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 256M $(VG_TA)/driver_test \
 		graph_limit graph_memory
+	VGPU_SOFTGPU_DEVICES=2 tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 1G \
+		$(VG_TA)/driver_test peer_devices
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 1G $(VG_TA)/driver_test $(VG_DOUBLE_GROUPS)
 
 # A host's NVML whose answers are known.

@@ -585,9 +585,24 @@ int main(int argc, char **argv)
 		{ "user_objects", user_objects },
 		{ "per_thread", per_thread }, { "per_thread_arrays", per_thread_arrays },
 		{ "per_thread_captures", per_thread_captures },
+		{ "contexts", contexts }, { "peer_devices", peer_devices },
+		{ "device_limits", device_limits }, { "entry_points", entry_points },
+		{ "profiler", profiler }, { "log_files", log_files },
+		/* All that was made before is gone after it. */
+		{ "primary_reset", primary_reset },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (int k = 1; k < argc; k++) {
+		size_t i = 0;
+
+		while (i < sizeof(groups) / sizeof(groups[0]) && strcmp(argv[k], groups[i].name))
+			i++;
+		if (i == sizeof(groups) / sizeof(groups[0])) {
+			printf("driver: no group %s\n", argv[k]);
+			return 2;
+		}
+	}
 	group = "start";
 	OK(cuInit(0));
 	OK(cuDeviceGet(&dev, 0));

@@ -82,6 +82,15 @@ void per_thread(void);
 void per_thread_arrays(void);
 /* driver_perthread_capture.c */
 void per_thread_captures(void);
+/* driver_contexts.c */
+void contexts(void);
+void peer_devices(void);
+void primary_reset(void);
+/* driver_devices.c */
+void device_limits(void);
+void entry_points(void);
+void profiler(void);
+void log_files(void);
 /* driver_streams.c */
 void stream_attributes(void);
 void attached(void);

@@ -411,6 +411,43 @@ SG_API CUresult cuCtxSetCacheConfig(CUfunc_cache config)
 	return CUDA_SUCCESS;
 }
 
+/* Banks of four bytes, as on every device since compute capability 5. */
+SG_API CUresult cuCtxGetSharedMemConfig(CUsharedconfig *config)
+{
+	SG_ENTER(ctx);
+	(void)ctx;
+	if (!config)
+		return CUDA_ERROR_INVALID_VALUE;
+	*config = CU_SHARED_MEM_CONFIG_FOUR_BYTE_BANK_SIZE;
+	return CUDA_SUCCESS;
+}
+
+/* A preference, and documented to do nothing where the size is fixed. */
+SG_API CUresult cuCtxSetSharedMemConfig(CUsharedconfig config)
+{
+	SG_ENTER(ctx);
+	(void)ctx;
+	return (unsigned int)config > CU_SHARED_MEM_CONFIG_EIGHT_BYTE_BANK_SIZE ?
+	       CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+/* There is no cache that anything could persist in. */
+SG_API CUresult cuCtxResetPersistingL2Cache(void)
+{
+	SG_ENTER(ctx);
+	(void)ctx;
+	return CUDA_SUCCESS;
+}
+
+SG_API CUresult cuCtxGetExecAffinity(CUexecAffinityParam *param, CUexecAffinityType type)
+{
+	SG_ENTER(ctx);
+	(void)ctx;
+	if (!param || type != CU_EXEC_AFFINITY_TYPE_SM_COUNT)
+		return CUDA_ERROR_INVALID_VALUE;
+	return CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
+}
+
 SG_API CUresult cuCtxGetStreamPriorityRange(int *least, int *greatest)
 {
 	SG_ENTER(ctx);
