@@ -588,6 +588,9 @@ int main(int argc, char **argv)
 		{ "contexts", contexts }, { "peer_devices", peer_devices },
 		{ "device_limits", device_limits }, { "entry_points", entry_points },
 		{ "profiler", profiler }, { "log_files", log_files },
+		{ "shapes", shapes }, { "array_lines", array_lines },
+		{ "advice", advice }, { "old_host_memory", old_host_memory },
+		{ "old_registered", old_registered },
 		/* All that was made before is gone after it. */
 		{ "primary_reset", primary_reset },
 	};

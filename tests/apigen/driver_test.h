@@ -91,6 +91,13 @@ void device_limits(void);
 void entry_points(void);
 void profiler(void);
 void log_files(void);
+/* driver_copies.c */
+void shapes(void);
+void array_lines(void);
+/* driver_managed.c */
+void advice(void);
+void old_host_memory(void);
+void old_registered(void);
 /* driver_streams.c */
 void stream_attributes(void);
 void attached(void);
