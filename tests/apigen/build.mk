@@ -75,7 +75,8 @@ VG_SOFTGPU_GROUPS := device functions library launches memory streams strings en
 	graph_edges graph_update graph_children graph_params graph_captured capture_to_graph graph_dot \
 	conditionals graph_memory user_objects batches managed_batches \
 	shapes advice old_host_memory old_registered \
-	mapping sharing pointers logs output threads per_thread per_thread_captures contexts \
+	old_events awaited capture_moves instantiation exec_nodes exec_children exec_events \
+	dependencies mapping sharing pointers logs output threads per_thread per_thread_captures contexts \
 	peer_devices device_limits entry_points profiler log_files primary_reset
 
 # What softgpu lacks, and can be tried without GPU code.

@@ -591,6 +591,11 @@ int main(int argc, char **argv)
 		{ "shapes", shapes }, { "array_lines", array_lines },
 		{ "advice", advice }, { "old_host_memory", old_host_memory },
 		{ "old_registered", old_registered },
+		{ "old_events", old_events }, { "awaited", awaited },
+		{ "capture_moves", capture_moves },
+		{ "instantiation", instantiation }, { "exec_nodes", exec_nodes },
+		{ "exec_children", exec_children }, { "exec_events", exec_events },
+		{ "dependencies", dependencies },
 		/* All that was made before is gone after it. */
 		{ "primary_reset", primary_reset },
 	};

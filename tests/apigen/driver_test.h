@@ -98,6 +98,16 @@ void array_lines(void);
 void advice(void);
 void old_host_memory(void);
 void old_registered(void);
+/* driver_events.c */
+void old_events(void);
+void awaited(void);
+void capture_moves(void);
+/* driver_graphs_exec.c */
+void instantiation(void);
+void exec_nodes(void);
+void exec_children(void);
+void exec_events(void);
+void dependencies(void);
 /* driver_streams.c */
 void stream_attributes(void);
 void attached(void);
