@@ -76,7 +76,7 @@ VG_SOFTGPU_GROUPS := device functions library launches memory streams strings en
 	conditionals graph_memory user_objects batches managed_batches \
 	shapes advice old_host_memory old_registered \
 	old_events awaited capture_moves instantiation exec_nodes exec_children exec_events \
-	dependencies mapping sharing pointers logs output threads per_thread per_thread_captures contexts \
+	dependencies code_files kernel_settings occupancy chosen_pools mapping sharing pointers logs output threads per_thread per_thread_captures contexts \
 	peer_devices device_limits entry_points profiler log_files primary_reset
 
 # What softgpu lacks, and can be tried without GPU code.

@@ -596,6 +596,9 @@ int main(int argc, char **argv)
 		{ "instantiation", instantiation }, { "exec_nodes", exec_nodes },
 		{ "exec_children", exec_children }, { "exec_events", exec_events },
 		{ "dependencies", dependencies },
+		{ "code_files", code_files }, { "kernel_settings", kernel_settings },
+		{ "occupancy", occupancy }, { "linking_files", linking_files },
+		{ "chosen_pools", chosen_pools },
 		/* All that was made before is gone after it. */
 		{ "primary_reset", primary_reset },
 	};

@@ -108,6 +108,13 @@ void exec_nodes(void);
 void exec_children(void);
 void exec_events(void);
 void dependencies(void);
+/* driver_modules.c */
+void code_files(void);
+void kernel_settings(void);
+void occupancy(void);
+void linking_files(void);
+/* driver_pools.c */
+void chosen_pools(void);
 /* driver_streams.c */
 void stream_attributes(void);
 void attached(void);
