@@ -58,7 +58,7 @@ check-generator:
 	tests/apigen/test_apigen.py
 
 .PHONY: check-apigen
-check-apigen: check-generator check-conform check-lookup check-decoders check-shim \
+check-apigen: check-generator check-conform check-lookup check-decoders check-shim check-tested \
 	check-driver check-nvml check-nvml-header \
 	check-nvidia-smi	## the generator, the shim and the guest's NVML
 
@@ -67,7 +67,11 @@ VG_DRIVER_TEST_SRCS := $(wildcard tests/apigen/driver_*.c)
 
 $(VG_TA)/driver_test: $(VG_DRIVER_TEST_SRCS) tests/apigen/driver_test.h $(O)/lib/libcuda.so.1
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $(VG_DRIVER_TEST_SRCS) -L$(O)/lib -l:libcuda.so.1 -lpthread
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(VG_REACHED) -o $@ $(VG_DRIVER_TEST_SRCS) -L$(O)/lib \
+		-l:libcuda.so.1 -lpthread
+
+# Functions that nothing reaches are left out, so that what they call does not count as tested.
+VG_REACHED := -ffunction-sections -fdata-sections -Wl,--gc-sections
 
 # What softgpu has of it; a machine with a GPU runs all (make gpu-check).
 VG_SOFTGPU_GROUPS := device functions library launches memory streams strings enumerate \
@@ -120,3 +124,14 @@ check-nvml-header: $(O)/lib/libnvidia-ml.so.1
 check-nvidia-smi: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libcuda.so.1 $(O)/lib/libvgpu-softgpu.so \
 		$(VG_EXEC) $(O)/bin/vgpu-mediatord
 	$(VG_NVML_RUN) tests/apigen/test_nvidia_smi.py
+
+# Which functions have a test, by what the tests' programs link against.
+VG_TESTS := $(addprefix $(VG_TA)/,driver_test shim_test sharing_test)
+
+.PHONY: coverage
+coverage: $(VG_TESTS) programs	## docs/coverage.md, from the specification and the tests
+	$(VG_APIGEN) --coverage docs/coverage.md --tests $(VG_TESTS) $(PROGRAM_BIN)
+
+.PHONY: check-tested
+check-tested: $(VG_TESTS) programs
+	tests/apigen/test_tested.py $(VG_TESTS) $(PROGRAM_BIN)

@@ -568,7 +568,7 @@ int main(int argc, char **argv)
 		{ "host_nodes", host_nodes }, { "textures", textures }, { "tensors", tensors },
 		{ "linking", linking }, { "output", output },
 		{ "threads", threads },
-		{ "linking", linking }, { "green", green }, { "green_launches", green_launches },
+		{ "green", green }, { "green_launches", green_launches },
 		{ "batches", batches }, { "array_batches", array_batches },
 		{ "managed_batches", managed_batches },
 		{ "sharing", sharing }, { "handles", handles },
@@ -599,6 +599,9 @@ int main(int argc, char **argv)
 		{ "code_files", code_files }, { "kernel_settings", kernel_settings },
 		{ "occupancy", occupancy }, { "linking_files", linking_files },
 		{ "chosen_pools", chosen_pools },
+		{ "tensors_of_pixels", tensors_of_pixels }, { "array_facts", array_facts },
+		{ "texture_views", texture_views },
+		{ "surface_references", surface_references },
 		/* All that was made before is gone after it. */
 		{ "primary_reset", primary_reset },
 	};
@@ -622,19 +625,20 @@ int main(int argc, char **argv)
 	OK(cuModuleLoadData(&module, ptx));
 	OK(cuModuleGetFunction(&add, module, "add"));
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-		group = groups[i].name;
 		if (argc > 1) {
 			int wanted = 0;
 
 			for (int k = 1; k < argc; k++)
-				wanted |= !strcmp(argv[k], group);
+				wanted |= !strcmp(argv[k], groups[i].name);
 			if (!wanted)
 				continue;
 		}
+		group = groups[i].name;
 		if (getenv("PRINT_GROUPS"))
 			printf("group %s\n", group);
 		groups[i].run();
 	}
+	group = "end";
 	OK(cuModuleUnload(module));
 	OK(cuDevicePrimaryCtxRelease_v2(dev));
 	printf("driver: %d checks passed, %d failed\n", passed, failed);

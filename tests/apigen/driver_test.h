@@ -55,8 +55,13 @@ void pointers(void);
 void logs(void);
 /* driver_textures.c */
 void textures(void);
-void texture_references(void);
+void texture_views(void);
+void array_facts(void);
 void tensors(void);
+void tensors_of_pixels(void);
+/* driver_texref.c */
+void texture_references(void);
+void surface_references(void);
 /* driver_callbacks.c */
 void callbacks(void);
 void host_nodes(void);

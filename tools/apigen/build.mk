@@ -18,7 +18,3 @@ $(VG_GEN)/stamp: $(VG_APIGEN_DEPS)
 
 # Unchanged outputs keep their time, so nothing is rebuilt for them.
 $(VG_GEN_FILES): $(VG_GEN)/stamp ;
-
-.PHONY: coverage
-coverage:	## docs/coverage.md, from the specification
-	$(VG_APIGEN) --coverage docs/coverage.md
