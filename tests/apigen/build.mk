@@ -35,6 +35,11 @@ $(eval $(call vg-program,$(VG_TA)/decoder_test,$(VG_DECODER_SRCS),-ldl -lpthread
 check-decoders: $(VG_TA)/decoder_test
 	$(VG_TA)/decoder_test
 
+# One entry of the specification is all that a new function takes.
+.PHONY: check-made-up
+check-made-up:
+	tests/apigen/test_made_up.py
+
 # The specification against a toolkit's header, where there is one of its version.
 CUDA_HOME ?= /usr/local/cuda
 VG_CUDA_H := $(CUDA_HOME)/include/cuda.h
@@ -58,7 +63,7 @@ check-generator:
 	tests/apigen/test_apigen.py
 
 .PHONY: check-apigen
-check-apigen: check-generator check-conform check-lookup check-decoders check-shim check-tested \
+check-apigen: check-generator check-conform check-lookup check-decoders check-made-up check-shim check-tested \
 	check-driver check-nvml check-nvml-header \
 	check-nvidia-smi	## the generator, the shim and the guest's NVML
 
