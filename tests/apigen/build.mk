@@ -23,6 +23,8 @@ $(VG_TA)/sharing_test: tests/apigen/sharing_test.c userspace/common/fdpass.c \
 check-shim: $(VG_TA)/shim_test $(VG_TA)/sharing_test $(VG_TA)/libdouble.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(VG_TA)/shim_test
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(VG_TA)/sharing_test
+	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M tests/apigen/test_refused.py \
+		$(O)/lib/libcuda.so.1
 
 # Every decoder against malformed payloads.
 $(O)/obj/gen/decoder_cases.o: CPPFLAGS += -Itests/apigen
@@ -80,13 +82,14 @@ VG_REACHED := -ffunction-sections -fdata-sections -Wl,--gc-sections
 
 # What softgpu has of it; a machine with a GPU runs all (make gpu-check).
 VG_SOFTGPU_GROUPS := device functions library launches memory streams strings enumerate \
-	callbacks values capture graphs host_nodes old_launches stream_attributes attached graph_nodes \
-	graph_edges graph_update graph_children graph_params graph_captured capture_to_graph graph_dot \
-	conditionals graph_memory user_objects batches managed_batches \
-	shapes advice old_host_memory old_registered \
+	callbacks values capture graphs host_nodes old_launches multi_device_launches \
+	stream_attributes attached graph_nodes graph_edges graph_update graph_children \
+	graph_params graph_captured capture_to_graph graph_dot conditionals graph_memory \
+	user_objects batches managed_batches shapes advice old_host_memory old_registered \
 	old_events awaited capture_moves instantiation exec_nodes exec_children exec_events \
-	dependencies code_files kernel_settings occupancy chosen_pools mapping sharing pointers logs output threads per_thread per_thread_captures contexts \
-	peer_devices device_limits entry_points profiler log_files primary_reset
+	dependencies code_files kernel_settings occupancy chosen_pools mapping sharing pointers \
+	logs output threads per_thread per_thread_captures contexts peer_devices device_limits \
+	entry_points profiler log_files primary_reset
 
 # What softgpu lacks, and can be tried without GPU code.
 VG_DOUBLE_GROUPS := green

@@ -575,6 +575,7 @@ int main(int argc, char **argv)
 		{ "texture_references", texture_references },
 		{ "pointers", pointers }, { "logs", logs },
 		{ "old_launches", old_launches },
+		{ "multi_device_launches", multi_device_launches },
 		{ "stream_attributes", stream_attributes }, { "attached", attached },
 		{ "graph_nodes", graph_nodes }, { "graph_edges", graph_edges },
 		{ "graph_update", graph_update },

@@ -123,6 +123,7 @@ void chosen_pools(void);
 /* driver_streams.c */
 void stream_attributes(void);
 void attached(void);
+void multi_device_launches(void);
 void old_launches(void);
 
 #endif /* DRIVER_TEST_H */
