@@ -1,11 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What is asked of a device and less often; the process: entry points, profiler, the log. */
+/* What is asked of a device; of the process: entry points, the profiler, the log. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "driver_test.h"
+
+void device(void)
+{
+	char name[64], bus[32];
+	CUuuid a, b;
+	CUdevprop p;
+	int major, minor, v;
+	size_t bytes;
+
+	OK(cuDeviceGetName(name, sizeof(name), dev));
+	TRUE(name[0]);
+	OK(cuDeviceGetUuid(&a, dev));
+	OK(cuDeviceGetUuid_v2(&b, dev));
+	TRUE(!memcmp(&a, &b, sizeof(a)));
+	OK(cuDeviceTotalMem_v2(&bytes, dev));
+	TRUE(bytes > 1 << 20);
+	OK(cuDeviceComputeCapability(&major, &minor, dev));
+	OK(cuDeviceGetAttribute(&v, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, dev));
+	TRUE(v == major);
+	OK(cuDeviceGetProperties(&p, dev));
+	TRUE(p.SIMDWidth == 32 && p.maxThreadsPerBlock >= 1024);
+	OK(cuDeviceGetPCIBusId(bus, sizeof(bus), dev));
+	OK(cuDeviceGetByPCIBusId(&v, bus));
+	TRUE(v == dev);
+	IS(cuDeviceGetByPCIBusId(&v, "nonsense"), CUDA_ERROR_INVALID_VALUE);
+	IS(cuDeviceGetName(name, sizeof(name), 99), CUDA_ERROR_INVALID_DEVICE);
+	IS(cuDeviceGetAttribute(&v, 0, dev), CUDA_ERROR_INVALID_VALUE);
+}
 
 void device_limits(void)
 {

@@ -41,6 +41,7 @@ static void too_late(int signal)
 
 static void gate_close(void)
 {
+	late = 0;
 	__atomic_store_n(&GATE, 0, __ATOMIC_SEQ_CST);
 	OK(cuStreamWaitValue32_v2(held, (uintptr_t)&GATE, 1, CU_STREAM_WAIT_VALUE_EQ));
 	alarm(20);
@@ -252,6 +253,10 @@ static void run(const struct call *c, unsigned int count, int optional)
 			printf("%s: %d\n", c->name, r);
 		OK(r);
 		OK(cuStreamSynchronize(CU_STREAM_PER_THREAD));
+		if (late == 1) {
+			printf("%s: waits for the gate\n", c->name);
+			late = 2;
+		}
 		got = found(c->at);
 		if (got != c->want)
 			printf("%s: %#x, not %#x\n", c->name, got, c->want);

@@ -1,6 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Which pool a device allocates from. */
+/* Memory pools, and which of them a device allocates from. */
 #include "driver_test.h"
+
+void pools(void)
+{
+	CUmemPoolProps props = { .allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+				 .location = { CU_MEM_LOCATION_TYPE_DEVICE, dev } };
+	CUmemAccessDesc access = { props.location, CU_MEM_ACCESS_FLAGS_PROT_READWRITE };
+	CUmemoryPool pool, mine, got;
+	CUmemAccess_flags flags;
+	cuuint64_t v = 1 << 20, used;
+	CUdeviceptr p, q;
+	CUstream s;
+	int on;
+
+	OK(cuStreamCreate(&s, 0));
+	OK(cuDeviceGetDefaultMemPool(&pool, dev));
+	OK(cuDeviceGetMemPool(&got, dev));
+	TRUE(pool == got);
+	OK(cuMemAllocAsync(&p, 1 << 20, s));
+	OK(cuMemsetD32Async(p, 6, 1 << 18, s));
+	OK(cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_USED_MEM_CURRENT, &used));
+	TRUE(used >= 1 << 20);
+	OK(cuStreamSynchronize(s));
+	TRUE(value_at(p, 1000) == 6);
+	OK(cuMemFreeAsync(p, s));
+	OK(cuMemPoolCreate(&mine, &props));
+	OK(cuMemPoolSetAttribute(mine, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &v));
+	v = 0;
+	OK(cuMemPoolGetAttribute(mine, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &v));
+	TRUE(v == 1 << 20);
+	OK(cuMemPoolGetAttribute(mine, CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC, &on));
+	TRUE(on == 1);
+	on = 0;
+	OK(cuMemPoolSetAttribute(mine, CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC, &on));
+	OK(cuMemPoolSetAccess(mine, &access, 1));
+	OK(cuMemPoolGetAccess(&flags, mine, &access.location));
+	TRUE(flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
+	OK(cuMemAllocFromPoolAsync(&q, 4096, mine, s));
+	OK(cuMemFreeAsync(q, s));
+	OK(cuStreamSynchronize(s));
+	OK(cuMemPoolTrimTo(mine, 0));
+	OK(cuMemPoolDestroy(mine));
+	OK(cuMemGetMemPool(&got, &props.location, CU_MEM_ALLOCATION_TYPE_PINNED));
+	TRUE(got == pool);
+	OK(cuStreamDestroy_v2(s));
+}
 
 static cuuint64_t used(CUmemoryPool pool)
 {

@@ -88,10 +88,12 @@ void per_thread_arrays(void);
 /* driver_perthread_capture.c */
 void per_thread_captures(void);
 /* driver_contexts.c */
+void context(void);
 void contexts(void);
 void peer_devices(void);
 void primary_reset(void);
 /* driver_devices.c */
+void device(void);
 void device_limits(void);
 void entry_points(void);
 void profiler(void);
@@ -119,6 +121,7 @@ void kernel_settings(void);
 void occupancy(void);
 void linking_files(void);
 /* driver_pools.c */
+void pools(void);
 void chosen_pools(void);
 /* driver_streams.c */
 void stream_attributes(void);

@@ -218,13 +218,7 @@ void array_facts(void)
 	CUDA_ARRAY_MEMORY_REQUIREMENTS needs;
 	CUDA_ARRAY_SPARSE_PROPERTIES sparse;
 	CUmipmappedArray m;
-	size_t one, four;
 	CUarray a, plane;
-
-	OK(cuDeviceGetTexture1DLinearMaxWidth(&one, CU_AD_FORMAT_FLOAT, 1, dev));
-	OK(cuDeviceGetTexture1DLinearMaxWidth(&four, CU_AD_FORMAT_FLOAT, 4, dev));
-	TRUE(one >= 1 << 16 && four >= 1 << 16 && four <= one);
-	TRUE(cuDeviceGetTexture1DLinearMaxWidth(&one, CU_AD_FORMAT_FLOAT, 4, 99) != CUDA_SUCCESS);
 
 	OK(cuArray3DCreate_v2(&a, &d));
 	OK(cuMipmappedArrayCreate(&m, &d, 3));
@@ -269,6 +263,7 @@ void texture_views(void)
 					 .height = H }, back;
 	CUDA_TEXTURE_DESC t = { .flags = CU_TRSF_READ_AS_INTEGER };
 	CUtexObject tex;
+	size_t one, four;
 	CUarray a;
 
 	OK(cuArray3DCreate_v2(&a, &d));
@@ -280,4 +275,8 @@ void texture_views(void)
 	IS(cuTexObjectGetResourceViewDesc(NULL, tex), CUDA_ERROR_INVALID_VALUE);
 	OK(cuTexObjectDestroy(tex));
 	OK(cuArrayDestroy(a));
+	OK(cuDeviceGetTexture1DLinearMaxWidth(&one, CU_AD_FORMAT_FLOAT, 1, dev));
+	OK(cuDeviceGetTexture1DLinearMaxWidth(&four, CU_AD_FORMAT_FLOAT, 4, dev));
+	TRUE(one >= 1 << 16 && four >= 1 << 16 && four <= one);
+	TRUE(cuDeviceGetTexture1DLinearMaxWidth(&one, CU_AD_FORMAT_FLOAT, 4, 99) != CUDA_SUCCESS);
 }
