@@ -81,7 +81,7 @@ $(VG_TA)/driver_test: $(VG_DRIVER_TEST_SRCS) tests/apigen/driver_test.h $(O)/lib
 VG_REACHED := -ffunction-sections -fdata-sections -Wl,--gc-sections
 
 # What softgpu has of it; a machine with a GPU runs all (make gpu-check).
-VG_SOFTGPU_GROUPS := device functions library launches memory streams strings enumerate \
+VG_SOFTGPU_GROUPS := device context functions library launches memory streams strings enumerate \
 	callbacks values capture graphs host_nodes old_launches multi_device_launches \
 	stream_attributes attached graph_nodes graph_edges graph_update graph_children \
 	graph_params graph_captured capture_to_graph graph_dot conditionals graph_memory \
@@ -89,7 +89,8 @@ VG_SOFTGPU_GROUPS := device functions library launches memory streams strings en
 	old_events awaited capture_moves instantiation exec_nodes exec_children exec_events \
 	dependencies code_files kernel_settings occupancy chosen_pools mapping sharing pointers \
 	logs output threads per_thread per_thread_captures contexts peer_devices device_limits \
-	entry_points profiler log_files primary_reset
+	entry_points profiler log_files pools array_batches per_thread_arrays array_lines \
+	array_facts primary_reset
 
 # What softgpu lacks, and can be tried without GPU code.
 VG_DOUBLE_GROUPS := green

@@ -132,6 +132,7 @@ void sg_context_destroy(CUcontext ctx)
 	sg_streams_shutdown(ctx);
 	while (ctx->modules)
 		sg_module_free(ctx->modules);
+	sg_arrays_gone(ctx);
 	while (sg_range_of_owner(at, ctx, &r)) {
 		at = r.addr + 1;
 		if (r.kind == RG_HOST || r.kind == RG_MANAGED) {
@@ -368,6 +369,8 @@ SG_API CUresult cuCtxSetLimit(CUlimit limit, size_t value)
 
 	SG_ENTER(ctx);
 	p = limit_of(ctx, limit);
+	if ((unsigned int)limit >= CU_LIMIT_MAX)
+		return CUDA_ERROR_INVALID_VALUE;
 	if (!p)
 		return CUDA_ERROR_UNSUPPORTED_LIMIT;
 	if (limit == CU_LIMIT_STACK_SIZE && value > 512 << 10)
@@ -384,7 +387,7 @@ SG_API CUresult cuCtxGetLimit(size_t *value, CUlimit limit)
 
 	SG_ENTER(ctx);
 	p = limit_of(ctx, limit);
-	if (!value)
+	if (!value || (unsigned int)limit >= CU_LIMIT_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!p)
 		return CUDA_ERROR_UNSUPPORTED_LIMIT;
