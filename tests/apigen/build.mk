@@ -65,8 +65,8 @@ check-generator:
 	tests/apigen/test_apigen.py
 
 .PHONY: check-apigen
-check-apigen: check-generator check-conform check-lookup check-decoders check-made-up check-shim check-tested \
-	check-driver check-nvml check-nvml-header \
+check-apigen: check-generator check-conform check-lookup check-decoders check-made-up \
+	check-shim check-tested check-driver check-nvml check-nvml-header \
 	check-nvidia-smi	## the generator, the shim and the guest's NVML
 
 # Behaviour of the driver, the same test for softgpu through the shim and for a real one.
@@ -90,7 +90,7 @@ VG_SOFTGPU_GROUPS := device context functions library launches memory streams st
 	dependencies code_files kernel_settings occupancy chosen_pools mapping sharing pointers \
 	logs output threads per_thread per_thread_captures contexts peer_devices device_limits \
 	entry_points profiler log_files pools array_batches per_thread_arrays array_lines \
-	array_facts primary_reset
+	array_facts arrays primary_reset
 
 # What softgpu lacks, and can be tried without GPU code.
 VG_DOUBLE_GROUPS := green

@@ -54,6 +54,7 @@ void handles(void);
 void pointers(void);
 void logs(void);
 /* driver_textures.c */
+void arrays(void);
 void textures(void);
 void texture_views(void);
 void array_facts(void);

@@ -42,7 +42,7 @@ static void copy(CUarray a, void *host, int in)
 	OK(cuMemcpy2D_v2(&c));
 }
 
-static void arrays(CUarray a)
+static void described(CUarray a)
 {
 	CUDA_ARRAY3D_DESCRIPTOR d3 = { .Width = W, .Height = H, .Depth = 4, .NumChannels = 2,
 				       .Format = CU_AD_FORMAT_FLOAT }, back3;
@@ -77,6 +77,24 @@ static void arrays(CUarray a)
 	IS(cuArray3DCreate_v2(&b, &d3), CUDA_ERROR_INVALID_VALUE);
 }
 
+/* What an array is said to be, a line of it, and the levels of a mipmap. */
+void arrays(void)
+{
+	CUDA_ARRAY_DESCRIPTOR d = { .Width = W, .Height = H, .NumChannels = 1,
+				    .Format = CU_AD_FORMAT_UNSIGNED_INT32 };
+	unsigned int host[W * H], got[W * H];
+	CUarray a;
+
+	for (unsigned int i = 0; i < W * H; i++)
+		host[i] = 100 + i;
+	OK(cuArrayCreate_v2(&a, &d));
+	copy(a, host, 1);
+	described(a);
+	copy(a, got, 0);
+	TRUE(!memcmp(got, host, sizeof(got)));
+	OK(cuArrayDestroy(a));
+}
+
 void textures(void)
 {
 	CUDA_ARRAY_DESCRIPTOR d = { .Width = W, .Height = H, .NumChannels = 1,
@@ -103,7 +121,6 @@ void textures(void)
 	OK(cuMemAlloc_v2(&p, sizeof(got)));
 	OK(cuArrayCreate_v2(&a, &d));
 	copy(a, host, 1);
-	arrays(a);
 	for (int i = 0; i < 3; i++)
 		t.addressMode[i] = CU_TR_ADDRESS_MODE_CLAMP;
 	t.filterMode = CU_TR_FILTER_MODE_POINT;
