@@ -23,6 +23,8 @@ $(VG_TA)/sharing_test: tests/apigen/sharing_test.c userspace/common/fdpass.c \
 check-shim: $(VG_TA)/shim_test $(VG_TA)/sharing_test $(VG_TA)/libdouble.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(VG_TA)/shim_test
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(VG_TA)/sharing_test
+	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M tests/apigen/test_refused.py \
+		$(O)/lib/libcuda.so.1
 
 # Every decoder against malformed payloads.
 $(O)/obj/gen/decoder_cases.o: CPPFLAGS += -Itests/apigen
@@ -34,6 +36,11 @@ $(eval $(call vg-program,$(VG_TA)/decoder_test,$(VG_DECODER_SRCS),-ldl -lpthread
 .PHONY: check-decoders
 check-decoders: $(VG_TA)/decoder_test
 	$(VG_TA)/decoder_test
+
+# One entry of the specification is all that a new function takes.
+.PHONY: check-made-up
+check-made-up:
+	tests/apigen/test_made_up.py
 
 # The specification against a toolkit's header, where there is one of its version.
 CUDA_HOME ?= /usr/local/cuda
@@ -58,8 +65,8 @@ check-generator:
 	tests/apigen/test_apigen.py
 
 .PHONY: check-apigen
-check-apigen: check-generator check-conform check-lookup check-decoders check-shim \
-	check-driver check-nvml check-nvml-header \
+check-apigen: check-generator check-conform check-lookup check-decoders check-made-up \
+	check-shim check-tested check-driver check-nvml check-nvml-header \
 	check-nvidia-smi	## the generator, the shim and the guest's NVML
 
 # Behaviour of the driver, the same test for softgpu through the shim and for a real one.
@@ -67,14 +74,23 @@ VG_DRIVER_TEST_SRCS := $(wildcard tests/apigen/driver_*.c)
 
 $(VG_TA)/driver_test: $(VG_DRIVER_TEST_SRCS) tests/apigen/driver_test.h $(O)/lib/libcuda.so.1
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $(VG_DRIVER_TEST_SRCS) -L$(O)/lib -l:libcuda.so.1 -lpthread
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(VG_REACHED) -o $@ $(VG_DRIVER_TEST_SRCS) -L$(O)/lib \
+		-l:libcuda.so.1 -lpthread
+
+# Functions that nothing reaches are left out, so that what they call does not count as tested.
+VG_REACHED := -ffunction-sections -fdata-sections -Wl,--gc-sections
 
 # What softgpu has of it; a machine with a GPU runs all (make gpu-check).
-VG_SOFTGPU_GROUPS := device functions library launches memory streams strings enumerate \
-	callbacks values capture graphs host_nodes old_launches stream_attributes attached graph_nodes \
-	graph_edges graph_update graph_children graph_params graph_captured capture_to_graph graph_dot \
-	conditionals graph_memory user_objects batches managed_batches \
-	mapping pinned_boxes captured_boxes sharing pointers logs output threads mapped_files
+VG_SOFTGPU_GROUPS := device context functions library launches memory streams strings enumerate \
+	callbacks values capture graphs host_nodes old_launches multi_device_launches \
+	stream_attributes attached graph_nodes graph_edges graph_update graph_children \
+	graph_params graph_captured capture_to_graph graph_dot conditionals graph_memory \
+	user_objects batches managed_batches shapes advice old_host_memory old_registered \
+	old_events awaited capture_moves instantiation exec_nodes exec_children exec_events \
+	dependencies code_files kernel_settings occupancy chosen_pools mapping pinned_boxes captured_boxes sharing pointers \
+	logs output threads mapped_files per_thread per_thread_captures contexts peer_devices device_limits \
+	entry_points profiler log_files pools array_batches per_thread_arrays array_lines \
+	array_facts arrays array_boxes primary_reset
 
 # What softgpu lacks, and can be tried without GPU code.
 VG_DOUBLE_GROUPS := green
@@ -85,6 +101,8 @@ check-driver: $(VG_TA)/driver_test $(VG_TA)/libdouble.so $(O)/lib/libvgpu-softgp
 		$(VG_SOFTGPU_GROUPS)
 	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 256M $(VG_TA)/driver_test \
 		graph_limit graph_memory
+	VGPU_SOFTGPU_DEVICES=2 tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 1G \
+		$(VG_TA)/driver_test peer_devices
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 1G $(VG_TA)/driver_test $(VG_DOUBLE_GROUPS)
 
 # A host's NVML whose answers are known.
@@ -115,3 +133,14 @@ check-nvml-header: $(O)/lib/libnvidia-ml.so.1
 check-nvidia-smi: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libcuda.so.1 $(O)/lib/libvgpu-softgpu.so \
 		$(VG_EXEC) $(O)/bin/vgpu-mediatord
 	$(VG_NVML_RUN) tests/apigen/test_nvidia_smi.py
+
+# Which functions have a test, by what the tests' programs link against.
+VG_TESTS := $(addprefix $(VG_TA)/,driver_test shim_test sharing_test)
+
+.PHONY: coverage
+coverage: $(VG_TESTS) programs	## docs/coverage.md, from the specification and the tests
+	$(VG_APIGEN) --coverage docs/coverage.md --tests $(VG_TESTS) $(PROGRAM_BIN)
+
+.PHONY: check-tested
+check-tested: $(VG_TESTS) programs
+	tests/apigen/test_tested.py $(VG_TESTS) $(PROGRAM_BIN)

@@ -5,13 +5,13 @@
 enum { W = 16, H = 8, D = 4, PITCH = 32, ROWS = 10, WORDS = PITCH * ROWS * D };
 
 static unsigned int *host;
-static CUdeviceptr device;
+static CUdeviceptr target;
 
 static void fresh(void)
 {
 	for (unsigned int i = 0; i < WORDS; i++)
 		host[i] = i;
-	OK(cuMemsetD32_v2(device, 0xdead, WORDS));
+	OK(cuMemsetD32_v2(target, 0xdead, WORDS));
 }
 
 /* The words of the box at (1, 1) of each slice. */
@@ -23,10 +23,10 @@ static CUDA_MEMCPY3D box(int in)
 		c.srcMemoryType = CU_MEMORYTYPE_HOST;
 		c.srcHost = host;
 		c.dstMemoryType = CU_MEMORYTYPE_DEVICE;
-		c.dstDevice = device;
+		c.dstDevice = target;
 	} else {
 		c.srcMemoryType = CU_MEMORYTYPE_DEVICE;
-		c.srcDevice = device;
+		c.srcDevice = target;
 		c.dstMemoryType = CU_MEMORYTYPE_HOST;
 		c.dstHost = host;
 	}
@@ -56,7 +56,7 @@ static int host_is(unsigned int in)
 static void add_all(CUstream s, unsigned int by)
 {
 	unsigned int n = WORDS;
-	void *params[] = { &device, &n, &by };
+	void *params[] = { &target, &n, &by };
 
 	OK(cuLaunchKernel(add, (n + 255) / 256, 1, 1, 256, 1, 1, 0, s, params, NULL));
 }
@@ -64,12 +64,12 @@ static void add_all(CUstream s, unsigned int by)
 static void begin(void)
 {
 	OK(cuMemHostAlloc((void **)&host, 4 * WORDS, 0));
-	OK(cuMemAlloc_v2(&device, 4 * WORDS));
+	OK(cuMemAlloc_v2(&target, 4 * WORDS));
 }
 
 static void end(void)
 {
-	OK(cuMemFree_v2(device));
+	OK(cuMemFree_v2(target));
 	OK(cuMemFreeHost(host));
 }
 
@@ -85,7 +85,7 @@ void pinned_boxes(void)
 	out = box(0);
 	fresh();
 	OK(cuMemcpy3D_v2(&in));
-	TRUE(value_at(device, 0) == 0xdead && value_at(device, PITCH + 1) == PITCH + 1);
+	TRUE(value_at(target, 0) == 0xdead && value_at(target, PITCH + 1) == PITCH + 1);
 	add_all(NULL, 5);
 	/* A synchronous copy out has come in when it returns. */
 	OK(cuMemcpy3D_v2(&out));
@@ -112,13 +112,13 @@ void pinned_boxes(void)
 	/* The last row of a box may end where the memory does. */
 	flat = (CUDA_MEMCPY2D){
 		.srcMemoryType = CU_MEMORYTYPE_HOST, .srcHost = host + WORDS - 2 * PITCH + 28,
-		.srcPitch = 4 * PITCH, .dstMemoryType = CU_MEMORYTYPE_DEVICE, .dstDevice = device,
+		.srcPitch = 4 * PITCH, .dstMemoryType = CU_MEMORYTYPE_DEVICE, .dstDevice = target,
 		.dstPitch = 16, .WidthInBytes = 16, .Height = 2,
 	};
 	fresh();
 	OK(cuMemcpy2D_v2(&flat));
-	TRUE(value_at(device, 3) == WORDS - PITCH - 1 && value_at(device, 7) == WORDS - 1);
-	TRUE(value_at(device, 8) == 0xdead);
+	TRUE(value_at(target, 3) == WORDS - PITCH - 1 && value_at(target, 7) == WORDS - 1);
+	TRUE(value_at(target, 8) == 0xdead);
 	/* Pageable memory between the two: both ends as ever. */
 	flat.dstPitch = 8;
 	IS(cuMemcpy2D_v2(&flat), CUDA_ERROR_INVALID_VALUE);

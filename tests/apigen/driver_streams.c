@@ -66,6 +66,37 @@ void attached(void)
 	OK(cuStreamDestroy_v2(s));
 }
 
+/* Of CUDA 9, on one device; a device may not have it. */
+void multi_device_launches(void)
+{
+	unsigned int n = 64, by = 4;
+	CUdeviceptr p;
+	void *params[] = { &p, &n, &by };
+	CUDA_LAUNCH_PARAMS one = { .function = add, .gridDimX = 1, .gridDimY = 1, .gridDimZ = 1,
+				   .blockDimX = 64, .blockDimY = 1, .blockDimZ = 1,
+				   .kernelParams = params };
+	CUresult r;
+	int can;
+
+	OK(cuDeviceGetAttribute(&can, CU_DEVICE_ATTRIBUTE_COOPERATIVE_MULTI_DEVICE_LAUNCH, dev));
+	OK(cuStreamCreate(&one.hStream, CU_STREAM_NON_BLOCKING));
+	OK(cuMemAlloc_v2(&p, 256));
+	OK(cuMemsetD32Async(p, 3, n, one.hStream));
+	r = cuLaunchCooperativeKernelMultiDevice(&one, 1, 0);
+	if (can || r != CUDA_ERROR_NOT_SUPPORTED) {
+		OK(r);
+		OK(cuStreamSynchronize(one.hStream));
+		TRUE(value_at(p, n - 1) == 7);
+	}
+	TRUE(cuLaunchCooperativeKernelMultiDevice(&one, 1, 0x10) != CUDA_SUCCESS);
+	TRUE(cuLaunchCooperativeKernelMultiDevice(&one, 0, 0) != CUDA_SUCCESS);
+	TRUE(cuLaunchCooperativeKernelMultiDevice(NULL, 1, 0) != CUDA_SUCCESS);
+	OK(cuStreamDestroy_v2(one.hStream));
+	one.hStream = NULL;
+	TRUE(cuLaunchCooperativeKernelMultiDevice(&one, 1, 0) != CUDA_SUCCESS);
+	OK(cuMemFree_v2(p));
+}
+
 void old_launches(void)
 {
 	CUfunction f;

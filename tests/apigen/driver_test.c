@@ -41,75 +41,6 @@ unsigned int value_at(CUdeviceptr p, size_t i)
 	return v;
 }
 
-static void device(void)
-{
-	char name[64], bus[32];
-	CUuuid a, b;
-	CUdevprop p;
-	int major, minor, v;
-	size_t bytes;
-
-	OK(cuDeviceGetName(name, sizeof(name), dev));
-	TRUE(name[0]);
-	OK(cuDeviceGetUuid(&a, dev));
-	OK(cuDeviceGetUuid_v2(&b, dev));
-	TRUE(!memcmp(&a, &b, sizeof(a)));
-	OK(cuDeviceTotalMem_v2(&bytes, dev));
-	TRUE(bytes > 1 << 20);
-	OK(cuDeviceComputeCapability(&major, &minor, dev));
-	OK(cuDeviceGetAttribute(&v, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, dev));
-	TRUE(v == major);
-	OK(cuDeviceGetProperties(&p, dev));
-	TRUE(p.SIMDWidth == 32 && p.maxThreadsPerBlock >= 1024);
-	OK(cuDeviceGetPCIBusId(bus, sizeof(bus), dev));
-	OK(cuDeviceGetByPCIBusId(&v, bus));
-	TRUE(v == dev);
-	IS(cuDeviceGetByPCIBusId(&v, "nonsense"), CUDA_ERROR_INVALID_VALUE);
-	IS(cuDeviceGetName(name, sizeof(name), 99), CUDA_ERROR_INVALID_DEVICE);
-	IS(cuDeviceGetAttribute(&v, 0, dev), CUDA_ERROR_INVALID_VALUE);
-}
-
-static void context(void)
-{
-	CUcontext c, d, popped;
-	unsigned int flags, api;
-	unsigned long long id, other;
-	int active, least, greatest;
-	size_t limit, was;
-	CUdevice v;
-
-	OK(cuCtxGetDevice(&v));
-	TRUE(v == dev);
-	OK(cuCtxGetDevice_v2(&v, ctx));
-	OK(cuDevicePrimaryCtxGetState(dev, &flags, &active));
-	TRUE(active);
-	OK(cuCtxGetApiVersion(ctx, &api));
-	TRUE(api >= 3020);
-	OK(cuCtxGetId(ctx, &id));
-	OK(cuCtxGetStreamPriorityRange(&least, &greatest));
-	TRUE(least == 0 && greatest <= 0);
-	OK(cuCtxGetLimit(&was, CU_LIMIT_STACK_SIZE));
-	OK(cuCtxSetLimit(CU_LIMIT_STACK_SIZE, 4096));
-	OK(cuCtxGetLimit(&limit, CU_LIMIT_STACK_SIZE));
-	TRUE(limit >= 4096);
-	OK(cuCtxSetLimit(CU_LIMIT_STACK_SIZE, was));
-	IS(cuCtxGetLimit(&limit, 999), CUDA_ERROR_INVALID_VALUE);
-	OK(cuCtxCreate_v2(&c, CU_CTX_SCHED_BLOCKING_SYNC, dev));
-	OK(cuCtxGetCurrent(&d));
-	TRUE(c == d);
-	OK(cuCtxGetId(c, &other));
-	TRUE(id != other);
-	OK(cuCtxGetFlags(&flags));
-	TRUE((flags & CU_CTX_SCHED_MASK) == CU_CTX_SCHED_BLOCKING_SYNC);
-	OK(cuCtxPushCurrent_v2(ctx));
-	OK(cuCtxPopCurrent_v2(&popped));
-	TRUE(popped == ctx);
-	OK(cuCtxSynchronize());
-	OK(cuCtxDestroy_v2(c));
-	OK(cuCtxGetCurrent(&d));
-	TRUE(d == ctx);
-}
-
 static void functions(void)
 {
 	int v, blocks, size, grid;
@@ -360,51 +291,6 @@ static void values(void)
 	OK(cuMemFree_v2(p));
 }
 
-static void pools(void)
-{
-	CUmemPoolProps props = { .allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
-				 .location = { CU_MEM_LOCATION_TYPE_DEVICE, dev } };
-	CUmemAccessDesc access = { props.location, CU_MEM_ACCESS_FLAGS_PROT_READWRITE };
-	CUmemoryPool pool, mine, got;
-	CUmemAccess_flags flags;
-	cuuint64_t v = 1 << 20, used;
-	CUdeviceptr p, q;
-	CUstream s;
-	int on;
-
-	OK(cuStreamCreate(&s, 0));
-	OK(cuDeviceGetDefaultMemPool(&pool, dev));
-	OK(cuDeviceGetMemPool(&got, dev));
-	TRUE(pool == got);
-	OK(cuMemAllocAsync(&p, 1 << 20, s));
-	OK(cuMemsetD32Async(p, 6, 1 << 18, s));
-	OK(cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_USED_MEM_CURRENT, &used));
-	TRUE(used >= 1 << 20);
-	OK(cuStreamSynchronize(s));
-	TRUE(value_at(p, 1000) == 6);
-	OK(cuMemFreeAsync(p, s));
-	OK(cuMemPoolCreate(&mine, &props));
-	OK(cuMemPoolSetAttribute(mine, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &v));
-	v = 0;
-	OK(cuMemPoolGetAttribute(mine, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &v));
-	TRUE(v == 1 << 20);
-	OK(cuMemPoolGetAttribute(mine, CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC, &on));
-	TRUE(on == 1);
-	on = 0;
-	OK(cuMemPoolSetAttribute(mine, CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC, &on));
-	OK(cuMemPoolSetAccess(mine, &access, 1));
-	OK(cuMemPoolGetAccess(&flags, mine, &access.location));
-	TRUE(flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
-	OK(cuMemAllocFromPoolAsync(&q, 4096, mine, s));
-	OK(cuMemFreeAsync(q, s));
-	OK(cuStreamSynchronize(s));
-	OK(cuMemPoolTrimTo(mine, 0));
-	OK(cuMemPoolDestroy(mine));
-	OK(cuMemGetMemPool(&got, &props.location, CU_MEM_ALLOCATION_TYPE_PINNED));
-	TRUE(got == pool);
-	OK(cuStreamDestroy_v2(s));
-}
-
 static void capture(void)
 {
 	unsigned int n = 256, by = 2;
@@ -567,7 +453,8 @@ int main(int argc, char **argv)
 		{ "enumerate", enumerate }, { "mapping", mapping }, { "pinned_boxes", pinned_boxes },
 		{ "captured_boxes", captured_boxes }, { "array_boxes", array_boxes },
 		{ "callbacks", callbacks },
-		{ "host_nodes", host_nodes }, { "textures", textures }, { "tensors", tensors },
+		{ "host_nodes", host_nodes }, { "arrays", arrays },
+		{ "textures", textures }, { "tensors", tensors },
 		{ "linking", linking }, { "output", output },
 		{ "threads", threads }, { "mapped_files", mapped_files },
 		{ "green", green }, { "green_launches", green_launches },
@@ -577,6 +464,7 @@ int main(int argc, char **argv)
 		{ "texture_references", texture_references },
 		{ "pointers", pointers }, { "logs", logs },
 		{ "old_launches", old_launches },
+		{ "multi_device_launches", multi_device_launches },
 		{ "stream_attributes", stream_attributes }, { "attached", attached },
 		{ "graph_nodes", graph_nodes }, { "graph_edges", graph_edges },
 		{ "graph_update", graph_update },
@@ -585,9 +473,40 @@ int main(int argc, char **argv)
 		{ "graph_dot", graph_dot }, { "conditionals", conditionals },
 		{ "graph_memory", graph_memory }, { "graph_limit", graph_limit },
 		{ "user_objects", user_objects },
+		{ "per_thread", per_thread }, { "per_thread_arrays", per_thread_arrays },
+		{ "per_thread_captures", per_thread_captures },
+		{ "contexts", contexts }, { "peer_devices", peer_devices },
+		{ "device_limits", device_limits }, { "entry_points", entry_points },
+		{ "profiler", profiler }, { "log_files", log_files },
+		{ "shapes", shapes }, { "array_lines", array_lines },
+		{ "advice", advice }, { "old_host_memory", old_host_memory },
+		{ "old_registered", old_registered },
+		{ "old_events", old_events }, { "awaited", awaited },
+		{ "capture_moves", capture_moves },
+		{ "instantiation", instantiation }, { "exec_nodes", exec_nodes },
+		{ "exec_children", exec_children }, { "exec_events", exec_events },
+		{ "dependencies", dependencies },
+		{ "code_files", code_files }, { "kernel_settings", kernel_settings },
+		{ "occupancy", occupancy }, { "linking_files", linking_files },
+		{ "chosen_pools", chosen_pools },
+		{ "tensors_of_pixels", tensors_of_pixels }, { "array_facts", array_facts },
+		{ "texture_views", texture_views },
+		{ "surface_references", surface_references },
+		/* All that was made before is gone after it. */
+		{ "primary_reset", primary_reset },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (int k = 1; k < argc; k++) {
+		size_t i = 0;
+
+		while (i < sizeof(groups) / sizeof(groups[0]) && strcmp(argv[k], groups[i].name))
+			i++;
+		if (i == sizeof(groups) / sizeof(groups[0])) {
+			printf("driver: no group %s\n", argv[k]);
+			return 2;
+		}
+	}
 	group = "start";
 	OK(cuInit(0));
 	OK(cuDeviceGet(&dev, 0));
@@ -596,12 +515,11 @@ int main(int argc, char **argv)
 	OK(cuModuleLoadData(&module, ptx));
 	OK(cuModuleGetFunction(&add, module, "add"));
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-		group = groups[i].name;
 		if (argc > 1) {
 			int wanted = 0;
 
 			for (int k = 1; k < argc; k++)
-				wanted |= !strcmp(argv[k], group);
+				wanted |= !strcmp(argv[k], groups[i].name);
 			if (!wanted)
 				continue;
 		} else if (groups[i].run == graph_limit) {
@@ -609,10 +527,12 @@ int main(int argc, char **argv)
 			printf("%s: only where it is named\n", group);
 			continue;
 		}
+		group = groups[i].name;
 		if (getenv("PRINT_GROUPS"))
 			printf("group %s\n", group);
 		groups[i].run();
 	}
+	group = "end";
 	OK(cuModuleUnload(module));
 	OK(cuDevicePrimaryCtxRelease_v2(dev));
 	printf("driver: %d checks passed, %d failed\n", passed, failed);

@@ -60,9 +60,15 @@ void handles(void);
 void pointers(void);
 void logs(void);
 /* driver_textures.c */
+void arrays(void);
 void textures(void);
-void texture_references(void);
+void texture_views(void);
+void array_facts(void);
 void tensors(void);
+void tensors_of_pixels(void);
+/* driver_texref.c */
+void texture_references(void);
+void surface_references(void);
 /* driver_callbacks.c */
 void callbacks(void);
 void host_nodes(void);
@@ -83,9 +89,51 @@ void graph_limit(void);
 void conditionals(void);
 /* driver_graphs_objects.c */
 void user_objects(void);
+/* driver_perthread.c */
+void per_thread(void);
+void per_thread_arrays(void);
+/* driver_perthread_capture.c */
+void per_thread_captures(void);
+/* driver_contexts.c */
+void context(void);
+void contexts(void);
+void peer_devices(void);
+void primary_reset(void);
+/* driver_devices.c */
+void device(void);
+void device_limits(void);
+void entry_points(void);
+void profiler(void);
+void log_files(void);
+/* driver_copies.c */
+void shapes(void);
+void array_lines(void);
+/* driver_managed.c */
+void advice(void);
+void old_host_memory(void);
+void old_registered(void);
+/* driver_events.c */
+void old_events(void);
+void awaited(void);
+void capture_moves(void);
+/* driver_graphs_exec.c */
+void instantiation(void);
+void exec_nodes(void);
+void exec_children(void);
+void exec_events(void);
+void dependencies(void);
+/* driver_modules.c */
+void code_files(void);
+void kernel_settings(void);
+void occupancy(void);
+void linking_files(void);
+/* driver_pools.c */
+void pools(void);
+void chosen_pools(void);
 /* driver_streams.c */
 void stream_attributes(void);
 void attached(void);
+void multi_device_launches(void);
 void old_launches(void);
 
 #endif /* DRIVER_TEST_H */

@@ -42,7 +42,7 @@ static void copy(CUarray a, void *host, int in)
 	OK(cuMemcpy2D_v2(&c));
 }
 
-static void arrays(CUarray a)
+static void described(CUarray a)
 {
 	CUDA_ARRAY3D_DESCRIPTOR d3 = { .Width = W, .Height = H, .Depth = 4, .NumChannels = 2,
 				       .Format = CU_AD_FORMAT_FLOAT }, back3;
@@ -77,6 +77,24 @@ static void arrays(CUarray a)
 	IS(cuArray3DCreate_v2(&b, &d3), CUDA_ERROR_INVALID_VALUE);
 }
 
+/* What an array is said to be, a line of it, and the levels of a mipmap. */
+void arrays(void)
+{
+	CUDA_ARRAY_DESCRIPTOR d = { .Width = W, .Height = H, .NumChannels = 1,
+				    .Format = CU_AD_FORMAT_UNSIGNED_INT32 };
+	unsigned int host[W * H], got[W * H];
+	CUarray a;
+
+	for (unsigned int i = 0; i < W * H; i++)
+		host[i] = 100 + i;
+	OK(cuArrayCreate_v2(&a, &d));
+	copy(a, host, 1);
+	described(a);
+	copy(a, got, 0);
+	TRUE(!memcmp(got, host, sizeof(got)));
+	OK(cuArrayDestroy(a));
+}
+
 void textures(void)
 {
 	CUDA_ARRAY_DESCRIPTOR d = { .Width = W, .Height = H, .NumChannels = 1,
@@ -103,7 +121,6 @@ void textures(void)
 	OK(cuMemAlloc_v2(&p, sizeof(got)));
 	OK(cuArrayCreate_v2(&a, &d));
 	copy(a, host, 1);
-	arrays(a);
 	for (int i = 0; i < 3; i++)
 		t.addressMode[i] = CU_TR_ADDRESS_MODE_CLAMP;
 	t.filterMode = CU_TR_FILTER_MODE_POINT;
@@ -159,4 +176,124 @@ void tensors(void)
 				  CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_L2_PROMOTION_NONE,
 				  CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE), CUDA_ERROR_INVALID_VALUE);
 	OK(cuMemFree_v2(p));
+}
+
+/* For convolutions: boxes of pixels of images of 16 by 16 with 64 channels. */
+void tensors_of_pixels(void)
+{
+	CUtensorMap map = { 0 }, other = { 0 };
+	cuuint64_t dim[4] = { 64, 16, 16, 2 }, stride[3] = { 128, 128 * 16, 128 * 256 };
+	cuuint32_t step[4] = { 1, 1, 1, 1 };
+	int lower[2] = { -1, -1 }, upper[2] = { -1, -1 }, major;
+	CUdeviceptr p;
+	CUresult r;
+
+#define PIXELS(map, rank, at) \
+	cuTensorMapEncodeIm2col(map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, rank, (void *)(at), dim, \
+				stride, lower, upper, 64, 32, step, \
+				CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_NONE, \
+				CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE)
+#define WIDE(map, rank, at) \
+	cuTensorMapEncodeIm2colWide(map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, rank, (void *)(at), \
+				    dim, stride, 0, 0, 64, 16, step, \
+				    CU_TENSOR_MAP_INTERLEAVE_NONE, \
+				    CU_TENSOR_MAP_IM2COL_WIDE_MODE_W, \
+				    CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_NONE, \
+				    CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE)
+	OK(cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, dev));
+	OK(cuMemAlloc_v2(&p, 1 << 20));
+	if (major >= 9) {
+		OK(PIXELS(&map, 4, p));
+		OK(PIXELS(&other, 4, p + 4096));
+		TRUE(memcmp(&map, &other, sizeof(map)));
+		OK(cuTensorMapReplaceAddress(&other, (void *)p));
+		TRUE(!memcmp(&map, &other, sizeof(map)));
+		lower[0] = -2;
+		OK(PIXELS(&other, 4, p));
+		TRUE(memcmp(&map, &other, sizeof(map)));
+	}
+	IS(PIXELS(&map, 2, p), CUDA_ERROR_INVALID_VALUE);
+	TRUE(PIXELS(&map, 4, p + 1) != CUDA_SUCCESS);
+	/* Only from compute capability 10 on. */
+	r = WIDE(&map, 4, p);
+	if (major >= 10) {
+		OK(r);
+		OK(WIDE(&other, 4, p + 4096));
+		TRUE(memcmp(&map, &other, sizeof(map)));
+	} else {
+		TRUE(r != CUDA_SUCCESS);
+	}
+	TRUE(WIDE(&map, 2, p) != CUDA_SUCCESS);
+	OK(cuMemFree_v2(p));
+}
+
+/* What is told of arrays that only some of them have. */
+void array_facts(void)
+{
+	CUDA_ARRAY3D_DESCRIPTOR d = { .Width = 64, .Height = 32, .NumChannels = 1,
+				      .Format = CU_AD_FORMAT_UNSIGNED_INT8 }, back;
+	CUDA_ARRAY_MEMORY_REQUIREMENTS needs;
+	CUDA_ARRAY_SPARSE_PROPERTIES sparse;
+	CUmipmappedArray m;
+	CUarray a, plane;
+
+	OK(cuArray3DCreate_v2(&a, &d));
+	OK(cuMipmappedArrayCreate(&m, &d, 3));
+	/* This one has one plane, is in memory, and all of it is. */
+	IS(cuArrayGetPlane(&plane, a, 0), CUDA_ERROR_INVALID_VALUE);
+	IS(cuArrayGetMemoryRequirements(&needs, a, dev), CUDA_ERROR_INVALID_VALUE);
+	IS(cuMipmappedArrayGetMemoryRequirements(&needs, m, dev), CUDA_ERROR_INVALID_VALUE);
+	IS(cuArrayGetSparseProperties(&sparse, a), CUDA_ERROR_INVALID_VALUE);
+	IS(cuMipmappedArrayGetSparseProperties(&sparse, m), CUDA_ERROR_INVALID_VALUE);
+	OK(cuMipmappedArrayDestroy(m));
+	OK(cuArrayDestroy(a));
+	/* Brightness, and at half of the size colour. */
+	d.Format = CU_AD_FORMAT_NV12;
+	d.NumChannels = 3;
+	if (!cuArray3DCreate_v2(&a, &d)) {
+		OK(cuArrayGetPlane(&plane, a, 0));
+		OK(cuArray3DGetDescriptor_v2(&back, plane));
+		TRUE(back.Width == 64 && back.Height == 32 && back.NumChannels == 1);
+		OK(cuArrayGetPlane(&plane, a, 1));
+		OK(cuArray3DGetDescriptor_v2(&back, plane));
+		TRUE(back.Width == 32 && back.Height == 16 && back.NumChannels == 2);
+		IS(cuArrayGetPlane(&plane, a, 2), CUDA_ERROR_INVALID_VALUE);
+		OK(cuArrayDestroy(a));
+	}
+	d.Format = CU_AD_FORMAT_UNSIGNED_INT8;
+	d.NumChannels = 1;
+	d.Flags = CUDA_ARRAY3D_DEFERRED_MAPPING;
+	if (!cuArray3DCreate_v2(&a, &d)) {
+		OK(cuArrayGetMemoryRequirements(&needs, a, dev));
+		TRUE(needs.size >= 64 * 32 && needs.alignment);
+		OK(cuArrayDestroy(a));
+	}
+}
+
+/* A texture that sees its array in another format of the same size. */
+void texture_views(void)
+{
+	CUDA_ARRAY3D_DESCRIPTOR d = { .Width = W, .Height = H, .NumChannels = 1,
+				      .Format = CU_AD_FORMAT_UNSIGNED_INT32 };
+	CUDA_RESOURCE_DESC res = { .resType = CU_RESOURCE_TYPE_ARRAY };
+	CUDA_RESOURCE_VIEW_DESC view = { .format = CU_RES_VIEW_FORMAT_SINT_1X32, .width = W,
+					 .height = H }, back;
+	CUDA_TEXTURE_DESC t = { .flags = CU_TRSF_READ_AS_INTEGER };
+	CUtexObject tex;
+	size_t one, four;
+	CUarray a;
+
+	OK(cuArray3DCreate_v2(&a, &d));
+	res.res.array.hArray = a;
+	OK(cuTexObjectCreate(&tex, &res, &t, &view));
+	memset(&back, 0xff, sizeof(back));
+	OK(cuTexObjectGetResourceViewDesc(&back, tex));
+	TRUE(back.format == CU_RES_VIEW_FORMAT_SINT_1X32 && back.width == W && back.height == H);
+	IS(cuTexObjectGetResourceViewDesc(NULL, tex), CUDA_ERROR_INVALID_VALUE);
+	OK(cuTexObjectDestroy(tex));
+	OK(cuArrayDestroy(a));
+	OK(cuDeviceGetTexture1DLinearMaxWidth(&one, CU_AD_FORMAT_FLOAT, 1, dev));
+	OK(cuDeviceGetTexture1DLinearMaxWidth(&four, CU_AD_FORMAT_FLOAT, 4, dev));
+	TRUE(one >= 1 << 16 && four >= 1 << 16 && four <= one);
+	TRUE(cuDeviceGetTexture1DLinearMaxWidth(&one, CU_AD_FORMAT_FLOAT, 4, 99) != CUDA_SUCCESS);
 }

@@ -155,7 +155,7 @@ static void memory_child(void)
 	as_event.reserved[8] = 2;		/* says that it is one */
 	IS(cuIpcOpenEventHandle(&e, as_event), CUDA_ERROR_INVALID_VALUE);
 	OK(cuIpcOpenMemHandle_v2(&p, h, LAZY));
-	OK(cuIpcOpenMemHandle_v2(&q, h, LAZY));
+	OK(cuIpcOpenMemHandle(&q, h, LAZY));
 	TRUE(!memcmp(theirs, &(CUdeviceptr){ original(p) }, 8));
 	OK(cuMemGetAddressRange_v2(&base, &bytes, p + 64));
 	TRUE(base == p && bytes == MB);
@@ -165,7 +165,7 @@ static void memory_child(void)
 	original(p);				/* it is there until it is closed as often */
 	say(NULL, -1);
 	hear(NULL);				/* freed there */
-	IS(cuIpcOpenMemHandle_v2(&q, h, LAZY), CUDA_ERROR_INVALID_VALUE);
+	IS(cuIpcOpenMemHandle(&q, h, LAZY), CUDA_ERROR_INVALID_VALUE);
 	OK(cuIpcCloseMemHandle(p));
 	IS(cuIpcCloseMemHandle(p), CUDA_ERROR_INVALID_VALUE);
 	IS(cuMemcpyDtoH_v2(theirs, p, 8), CUDA_ERROR_INVALID_VALUE);

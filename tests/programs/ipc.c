@@ -155,6 +155,12 @@ static void handles_child(CUstream s)
 	say(&mine, sizeof(mine), -1);
 	hear(&byte, 1);
 	CHECK(cuIpcCloseMemHandle(p));
+	/* Once more, by its name of before CUDA 11. */
+	if (cuIpcOpenMemHandle(&p, memory, 0x80) == CUDA_SUCCESS)
+		prog_fail("a flag that is none was taken");
+	CHECK(cuIpcOpenMemHandle(&p, memory, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
+	expect(p, 22, "what is there when opened again");
+	CHECK(cuIpcCloseMemHandle(p));
 	CHECK(cuEventDestroy_v2(e));
 	CHECK(cuEventDestroy_v2(f));
 	say("", 1, -1);

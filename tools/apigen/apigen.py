@@ -58,6 +58,8 @@ def main():
                         help="folder of specifications")
     parser.add_argument("-o", "--out", help="folder for the generated files")
     parser.add_argument("--coverage", metavar="FILE", help="write the table of functions there")
+    parser.add_argument("--tests", metavar="PROGRAM", nargs="+", default=[],
+                        help="programs whose calls count as tested, for the table")
     parser.add_argument("--list", action="store_true", help="print the names of the outputs")
     parser.add_argument("only", nargs="*", help="outputs to write; all if none is named")
     args = parser.parse_args()
@@ -68,7 +70,8 @@ def main():
         model = load(specs(args.spec))
         if args.coverage:
             from emit.docs import emit
-            write(args.coverage, emit(model))
+            from tested import called
+            write(args.coverage, emit(model, called(args.tests) if args.tests else set()))
             return 0
         for name in args.only or OUTPUTS:
             module, function = OUTPUTS[name]

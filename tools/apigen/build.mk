@@ -4,8 +4,9 @@
 O ?= build
 VG_GEN := $(O)/gen
 VG_APIGEN := tools/apigen/apigen.py
+VG_SPEC ?= tools/apigen/spec
 VG_APIGEN_DEPS := $(wildcard tools/apigen/*.py tools/apigen/emit/*.py \
-	tools/apigen/spec/*.api tools/apigen/spec/types/*.api)
+	$(VG_SPEC)/*.api $(VG_SPEC)/types/*.api)
 VG_GEN_FILES := $(addprefix $(VG_GEN)/,$(shell $(VG_APIGEN) --list))
 
 .PHONY: gen
@@ -13,12 +14,8 @@ gen: $(VG_GEN_FILES)
 
 $(VG_GEN)/stamp: $(VG_APIGEN_DEPS)
 	@mkdir -p $(@D)
-	$(VG_APIGEN) -o $(VG_GEN)
+	$(VG_APIGEN) -s $(VG_SPEC) -o $(VG_GEN)
 	@touch $@
 
 # Unchanged outputs keep their time, so nothing is rebuilt for them.
 $(VG_GEN_FILES): $(VG_GEN)/stamp ;
-
-.PHONY: coverage
-coverage:	## docs/coverage.md, from the specification
-	$(VG_APIGEN) --coverage docs/coverage.md

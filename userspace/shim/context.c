@@ -257,8 +257,32 @@ CUresult vgh_cuCtxDestroy_v2(CUcontext ctx)
 	return vgw_vgpu_context_destroy(ctx);
 }
 
+/* A count of users, as there was before CUDA 4: with the last of them the context goes. */
+CUresult vgh_cuCtxAttach(CUcontext *pctx, unsigned int flags)
+{
+	struct vg_context *c = vg_current();
+
+	if (!pctx || flags)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!c || c->primary)
+		return CUDA_ERROR_INVALID_CONTEXT;
+	atomic_fetch_add(&c->attached, 1);
+	*pctx = (CUcontext)c->object;
+	return CUDA_SUCCESS;
+}
+
 CUresult vgh_cuCtxDetach(CUcontext ctx)
 {
+	struct vg_object *o = vg_object_get(ctx, VG_CONTEXT);
+	struct vg_context *c = o ? vg_context_of(o) : NULL;
+	unsigned int n;
+
+	if (!c || c != vg_current())
+		return CUDA_ERROR_INVALID_CONTEXT;
+	n = atomic_load(&c->attached);
+	while (n)
+		if (atomic_compare_exchange_weak(&c->attached, &n, n - 1))
+			return CUDA_SUCCESS;
 	return vgh_cuCtxDestroy_v2(ctx);
 }
 

@@ -206,6 +206,38 @@ CUresult vgh_cuLaunchCooperativeKernel(CUfunction f, unsigned int gx, unsigned i
 	return launch(&c, f, params, NULL);
 }
 
+/* On one device it is a cooperative launch, in the context of its stream. */
+CUresult vgh_cuLaunchCooperativeKernelMultiDevice(CUDA_LAUNCH_PARAMS *p, unsigned int count,
+						  unsigned int flags)
+{
+	const unsigned int known = CUDA_COOPERATIVE_LAUNCH_MULTI_DEVICE_NO_PRE_LAUNCH_SYNC |
+				   CUDA_COOPERATIVE_LAUNCH_MULTI_DEVICE_NO_POST_LAUNCH_SYNC;
+	struct vg_context *c;
+	struct vg_object *popped;
+	bool pushed;
+	CUresult r;
+
+	if (!p || !count || flags & ~known)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (count > 1)
+		return vg_refuse("cuLaunchCooperativeKernelMultiDevice", "on more than one device");
+	if (!p->hStream || p->hStream == CU_STREAM_LEGACY || p->hStream == CU_STREAM_PER_THREAD)
+		return CUDA_ERROR_INVALID_VALUE;
+	c = vg_object_context(p->hStream, VG_STREAM);
+	if (!c)
+		return CUDA_ERROR_INVALID_HANDLE;
+	pushed = c != vg_current();
+	r = pushed ? vg_context_push(c->object) : CUDA_SUCCESS;
+	if (r)
+		return r;
+	r = vgh_cuLaunchCooperativeKernel(p->function, p->gridDimX, p->gridDimY, p->gridDimZ,
+					  p->blockDimX, p->blockDimY, p->blockDimZ,
+					  p->sharedMemBytes, p->hStream, p->kernelParams);
+	if (pushed)
+		vg_context_pop(&popped);
+	return r;
+}
+
 CUresult vgh_cuLaunchKernelEx(CUstream none, const CUlaunchConfig *config, CUfunction f,
 			      void **params, void **extra)
 {

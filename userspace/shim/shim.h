@@ -89,6 +89,7 @@ struct vg_context {
 	unsigned int api;
 	bool primary;
 	_Atomic bool active;		/* a primary context comes and goes */
+	_Atomic unsigned int attached;	/* by cuCtxAttach(), and not yet detached */
 	_Atomic int poison;		/* the sticky error that ended it, or 0 */
 	uint64_t unique;
 	int priority_known, priority_least, priority_greatest;

@@ -173,3 +173,16 @@ CUresult vgh_cuSurfRefGetArray(CUarray *out, CUsurfref s)
 {
 	return bound_to(s, VG_SURFREF, 0, VG_ARRAY, (void **)out);
 }
+
+/* A module's references are there for each of its launches, whether said so or not. */
+CUresult vgh_cuParamSetTexRef(CUfunction f, int unit, CUtexref t)
+{
+	CUresult r = vg_context_ready();
+
+	if (r)
+		return r;
+	if (unit != CU_PARAM_TR_DEFAULT)
+		return CUDA_ERROR_INVALID_VALUE;
+	return vg_object_get(f, VG_FUNCTION) && vg_object_get(t, VG_TEXREF) ?
+	       CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}

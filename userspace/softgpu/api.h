@@ -20,6 +20,7 @@
 enum sg_magic {
 	MAGIC_CTX = 0x53470001, MAGIC_STREAM, MAGIC_EVENT, MAGIC_MODULE, MAGIC_FUNC, MAGIC_LIB,
 	MAGIC_KERNEL, MAGIC_POOL, MAGIC_GRAPH, MAGIC_NODE, MAGIC_EXEC, MAGIC_USER_OBJECT,
+	MAGIC_ARRAY, MAGIC_MIPMAP,
 };
 
 struct CUmemPoolHandle_st {
@@ -59,6 +60,8 @@ struct CUctx_st {
 	struct CUstream_st *legacy;
 	unsigned long long next_stream_id;
 	CUmodule modules;
+	CUarray arrays;
+	CUmipmappedArray mipmaps;
 	uint32_t peers;		/* devices with peer access enabled */
 };
 
@@ -88,6 +91,16 @@ struct sg_point {
 	struct sg_capture *capture;
 	CUgraphNode *nodes;
 	size_t count;
+};
+
+/* Its elements lie in rows with nothing between them. */
+struct CUarray_st {
+	uint32_t magic;
+	CUcontext ctx;
+	CUarray next;
+	CUDA_ARRAY3D_DESCRIPTOR d;
+	uint64_t base;
+	size_t pitch, rows, layers;
 };
 
 /* Work of a stream runs in the order of its tickets. */
@@ -221,6 +234,10 @@ CUresult sg_func_set_attribute(CUfunction f, CUfunction_attribute attr, int valu
 /* The PTX inside an image of any kind: malloc'ed text, or an error. */
 CUresult sg_image_text(const void *image, char **text, size_t *len);
 CUresult sg_read_file(const char *name, void **data);
+
+/* Arrays */
+CUarray sg_array_of(CUarray a);		/* NULL if it is none */
+void sg_arrays_gone(CUcontext ctx);
 
 /* Copies: host address of a device, managed or host range that holds [p, p + n). */
 CUresult sg_copy_pointer(uint64_t p, uint64_t n, bool device, void **out);

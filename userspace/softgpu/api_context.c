@@ -132,6 +132,7 @@ void sg_context_destroy(CUcontext ctx)
 	sg_streams_shutdown(ctx);
 	while (ctx->modules)
 		sg_module_free(ctx->modules);
+	sg_arrays_gone(ctx);
 	while (sg_range_of_owner(at, ctx, &r)) {
 		at = r.addr + 1;
 		if (r.kind == RG_HOST || r.kind == RG_MANAGED) {
@@ -368,6 +369,8 @@ SG_API CUresult cuCtxSetLimit(CUlimit limit, size_t value)
 
 	SG_ENTER(ctx);
 	p = limit_of(ctx, limit);
+	if ((unsigned int)limit >= CU_LIMIT_MAX)
+		return CUDA_ERROR_INVALID_VALUE;
 	if (!p)
 		return CUDA_ERROR_UNSUPPORTED_LIMIT;
 	if (limit == CU_LIMIT_STACK_SIZE && value > 512 << 10)
@@ -384,7 +387,7 @@ SG_API CUresult cuCtxGetLimit(size_t *value, CUlimit limit)
 
 	SG_ENTER(ctx);
 	p = limit_of(ctx, limit);
-	if (!value)
+	if (!value || (unsigned int)limit >= CU_LIMIT_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!p)
 		return CUDA_ERROR_UNSUPPORTED_LIMIT;
@@ -409,6 +412,43 @@ SG_API CUresult cuCtxSetCacheConfig(CUfunc_cache config)
 		return CUDA_ERROR_INVALID_VALUE;
 	ctx->cache_config = config;
 	return CUDA_SUCCESS;
+}
+
+/* Banks of four bytes, as on every device since compute capability 5. */
+SG_API CUresult cuCtxGetSharedMemConfig(CUsharedconfig *config)
+{
+	SG_ENTER(ctx);
+	(void)ctx;
+	if (!config)
+		return CUDA_ERROR_INVALID_VALUE;
+	*config = CU_SHARED_MEM_CONFIG_FOUR_BYTE_BANK_SIZE;
+	return CUDA_SUCCESS;
+}
+
+/* A preference, and documented to do nothing where the size is fixed. */
+SG_API CUresult cuCtxSetSharedMemConfig(CUsharedconfig config)
+{
+	SG_ENTER(ctx);
+	(void)ctx;
+	return (unsigned int)config > CU_SHARED_MEM_CONFIG_EIGHT_BYTE_BANK_SIZE ?
+	       CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+/* There is no cache that anything could persist in. */
+SG_API CUresult cuCtxResetPersistingL2Cache(void)
+{
+	SG_ENTER(ctx);
+	(void)ctx;
+	return CUDA_SUCCESS;
+}
+
+SG_API CUresult cuCtxGetExecAffinity(CUexecAffinityParam *param, CUexecAffinityType type)
+{
+	SG_ENTER(ctx);
+	(void)ctx;
+	if (!param || type != CU_EXEC_AFFINITY_TYPE_SM_COUNT)
+		return CUDA_ERROR_INVALID_VALUE;
+	return CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
 }
 
 SG_API CUresult cuCtxGetStreamPriorityRange(int *least, int *greatest)

@@ -216,7 +216,25 @@ struct side {
 	CUmemorytype type;
 	CUdeviceptr base;
 	size_t x, y, z, pitch, height;
+	CUarray array;
 };
+
+/* Of an array it says what its rows are. */
+static CUresult in_array(struct side *s, size_t width, size_t height, size_t depth)
+{
+	CUarray a = sg_array_of(s->array);
+
+	if (!a)
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (width > a->pitch || s->x > a->pitch - width || height > a->rows ||
+	    s->y > a->rows - height || depth > a->layers || s->z > a->layers - depth)
+		return CUDA_ERROR_INVALID_VALUE;
+	s->type = CU_MEMORYTYPE_DEVICE;
+	s->base = a->base;
+	s->pitch = a->pitch;
+	s->height = a->rows;
+	return CUDA_SUCCESS;
+}
 
 static CUresult locate(struct side *s, size_t width, size_t height, size_t depth,
 		       char **out)
@@ -225,8 +243,11 @@ static CUresult locate(struct side *s, size_t width, size_t height, size_t depth
 	void *p;
 	CUresult rc;
 
-	if (s->type == CU_MEMORYTYPE_ARRAY)
-		return CUDA_ERROR_NOT_SUPPORTED;
+	if (s->type == CU_MEMORYTYPE_ARRAY) {
+		rc = in_array(s, width, height, depth);
+		if (rc)
+			return rc;
+	}
 	if (s->type != CU_MEMORYTYPE_HOST && s->type != CU_MEMORYTYPE_DEVICE &&
 	    s->type != CU_MEMORYTYPE_UNIFIED)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -287,10 +308,10 @@ static CUresult copy2d(const CUDA_MEMCPY2D *c, CUstream stream, bool async)
 	if (async && sg_capturing(ctx, stream))
 		return sg_capture_break(ctx, stream);
 	dst = (struct side){ .type = c->dstMemoryType, .x = c->dstXInBytes, .y = c->dstY,
-			     .pitch = c->dstPitch, .base = c->dstMemoryType == CU_MEMORYTYPE_HOST ?
+			     .pitch = c->dstPitch, .array = c->dstArray, .base = c->dstMemoryType == CU_MEMORYTYPE_HOST ?
 			     HOST(c->dstHost) : c->dstDevice };
 	src = (struct side){ .type = c->srcMemoryType, .x = c->srcXInBytes, .y = c->srcY,
-			     .pitch = c->srcPitch, .base = c->srcMemoryType == CU_MEMORYTYPE_HOST ?
+			     .pitch = c->srcPitch, .array = c->srcArray, .base = c->srcMemoryType == CU_MEMORYTYPE_HOST ?
 			     HOST(c->srcHost) : c->srcDevice };
 	return copy3(&dst, &src, c->WidthInBytes, c->Height, 1, stream, async);
 }
@@ -321,10 +342,12 @@ static CUresult copy3d(const CUDA_MEMCPY3D *c, CUstream stream, bool async)
 		return SG_CAPTURE(ctx, stream, cuGraphAddMemcpyNode, c, ctx);
 	dst = (struct side){ .type = c->dstMemoryType, .x = c->dstXInBytes, .y = c->dstY,
 			     .z = c->dstZ, .pitch = c->dstPitch, .height = c->dstHeight,
+			     .array = c->dstArray,
 			     .base = c->dstMemoryType == CU_MEMORYTYPE_HOST ? HOST(c->dstHost) :
 			     c->dstDevice };
 	src = (struct side){ .type = c->srcMemoryType, .x = c->srcXInBytes, .y = c->srcY,
 			     .z = c->srcZ, .pitch = c->srcPitch, .height = c->srcHeight,
+			     .array = c->srcArray,
 			     .base = c->srcMemoryType == CU_MEMORYTYPE_HOST ? HOST(c->srcHost) :
 			     c->srcDevice };
 	return copy3(&dst, &src, c->WidthInBytes, c->Height, c->Depth, stream, async);
@@ -349,10 +372,12 @@ static CUresult copy3d_peer(const CUDA_MEMCPY3D_PEER *c, CUstream stream, bool a
 	plain = (CUDA_MEMCPY3D){
 		.srcXInBytes = c->srcXInBytes, .srcY = c->srcY, .srcZ = c->srcZ,
 		.srcLOD = c->srcLOD, .srcMemoryType = c->srcMemoryType, .srcHost = c->srcHost,
-		.srcDevice = c->srcDevice, .srcPitch = c->srcPitch, .srcHeight = c->srcHeight,
+		.srcDevice = c->srcDevice, .srcArray = c->srcArray, .srcPitch = c->srcPitch,
+		.srcHeight = c->srcHeight,
 		.dstXInBytes = c->dstXInBytes, .dstY = c->dstY, .dstZ = c->dstZ,
 		.dstLOD = c->dstLOD, .dstMemoryType = c->dstMemoryType, .dstHost = c->dstHost,
-		.dstDevice = c->dstDevice, .dstPitch = c->dstPitch, .dstHeight = c->dstHeight,
+		.dstDevice = c->dstDevice, .dstArray = c->dstArray, .dstPitch = c->dstPitch,
+		.dstHeight = c->dstHeight,
 		.WidthInBytes = c->WidthInBytes, .Height = c->Height, .Depth = c->Depth,
 	};
 	return copy3d(&plain, stream, async);

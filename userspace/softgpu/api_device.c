@@ -368,3 +368,77 @@ SG_API CUresult cuDeviceGetExecAffinitySupport(int *pi, CUexecAffinityType type,
 	*pi = 0;
 	return CUDA_SUCCESS;
 }
+
+/* What exec_atom.c does, on any memory alike. */
+static CUresult atomics(unsigned int *caps, const CUatomicOperation *ops, unsigned int count)
+{
+	const unsigned int any = CU_ATOMIC_CAPABILITY_REDUCTION | CU_ATOMIC_CAPABILITY_SCALAR_32;
+	const unsigned int whole = any | CU_ATOMIC_CAPABILITY_SCALAR_64 |
+				   CU_ATOMIC_CAPABILITY_UNSIGNED;
+
+	if (!caps || !ops || !count)
+		return CUDA_ERROR_INVALID_VALUE;
+	for (unsigned int i = 0; i < count; i++) {
+		switch (ops[i]) {
+		case CU_ATOMIC_OPERATION_INTEGER_ADD:
+		case CU_ATOMIC_OPERATION_INTEGER_MIN:
+		case CU_ATOMIC_OPERATION_INTEGER_MAX:
+			caps[i] = whole | CU_ATOMIC_CAPABILITY_SIGNED;
+			break;
+		case CU_ATOMIC_OPERATION_INTEGER_INCREMENT:
+		case CU_ATOMIC_OPERATION_INTEGER_DECREMENT:
+			caps[i] = any | CU_ATOMIC_CAPABILITY_UNSIGNED;
+			break;
+		case CU_ATOMIC_OPERATION_AND:
+		case CU_ATOMIC_OPERATION_OR:
+		case CU_ATOMIC_OPERATION_XOR:
+			caps[i] = whole;
+			break;
+		case CU_ATOMIC_OPERATION_EXCHANGE:
+		case CU_ATOMIC_OPERATION_CAS:
+			caps[i] = whole & ~CU_ATOMIC_CAPABILITY_REDUCTION;
+			break;
+		case CU_ATOMIC_OPERATION_FLOAT_ADD:
+			caps[i] = any | CU_ATOMIC_CAPABILITY_SCALAR_64;
+			break;
+		case CU_ATOMIC_OPERATION_FLOAT_MIN:
+		case CU_ATOMIC_OPERATION_FLOAT_MAX:
+			caps[i] = any;
+			break;
+		default:
+			return CUDA_ERROR_INVALID_VALUE;
+		}
+	}
+	return CUDA_SUCCESS;
+}
+
+SG_API CUresult cuDeviceGetHostAtomicCapabilities(unsigned int *caps, const CUatomicOperation *ops,
+						  unsigned int count, CUdevice dev)
+{
+	SG_NEED_INIT();
+	return sg_device(dev) ? atomics(caps, ops, count) : CUDA_ERROR_INVALID_DEVICE;
+}
+
+SG_API CUresult cuDeviceGetP2PAtomicCapabilities(unsigned int *caps, const CUatomicOperation *ops,
+						 unsigned int count, CUdevice src, CUdevice dst)
+{
+	SG_NEED_INIT();
+	if (!sg_device(src) || !sg_device(dst) || src == dst)
+		return CUDA_ERROR_INVALID_DEVICE;
+	return atomics(caps, ops, count);
+}
+
+/* No profiler can be attached to it. */
+SG_API CUresult cuProfilerStart(void)
+{
+	SG_ENTER(ctx);
+	(void)ctx;
+	return CUDA_SUCCESS;
+}
+
+SG_API CUresult cuProfilerStop(void)
+{
+	SG_ENTER(ctx);
+	(void)ctx;
+	return CUDA_SUCCESS;
+}

@@ -408,6 +408,17 @@ SG_API CUresult cuFuncSetCacheConfig(CUfunction handle, CUfunc_cache config)
 	return rc;
 }
 
+/* As of the context: the size of banks is fixed. */
+SG_API CUresult cuFuncSetSharedMemConfig(CUfunction handle, CUsharedconfig config)
+{
+	CUfunction f;
+	CUresult rc = function_of(handle, &f);
+
+	if (!rc && (unsigned int)config > CU_SHARED_MEM_CONFIG_EIGHT_BYTE_BANK_SIZE)
+		rc = CUDA_ERROR_INVALID_VALUE;
+	return rc;
+}
+
 SG_API CUresult cuFuncGetModule(CUmodule *m, CUfunction handle)
 {
 	CUfunction f;

@@ -270,6 +270,24 @@ SG_API CUresult cuMemPoolGetAttribute(CUmemoryPool p, CUmemPool_attribute attr, 
 }
 
 /* Every device reaches every pool. */
+/* Its own device always has all of it; others are not given some of it. */
+SG_API CUresult cuMemPoolSetAccess(CUmemoryPool p, const CUmemAccessDesc *map, size_t n)
+{
+	SG_NEED_INIT();
+	if (!pool_of(p) || !map || !n)
+		return CUDA_ERROR_INVALID_VALUE;
+	for (size_t i = 0; i < n; i++) {
+		if (map[i].location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
+		    !sg_device(map[i].location.id))
+			return CUDA_ERROR_INVALID_VALUE;
+		if (sg_device(map[i].location.id) != p->dev)
+			return CUDA_ERROR_NOT_SUPPORTED;
+		if (map[i].flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
+			return CUDA_ERROR_INVALID_VALUE;
+	}
+	return CUDA_SUCCESS;
+}
+
 SG_API CUresult cuMemPoolGetAccess(CUmemAccess_flags *flags, CUmemoryPool p, CUmemLocation *where)
 {
 	SG_NEED_INIT();

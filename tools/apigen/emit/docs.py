@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""coverage.md: for every function of the driver, what becomes of a call to it."""
+"""coverage.md: for every function of the driver, what becomes of a call to it; and its tests."""
+
+import tested
 
 WORDS = {
     "sync": "answered",
@@ -23,7 +25,8 @@ def how(model, f):
     return text + ("; " + f.note if f.note else "")
 
 
-def emit(model):
+def emit(model, called):
+    works = tested.working(model)
     rows, totals = {}, {"forwarded": 0, "local": 0, "refused": 0}
     for f in model.exported():
         kind = model.disposition(f)
@@ -38,10 +41,16 @@ def emit(model):
          f" guest, and {totals['refused']} answer `CUDA_ERROR_NOT_SUPPORTED`. The names for graphics"
          f" interoperation, {len(model.extras)} more, are exported and refused.", "",
          "A function that is forwarded also needs the host's driver to have it: what an older"
-         " driver lacks is refused by the executor.", ""]
+         " driver lacks is refused by the executor.", "",
+         f"{sum(n in called for _, n in works)} of the {len(works)} functions that work have a test"
+         " of their behaviour (`tests/apigen/driver_*.c`, `tests/programs`), counted by what those"
+         " programs link against. Those of the groups in `VG_SOFTGPU_GROUPS` run without a GPU;"
+         " all run on one.", ""]
     for group in sorted(rows):
         count = {k: sum(r[1] == k for r in rows[group]) for k in totals}
-        o += [f"## {group}: " + ", ".join(f"{n} {k}" for k, n in count.items() if n), "",
+        of = [n for g, n in works if g == group]
+        o += [f"## {group}: " + ", ".join(f"{n} {k}" for k, n in count.items() if n) +
+              (f"; {sum(n in called for n in of)} of {len(of)} tested" if of else ""), "",
               "| function | | how, or why not |", "| --- | --- | --- |"]
         o += [f"| `{n}` | {k} | {h} |" for n, k, h in sorted(rows[group])]
         o.append("")
