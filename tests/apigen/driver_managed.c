@@ -94,6 +94,8 @@ void old_host_memory(void)
 {
 	void *host = NULL;
 
+	if (!through_vgpu)
+		return;
 	OK(cuMemAllocHost(&host, 8192));
 	reached(host, 3);
 	OK(cuMemFreeHost(host));

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "driver_test.h"
 
@@ -440,6 +441,8 @@ static void strings(void)
 				printf("string %d %s\n", i, s);
 }
 
+int through_vgpu;
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -497,6 +500,7 @@ int main(int argc, char **argv)
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	through_vgpu = getenv("VGPU_TRANSPORT") || !access("/dev/vgpu0", F_OK);
 	for (int k = 1; k < argc; k++) {
 		size_t i = 0;
 

@@ -22,6 +22,13 @@ extern const char *group;
 #define OK(call) IS(call, CUDA_SUCCESS)
 #define TRUE(x) IS(!!(x), 1)
 
+/*
+ * Whether the library is the guest's.  Only it is given pointers that a driver may follow
+ * although they are NULL, and calls of before CUDA 4, which a driver of today refuses in
+ * contexts of today.
+ */
+extern int through_vgpu;
+
 extern CUdevice dev;
 extern CUcontext ctx;
 extern CUmodule module;		/* of `ptx` */

@@ -229,6 +229,13 @@ static CUresult keep(CUresult r, CUdeviceptr p, size_t bytes, CUstream s, unsign
 	return CUDA_SUCCESS;
 }
 
+/* The driver has no objection to an allocation of no bytes. */
+static CUresult nothing(CUdeviceptr *dptr)
+{
+	*dptr = 0;
+	return vg_context_ready();
+}
+
 CUresult vgh_cuMemAllocAsync(CUdeviceptr *dptr, size_t bytes, CUstream s)
 {
 	struct vg_context *c = vg_current();
@@ -236,8 +243,10 @@ CUresult vgh_cuMemAllocAsync(CUdeviceptr *dptr, size_t bytes, CUstream s)
 	CUdeviceptr p = 0;
 	CUresult r;
 
-	if (!dptr || !bytes)
+	if (!dptr)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (!bytes)
+		return nothing(dptr);
 	r = vgw_cuMemAllocAsync(&p, bytes, s);
 	pthread_mutex_lock(&lock);
 	pool = c ? vg_object_get(chosen[c->device], VG_MEMPOOL) : NULL;
@@ -251,8 +260,10 @@ CUresult vgh_cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytes, CUmemoryPo
 	CUdeviceptr p = 0;
 	CUresult r;
 
-	if (!dptr || !bytes)
+	if (!dptr)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (!bytes)
+		return nothing(dptr);
 	r = vgw_cuMemAllocFromPoolAsync(&p, bytes, pool, s);
 	o = vg_object_get(pool, VG_MEMPOOL);
 	return keep(r, p, bytes, s, o ? o->flags : 0, dptr);
