@@ -186,7 +186,8 @@ static void *without(void *arg)
 	IS(cuCtxResetPersistingL2Cache(), CUDA_ERROR_INVALID_CONTEXT);
 	IS(cuCtxGetCacheConfig(&cache), CUDA_ERROR_INVALID_CONTEXT);
 	IS(cuCtxSetFlags(0), CUDA_ERROR_INVALID_CONTEXT);
-	TRUE(cuCtxDetach(NULL) != CUDA_SUCCESS);
+	if (through_vgpu)
+		TRUE(cuCtxDetach(NULL) != CUDA_SUCCESS);
 	return NULL;
 }
 
@@ -255,7 +256,7 @@ void peer_devices(void)
 
 	OK(cuDeviceCanAccessPeer(&can, dev, dev));
 	IS(cuDeviceCanAccessPeer(&can, dev, 99), CUDA_ERROR_INVALID_DEVICE);
-	IS(cuCtxEnablePeerAccess(ctx, 0), CUDA_ERROR_INVALID_CONTEXT);
+	TRUE(cuCtxEnablePeerAccess(ctx, 0) != CUDA_SUCCESS);
 	TRUE(cuCtxDisablePeerAccess(ctx) != CUDA_SUCCESS);
 	IS(cuDeviceGetP2PAttribute(&v, CU_DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED, dev, 99),
 	   CUDA_ERROR_INVALID_DEVICE);

@@ -528,7 +528,7 @@ int main(int argc, char **argv)
 				continue;
 		} else if (groups[i].run == graph_limit) {
 			/* It takes most of what there is, so it is for a vGPU with a small limit. */
-			printf("%s: only where it is named\n", group);
+			printf("%s: only where it is named\n", groups[i].name);
 			continue;
 		}
 		group = groups[i].name;

@@ -48,6 +48,9 @@ NVML_API nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, void **device)
 	{ *out = (unsigned long long)ANSWER(id, 0, 0, 0) << 32 | 7; return result(d, id); }
 #define DEFINE_IN_U32(id, name) FN(name, void *d, unsigned int a, unsigned int *out) \
 	{ *out = ANSWER(id, a, 0, 0); return result(d, id); }
+#define DEFINE_WITH_ITSELF(id, name) \
+	FN(name, void *d, void *same, unsigned int a, unsigned int *out) \
+	{ *out = ANSWER(id, a, 0, 0); return d == same ? result(d, id) : 2; }
 #define DEFINE_IN_IN_U32(id, name) \
 	FN(name, void *d, unsigned int a, unsigned int b, unsigned int *out) \
 	{ *out = ANSWER(id, a, b, 0); return result(d, id); }

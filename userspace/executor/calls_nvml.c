@@ -14,7 +14,7 @@
 #include "nvml/nvml.h"
 
 enum shape { SYSTEM_TEXT = 1, TEXT, U32, U32_U32, U64, IN_U32, IN_IN_U32, IN_IN_U64, IN_IN_IN_U64,
-	     PAIR, PCI, FIELD };
+	     PAIR, PCI, FIELD, WITH_ITSELF };
 
 struct question {
 	const char *name;
@@ -133,6 +133,7 @@ static nvmlReturn_t ask(unsigned int question, void *device, const unsigned int 
 		nvmlReturn_t (*u32_u32)(void *, unsigned int *, unsigned int *);
 		nvmlReturn_t (*u64)(void *, unsigned long long *);
 		nvmlReturn_t (*in_u32)(void *, unsigned int, unsigned int *);
+		nvmlReturn_t (*with_itself)(void *, void *, unsigned int, unsigned int *);
 		nvmlReturn_t (*in_in_u32)(void *, unsigned int, unsigned int, unsigned int *);
 		nvmlReturn_t (*in_in_u64)(void *, unsigned int, unsigned int, unsigned long long *);
 		nvmlReturn_t (*in_in_in_u64)(void *, unsigned int, unsigned int, unsigned int,
@@ -160,6 +161,9 @@ static nvmlReturn_t ask(unsigned int question, void *device, const unsigned int 
 		break;
 	case IN_U32:
 		r = f.in_u32(device, in[0], u32);
+		break;
+	case WITH_ITSELF:
+		r = f.with_itself(device, device, in[0], u32);
 		break;
 	case IN_IN_U32:
 		r = f.in_in_u32(device, in[0], in[1], u32);

@@ -79,33 +79,25 @@ FN(nvmlDeviceSetCpuAffinity, nvmlDevice_t device)
 }
 SAME(nvmlDeviceClearCpuAffinity, nvmlDeviceSetCpuAffinity, nvmlDevice_t device)
 
-static nvmlReturn_t reaches_any(nvmlDevice_t device, bool *can)
-{
-	nvmlReturn_t r = NVML_SUCCESS;
-
-	*can = false;
-	for (unsigned int i = 0; i < host_count() && !r && !*can; i++)
-		if (host_device(i) != device)
-			r = host_access(device, host_device(i), can);
-	return r;
-}
-
 /* NCCL asks it of all pairs, of a device and itself too, and gives up where it fails. */
 FN(nvmlDeviceGetP2PStatus, nvmlDevice_t device1, nvmlDevice_t device2,
    nvmlGpuP2PCapsIndex_t p2pIndex, nvmlGpuP2PStatus_t *p2pStatus)
 {
 	bool can = false;
 	nvmlReturn_t r = nvml_asked(device1, p2pStatus);
+	vgpu_answer said;
 
 	if (r || !host_check(device2) || p2pIndex > NVML_P2P_CAPS_INDEX_UNKNOWN)
 		return r ? r : NVML_ERROR_INVALID_ARGUMENT;
-	/* As on H100s: the last always holds, and a device reaches itself where it reaches others. */
+	if (device1 == device2 &&
+	    !host_ask(device1, ASK_nvmlDeviceGetP2PStatus, p2pIndex, 0, 0, &said)) {
+		*p2pStatus = (nvmlGpuP2PStatus_t)said.value[0];
+		return NVML_SUCCESS;
+	}
 	if (p2pIndex == NVML_P2P_CAPS_INDEX_UNKNOWN)
 		can = true;
-	else if (p2pIndex == NVML_P2P_CAPS_INDEX_NVLINK)
+	else if (p2pIndex == NVML_P2P_CAPS_INDEX_NVLINK || device1 == device2)
 		can = false;
-	else if (device1 == device2)
-		r = reaches_any(device1, &can);
 	else if (p2pIndex == NVML_P2P_CAPS_INDEX_ATOMICS)
 		r = host_atomics(device1, device2, &can);
 	else

@@ -31,6 +31,12 @@ static const CUdevice_attribute withheld[] = {
 	CU_DEVICE_ATTRIBUTE_DEFERRED_MAPPING_CUDA_ARRAY_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_TIMELINE_SEMAPHORE_INTEROP_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_MEM_DECOMPRESS_ALGORITHM_MASK,
+	CU_DEVICE_ATTRIBUTE_HOST_NUMA_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED,
+	CU_DEVICE_ATTRIBUTE_HOST_NUMA_MEMORY_POOLS_SUPPORTED,
+	CU_DEVICE_ATTRIBUTE_HOST_NUMA_MULTINODE_IPC_SUPPORTED,
+	CU_DEVICE_ATTRIBUTE_HOST_MEMORY_POOLS_SUPPORTED,
+	CU_DEVICE_ATTRIBUTE_HOST_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED,
+	CU_DEVICE_ATTRIBUTE_HOST_ALLOC_DMA_BUF_SUPPORTED,
 };
 
 int vg_driver_version(void)
@@ -54,6 +60,8 @@ static CUresult fetch(int i)
 	d->info.name[sizeof(d->info.name) - 1] = '\0';
 	for (size_t k = 0; k < sizeof(withheld) / sizeof(withheld[0]); k++)
 		d->info.attribute[withheld[k]] = 0;
+	/* A node of the host's is none of the guest's. */
+	d->info.attribute[CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID] = -1;
 	d->info.attribute[CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES] &=
 		CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
 	return vg_context_new(i, 0, true, &d->primary);
