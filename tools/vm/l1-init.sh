@@ -12,6 +12,10 @@ mount -t tmpfs tmpfs /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 ip link set lo up 2>/dev/null
+# under emulation the machine boots on one CPU (tools/vm/run says why)
+for cpu in /sys/devices/system/cpu/cpu*/online; do
+	[ "$(cat "$cpu")" = 1 ] || echo 1 >"$cpu"
+done
 for port in 1 2 3; do stty -F /dev/ttyS$port raw -echo; done
 exec </dev/null >/dev/ttyS1 2>&1
 . /rig/env
