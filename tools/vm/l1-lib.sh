@@ -116,7 +116,8 @@ wait_until() {
 	shift
 	until "$@"; do
 		[ "$(_now)" -lt "$end" ] || return 124
-		usleep 50000
+		# asking costs processes, dear ones on the debug kernel
+		usleep $((RIG_SLOW > 1 ? 500000 : 50000))
 	done
 }
 

@@ -285,10 +285,11 @@ def _source():
 
 
 def _config(*names):
+    """The settings of these files, without what is said about them."""
     text = ""
     for name in names:
         with open(os.path.join(cache.HERE, "config", name)) as handle:
-            text += handle.read()
+            text += "".join(l for l in handle if re.match(r"(# )?CONFIG_", l))
     return text
 
 
