@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -34,7 +35,10 @@ def say(text):
 
 
 def main(function):
-    """Run a door's main, with the two ways in which it may end early."""
+    """Run a door's main, with the two ways in which it may end early.
+
+    Its machines end with it when it is asked to end, too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(function())
     except Failure as failure:
