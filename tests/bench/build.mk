@@ -7,7 +7,8 @@ $(eval $(call vg-program,$(VG_BENCH)/ring,tests/bench/ring.c $(addprefix userspa
 # Of any libcuda: the one that LD_LIBRARY_PATH names.
 $(VG_BENCH)/calls: $(call vg-objs,tests/bench/calls.c tests/counts/syscalls.c) $(O)/lib/libcuda.so.1
 $(VG_BENCH)/copies: $(call vg-objs,tests/bench/copies.c) $(O)/lib/libcuda.so.1
-$(VG_BENCH)/calls $(VG_BENCH)/copies:
+$(VG_BENCH)/image: $(call vg-objs,tests/bench/image.c) $(O)/lib/libcuda.so.1
+$(VG_BENCH)/calls $(VG_BENCH)/copies $(VG_BENCH)/image:
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(O)/lib -l:libcuda.so.1
 
@@ -23,4 +24,4 @@ bench: deps all tests	## what calls cost: natively, over the socket, in a guest
 	tests/bench/run $(O)
 .PHONY: bench
 
-tests: $(VG_BENCH)/ring $(VG_BENCH)/calls $(VG_BENCH)/copies
+tests: $(addprefix $(VG_BENCH)/,ring calls copies image)

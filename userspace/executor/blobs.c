@@ -64,6 +64,7 @@ static CUresult start(struct vg_blobs *b, const struct vg_blob_append *piece, st
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (blob->data == MAP_FAILED)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	madvise(blob->data, piece->total, MADV_HUGEPAGE);	/* fewer faults, if it can */
 	blob->id = piece->blob;
 	blob->total = piece->total;
 	b->bytes += piece->total;
