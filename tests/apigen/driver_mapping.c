@@ -62,6 +62,23 @@ static void same_memory(CUdeviceptr p, size_t piece)
 	OK(cuMemAddressFree(q, piece));
 }
 
+/* NCCL asks for it before it tries to make some. */
+static void granularity_of_host_memory(void)
+{
+	CUmemAllocationProp host = {
+		.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+		.requestedHandleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR,
+		.location = { .type = CU_MEM_LOCATION_TYPE_HOST_NUMA },
+	};
+	size_t piece = 0;
+
+	OK(cuMemGetAllocationGranularity(&piece, &host, CU_MEM_ALLOC_GRANULARITY_MINIMUM));
+	TRUE(piece && !(piece & (piece - 1)));
+	host.location.type = CU_MEM_LOCATION_TYPE_MAX;
+	IS(cuMemGetAllocationGranularity(&piece, &host, CU_MEM_ALLOC_GRANULARITY_MINIMUM),
+	   CUDA_ERROR_INVALID_VALUE);
+}
+
 void mapping(void)
 {
 	CUmemGenericAllocationHandle h[2];
@@ -78,6 +95,7 @@ void mapping(void)
 	};
 	OK(cuMemGetAllocationGranularity(&piece, &prop, CU_MEM_ALLOC_GRANULARITY_RECOMMENDED));
 	TRUE(piece && !(piece & (piece - 1)));
+	granularity_of_host_memory();
 	OK(cuMemGetInfo_v2(&free_before, &total));
 	OK(cuMemAddressReserve(&p, 4 * piece, 0, 0, 0));
 	TRUE(p && p % piece == 0);

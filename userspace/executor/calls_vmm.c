@@ -60,6 +60,23 @@ CUresult vge_vgpu_mem_granularity(struct vg_exec *x, const struct vg_req *rq, CU
 	return cu.cuMemGetAllocationGranularity(granularity, &p, option);
 }
 
+CUresult vge_vgpu_mem_granularity_host(struct vg_exec *x, const struct vg_req *rq,
+				       unsigned int location, int node, unsigned int types,
+				       unsigned int option, size_t *granularity)
+{
+	CUmemAllocationProp p = {
+		.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+		.location = { .type = location, .id = node },
+		.requestedHandleTypes = types,
+	};
+
+	(void)x;
+	(void)rq;
+	if (!cu.cuMemGetAllocationGranularity)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return cu.cuMemGetAllocationGranularity(granularity, &p, option);
+}
+
 CUresult vge_vgpu_mem_create(struct vg_exec *x, const struct vg_req *rq,
 			     CUmemGenericAllocationHandle *handle, size_t bytes, CUdevice dev,
 			     unsigned int compression, unsigned int usage, unsigned int types)

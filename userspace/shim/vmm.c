@@ -22,14 +22,17 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* all counts */
 
 #define HANDLE_TYPES CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
 
+static bool on_host(const CUmemAllocationProp *p)
+{
+	return p->location.type == CU_MEM_LOCATION_TYPE_HOST ||
+	       p->location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA ||
+	       p->location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT;
+}
+
 static CUresult check(const CUmemAllocationProp *p)
 {
 	if (!p)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (p->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
-		return vg_refuse("cuMemCreate of host memory", "not implemented");
-	if (!vg_device(p->location.id))
-		return CUDA_ERROR_INVALID_DEVICE;
 	if (p->type != CU_MEM_ALLOCATION_TYPE_PINNED)
 		return vg_refuse("cuMemCreate of managed memory", "not implemented");
 	if (p->requestedHandleTypes & ~HANDLE_TYPES)
@@ -37,16 +40,29 @@ static CUresult check(const CUmemAllocationProp *p)
 				 "sharing memory with other machines is not implemented");
 	if (p->allocFlags.gpuDirectRDMACapable)
 		return vg_refuse("cuMemCreate for GPUDirect RDMA", "not implemented");
-	return CUDA_SUCCESS;
+	if (on_host(p))
+		return CUDA_SUCCESS;
+	if (p->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
+		return CUDA_ERROR_INVALID_VALUE;
+	return vg_device(p->location.id) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
 
+/*
+ * Memory of the host has a granularity even where cuMemCreate() refuses it: NCCL takes
+ * the latter for "not here", and an error of the former for the end.
+ */
 CUresult vgh_cuMemGetAllocationGranularity(size_t *granularity, const CUmemAllocationProp *p,
 					   CUmemAllocationGranularity_flags option)
 {
 	CUresult r = granularity ? check(p) : CUDA_ERROR_INVALID_VALUE;
 
-	return r ? r : vgw_vgpu_mem_granularity(p->location.id, p->allocFlags.compressionType,
-						p->allocFlags.usage, option, granularity);
+	if (r)
+		return r;
+	if (on_host(p))
+		return vgw_vgpu_mem_granularity_host(p->location.type, p->location.id,
+						     p->requestedHandleTypes, option, granularity);
+	return vgw_vgpu_mem_granularity(p->location.id, p->allocFlags.compressionType,
+					p->allocFlags.usage, option, granularity);
 }
 
 static void release(struct vg_object *o)
@@ -66,6 +82,8 @@ CUresult vgh_cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
 	if (!handle || !bytes || flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = check(p);
+	if (!r && on_host(p))
+		r = vg_refuse("cuMemCreate of host memory", "not implemented");
 	if (r)
 		return r;
 	a = calloc(1, sizeof(*a));

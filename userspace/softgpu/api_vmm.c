@@ -44,13 +44,24 @@ static struct allocation *allocations;
 static struct mapping *mappings;
 static struct reservation *reservations;
 
-static CUresult check_prop(const CUmemAllocationProp *p)
+/* Memory of the host has a granularity, though none can be made here. */
+static bool on_host(const CUmemAllocationProp *p)
+{
+	return p->location.type == CU_MEM_LOCATION_TYPE_HOST ||
+	       p->location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA ||
+	       p->location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT;
+}
+
+static CUresult check_prop(const CUmemAllocationProp *p, bool host)
 {
 	if (!p)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (p->type != CU_MEM_ALLOCATION_TYPE_PINNED ||
-	    p->location.type != CU_MEM_LOCATION_TYPE_DEVICE || p->requestedHandleTypes & ~POSIX)
+	if (p->type != CU_MEM_ALLOCATION_TYPE_PINNED || p->requestedHandleTypes & ~POSIX)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	if (on_host(p))
+		return host ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+	if (p->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
+		return CUDA_ERROR_INVALID_VALUE;
 	return sg_device(p->location.id) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
 
@@ -60,7 +71,7 @@ SG_API CUresult cuMemGetAllocationGranularity(size_t *granularity, const CUmemAl
 	CUresult rc;
 
 	SG_NEED_INIT();
-	rc = check_prop(p);
+	rc = check_prop(p, true);
 	if (rc)
 		return rc;
 	if (!granularity || (option != CU_MEM_ALLOC_GRANULARITY_MINIMUM &&
@@ -192,7 +203,7 @@ SG_API CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size,
 	int fd;
 
 	SG_NEED_INIT();
-	rc = check_prop(p);
+	rc = check_prop(p, false);
 	if (rc)
 		return rc;
 	if (!handle || !size || size % PIECE || flags)
