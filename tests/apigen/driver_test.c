@@ -2,7 +2,7 @@
 /*
  * Behaviour of the driver's functions, group by group.  It is meant to pass on
  * NVIDIA's own driver and, without a change, through the shim.  Groups are named
- * on the command line; all are run if none is.
+ * on the command line; all are run if none is.  --list names them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -500,6 +500,11 @@ int main(int argc, char **argv)
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc == 2 && !strcmp(argv[1], "--list")) {
+		for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+			printf("%s\n", groups[i].name);
+		return 0;
+	}
 	through_vgpu = getenv("VGPU_TRANSPORT") || !access("/dev/vgpu0", F_OK);
 	for (int k = 1; k < argc; k++) {
 		size_t i = 0;

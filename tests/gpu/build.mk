@@ -3,6 +3,10 @@ gpu-check: all programs	## on a machine with an NVIDIA GPU: programs natively an
 	tests/gpu/check $(O)
 .PHONY: gpu-check
 
+gpu-driver: all $(O)/tests/apigen/driver_test	## there: what the driver's functions do, group by group
+	tests/gpu/driver $(O)
+.PHONY: gpu-driver
+
 gpu-faults: all programs	## there: programs that end badly, and what is left of them
 	tests/gpu/faults $(O)
 .PHONY: gpu-faults
