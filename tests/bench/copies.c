@@ -30,20 +30,49 @@ static double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-static void large(const char *what, CUdeviceptr device, uint8_t *from, uint8_t *to, size_t bytes)
+static void compare(const char *what, const uint8_t *from, const uint8_t *to, size_t bytes)
 {
-	double t = now(), u;
-
-	CHECK(cuMemcpyHtoD_v2(device, from, bytes));
-	u = now();
-	printf("%s_in %.3f\n", what, bytes / (u - t) / 1e9);
-	t = now();
-	CHECK(cuMemcpyDtoH_v2(to, device, bytes));
-	printf("%s_out %.3f\n", what, bytes / (now() - t) / 1e9);
 	if (memcmp(from, to, bytes)) {
 		fprintf(stderr, "%s: what came back is not what was sent\n", what);
 		exit(EXIT_FAILURE);
 	}
+}
+
+static void in(const char *what, CUdeviceptr device, const uint8_t *from, size_t bytes)
+{
+	double t = now();
+
+	CHECK(cuMemcpyHtoD_v2(device, from, bytes));
+	printf("%s_in %.3f\n", what, bytes / (now() - t) / 1e9);
+}
+
+static void out(const char *what, CUdeviceptr device, uint8_t *to, size_t bytes)
+{
+	double t = now();
+
+	CHECK(cuMemcpyDtoH_v2(to, device, bytes));
+	printf("%s_out %.3f\n", what, bytes / (now() - t) / 1e9);
+}
+
+static void pageable(const char *what, CUdeviceptr device, uint8_t *from, uint8_t *to, size_t bytes)
+{
+	in(what, device, from, bytes);
+	out(what, device, to, bytes);
+	compare(what, from, to, bytes);
+}
+
+/* Several in a row each way, the first of them after the CPU has been busy for long. */
+static void pinned(CUdeviceptr device, uint8_t *from, uint8_t *to, size_t bytes)
+{
+	memset(to, 0, bytes);
+	in("paused", device, from, bytes);
+	for (int i = 0; i < 3; i++)
+		in("pinned", device, from, bytes);
+	memset(to, 0xff, bytes);
+	out("paused", device, to, bytes);
+	for (int i = 0; i < 3; i++)
+		out("pinned", device, to, bytes);
+	compare("pinned", from, to, bytes);
 }
 
 static void small(CUdeviceptr device, uint8_t *host, size_t bytes)
@@ -78,7 +107,7 @@ int main(int argc, char **argv)
 {
 	int rounds = argc > 1 ? atoi(argv[1]) : 3;
 	size_t bytes = (size_t)(argc > 2 ? atoi(argv[2]) : 256) << 20;
-	uint8_t *from, *to, *pinned[2];
+	uint8_t *from, *to, *locked[2];
 	CUdeviceptr memory;
 	CUdevice device;
 	CUcontext ctx;
@@ -97,16 +126,15 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	for (size_t i = 0; i < bytes; i += sizeof(uint64_t))
 		*(uint64_t *)(from + i) = i * 0x9e3779b97f4a7c15ull;
-	large("first_pageable", memory, from, to, bytes);
-	CHECK(cuMemHostAlloc((void **)&pinned[0], bytes, 0));
-	CHECK(cuMemHostAlloc((void **)&pinned[1], bytes, 0));
-	memcpy(pinned[0], from, bytes);
+	pageable("first_pageable", memory, from, to, bytes);
+	CHECK(cuMemHostAlloc((void **)&locked[0], bytes, 0));
+	CHECK(cuMemHostAlloc((void **)&locked[1], bytes, 0));
+	memcpy(locked[0], from, bytes);
 
 	for (int r = 0; r < rounds; r++) {
 		memset(to, 0, bytes);
-		large("pageable", memory, from, to, bytes);
-		memset(pinned[1], 0, bytes);
-		large("pinned", memory, pinned[0], pinned[1], bytes);
+		pageable("pageable", memory, from, to, bytes);
+		pinned(memory, locked[0], locked[1], bytes);
 		small(memory, from, 8);
 		small(memory, from, 4096);
 		small(memory, from, 16384);

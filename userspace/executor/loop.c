@@ -130,12 +130,23 @@ static void refuse(struct vg_exec *x, const struct vg_req *rq, CUresult result)
 		defer(x, rq->op, result);
 }
 
+/*
+ * Only who has the role counts calls, so no locked instruction is needed, which would
+ * wait until the device has taken the driver's last write to its doorbell.
+ */
+static void count_call(struct vg_exec *x)
+{
+	uint64_t n = atomic_load_explicit(&x->entry->calls, memory_order_relaxed);
+
+	atomic_store_explicit(&x->entry->calls, n + 1, memory_order_relaxed);
+}
+
 /* The operation of a request, or NULL: it has been refused. */
 static const struct vg_op *admit(struct vg_exec *x, const struct vg_req *rq)
 {
 	const struct vg_op *op;
 
-	atomic_fetch_add_explicit(&x->entry->calls, 1, memory_order_relaxed);
+	count_call(x);
 	/* Without a slot there is nowhere to say no. */
 	if ((rq->flags & VGPU_REC_REPLY) && rq->slot >= x->ch.layout.slot_count) {
 		count_fault(x);
