@@ -431,7 +431,8 @@ static void doze(uint64_t end)
 {
 	uint64_t first = vg_client_head(), began = vg_now_us(), us = DOZE_US, head, left;
 
-	if (end - first < DOZE_BYTES)
+	/* Where other threads call too, the head may be past it by now. */
+	if (first > end || end - first < DOZE_BYTES)
 		return;
 	do {
 		nanosleep(&(struct timespec){ .tv_nsec = us * 1000 }, NULL);
