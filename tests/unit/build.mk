@@ -16,3 +16,8 @@ $(eval $(call vg-program,$(VG_UNIT)/integrity,tests/unit/integrity_test.c \
 	userspace/shim/integrity.c,-lcmocka))
 
 tests: $(VG_UNIT)/integrity
+
+$(eval $(call vg-program,$(VG_UNIT)/crew,tests/unit/crew_test.c userspace/shim/crew.c,\
+	-lcmocka -lpthread -Xlinker --wrap=sysconf))
+
+tests: $(VG_UNIT)/crew

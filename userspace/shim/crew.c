@@ -22,6 +22,8 @@
 #define THREADS_MAX 8		/* the calling one included */
 #define SHARE_MIN (256u << 10)	/* below it one thread is as fast */
 #define STREAM_MIN (4u << 20)	/* from here on past the caches */
+#define PIECES 32u		/* of a job; enough for all to end at about the same time */
+#define PIECE_MIN (64u << 10)
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23	/* Linux 5.14 */
@@ -31,7 +33,7 @@ struct job {
 	void (*run)(const struct job *job, size_t at, size_t bytes);
 	uint8_t *to;
 	const uint8_t *from;
-	size_t bytes;
+	size_t bytes, piece;
 };
 
 /* Jobs of one copy come one after the other, sooner than a sleeper would wake. */
@@ -41,51 +43,59 @@ static struct {
 	pthread_mutex_t lock;		/* of those that sleep */
 	pthread_cond_t more;
 	unsigned int threads;
-	struct job job;
-	_Atomic unsigned int generation;	/* of the job; published with it */
-	_Atomic unsigned int left;		/* members that have not done their part */
 	bool started;
+	struct job job;			/* constant while a piece of it is not done */
+	_Atomic uint64_t next;		/* job number << 32 | pieces << 16 | the next to take */
+	_Atomic unsigned int done;	/* pieces of this job */
 } crew = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.more = PTHREAD_COND_INITIALIZER,
 };
 
-/* The part of `i` of `n`, in whole pages but for the last. */
-static void part(unsigned int i, unsigned int n, const struct job *job)
+/*
+ * Do pieces until there are none left to take; returns `next` as it is then.  Whoever has
+ * slept takes what is left, if anything: nobody waits for a sleeper.
+ */
+static uint64_t help(void)
 {
-	size_t each = (job->bytes / n + 4095) & ~(size_t)4095;
-	size_t at = i * each < job->bytes ? i * each : job->bytes;
-	size_t len = job->bytes - at < each || i == n - 1 ? job->bytes - at : each;
+	uint64_t next = atomic_load_explicit(&crew.next, memory_order_acquire);
 
-	if (len)
-		job->run(job, at, len);
+	while ((next & 0xffff) < (next >> 16 & 0xffff)) {
+		const struct job *job = &crew.job;
+		size_t at;
+
+		if (!atomic_compare_exchange_weak(&crew.next, &next, next + 1))
+			continue;
+		at = (next & 0xffff) * job->piece;
+		job->run(job, at, job->bytes - at < job->piece ? job->bytes - at : job->piece);
+		atomic_fetch_add_explicit(&crew.done, 1, memory_order_release);
+		next = atomic_load_explicit(&crew.next, memory_order_acquire);
+	}
+	return next;
 }
 
-static void next(unsigned int seen)
+static void wait_for_more(uint64_t seen)
 {
 	uint64_t end = vg_now_us() + SPIN_US;
 
 	do {
 		for (int i = 0; i < 64; i++) {
-			if (atomic_load_explicit(&crew.generation, memory_order_acquire) != seen)
+			if (atomic_load_explicit(&crew.next, memory_order_relaxed) != seen)
 				return;
 			vg_cpu_relax();
 		}
 	} while (vg_now_us() < end);
 	pthread_mutex_lock(&crew.lock);
-	while (atomic_load_explicit(&crew.generation, memory_order_acquire) == seen)
+	while (atomic_load_explicit(&crew.next, memory_order_relaxed) == seen)
 		pthread_cond_wait(&crew.more, &crew.lock);
 	pthread_mutex_unlock(&crew.lock);
 }
 
 static void *member(void *arg)
 {
-	for (unsigned int me = (uintptr_t)arg, seen = 0;; seen++) {
-		next(seen);
-		part(me, crew.threads + 1, &crew.job);
-		atomic_fetch_sub_explicit(&crew.left, 1, memory_order_release);
-	}
-	return NULL;
+	for (;;)
+		wait_for_more(help());
+	return arg;
 }
 
 /* As many as half of the CPUs; the calling thread is one of them. */
@@ -100,36 +110,43 @@ static void start(void)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 64 << 10);
 	while (crew.threads < want && crew.threads < THREADS_MAX - 1 &&
-	       !pthread_create(&thread, &attr, member, (void *)(uintptr_t)crew.threads))
+	       !pthread_create(&thread, &attr, member, NULL))
 		crew.threads++;
 	pthread_attr_destroy(&attr);
 }
 
 /* One job at a time has the crew. */
-static void work(const struct job *job)
+static void work(struct job *job)
 {
 	static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+	static uint64_t number;
+	uint64_t pieces;
 
 	if (job->bytes < SHARE_MIN) {
 		job->run(job, 0, job->bytes);
 		return;
 	}
+	job->piece = (job->bytes / PIECES + 4095) & ~(size_t)4095;
+	if (job->piece < PIECE_MIN)
+		job->piece = PIECE_MIN;
+	pieces = (job->bytes + job->piece - 1) / job->piece;
+
 	pthread_mutex_lock(&turn);
 	if (!crew.started) {
 		crew.started = true;
 		start();
 	}
 	crew.job = *job;
-	atomic_store_explicit(&crew.left, crew.threads, memory_order_relaxed);
+	atomic_store_explicit(&crew.done, 0, memory_order_relaxed);
 	pthread_mutex_lock(&crew.lock);
-	atomic_fetch_add_explicit(&crew.generation, 1, memory_order_release);
+	atomic_store_explicit(&crew.next, ++number << 32 | pieces << 16, memory_order_release);
 	pthread_cond_broadcast(&crew.more);
 	pthread_mutex_unlock(&crew.lock);
 
-	part(crew.threads, crew.threads + 1, job);
+	help();
 
-	/* Their parts are as large: they are done now, or were not run yet. */
-	for (int i = 1; atomic_load_explicit(&crew.left, memory_order_acquire); i++) {
+	/* What the others have taken is as small: it is done soon. */
+	for (int i = 1; atomic_load_explicit(&crew.done, memory_order_acquire) < pieces; i++) {
 		vg_cpu_relax();
 		if (i % 1024 == 0)
 			sched_yield();
@@ -171,7 +188,7 @@ static void copy_part(const struct job *job, size_t at, size_t bytes)
 
 void vg_crew_copy(void *to, const void *from, size_t bytes)
 {
-	work(&(struct job){ copy_part, to, from, bytes });
+	work(&(struct job){ .run = copy_part, .to = to, .from = from, .bytes = bytes });
 }
 
 static void touch_part(const struct job *job, size_t at, size_t bytes)
@@ -187,5 +204,5 @@ static void touch_part(const struct job *job, size_t at, size_t bytes)
 
 void vg_crew_touch(void *p, size_t bytes)
 {
-	work(&(struct job){ touch_part, p, NULL, bytes });
+	work(&(struct job){ .run = touch_part, .to = p, .bytes = bytes });
 }
