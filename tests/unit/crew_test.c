@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,10 @@
 
 #include "shim/crew.h"
 
-#define MOST (9u << 20)
+#define CHUNKS 41u
+#define SIZE 8192u
+#define MUCH ((size_t)8 << 20)	/* what a job says that it is: shared */
+#define LITTLE ((size_t)1)	/* or not */
 #define GUARD 64
 
 long __real_sysconf(int name);
@@ -29,67 +33,117 @@ static void fill(uint8_t *p, size_t bytes, unsigned int seed)
 		p[i] = (seed = seed * 1103515245 + 12345) >> 16;
 }
 
-/* All of `bytes` at odd addresses, and nothing beside them. */
-static bool copied(uint8_t *to, const uint8_t *from, size_t bytes)
+struct sum {
+	struct vg_crew_job job;
+	const uint8_t *from;
+	uint8_t *to;
+	_Atomic unsigned int chunks[CHUNKS];	/* how often each has been done */
+};
+
+static void run(struct vg_crew_job *job, unsigned int i)
 {
-	memset(to, 0x5a, bytes + 2 * GUARD);
-	vg_crew_copy(to + GUARD, from, bytes);
-	for (int i = 0; i < GUARD; i++)
-		if (to[i] != 0x5a || to[GUARD + bytes + i] != 0x5a)
+	struct sum *s = (struct sum *)job;
+
+	atomic_fetch_add(&s->chunks[i], 1);
+	memcpy(s->to + i * SIZE, s->from + i * SIZE, SIZE);
+}
+
+/* Allowed by fours, and waited for at the end: all done, once. */
+static bool all_done(struct sum *s, unsigned int n, size_t bytes)
+{
+	memset(s->chunks, 0, sizeof(s->chunks));
+	memset(s->to, 0, CHUNKS * SIZE);
+	s->job.run = run;
+	vg_crew_begin(&s->job, bytes);
+	for (unsigned int i = 0; i < n; i += 4) {
+		vg_crew_allow(&s->job, n - i < 4 ? n - i : 4);
+		vg_crew_help(&s->job);
+	}
+	vg_crew_end(&s->job);
+	for (unsigned int i = 0; i < CHUNKS; i++)
+		if (s->chunks[i] != (i < n))
 			return false;
-	return !memcmp(to + GUARD, from, bytes);
+	return !memcmp(s->to, s->from, n * SIZE);
 }
 
-static void sizes(void **state)
+static void *several_jobs(void *arg)
 {
-	static const size_t bytes[] = {
-		0, 1, 4095, (256 << 10) - 1, 256 << 10, (256 << 10) + 1, 1000003, 1 << 20,
-		(4 << 20) - 1, 4 << 20, (4 << 20) + 1, MOST - 1,
-	};
-	uint8_t *from = malloc(MOST), *to = malloc(MOST + 2 * GUARD);
+	struct sum s = { .from = malloc(CHUNKS * SIZE), .to = malloc(CHUNKS * SIZE) };
+	bool ok = s.from && s.to;
 
-	(void)state;
-	assert_non_null(from);
-	assert_non_null(to);
-	fill(from, MOST, 1);
-	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++)
-		for (int off = 0; off < 3; off++)
-			assert_true(copied(to + off, from + (off ? 1 : 0), bytes[i] - (bytes[i] > 0)));
-	free(from);
-	free(to);
-}
-
-static void *one_of_several(void *arg)
-{
-	size_t most = 5u << 20;
-	uint8_t *from = malloc(most), *to = malloc(most + 2 * GUARD);
-	unsigned int seed = (uintptr_t)arg;
-	bool ok = from && to;
-
-	fill(from, most, seed);
-	for (int i = 0; i < 60 && ok; i++) {
-		ok = copied(to, from, most - (seed * 7919 + i * 104729) % (4u << 20));
+	if (ok)
+		fill((uint8_t *)s.from, CHUNKS * SIZE, (uintptr_t)arg);
+	for (int i = 0; i < 300 && ok; i++) {
+		ok = all_done(&s, i % (CHUNKS + 1), i % 3 ? MUCH : LITTLE);
 		/* Now and then for so long that the crew goes to sleep. */
-		if (i % 8 == 0)
+		if (i % 32 == 0)
 			usleep(1000);
 	}
-	free(from);
-	free(to);
+	free((void *)s.from);
+	free(s.to);
 	return ok ? arg : NULL;
 }
 
-static void several_at_once(void **state)
+static void one_owner(void **state)
+{
+	(void)state;
+	assert_non_null(several_jobs((void *)1));
+}
+
+static void several_owners(void **state)
 {
 	pthread_t thread[4];
 	void *ok;
 
 	(void)state;
 	for (uintptr_t i = 0; i < 4; i++)
-		assert_int_equal(pthread_create(&thread[i], NULL, one_of_several, (void *)(i + 1)), 0);
+		assert_int_equal(pthread_create(&thread[i], NULL, several_jobs, (void *)(i + 1)), 0);
 	for (int i = 0; i < 4; i++) {
 		pthread_join(thread[i], &ok);
 		assert_non_null(ok);
 	}
+}
+
+/* Who has a job does not keep another from doing his. */
+static void inside(struct vg_crew_job *job, unsigned int i)
+{
+	static struct sum s;
+	static uint8_t from[CHUNKS * SIZE], to[CHUNKS * SIZE];
+
+	(void)job;
+	if (i)
+		return;
+	s.from = from;
+	s.to = to;
+	fill(from, sizeof(from), 3);
+	assert_true(all_done(&s, CHUNKS, MUCH));
+}
+
+static void job_in_a_job(void **state)
+{
+	struct vg_crew_job job = { .run = inside };
+
+	(void)state;
+	vg_crew_begin(&job, MUCH);
+	vg_crew_allow(&job, 3);
+	vg_crew_end(&job);
+}
+
+/* At all odds of alignment, nothing beside it. */
+static void past_caches(void **state)
+{
+	static uint8_t from[1024], to[1024 + 2 * GUARD], same[1024 + 2 * GUARD];
+
+	(void)state;
+	fill(from, sizeof(from), 5);
+	for (size_t bytes = 0; bytes < 300; bytes += bytes < 140 ? 1 : 37)
+		for (int off = 0; off < 16 * 16; off += 7) {
+			memset(to, 0x5a, sizeof(to));
+			memset(same, 0x5a, sizeof(same));
+			vg_copy_past_caches(to + GUARD + off % 16, from + off / 16, bytes);
+			memcpy(same + GUARD + off % 16, from + off / 16, bytes);
+			assert_memory_equal(to, same, sizeof(to));
+		}
 }
 
 static void touched(void **state)
@@ -114,8 +168,10 @@ static void touched(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sizes),
-		cmocka_unit_test(several_at_once),
+		cmocka_unit_test(one_owner),
+		cmocka_unit_test(several_owners),
+		cmocka_unit_test(job_in_a_job),
+		cmocka_unit_test(past_caches),
 		cmocka_unit_test(touched),
 	};
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The data arena: blocks of 4 KiB pages, first fit.  A block of a posted call
- * comes back once the ring's head has passed that call's record.
+ * The data arena: blocks of 4 KiB pages, first fit, so that pages which both sides
+ * have touched are used again before others.  A block of a posted call comes back
+ * once the ring's head has passed that call's record.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,6 @@ static struct {
 	pthread_cond_t freed;
 	uint32_t pages;
 	uint8_t *used;		/* one byte a page */
-	uint32_t hint;
 	struct pending *oldest, **newest;
 } arena = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -45,18 +45,17 @@ size_t vg_arena_max(void)
 	return vg_connect() ? 0 : (size_t)arena.pages / 4 * PAGE;
 }
 
-static bool find(uint32_t from, uint32_t to, uint32_t count, uint32_t *out)
+static bool find(uint32_t count, uint32_t *out)
 {
-	uint32_t i = from;
+	uint8_t *at = arena.used, *end = arena.used + arena.pages, *taken;
 
-	while (i + count <= to) {
-		uint8_t *taken = memchr(arena.used + i, 1, count);
-
+	while ((at = memchr(at, 0, end - at)) && count <= end - at) {
+		taken = memchr(at, 1, count);
 		if (!taken) {
-			*out = i;
+			*out = at - arena.used;
 			return true;
 		}
-		i = taken - arena.used + 1;
+		at = taken;
 	}
 	return false;
 }
@@ -90,8 +89,7 @@ CUresult vg_arena_alloc(struct vg_block *b, size_t bytes)
 	pthread_mutex_lock(&arena.lock);
 	for (;;) {
 		reap();
-		if (find(arena.hint, arena.pages, count, &first) ||
-		    find(0, arena.pages, count, &first))
+		if (find(count, &first))
 			break;
 		if (arena.oldest) {
 			uint64_t end = arena.oldest->end;
@@ -107,7 +105,6 @@ CUresult vg_arena_alloc(struct vg_block *b, size_t bytes)
 			goto out;
 	}
 	memset(arena.used + first, 1, count);
-	arena.hint = first + count;
 	b->off = first * PAGE;
 	b->bytes = count * PAGE;
 	b->ptr = vg_client.arena + b->off;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A few threads that share work on large pieces of memory.  One thread copies
- * 6 to 10 GB/s, and allocates pages at 2 GB/s; eight do five times as much.
+ * Threads that share work.  One thread copies 6 to 10 GB/s, and allocates pages at
+ * 2 GB/s; eight do five times as much.
  */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,59 +18,58 @@
 #include "crew.h"
 #include "ring_sync.h"
 
-#define THREADS_MAX 8		/* the calling one included */
+#define THREADS_MAX 8		/* the owner of the job included */
 #define SHARE_MIN (256u << 10)	/* below it one thread is as fast */
-#define STREAM_MIN (4u << 20)	/* from here on past the caches */
-#define PIECES 32u		/* of a job; enough for all to end at about the same time */
-#define PIECE_MIN (64u << 10)
+
+/* More comes sooner than a sleeper would wake. */
+#define SPIN_US 200
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23	/* Linux 5.14 */
 #endif
 
-struct job {
-	void (*run)(const struct job *job, size_t at, size_t bytes);
-	uint8_t *to;
-	const uint8_t *from;
-	size_t bytes, piece;
-};
-
-/* Jobs of one copy come one after the other, sooner than a sleeper would wake. */
-#define SPIN_US 200
-
+/*
+ * A job in one word: its number << 32 | chunks allowed << 16 | chunks taken.  Whoever
+ * adds one to it has taken a chunk of just that job, which does not end before it is done.
+ */
 static struct {
+	pthread_mutex_t turn;		/* of the owner of the job */
 	pthread_mutex_t lock;		/* of those that sleep */
 	pthread_cond_t more;
-	unsigned int threads;
 	bool started;
-	struct job job;			/* constant while a piece of it is not done */
-	_Atomic uint64_t next;		/* job number << 32 | pieces << 16 | the next to take */
-	_Atomic unsigned int done;	/* pieces of this job */
+	_Atomic(struct vg_crew_job *) job;
+	_Atomic uint64_t word;
+	_Atomic unsigned int done;	/* chunks of this job */
 } crew = {
+	.turn = PTHREAD_MUTEX_INITIALIZER,
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.more = PTHREAD_COND_INITIALIZER,
 };
 
-/*
- * Do pieces until there are none left to take; returns `next` as it is then.  Whoever has
- * slept takes what is left, if anything: nobody waits for a sleeper.
- */
-static uint64_t help(void)
+static unsigned int word_taken(uint64_t word)
 {
-	uint64_t next = atomic_load_explicit(&crew.next, memory_order_acquire);
+	return word & 0xffff;
+}
 
-	while ((next & 0xffff) < (next >> 16 & 0xffff)) {
-		const struct job *job = &crew.job;
-		size_t at;
+static unsigned int word_allowed(uint64_t word)
+{
+	return word >> 16 & 0xffff;
+}
 
-		if (!atomic_compare_exchange_weak(&crew.next, &next, next + 1))
-			continue;
-		at = (next & 0xffff) * job->piece;
-		job->run(job, at, job->bytes - at < job->piece ? job->bytes - at : job->piece);
-		atomic_fetch_add_explicit(&crew.done, 1, memory_order_release);
-		next = atomic_load_explicit(&crew.next, memory_order_acquire);
-	}
-	return next;
+/* Take a chunk and do it, or leave in *word what there is when there is none. */
+static bool do_one(uint64_t *word)
+{
+	struct vg_crew_job *job;
+
+	*word = atomic_load_explicit(&crew.word, memory_order_acquire);
+	do {
+		if (word_taken(*word) == word_allowed(*word))
+			return false;
+	} while (!atomic_compare_exchange_weak(&crew.word, word, *word + 1));
+	job = atomic_load_explicit(&crew.job, memory_order_relaxed);
+	job->run(job, word_taken(*word));
+	atomic_fetch_add_explicit(&crew.done, 1, memory_order_release);
+	return true;
 }
 
 static void wait_for_more(uint64_t seen)
@@ -80,129 +78,161 @@ static void wait_for_more(uint64_t seen)
 
 	do {
 		for (int i = 0; i < 64; i++) {
-			if (atomic_load_explicit(&crew.next, memory_order_relaxed) != seen)
+			if (atomic_load_explicit(&crew.word, memory_order_relaxed) != seen)
 				return;
 			vg_cpu_relax();
 		}
 	} while (vg_now_us() < end);
 	pthread_mutex_lock(&crew.lock);
-	while (atomic_load_explicit(&crew.next, memory_order_relaxed) == seen)
+	while (atomic_load_explicit(&crew.word, memory_order_relaxed) == seen)
 		pthread_cond_wait(&crew.more, &crew.lock);
 	pthread_mutex_unlock(&crew.lock);
 }
 
 static void *member(void *arg)
 {
-	for (;;)
-		wait_for_more(help());
+	uint64_t word;
+
+	for (;;) {
+		while (do_one(&word))
+			;
+		wait_for_more(word);
+	}
 	return arg;
 }
 
-/* As many as half of the CPUs; the calling thread is one of them. */
+/* With the owner as many as half of the CPUs. */
 static void start(void)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned int want = cpus < 4 ? 0 : cpus / 2 - 1;
+	int want = cpus < 4 ? 0 : cpus / 2 - 1;
 	pthread_attr_t attr;
 	pthread_t thread;
 
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 64 << 10);
-	while (crew.threads < want && crew.threads < THREADS_MAX - 1 &&
-	       !pthread_create(&thread, &attr, member, NULL))
-		crew.threads++;
+	for (int i = 0; i < want && i < THREADS_MAX - 1; i++)
+		if (pthread_create(&thread, &attr, member, NULL))
+			break;
 	pthread_attr_destroy(&attr);
 }
 
-/* One job at a time has the crew. */
-static void work(struct job *job)
+void vg_crew_begin(struct vg_crew_job *job, size_t bytes)
 {
-	static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 	static uint64_t number;
-	uint64_t pieces;
 
-	if (job->bytes < SHARE_MIN) {
-		job->run(job, 0, job->bytes);
+	job->allowed = job->taken = 0;
+	job->alone = bytes < SHARE_MIN || pthread_mutex_trylock(&crew.turn);
+	if (job->alone)
 		return;
-	}
-	job->piece = (job->bytes / PIECES + 4095) & ~(size_t)4095;
-	if (job->piece < PIECE_MIN)
-		job->piece = PIECE_MIN;
-	pieces = (job->bytes + job->piece - 1) / job->piece;
-
-	pthread_mutex_lock(&turn);
 	if (!crew.started) {
 		crew.started = true;
 		start();
 	}
-	crew.job = *job;
+	atomic_store_explicit(&crew.job, job, memory_order_relaxed);
 	atomic_store_explicit(&crew.done, 0, memory_order_relaxed);
+	atomic_store_explicit(&crew.word, ++number << 32, memory_order_release);
+}
+
+void vg_crew_allow(struct vg_crew_job *job, unsigned int chunks)
+{
+	job->allowed += chunks;
+	if (job->alone)
+		return;
 	pthread_mutex_lock(&crew.lock);
-	atomic_store_explicit(&crew.next, ++number << 32 | pieces << 16, memory_order_release);
+	atomic_fetch_add(&crew.word, (uint64_t)chunks << 16);
 	pthread_cond_broadcast(&crew.more);
 	pthread_mutex_unlock(&crew.lock);
+}
 
-	help();
+bool vg_crew_help(struct vg_crew_job *job)
+{
+	uint64_t word;
 
+	if (!job->alone)
+		return do_one(&word);
+	if (job->taken == job->allowed)
+		return false;
+	job->run(job, job->taken++);
+	return true;
+}
+
+void vg_crew_end(struct vg_crew_job *job)
+{
+	while (vg_crew_help(job))
+		;
+	if (job->alone)
+		return;
 	/* What the others have taken is as small: it is done soon. */
-	for (int i = 1; atomic_load_explicit(&crew.done, memory_order_acquire) < pieces; i++) {
+	for (int i = 1; atomic_load_explicit(&crew.done, memory_order_acquire) < job->allowed; i++) {
 		vg_cpu_relax();
 		if (i % 1024 == 0)
 			sched_yield();
 	}
-	pthread_mutex_unlock(&turn);
+	pthread_mutex_unlock(&crew.turn);
 }
 
 #ifdef __SSE2__
-static void stream(uint8_t *to, const uint8_t *from, size_t bytes)
+void vg_copy_past_caches(void *to, const void *from, size_t bytes)
 {
+	const uint8_t *src = from;
+	uint8_t *dst = to;
 	size_t head = -(uintptr_t)to & 15, i;
 
-	memcpy(to, from, head);
+	if (bytes < 64) {
+		memcpy(to, from, bytes);
+		return;
+	}
+	memcpy(dst, src, head);
 	for (i = head; i + 64 <= bytes; i += 64) {
-		__m128i a = _mm_loadu_si128((const __m128i *)(from + i));
-		__m128i b = _mm_loadu_si128((const __m128i *)(from + i + 16));
-		__m128i c = _mm_loadu_si128((const __m128i *)(from + i + 32));
-		__m128i d = _mm_loadu_si128((const __m128i *)(from + i + 48));
+		__m128i a = _mm_loadu_si128((const __m128i *)(src + i));
+		__m128i b = _mm_loadu_si128((const __m128i *)(src + i + 16));
+		__m128i c = _mm_loadu_si128((const __m128i *)(src + i + 32));
+		__m128i d = _mm_loadu_si128((const __m128i *)(src + i + 48));
 
-		_mm_stream_si128((__m128i *)(to + i), a);
-		_mm_stream_si128((__m128i *)(to + i + 16), b);
-		_mm_stream_si128((__m128i *)(to + i + 32), c);
-		_mm_stream_si128((__m128i *)(to + i + 48), d);
+		_mm_stream_si128((__m128i *)(dst + i), a);
+		_mm_stream_si128((__m128i *)(dst + i + 16), b);
+		_mm_stream_si128((__m128i *)(dst + i + 32), c);
+		_mm_stream_si128((__m128i *)(dst + i + 48), d);
 	}
 	_mm_sfence();
-	memcpy(to + i, from + i, bytes - i);
+	memcpy(dst + i, src + i, bytes - i);
 }
 #else
-#define stream memcpy
+void vg_copy_past_caches(void *to, const void *from, size_t bytes)
+{
+	memcpy(to, from, bytes);
+}
 #endif
 
-static void copy_part(const struct job *job, size_t at, size_t bytes)
-{
-	if (job->bytes >= STREAM_MIN && bytes >= 64)
-		stream(job->to + at, job->from + at, bytes);
-	else
-		memcpy(job->to + at, job->from + at, bytes);
-}
+struct touch {
+	struct vg_crew_job job;
+	uint8_t *p;
+	size_t bytes, chunk;
+};
 
-void vg_crew_copy(void *to, const void *from, size_t bytes)
+static void touch_chunk(struct vg_crew_job *job, unsigned int i)
 {
-	work(&(struct job){ .run = copy_part, .to = to, .from = from, .bytes = bytes });
-}
+	struct touch *t = (struct touch *)job;
+	size_t at = i * t->chunk;
+	size_t n = t->bytes - at < t->chunk ? t->bytes - at : t->chunk;
+	volatile uint8_t *p = t->p + at;
 
-static void touch_part(const struct job *job, size_t at, size_t bytes)
-{
-	volatile uint8_t *p = job->to + at;
-
-	if (!madvise(job->to + at, bytes, MADV_POPULATE_WRITE))
+	if (!madvise(t->p + at, n, MADV_POPULATE_WRITE))
 		return;
 	/* The memory is fresh: it is all zero. */
-	for (size_t i = 0; i < bytes; i += 4096)
-		p[i] = 0;
+	for (size_t b = 0; b < n; b += 4096)
+		p[b] = 0;
 }
 
 void vg_crew_touch(void *p, size_t bytes)
 {
-	work(&(struct job){ .run = touch_part, .to = p, .bytes = bytes });
+	struct touch t = { .job.run = touch_chunk, .p = p, .bytes = bytes, .chunk = VG_CREW_CHUNK };
+
+	while (bytes / t.chunk >= VG_CREW_CHUNKS_MAX)
+		t.chunk *= 2;
+	vg_crew_begin(&t.job, bytes);
+	vg_crew_allow(&t.job, (bytes + t.chunk - 1) / t.chunk);
+	vg_crew_end(&t.job);
 }

@@ -9,6 +9,7 @@
 #include "client.h"
 #include "shim.h"
 #include "shim_calls.h"
+#include "stage.h"
 
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;	/* all below */
 static struct vg_range *ranges;			/* by base; none overlap */
@@ -216,6 +217,8 @@ CUresult vgh_cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytes)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	*dptr = p;
+	if (bytes >= VG_STAGE_AHEAD_MIN)
+		vg_stage_ahead();
 	return CUDA_SUCCESS;
 }
 

@@ -7,20 +7,27 @@
  * moves those at the speed of its copy engine meanwhile.  An event for each
  * buffer says when it may be used again, so an asynchronous copy into the device
  * returns with the data taken and the transfer under way.
+ *
+ *	in:   program -> crew -> buffer -> device	a piece is sent when all of it is there
+ *	out:  program <- crew <- buffer <- device	a buffer is asked for again when it is empty
  */
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client.h"
 #include "crew.h"
+#include "ring_sync.h"
 #include "shim.h"
 #include "shim_calls.h"
 #include "stage.h"
 #include "storage.h"
 
 #define BUFFERS 4
-#define BUFFERS_FIRST 2		/* enough for copies in; making them is what a first copy waits for */
-#define BUFFER_MAX (4u << 20)
+#define BUFFER_MAX (1u << 20)
+#define PAST_CACHES_MIN (4u << 20)	/* copies of which the caches would hold little */
 
 struct buffer {
 	uint8_t *p;
@@ -31,12 +38,11 @@ struct buffer {
 
 /* Of one context, for events belong to one. */
 struct stage {
-	pthread_mutex_t lock;	/* `taken` of all, and `count` */
+	pthread_mutex_t lock;	/* `taken` of all */
 	pthread_cond_t given;
-	void *memory[2];	/* of the first buffers, and of the others */
+	void *memory;
 	size_t bytes;		/* of each buffer */
 	struct buffer buffer[BUFFERS];
-	unsigned int count;	/* of those that there are */
 	unsigned int next;
 };
 
@@ -49,9 +55,8 @@ static void stage_end(CUcontext ctx, void *key, void *value)
 	bool pushed = ctx && !cuCtxPushCurrent_v2(ctx);
 
 	(void)key;
-	for (int i = 0; i < 2; i++)
-		if (s->memory[i])
-			cuMemFreeHost(s->memory[i]);
+	if (s->memory)
+		cuMemFreeHost(s->memory);
 	if (pushed)
 		cuCtxPopCurrent_v2(&ctx);
 	pthread_cond_destroy(&s->given);
@@ -59,23 +64,16 @@ static void stage_end(CUcontext ctx, void *key, void *value)
 	free(s);
 }
 
-/* Up to `count` buffers; false if there are no more to be had. */
-static bool stage_grow(struct stage *s, unsigned int count)
+static bool stage_fill(struct stage *s)
 {
-	void **memory = &s->memory[s->count ? 1 : 0];
-	unsigned int more = count - s->count;
-
-	if (cuMemHostAlloc(memory, more * s->bytes, 0))
+	if (cuMemHostAlloc(&s->memory, BUFFERS * s->bytes, 0))
 		return false;
-	if (!vg_range_shared((uintptr_t)*memory, 1))
+	if (!vg_range_shared((uintptr_t)s->memory, 1))
 		return false;
-	for (unsigned int i = 0; i < more; i++) {
-		struct buffer *b = &s->buffer[s->count];
-
-		b->p = (uint8_t *)*memory + i * s->bytes;
-		if (cuEventCreate(&b->event, CU_EVENT_DISABLE_TIMING))
+	for (unsigned int i = 0; i < BUFFERS; i++) {
+		s->buffer[i].p = (uint8_t *)s->memory + i * s->bytes;
+		if (cuEventCreate(&s->buffer[i].event, CU_EVENT_DISABLE_TIMING))
 			return false;
-		s->count++;
 	}
 	return true;
 }
@@ -89,7 +87,9 @@ static struct stage *stage_new(void)
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->given, NULL);
 	s->bytes = vg_arena_max() < BUFFER_MAX ? vg_arena_max() : BUFFER_MAX;
-	if (stage_grow(s, BUFFERS_FIRST))
+	if (s->bytes < VG_CREW_CHUNK)
+		s->bytes = VG_CREW_CHUNK;
+	if (stage_fill(s))
 		return s;
 	stage_end(NULL, NULL, s);
 	return NULL;
@@ -117,51 +117,147 @@ static struct stage *stage_of(void)
 }
 
 /*
- * A buffer for this thread, the one that was used longest ago if possible.
- * *out is NULL if none is free now and the thread, having one, must not wait.
+ * One copy, or a part of a very large one.  Piece k of it goes through buffer k % count,
+ * in chunks of VG_CREW_CHUNK.
  */
-static CUresult take(struct stage *s, bool have_one, struct buffer **out)
+struct flow {
+	struct vg_crew_job job;		/* first */
+	struct stage *stage;
+	CUstream stream;
+	CUdeviceptr device;
+	uint8_t *host;			/* the program's memory */
+	size_t bytes;
+	unsigned int pieces, count;
+	struct buffer *buffer[BUFFERS];
+	_Atomic unsigned int done[BUFFERS];	/* chunks of the piece that is in it */
+	bool past_caches;
+	bool wait;			/* for the stream, when all of it has been sent */
+	bool begun;			/* the crew is at it */
+};
+
+/* Of one flow, so that the number of its chunks has room in a job. */
+#define FLOW_MAX ((size_t)1 << 30)
+
+/* As many buffers as are free, but at least one; those first that were used longest ago. */
+static void take_buffers(struct flow *f)
 {
-	struct buffer *b = NULL;
-	CUresult r;
+	struct stage *s = f->stage;
+	unsigned int first;
 
 	pthread_mutex_lock(&s->lock);
-	while (!b) {
-		for (unsigned int i = 0; i < s->count && !b; i++) {
-			struct buffer *try = &s->buffer[(s->next + i) % s->count];
+	while (!f->count) {
+		first = s->next;
+		for (unsigned int i = 0; i < BUFFERS && f->count < f->pieces; i++) {
+			struct buffer *b = &s->buffer[(first + i) % BUFFERS];
 
-			if (!try->taken)
-				b = try;
+			if (b->taken)
+				continue;
+			b->taken = true;
+			f->buffer[f->count++] = b;
+			s->next = (first + i + 1) % BUFFERS;
 		}
-		if (!b && have_one)
-			break;
-		if (!b)
+		if (!f->count)
 			pthread_cond_wait(&s->given, &s->lock);
 	}
-	if (!b) {
-		pthread_mutex_unlock(&s->lock);
-		*out = NULL;
-		return CUDA_SUCCESS;
-	}
-	b->taken = true;
-	s->next = (b - s->buffer + 1) % s->count;
 	pthread_mutex_unlock(&s->lock);
+}
 
-	r = b->busy ? cuEventSynchronize(b->event) : CUDA_SUCCESS;
+static void give_buffers(struct flow *f)
+{
+	struct stage *s = f->stage;
+
+	pthread_mutex_lock(&s->lock);
+	for (unsigned int i = 0; i < f->count; i++)
+		f->buffer[i]->taken = false;
+	pthread_cond_broadcast(&s->given);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static unsigned int chunks_of(size_t bytes)
+{
+	return (bytes + VG_CREW_CHUNK - 1) / VG_CREW_CHUNK;
+}
+
+static struct buffer *buffer_of(const struct flow *f, unsigned int piece)
+{
+	return f->buffer[piece % f->count];
+}
+
+static size_t piece_bytes(const struct flow *f, unsigned int piece)
+{
+	size_t at = piece * f->stage->bytes;
+
+	return f->bytes - at < f->stage->bytes ? f->bytes - at : f->stage->bytes;
+}
+
+/* The crew may copy it.  It is not called for before: the device may take its time. */
+static void piece_allow(struct flow *f, unsigned int piece)
+{
+	if (!f->begun)
+		vg_crew_begin(&f->job, f->bytes);
+	f->begun = true;
+	atomic_store_explicit(&f->done[piece % f->count], 0, memory_order_relaxed);
+	vg_crew_allow(&f->job, chunks_of(piece_bytes(f, piece)));
+}
+
+static bool piece_copied(struct flow *f, unsigned int piece)
+{
+	return atomic_load_explicit(&f->done[piece % f->count], memory_order_acquire) ==
+	       chunks_of(piece_bytes(f, piece));
+}
+
+static void chunk(struct flow *f, unsigned int i, bool in)
+{
+	unsigned int each = chunks_of(f->stage->bytes), piece = i / each;
+	size_t at = i % each * VG_CREW_CHUNK, left = piece_bytes(f, piece) - at;
+	uint8_t *host = f->host + piece * f->stage->bytes + at;
+	uint8_t *staged = buffer_of(f, piece)->p + at;
+	size_t n = left < VG_CREW_CHUNK ? left : VG_CREW_CHUNK;
+
+	if (f->past_caches)
+		vg_copy_past_caches(in ? staged : host, in ? host : staged, n);
+	else
+		memcpy(in ? staged : host, in ? host : staged, n);
+	atomic_fetch_add_explicit(&f->done[piece % f->count], 1, memory_order_release);
+}
+
+static void chunk_in(struct vg_crew_job *job, unsigned int i)
+{
+	chunk((struct flow *)job, i, true);
+}
+
+static void chunk_out(struct vg_crew_job *job, unsigned int i)
+{
+	chunk((struct flow *)job, i, false);
+}
+
+static void help(struct flow *f, unsigned int *idle)
+{
+	if (vg_crew_help(&f->job))
+		return;
+	vg_cpu_relax();
+	if (++*idle % 1024 == 0)
+		sched_yield();
+}
+
+/* Wait until the device has done with it. */
+static CUresult settle(struct buffer *b)
+{
+	CUresult r = b->busy ? cuEventSynchronize(b->event) : CUDA_SUCCESS;
+
 	b->busy = false;
-	*out = b;
 	return r;
 }
 
-static void give(struct stage *s, struct buffer *b)
+/* The device has done with it already. */
+static bool settled(struct buffer *b)
 {
-	pthread_mutex_lock(&s->lock);
-	b->taken = false;
-	pthread_cond_signal(&s->given);
-	pthread_mutex_unlock(&s->lock);
+	if (b->busy && !cuEventQuery(b->event))
+		b->busy = false;
+	return !b->busy;
 }
 
-/* The device still has to read it: whoever takes it next waits for that. */
+/* The device has to read or write it still: whoever looks at it next waits for that. */
 static CUresult mark(struct buffer *b, CUstream stream)
 {
 	CUresult r = cuEventRecord(b->event, stream);
@@ -170,88 +266,130 @@ static CUresult mark(struct buffer *b, CUstream stream)
 	return r;
 }
 
-bool vg_stage_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream stream, bool wait,
-		 CUresult *result)
+static CUresult send(struct flow *f, unsigned int piece)
+{
+	struct buffer *b = buffer_of(f, piece);
+	CUresult r = vgw_vgpu_stage_in(false, f->device + piece * f->stage->bytes,
+				       (uintptr_t)b->p, piece_bytes(f, piece), f->stream);
+
+	/* Nobody takes the last buffer before the stream has been waited for. */
+	return r || (f->wait && piece + 1 == f->pieces) ? r : mark(b, f->stream);
+}
+
+static CUresult flow_in(struct flow *f)
+{
+	unsigned int allowed = 0, sent = 0, idle = 0;
+	CUresult r = CUDA_SUCCESS;
+
+	while (sent < f->pieces && !r) {
+		if (sent < allowed && piece_copied(f, sent)) {
+			r = send(f, sent++);
+		} else if (allowed < f->pieces && allowed - sent < f->count &&
+			   (allowed == sent || settled(buffer_of(f, allowed)))) {
+			/* With nothing else to do, wait. */
+			r = settle(buffer_of(f, allowed));
+			if (!r)
+				piece_allow(f, allowed++);
+		} else {
+			help(f, &idle);
+		}
+	}
+	return r;
+}
+
+static CUresult ask(struct flow *f, unsigned int piece)
+{
+	struct buffer *b = buffer_of(f, piece);
+	CUresult r = settle(b);
+
+	if (!r)
+		r = vgw_vgpu_stage_out(false, (uintptr_t)b->p,
+				       f->device + piece * f->stage->bytes,
+				       piece_bytes(f, piece), f->stream);
+	return r || f->pieces == 1 ? r : mark(b, f->stream);
+}
+
+/* It is in its buffer, or the device has failed. */
+static CUresult arrive(struct flow *f, unsigned int piece)
+{
+	return f->pieces == 1 ? vgw_cuStreamSynchronize(f->stream) : settle(buffer_of(f, piece));
+}
+
+static CUresult flow_out(struct flow *f)
+{
+	unsigned int asked = 0, came = 0, emptied = 0, idle = 0;
+	CUresult r = CUDA_SUCCESS;
+
+	while (emptied < f->pieces && !r) {
+		if (emptied < came && piece_copied(f, emptied)) {
+			emptied++;
+		} else if (asked < f->pieces && asked - emptied < f->count) {
+			r = ask(f, asked++);
+		} else if (came < asked && (came == emptied || settled(buffer_of(f, came)))) {
+			r = arrive(f, came);
+			if (!r)
+				piece_allow(f, came++);
+		} else {
+			help(f, &idle);
+		}
+	}
+	return r;
+}
+
+static CUresult flow(struct stage *s, bool in, CUdeviceptr device, uint8_t *host, size_t bytes,
+		     CUstream stream, bool wait)
+{
+	struct flow f = {
+		.job.run = in ? chunk_in : chunk_out, .stage = s, .stream = stream,
+		.device = device, .host = host, .bytes = bytes,
+		.pieces = (bytes + s->bytes - 1) / s->bytes,
+		.past_caches = bytes >= PAST_CACHES_MIN, .wait = wait,
+	};
+	CUresult r;
+
+	take_buffers(&f);
+	r = in ? flow_in(&f) : flow_out(&f);
+	if (f.begun)
+		vg_crew_end(&f.job);
+	if (!r && wait)
+		r = vgw_cuStreamSynchronize(stream);
+	give_buffers(&f);
+	return r;
+}
+
+static bool staged(bool in, CUdeviceptr device, uint8_t *host, size_t bytes, CUstream stream,
+		   bool wait, CUresult *result)
 {
 	struct stage *s = stage_of();
-	const uint8_t *from = src;
 	CUresult r = CUDA_SUCCESS;
 
 	if (!s)
 		return false;
 	while (bytes && !r) {
-		size_t n = bytes < s->bytes ? bytes : s->bytes;
-		struct buffer *b;
+		size_t n = bytes < FLOW_MAX ? bytes : FLOW_MAX;
 
-		r = take(s, false, &b);
-		if (!r) {
-			vg_crew_copy(b->p, from, n);
-			r = vgw_vgpu_stage_in(false, dst, (uintptr_t)b->p, n, stream);
-		}
-		/* The last of a call that waits is done when the stream is. */
-		if (!r)
-			r = wait && n == bytes ? vgw_cuStreamSynchronize(stream) : mark(b, stream);
-		give(s, b);
-		from += n;
-		dst += n;
+		r = flow(s, in, device, host, n, stream, wait && n == bytes);
+		device += n;
+		host += n;
 		bytes -= n;
 	}
 	*result = r;
 	return true;
 }
 
-/* Up to all buffers are on their way at once; each is emptied as it comes in. */
+bool vg_stage_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream stream, bool wait,
+		 CUresult *result)
+{
+	return staged(true, dst, (uint8_t *)src, bytes, stream, wait, result);
+}
+
 bool vg_stage_out(void *dst, CUdeviceptr src, size_t bytes, CUstream stream, CUresult *result)
 {
-	struct buffer *b[BUFFERS];
-	struct stage *s = stage_of();
-	size_t asked = 0, taken = 0;
-	unsigned int first = 0, last = 0;
-	uint8_t *to = dst;
-	CUresult r = CUDA_SUCCESS;
+	return staged(false, src, dst, bytes, stream, false, result);
+}
 
-	if (!s)
-		return false;
-	if (bytes > BUFFERS_FIRST * s->bytes) {
-		pthread_mutex_lock(&s->lock);
-		if (s->count == BUFFERS_FIRST && !s->memory[1])
-			stage_grow(s, BUFFERS);
-		pthread_mutex_unlock(&s->lock);
-	}
-	while (taken < bytes && !r) {
-		size_t n;
-
-		while (asked < bytes && last - first < BUFFERS && !r) {
-			struct buffer *out;
-
-			n = bytes - asked < s->bytes ? bytes - asked : s->bytes;
-			r = take(s, last > first, &out);
-			if (!out)
-				break;
-			b[last++ % BUFFERS] = out;
-			if (!r)
-				r = vgw_vgpu_stage_out(false, (uintptr_t)out->p, src + asked, n,
-						       stream);
-			if (!r && n < bytes)
-				r = mark(out, stream);
-			asked += n;
-		}
-		if (!r) {
-			struct buffer *in = b[first % BUFFERS];
-
-			n = bytes - taken < s->bytes ? bytes - taken : s->bytes;
-			r = in->busy ? cuEventSynchronize(in->event) :
-				       vgw_cuStreamSynchronize(stream);
-			in->busy = false;
-			if (!r)
-				vg_crew_copy(to + taken, in->p, n);
-			give(s, in);
-			first++;
-			taken += n;
-		}
-	}
-	while (first < last)
-		give(s, b[first++ % BUFFERS]);
-	*result = r;
-	return true;
+void vg_stage_ahead(void)
+{
+	if (!vg_capturing())
+		stage_of();
 }
