@@ -59,24 +59,14 @@ static CUresult convert(struct vg_exec *x, const vgpu_attribute *in, unsigned in
 	return CUDA_SUCCESS;
 }
 
-static CUresult launch(struct vg_exec *x, CUfunction f, CUlaunchConfig *c,
-		       const vgpu_attribute *attrs, const void *params, size_t bytes)
+/* Apart, so that a launch without attributes need not set all this up. */
+static __attribute__((noinline)) CUresult launch_with(struct vg_exec *x, CUfunction f,
+						      CUlaunchConfig *c, const vgpu_attribute *attrs,
+						      void **how)
 {
 	CUlaunchAttribute converted[ATTRS_MAX];
-	void *extra[] = {
-		CU_LAUNCH_PARAM_BUFFER_POINTER, (void *)params,
-		CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes, CU_LAUNCH_PARAM_END,
-	};
-	void **how = bytes ? extra : NULL;
 	CUresult r;
 
-	if (!c->numAttrs) {
-		if (!cu.cuLaunchKernel)
-			return CUDA_ERROR_NOT_SUPPORTED;
-		return cu.cuLaunchKernel(f, c->gridDimX, c->gridDimY, c->gridDimZ, c->blockDimX,
-					 c->blockDimY, c->blockDimZ, c->sharedMemBytes, c->hStream,
-					 NULL, how);
-	}
 	if (!cu.cuLaunchKernelEx)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	r = convert(x, attrs, c->numAttrs, converted);
@@ -86,15 +76,34 @@ static CUresult launch(struct vg_exec *x, CUfunction f, CUlaunchConfig *c,
 	return cu.cuLaunchKernelEx(c, f, NULL, how);
 }
 
+static inline CUresult launch(struct vg_exec *x, CUfunction f, CUstream stream, unsigned int gx,
+			      unsigned int gy, unsigned int gz, unsigned int bx, unsigned int by,
+			      unsigned int bz, unsigned int shared, unsigned int nattrs,
+			      const vgpu_attribute *attrs, const void *params, size_t bytes)
+{
+	void *extra[] = {
+		CU_LAUNCH_PARAM_BUFFER_POINTER, (void *)params,
+		CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes, CU_LAUNCH_PARAM_END,
+	};
+	void **how = bytes ? extra : NULL;
+
+	if (nattrs) {
+		CUlaunchConfig c = { gx, gy, gz, bx, by, bz, shared, stream, NULL, nattrs };
+
+		return launch_with(x, f, &c, attrs, how);
+	}
+	if (!cu.cuLaunchKernel)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return cu.cuLaunchKernel(f, gx, gy, gz, bx, by, bz, shared, stream, NULL, how);
+}
+
 CUresult vge_vgpu_launch(struct vg_exec *x, const struct vg_req *rq, CUfunction f, CUstream stream,
 			 unsigned int gx, unsigned int gy, unsigned int gz, unsigned int bx,
 			 unsigned int by, unsigned int bz, unsigned int shared, unsigned int nattrs,
 			 unsigned int nparams, const vgpu_attribute *attrs, const void *params)
 {
-	CUlaunchConfig c = { gx, gy, gz, bx, by, bz, shared, stream, NULL, nattrs };
-
 	(void)rq;
-	return launch(x, f, &c, attrs, params, nparams);
+	return launch(x, f, stream, gx, gy, gz, bx, by, bz, shared, nattrs, attrs, params, nparams);
 }
 
 CUresult vge_vgpu_launch_big(struct vg_exec *x, const struct vg_req *rq, CUfunction f,
@@ -103,10 +112,8 @@ CUresult vge_vgpu_launch_big(struct vg_exec *x, const struct vg_req *rq, CUfunct
 			     unsigned int nattrs, const vgpu_attribute *attrs, const void *params,
 			     size_t bytes)
 {
-	CUlaunchConfig c = { gx, gy, gz, bx, by, bz, shared, stream, NULL, nattrs };
-
 	(void)rq;
-	return launch(x, f, &c, attrs, params, bytes);
+	return launch(x, f, stream, gx, gy, gz, bx, by, bz, shared, nattrs, attrs, params, bytes);
 }
 
 CUresult vge_vgpu_cluster(struct vg_exec *x, const struct vg_req *rq, unsigned int which,

@@ -84,29 +84,29 @@ struct outcome {
 	uint32_t notice;
 };
 
-static struct outcome run(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
-			  struct vg_current *current)
+static void run(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
+		struct vg_current *current, struct outcome *out)
 {
 	static __thread uint8_t payload[VG_REPLY_MAX] __attribute__((aligned(16)));
-	struct outcome out = { .reply.payload = payload };
 
+	out->reply = (struct vg_reply){ .payload = payload };
+	out->notice = 0;
 	if (rq->flags & VGPU_REC_REPLY)
 		memset(payload, 0, sizeof(payload));
 	/*
 	 * The caller's context is this thread's for every call, as it was the caller's own:
 	 * some calls use a context although they need none.
 	 */
-	out.result = make_current(x, rq->ctx, current);
-	if (!out.result || !op->needs_ctx)
-		out.result = op->run(x, rq, &out.reply);
-	if (out.reply.bytes > VG_REPLY_MAX)
-		out.reply.bytes = VG_REPLY_MAX;
-	if (out.result) {
-		vg_debug("%s: %d", op->name, out.result);
-		if (sticky(out.result))
+	out->result = make_current(x, rq->ctx, current);
+	if (!out->result || !op->needs_ctx)
+		out->result = op->run(x, rq, &out->reply);
+	if (out->reply.bytes > VG_REPLY_MAX)
+		out->reply.bytes = VG_REPLY_MAX;
+	if (out->result) {
+		vg_debug("%s: %d", op->name, out->result);
+		if (sticky(out->result))
 			count_fault(x);
 	}
-	return out;
 }
 
 static void tell(struct vg_exec *x, const struct vg_req *rq, const struct outcome *out)
@@ -269,8 +269,9 @@ static const struct vg_op *consume(struct vg_exec *x, struct vg_req *rq, uint8_t
 			}
 			/* Its data in the arena is the executor's until the head passes. */
 			if (op) {
-				struct outcome out = run(x, op, rq, current);
+				struct outcome out;
 
+				run(x, op, rq, current, &out);
 				tell(x, rq, &out);
 			}
 			if (head == tail || head - told >= ADVANCE_BYTES) {
@@ -309,7 +310,7 @@ void vg_loop_run(struct vg_exec *x)
 			op = consume(x, &rq, buf, &current);
 			if (!op)
 				break;
-			out = run(x, op, &rq, &current);
+			run(x, op, &rq, &current, &out);
 			/* The driver prints when it has waited for the device. */
 			out.notice = vg_output_notice();
 			leave_green(x, &current);
