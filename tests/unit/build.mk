@@ -21,3 +21,9 @@ $(eval $(call vg-program,$(VG_UNIT)/crew,tests/unit/crew_test.c userspace/shim/c
 	-lcmocka -lpthread -Xlinker --wrap=sysconf))
 
 tests: $(VG_UNIT)/crew
+
+$(eval $(call vg-program,$(VG_UNIT)/stage,tests/unit/stage_test.c \
+	$(addprefix userspace/shim/,stage.c stage_flow.c crew.c),\
+	-lcmocka -lpthread -Xlinker --wrap=sysconf -Xlinker --wrap=vg_copy_past_caches))
+
+tests: $(VG_UNIT)/stage
