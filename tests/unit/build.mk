@@ -17,13 +17,13 @@ $(eval $(call vg-program,$(VG_UNIT)/integrity,tests/unit/integrity_test.c \
 
 tests: $(VG_UNIT)/integrity
 
-$(eval $(call vg-program,$(VG_UNIT)/crew,tests/unit/crew_test.c userspace/shim/crew.c,\
+$(eval $(call vg-program,$(VG_UNIT)/crew,tests/unit/crew_test.c $(addprefix userspace/shim/,crew.c thread.c),\
 	-lcmocka -lpthread -Xlinker --wrap=sysconf))
 
 tests: $(VG_UNIT)/crew
 
 $(eval $(call vg-program,$(VG_UNIT)/stage,tests/unit/stage_test.c \
-	$(addprefix userspace/shim/,stage.c stage_flow.c crew.c),\
+	$(addprefix userspace/shim/,stage.c stage_flow.c crew.c thread.c),\
 	-lcmocka -lpthread -Xlinker --wrap=sysconf -Xlinker --wrap=vg_copy_past_caches))
 
 tests: $(VG_UNIT)/stage

@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -129,6 +130,41 @@ static void job_in_a_job(void **state)
 	vg_crew_end(&job);
 }
 
+/* The program's signals are not for the crew, but for those that a chunk itself raises. */
+static _Atomic unsigned int looked, wrong;
+static pthread_t owner;
+
+static void look(struct vg_crew_job *job, unsigned int i)
+{
+	sigset_t mask;
+
+	(void)job;
+	(void)i;
+	usleep(100);
+	if (pthread_equal(pthread_self(), owner))
+		return;
+	pthread_sigmask(SIG_SETMASK, NULL, &mask);
+	atomic_fetch_add(&looked, 1);
+	if (!sigismember(&mask, SIGINT) || !sigismember(&mask, SIGUSR1) ||
+	    sigismember(&mask, SIGSEGV) || sigismember(&mask, SIGBUS))
+		atomic_fetch_add(&wrong, 1);
+}
+
+static void signals(void **state)
+{
+	struct vg_crew_job job = { .run = look };
+
+	(void)state;
+	owner = pthread_self();
+	for (int i = 0; i < 1000 && !atomic_load(&looked); i++) {
+		vg_crew_begin(&job, MUCH);
+		vg_crew_allow(&job, CHUNKS);
+		vg_crew_end(&job);
+	}
+	assert_true(atomic_load(&looked));
+	assert_int_equal(atomic_load(&wrong), 0);
+}
+
 /* At all odds of alignment, nothing beside it. */
 static void past_caches(void **state)
 {
@@ -171,6 +207,7 @@ int main(void)
 		cmocka_unit_test(one_owner),
 		cmocka_unit_test(several_owners),
 		cmocka_unit_test(job_in_a_job),
+		cmocka_unit_test(signals),
 		cmocka_unit_test(past_caches),
 		cmocka_unit_test(touched),
 	};

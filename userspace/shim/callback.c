@@ -5,7 +5,6 @@
  * executor's ring may be waiting for a function that has yet to run.
  */
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "callback.h"
@@ -13,6 +12,7 @@
 #include "ring_sync.h"
 #include "shim.h"
 #include "shim_calls.h"
+#include "thread.h"
 
 /* A function that is to run; its index is what crosses. */
 struct record {
@@ -71,24 +71,6 @@ static void *serve(void *unused)
 	return NULL;
 }
 
-/* The program's signals are for its own threads. */
-static CUresult start_thread(void)
-{
-	sigset_t all, before;
-	pthread_attr_t attr;
-	pthread_t thread;
-	int err;
-
-	sigfillset(&all);
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&thread, &attr, serve, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	return err ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
-}
-
 static CUresult start(void)
 {
 	CUresult r;
@@ -107,7 +89,7 @@ static CUresult start(void)
 			return r;
 		}
 	}
-	r = start_thread();
+	r = vg_thread_start(serve, 0) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 	started = !r;
 	return r;
 }

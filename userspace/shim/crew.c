@@ -17,9 +17,13 @@
 #include "clock.h"
 #include "crew.h"
 #include "ring_sync.h"
+#include "thread.h"
 
 #define THREADS_MAX 8		/* the owner of the job included */
 #define SHARE_MIN (256u << 10)	/* below it one thread is as fast */
+
+/* Of a thread; its part of the program's thread-local variables is in there too. */
+#define STACK (256u << 10)
 
 /* More comes sooner than a sleeper would wake. */
 #define SPIN_US 200
@@ -106,16 +110,10 @@ static void start(void)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	int want = cpus < 4 ? 0 : cpus / 2 - 1;
-	pthread_attr_t attr;
-	pthread_t thread;
 
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, 64 << 10);
 	for (int i = 0; i < want && i < THREADS_MAX - 1; i++)
-		if (pthread_create(&thread, &attr, member, NULL))
+		if (!vg_thread_start(member, STACK))
 			break;
-	pthread_attr_destroy(&attr);
 }
 
 void vg_crew_begin(struct vg_crew_job *job, size_t bytes)

@@ -10,7 +10,7 @@ model = LlamaForCausalLM(LlamaConfig(
     vocab_size=1000, hidden_size=512, intermediate_size=1024, num_hidden_layers=8,
     num_attention_heads=8)).cuda().half().eval()
 ids = torch.arange(8).reshape(1, 8).cuda()
-TOKENS = 64
+TOKENS = 32
 
 
 def generate():
@@ -19,7 +19,7 @@ def generate():
 
 
 generate()
-for _ in range(3):
+for _ in range(6):
     torch.cuda.synchronize()
     began = time.perf_counter()
     generate()
@@ -35,10 +35,10 @@ with torch.no_grad():
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         out = model(ids, use_cache=False).logits
-    for _ in range(3):
+    for _ in range(30):
         torch.cuda.synchronize()
         began = time.perf_counter()
-        for _ in range(200):
+        for _ in range(20):
             graph.replay()
             out[0, -1].argmax().item()
-        print("llama_graph", (time.perf_counter() - began) / 200 * 1e6)
+        print("llama_graph", (time.perf_counter() - began) / 20 * 1e6)
