@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "clock.h"
 #include "crew.h"
 #include "ring_sync.h"
 #include "shim.h"
@@ -47,6 +48,7 @@ struct flow {
 	/* Those that the device is at or has been at, in its order. */
 	uint8_t queue[VG_BUFFERS];
 	unsigned int first, queued;
+	uint64_t look_at;		/* when to ask again whether the device is done, us */
 	bool past_caches;
 	bool wait;			/* for the stream, when all of it has been sent */
 	bool begun;			/* the crew is at it */
@@ -139,6 +141,27 @@ static void help(struct flow *f, unsigned int *idle)
 		sched_yield();
 }
 
+/*
+ * The device has done with the first in the queue.  To ask takes from 1 us to some ms, as both
+ * sides spin or sleep: a fifth of the time at most.
+ */
+static bool device_done(struct flow *f)
+{
+	struct vg_buffer *b = f->buffer[f->queue[f->first]];
+	uint64_t before, after;
+	bool done;
+
+	if (!b->busy)
+		return true;
+	before = vg_now_us();
+	if (before < f->look_at)
+		return false;
+	done = vg_buffer_settled(b);
+	after = vg_now_us();
+	f->look_at = after + 4 * (after - before);
+	return done;
+}
+
 static CUresult send(struct flow *f, unsigned int i, bool last)
 {
 	struct vg_buffer *b = f->buffer[i];
@@ -161,7 +184,7 @@ static CUresult flow_in(struct flow *f)
 			r = send(f, i, ++sent == f->pieces);
 			push(f, i);
 		} else if (next < f->pieces && f->queued &&
-			   (!f->crews || vg_buffer_settled(f->buffer[f->queue[f->first]]))) {
+			   (!f->crews || device_done(f))) {
 			/* With nothing else to do, wait. */
 			i = pop(f);
 			r = vg_buffer_settle(f->buffer[i]);
@@ -207,7 +230,7 @@ static CUresult flow_out(struct flow *f)
 			emptied++;
 			if (asked < f->pieces)
 				r = ask(f, asked++, i);
-		} else if (f->queued && (!f->crews || vg_buffer_settled(f->buffer[f->queue[f->first]]))) {
+		} else if (f->queued && (!f->crews || device_done(f))) {
 			i = pop(f);
 			r = arrive(f, i);
 			if (!r)
