@@ -12,11 +12,13 @@ VG_SHIM_SRCS := $(filter-out $(if $(filter y,$(INTEGRITY)),,%/integrity.c),\
 		transport_socket.c) \
 	$(addprefix $(O)/gen/,shim_wire.c shim_exports.c shim_tables.c)
 
-# What is not exported must not be seen by, or seen from, the program.
+# What is not exported must not be seen by, or seen from, the program.  Threads of the
+# library's may be in it when the program closes it.
 $(VG_SHIM): $(call vg-objs,$(VG_SHIM_SRCS)) $(O)/gen/libcuda.map
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic \
 		-Wl,--version-script=$(O)/gen/libcuda.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now \
+		-Wl,-z,nodelete \
 		-o $@ $(filter %.o,$^) -lpthread
 
 ALL += $(VG_SHIM)
