@@ -102,6 +102,49 @@ static void behind(CUstream s)
 	OK(cuMemFree_v2(p));
 }
 
+/* What a copy has waited for need not be waited for again, but whatever has come since. */
+static void *one_more(void *stream)
+{
+	OK(cuCtxSetCurrent(ctx));
+	OK(cuLaunchHostFunc(stream, slow, (void *)50L));
+	return NULL;
+}
+
+static void since_a_copy(CUstream s, CUstream t)
+{
+	CUstreamCaptureStatus status;
+	pthread_t thread;
+	CUdeviceptr p;
+	unsigned int one;
+	CUgraph g;
+
+	OK(cuMemAlloc_v2(&p, 4));
+	OK(cuMemsetD32Async(p, 5, 1, s));
+	for (int i = 0; i < 3; i++) {
+		atomic_store(&ran, 0);
+		OK(cuLaunchHostFunc(s, slow, (void *)10L));
+		one = 0;
+		OK(cuMemcpyDtoHAsync_v2(&one, p, 4, s));
+		TRUE(atomic_load(&ran) == 1 && one == 5);
+		OK(cuStreamSynchronize(s));
+		OK(cuStreamSynchronize(s));
+		/* From another thread, from this one, in another stream. */
+		if (!i && !pthread_create(&thread, NULL, one_more, s))
+			pthread_join(thread, NULL);
+		else
+			OK(cuLaunchHostFunc(i == 2 ? t : s, slow, (void *)50L));
+		OK(cuStreamSynchronize(i == 2 ? t : s));
+		TRUE(atomic_load(&ran) == 2);
+	}
+	OK(cuMemcpyDtoHAsync_v2(&one, p, 4, s));
+	OK(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+	IS(cuStreamSynchronize(s), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+	OK(cuStreamIsCapturing(s, &status));
+	TRUE(status == CU_STREAM_CAPTURE_STATUS_INVALIDATED);
+	IS(cuStreamEndCapture(s, &g), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+	OK(cuMemFree_v2(p));
+}
+
 void callbacks(void)
 {
 	CUstream s, t;
@@ -126,6 +169,7 @@ void callbacks(void)
 	IS(inside, CUDA_ERROR_NOT_PERMITTED);
 	between_kernels(s);
 	behind(s);
+	since_a_copy(s, t);
 	OK(cuStreamDestroy_v2(s));
 	OK(cuStreamDestroy_v2(t));
 }

@@ -252,8 +252,19 @@ static void read_small(void)
 	ok(cuMemcpyDtoH_v2(bytes, device, sizeof(bytes)));
 }
 
-static void synchronize(void)
+static void launch_and_synchronize(void)
 {
+	launch();
+	ok(cuStreamSynchronize(stream));
+}
+
+/* As PyTorch's item() and cpu() do: the copy has waited already. */
+static void read_and_synchronize(void)
+{
+	uint8_t bytes[8];
+
+	ok(cuMemcpyDtoHAsync_v2(bytes, device, sizeof(bytes), stream));
+	ok(cuStreamSynchronize(stream));
 	ok(cuStreamSynchronize(stream));
 }
 
@@ -280,7 +291,8 @@ static void answered(void **state)
 {
 	(void)state;
 	expect("cuMemcpyDtoH, 8 B", read_small, 1, N, true);
-	expect("cuStreamSynchronize", synchronize, 1, N, true);
+	expect("launch, synchronise", launch_and_synchronize, 2, N, true);
+	expect("cuMemcpyDtoHAsync, the same", read_and_synchronize, 1, N, true);
 	expect("cuMemGetInfo", memory_info, 1, N, true);
 }
 

@@ -45,6 +45,7 @@ struct vg_client vg_client = {
 };
 
 __thread uint32_t vg_thread_tag;
+__thread uint64_t vg_thread_answered;
 void (*vg_on_deferred)(CUresult failure);
 void (*vg_on_output)(void);
 
@@ -460,6 +461,12 @@ static void doze(uint64_t end)
 	} while (left > DOZE_LEFT_US);
 }
 
+bool vg_quiet_since(uint64_t end)
+{
+	return atomic_load_explicit(&vg_client.state, memory_order_acquire) == VG_CLIENT_UP &&
+	       vg_load_acquire64(&vg_client.ring->sq_tail) == end;
+}
+
 CUresult vg_wait(struct vg_call *call, void *reply, size_t max)
 {
 	struct vg_client *c = &vg_client;
@@ -482,6 +489,7 @@ CUresult vg_wait(struct vg_call *call, void *reply, size_t max)
 		doze(call->end);
 	result = vg_client_sleep(&slot->done, last, &slot->parked, spin_us);
 	if (!result) {
+		vg_thread_answered = call->end;
 		result = (CUresult)slot->status;
 		deferred = slot->deferred;
 		notice = slot->notice;

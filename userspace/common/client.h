@@ -59,6 +59,11 @@ void vg_channel_close(void);
 /* The context id that this thread's records carry in vgpu_rec.tag. */
 extern __thread uint32_t vg_thread_tag;
 
+/* Where the record ends to which this thread has last had an answer. */
+extern __thread uint64_t vg_thread_answered;
+/* No record has been published, by any thread, after the one that ends there. */
+bool vg_quiet_since(uint64_t end);
+
 /* Reserve a record with `bytes` (at most VG_INLINE_MAX) of payload. */
 CUresult vg_begin(struct vg_call *c, uint16_t op, size_t bytes);
 

@@ -95,8 +95,12 @@ CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s, bool 
 		return CUDA_ERROR_INVALID_VALUE;
 	if (bytes && vg_range_shared((uintptr_t)dst, bytes))
 		return shared_out((uintptr_t)dst, src, bytes, s, wait);
-	if (bytes && bytes <= READ_INLINE)
-		return vgw_vgpu_read(src, s, bytes, to);
+	if (bytes && bytes <= READ_INLINE) {
+		r = vgw_vgpu_read(src, s, bytes, to);
+		if (!r)
+			vg_stream_settled(s);
+		return r;
+	}
 	if (vg_range_known(src, bytes) && !vg_capturing() &&
 	    vg_stage_out(dst, src, bytes, s, &r))
 		return r;

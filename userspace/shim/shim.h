@@ -272,6 +272,12 @@ CUresult vg_box(const CUDA_MEMCPY3D *p, vgpu_copy3d *c, bool *host);
 /* capture.c: whether any stream may be in a capture. */
 bool vg_capturing(void);
 
+/*
+ * The last answer that this thread has had was to a call that waits for the stream.  Until
+ * somebody publishes another record there is nothing in it to be waited for.
+ */
+void vg_stream_settled(CUstream s);
+
 /* -- tables, generated */
 
 struct vg_symbol {

@@ -44,6 +44,34 @@ CUresult vgh_cuStreamDestroy_v2(CUstream s)
 	return vgw_cuStreamDestroy_v2(s);
 }
 
+/* -- what has been waited for already: programs do so after each copy that waits itself */
+
+static __thread struct {
+	uint64_t end;
+	CUstream stream;
+	uint32_t context;
+} settled;
+
+void vg_stream_settled(CUstream s)
+{
+	settled.end = vg_thread_answered;
+	settled.stream = s;
+	settled.context = vg_thread_tag;
+}
+
+CUresult vgh_cuStreamSynchronize(CUstream s)
+{
+	CUresult r;
+
+	if (settled.end && settled.stream == s && settled.context == vg_thread_tag &&
+	    vg_quiet_since(settled.end))
+		return CUDA_SUCCESS;
+	r = vgw_cuStreamSynchronize(s);
+	if (!r)
+		vg_stream_settled(s);
+	return r;
+}
+
 CUresult vgh_cuStreamGetPriority(CUstream s, int *priority)
 {
 	struct vg_object *o;
