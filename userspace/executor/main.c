@@ -180,7 +180,8 @@ int main(int argc, char **argv)
 	CUresult result;
 
 	leave_guest_addresses(argv);
-	exec.spin_us = 50;
+	/* What it takes to wake a thread whose CPU is virtual and halted. */
+	exec.spin_us = 100;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
 		case 'l':

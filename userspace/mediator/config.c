@@ -140,7 +140,7 @@ int vg_config_load(const char *path, bool must_exist)
 		.local_memory = UINT64_MAX,
 		.spares = 1,
 		.warm = true,
-		.spin_us = 50,
+		.spin_us = 100,
 		.log_level = VG_INFO,
 	};
 	if (!must_exist && access(path, F_OK))
