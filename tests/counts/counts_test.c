@@ -292,7 +292,7 @@ static void answered(void **state)
 	(void)state;
 	expect("cuMemcpyDtoH, 8 B", read_small, 1, N, true);
 	expect("launch, synchronise", launch_and_synchronize, 2, N, true);
-	expect("cuMemcpyDtoHAsync, the same", read_and_synchronize, 1, N, true);
+	expect("cuMemcpyDtoHAsync and it", read_and_synchronize, 1, N, true);
 	expect("cuMemGetInfo", memory_info, 1, N, true);
 }
 

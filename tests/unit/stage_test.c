@@ -110,7 +110,7 @@ static CUresult device_reach(uint64_t copies)
 	return r;
 }
 
-CUresult vgw_cuStreamSynchronize(CUstream s)
+CUresult vgh_cuStreamSynchronize(CUstream s)
 {
 	(void)s;
 	return device_reach(UINT64_MAX);

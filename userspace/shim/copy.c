@@ -34,14 +34,14 @@ static CUresult shared_in(CUdeviceptr dst, uint64_t va, size_t bytes, CUstream s
 {
 	CUresult r = vgw_vgpu_copy_in(!vg_range_known(dst, bytes), dst, va, bytes, s);
 
-	return r || !wait ? r : vgw_cuStreamSynchronize(s);
+	return r || !wait ? r : vgh_cuStreamSynchronize(s);
 }
 
 static CUresult shared_out(uint64_t va, CUdeviceptr src, size_t bytes, CUstream s, bool wait)
 {
 	CUresult r = vgw_vgpu_copy_out(!vg_range_known(src, bytes), va, src, bytes, s);
 
-	return r || !wait ? r : vgw_cuStreamSynchronize(s);
+	return r || !wait ? r : vgh_cuStreamSynchronize(s);
 }
 
 CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, bool wait)

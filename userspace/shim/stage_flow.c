@@ -215,7 +215,7 @@ static CUresult ask(struct flow *f, unsigned int piece, unsigned int i)
 /* What was asked for first is in its buffer, or the device has failed. */
 static CUresult arrive(struct flow *f, unsigned int i)
 {
-	return f->pieces == 1 ? vgw_cuStreamSynchronize(f->stream) : vg_buffer_settle(f->buffer[i]);
+	return f->pieces == 1 ? vgh_cuStreamSynchronize(f->stream) : vg_buffer_settle(f->buffer[i]);
 }
 
 static CUresult flow_out(struct flow *f)
@@ -260,7 +260,7 @@ static CUresult flow(struct vg_stage *s, bool in, CUdeviceptr device, uint8_t *h
 	if (f.begun)
 		vg_crew_end(&f.job);
 	if (!r && wait)
-		r = vgw_cuStreamSynchronize(stream);
+		r = vgh_cuStreamSynchronize(stream);
 	vg_stage_give(s, f.buffer, f.count);
 	return r;
 }
