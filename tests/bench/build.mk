@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 VG_BENCH := $(O)/tests/bench
 
-$(eval $(call vg-program,$(VG_BENCH)/ring,tests/bench/ring.c $(addprefix userspace/common/,\
-	arena.c client.c fdpass.c share.c transport_dev.c transport_socket.c),-lpthread))
+$(eval $(call vg-program,$(VG_BENCH)/ring,tests/bench/ring.c $(VG_CLIENT_SRCS),-lpthread))
 
 # Of any libcuda: the one that LD_LIBRARY_PATH names.
 $(VG_BENCH)/calls: $(call vg-objs,tests/bench/calls.c tests/counts/syscalls.c) $(O)/lib/libcuda.so.1

@@ -53,6 +53,11 @@ uint64_t vg_client_head(void);
 /* Sleep until the executor has got to `head`. */
 CUresult vg_client_wait_head(uint64_t head);
 
+/* Whether there is so much in the ring that its end is worth sleeping for; the lock is held. */
+bool vg_client_far_behind(struct vg_client *c);
+/* Sleep while the executor has much to do before it gets to `end`. */
+void vg_client_doze(uint64_t end);
+
 CUresult vg_client_lost(int err);
 
 void vg_arena_init(uint32_t bytes);

@@ -3,8 +3,7 @@
 
 VG_NVML := $(O)/lib/libnvidia-ml.so.1
 VG_NVML_SRCS := $(wildcard userspace/nvml/*.c) \
-	$(addprefix userspace/common/,arena.c client.c fdpass.c log.c share.c transport_dev.c \
-		transport_socket.c)
+	$(VG_CLIENT_SRCS) userspace/common/log.c
 
 $(VG_NVML): $(call vg-objs,$(VG_NVML_SRCS)) userspace/nvml/nvml.map
 	@mkdir -p $(@D)

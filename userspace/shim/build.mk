@@ -8,8 +8,7 @@ $(O)/obj/userspace/shim/%.o: CPPFLAGS += $(if $(filter y,$(INTEGRITY)),-DVG_INTE
 VG_SHIM := $(O)/lib/libcuda.so.1
 VG_SHIM_SRCS := $(filter-out $(if $(filter y,$(INTEGRITY)),,%/integrity.c),\
 		$(wildcard userspace/shim/*.c)) \
-	$(addprefix userspace/common/,arena.c client.c fdpass.c log.c share.c transport_dev.c \
-		transport_socket.c) \
+	$(VG_CLIENT_SRCS) userspace/common/log.c \
 	$(addprefix $(O)/gen/,shim_wire.c shim_exports.c shim_tables.c)
 
 # What is not exported must not be seen by, or seen from, the program.  Threads of the
