@@ -18,7 +18,7 @@ bool vg_stage_out(void *dst, CUdeviceptr src, size_t bytes, CUstream stream, CUr
 
 /*
  * Make the buffers of the current context now: they take some milliseconds, and who allocates
- * so much of the device will copy to it.  CUDA makes its own together with the context.
+ * so much of the device will copy to it.
  */
 #define VG_STAGE_AHEAD_MIN (4u << 20)
 void vg_stage_ahead(void);
