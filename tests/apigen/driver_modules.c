@@ -94,6 +94,60 @@ void code_files(void)
 		IS(cuModuleGetLoadingMode(NULL), CUDA_ERROR_INVALID_VALUE);
 }
 
+/* As nvlink leaves it on a machine whose device this one is not: code for sm_20 alone. */
+static void *linked_for_another(void)
+{
+	static const uint64_t head[12] = {
+		0x00100001ba55ed50, 0x50 + 64, 0x0000005001010002, 64, 0, 0x0000001400000000,
+		0, 0x11, 0, 0, 0, 0,
+	};
+	uint64_t *fat = calloc(1, sizeof(head) + 64);
+
+	memcpy(fat, head, sizeof(head));
+	memcpy(fat + 12, "\177ELF", 4);
+	return fat;
+}
+
+void linked_again(void)
+{
+	void *linked = linked_for_another(), *fat = fat_binary();
+	const void *list[] = { fat, NULL };
+	struct {
+		uint32_t magic, version;
+		const void *data, *list;
+	} wrapper = { 0x466243b1, 2, linked, list };
+	CUfunction f;
+	CUlibrary l;
+	CUkernel k;
+	CUmodule m;
+
+	OK(cuModuleLoadData(&m, &wrapper));
+	OK(cuModuleGetFunction(&f, m, "add"));
+	adds(f);
+	OK(cuModuleUnload(m));
+	OK(cuLibraryLoadData(&l, &wrapper, NULL, NULL, 0, NULL, NULL, 0));
+	OK(cuLibraryGetKernel(&k, l, "add"));
+	adds((CUfunction)k);
+	OK(cuLibraryUnload(l));
+
+	/* Of what is in the first nothing runs here. */
+	wrapper.version = 1;
+	TRUE(cuModuleLoadData(&m, &wrapper) != CUDA_SUCCESS);
+	wrapper.version = 2;
+	list[0] = NULL;
+	TRUE(cuModuleLoadData(&m, &wrapper) != CUDA_SUCCESS);
+	if (through_vgpu) {
+		static const char no_fatbin[64] __attribute__((aligned(8))) = "\177ELF";
+
+		list[0] = no_fatbin;
+		TRUE(cuModuleLoadData(&m, &wrapper) != CUDA_SUCCESS);
+		list[0] = &wrapper;
+		IS(cuModuleLoadData(&m, &wrapper), CUDA_ERROR_INVALID_IMAGE);
+	}
+	free(linked);
+	free(fat);
+}
+
 void kernel_settings(void)
 {
 	size_t offset, size;

@@ -131,6 +131,7 @@ void exec_events(void);
 void dependencies(void);
 /* driver_modules.c */
 void code_files(void);
+void linked_again(void);
 void kernel_settings(void);
 void occupancy(void);
 void linking_files(void);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -13,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "calls.h"
+#include "common/bundle.h"
 #include "exec_internal.h"
 
 static void handles_by_kind(void **state)
@@ -317,9 +320,88 @@ static void sandbox(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* -- images */
+
+#define FATBIN_BYTES 32u
+#define PIECES 3u
+
+/* A linked fat binary and a list of two. */
+static struct vg_bundle *bundle(size_t *bytes)
+{
+	static const uint64_t fatbin[FATBIN_BYTES / 8] = { 0x00100001ba55ed50, 16 };
+	uint64_t at = vg_bundle_head(PIECES);
+	struct vg_bundle *b = calloc(1, at + PIECES * FATBIN_BYTES);
+
+	*b = (struct vg_bundle){ VG_BUNDLE_MAGIC, PIECES };
+	for (unsigned int i = 0; i < PIECES; i++) {
+		b->bytes[i] = FATBIN_BYTES;
+		memcpy((uint8_t *)b + at + i * FATBIN_BYTES, fatbin, sizeof(fatbin));
+	}
+	*bytes = at + PIECES * FATBIN_BYTES;
+	return b;
+}
+
+static void images_bundled(void **state)
+{
+	size_t bytes;
+	struct vg_bundle *b = bundle(&bytes);
+	const uint8_t *first = (uint8_t *)b + vg_bundle_head(PIECES);
+	const struct vg_wrapper *w;
+	struct vg_x_image i;
+
+	(void)state;
+	assert_int_equal(vg_x_image_take(&i, b, bytes), CUDA_SUCCESS);
+	w = i.start;
+	assert_int_equal(w->magic, VG_WRAPPER_MAGIC);
+	assert_int_equal(w->version, 2);
+	assert_ptr_equal(w->data, first);
+	assert_ptr_equal(w->list[0], first + FATBIN_BYTES);
+	assert_ptr_equal(w->list[1], first + 2 * FATBIN_BYTES);
+	assert_null(w->list[2]);
+	vg_x_image_drop(&i);
+	free(b);
+}
+
+static void images_refused(void **state)
+{
+	static const uint64_t lengths[] = {
+		0, 15, FATBIN_BYTES - 1, FATBIN_BYTES + 1, 1ull << 32, ~0ull, ~0ull - 14,
+	};
+	static const uint32_t counts[] = { 0, 1, PIECES + 1, VG_BUNDLE_COUNT_MAX + 1, ~0u };
+	uint32_t wrapper[8] = { VG_WRAPPER_MAGIC, 2 };
+	size_t bytes;
+	struct vg_bundle *b = bundle(&bytes);
+	struct vg_x_image i;
+
+	(void)state;
+	for (unsigned int n = 0; n < bytes; n++)
+		assert_int_equal(vg_x_image_take(&i, b, n), CUDA_ERROR_INVALID_IMAGE);
+	for (unsigned int piece = 0; piece < PIECES; piece++) {
+		for (unsigned int k = 0; k < sizeof(lengths) / sizeof(lengths[0]); k++) {
+			b->bytes[piece] = lengths[k];
+			assert_int_equal(vg_x_image_take(&i, b, bytes), CUDA_ERROR_INVALID_IMAGE);
+		}
+		b->bytes[piece] = FATBIN_BYTES;
+	}
+	for (unsigned int k = 0; k < sizeof(counts) / sizeof(counts[0]); k++) {
+		b->count = counts[k];
+		assert_int_equal(vg_x_image_take(&i, b, bytes), CUDA_ERROR_INVALID_IMAGE);
+	}
+	b->count = PIECES;
+	assert_int_equal(vg_x_image_take(&i, b, bytes), CUDA_SUCCESS);
+	vg_x_image_drop(&i);
+	/* A bundle in a bundle, and pointers of the guest's. */
+	*(uint32_t *)((uint8_t *)b + vg_bundle_head(PIECES)) = VG_BUNDLE_MAGIC;
+	assert_int_equal(vg_x_image_take(&i, b, bytes), CUDA_ERROR_INVALID_IMAGE);
+	assert_int_equal(vg_x_image_take(&i, wrapper, sizeof(wrapper)), CUDA_ERROR_INVALID_IMAGE);
+	free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(images_bundled),
+		cmocka_unit_test(images_refused),
 		cmocka_unit_test(handles_by_kind),
 		cmocka_unit_test(handles_out_of_range),
 		cmocka_unit_test(handles_second_value),

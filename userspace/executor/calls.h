@@ -70,4 +70,14 @@ CUDA_MEMCPY3D vg_x_device_copy(const vgpu_copy3d *c);
 /* calls_image.c */
 bool vg_x_image_whole(const void *image, size_t bytes);
 
+/* What cuModuleLoadData() takes, of an image as it crosses. */
+struct vg_x_image {
+	const void *start;	/* the image itself, or a wrapper */
+	void *own;
+};
+
+/* After success vg_x_image_drop(); `image` has to stay as it is until then. */
+CUresult vg_x_image_take(struct vg_x_image *out, const void *image, size_t bytes);
+void vg_x_image_drop(struct vg_x_image *image);
+
 #endif /* VG_CALLS_H */

@@ -7,6 +7,7 @@ CUresult vge_vgpu_module_load(struct vg_exec *x, const struct vg_req *rq, CUmodu
 			      unsigned int log, const unsigned int *keys, const uint64_t *values,
 			      unsigned int count, const void *image, size_t bytes)
 {
+	struct vg_x_image i;
 	struct vg_x_jit o;
 	CUresult r;
 
@@ -14,12 +15,14 @@ CUresult vge_vgpu_module_load(struct vg_exec *x, const struct vg_req *rq, CUmodu
 	(void)rq;
 	if (!cu.cuModuleLoadDataEx)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!vg_x_image_whole(image, bytes))
-		return CUDA_ERROR_INVALID_IMAGE;
+	r = vg_x_image_take(&i, image, bytes);
+	if (r)
+		return r;
 	r = vg_x_jit_take(&o, keys, values, count, log);
 	if (!r)
-		r = cu.cuModuleLoadDataEx(module, image, o.count, o.key, o.value);
+		r = cu.cuModuleLoadDataEx(module, i.start, o.count, o.key, o.value);
 	vg_x_jit_keep(&o);
+	vg_x_image_drop(&i);
 	return r;
 }
 
@@ -27,6 +30,7 @@ CUresult vge_vgpu_library_load(struct vg_exec *x, const struct vg_req *rq, CUlib
 			       unsigned int log, const unsigned int *keys, const uint64_t *values,
 			       unsigned int count, const void *image, size_t bytes)
 {
+	struct vg_x_image i;
 	struct vg_x_jit o;
 	CUresult r;
 
@@ -34,11 +38,13 @@ CUresult vge_vgpu_library_load(struct vg_exec *x, const struct vg_req *rq, CUlib
 	(void)rq;
 	if (!cu.cuLibraryLoadData)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!vg_x_image_whole(image, bytes))
-		return CUDA_ERROR_INVALID_IMAGE;
+	r = vg_x_image_take(&i, image, bytes);
+	if (r)
+		return r;
 	r = vg_x_jit_take(&o, keys, values, count, log);
 	if (!r)
-		r = cu.cuLibraryLoadData(library, image, o.key, o.value, o.count, NULL, NULL, 0);
+		r = cu.cuLibraryLoadData(library, i.start, o.key, o.value, o.count, NULL, NULL, 0);
 	vg_x_jit_keep(&o);
+	vg_x_image_drop(&i);
 	return r;
 }

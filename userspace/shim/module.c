@@ -52,17 +52,17 @@ static void function_release(struct vg_object *o)
 
 static CUresult load(CUmodule *module, const void *image, struct vg_jit *jit)
 {
-	const void *start;
-	size_t bytes;
+	struct vg_image i;
 	CUresult r;
 
 	if (!module)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = vg_image(image, &start, &bytes);
+	r = vg_image_take(&i, image);
 	if (r)
 		return r;
-	r = vgw_vgpu_module_load(module, jit->log, jit->options, jit->values, jit->count, start,
-				 bytes);
+	r = vgw_vgpu_module_load(module, jit->log, jit->options, jit->values, jit->count, i.start,
+				 i.bytes);
+	vg_image_drop(&i);
 	vg_jit_finish(jit);
 	if (!r)
 		r = holder_init((struct vg_object *)*module);
@@ -139,9 +139,8 @@ CUresult vgh_cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_optio
 			       void **values, unsigned int count, CUlibraryOption *library_options,
 			       void **library_values, unsigned int library_count)
 {
+	struct vg_image image;
 	struct vg_jit jit;
-	const void *start;
-	size_t bytes;
 	CUresult r;
 
 	(void)library_values;
@@ -155,14 +154,16 @@ CUresult vgh_cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_optio
 		if (library_options[i] != CU_LIBRARY_BINARY_IS_PRESERVED)
 			return vg_refuse("cuLibraryLoadData with a library option",
 					 "only CU_LIBRARY_BINARY_IS_PRESERVED is implemented");
-	r = vg_image(code, &start, &bytes);
-	if (!r)
-		r = vg_jit_start(&jit, count, options, values);
+	r = vg_image_take(&image, code);
 	if (r)
 		return r;
-	r = vgw_vgpu_library_load(library, jit.log, jit.options, jit.values, jit.count, start,
-				  bytes);
-	vg_jit_finish(&jit);
+	r = vg_jit_start(&jit, count, options, values);
+	if (!r) {
+		r = vgw_vgpu_library_load(library, jit.log, jit.options, jit.values, jit.count,
+					  image.start, image.bytes);
+		vg_jit_finish(&jit);
+	}
+	vg_image_drop(&image);
 	if (!r)
 		r = holder_init((struct vg_object *)*library);
 	return r;

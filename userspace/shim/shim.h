@@ -200,8 +200,16 @@ struct vg_object *vg_function_get(CUfunction f);
 
 /* -- image.c */
 
-/* The length of a module image (PTX, ELF, fatbin, wrapped fatbin) and where it starts. */
-CUresult vg_image(const void *image, const void **start, size_t *bytes);
+/* A module's image (PTX, ELF, fatbin, wrapped fatbins) as it crosses. */
+struct vg_image {
+	const void *start;		/* in the program's memory, or in `own` */
+	size_t bytes;
+	void *own;
+};
+
+/* After success vg_image_drop(); `image` has to stay as it is until then. */
+CUresult vg_image_take(struct vg_image *out, const void *image);
+void vg_image_drop(struct vg_image *image);
 
 /* -- memory.c: every range of memory that the driver's interface knows. */
 

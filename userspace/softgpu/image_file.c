@@ -18,7 +18,7 @@
 struct wrapper {
 	uint32_t magic, version;
 	const void *data;
-	const void *more;
+	const void *const *list;	/* version 2: what `data` has been linked of, and a NULL */
 };
 
 struct fatbin {
@@ -98,6 +98,27 @@ static CUresult from_fatbin(const struct fatbin *f, char **text, size_t *len)
 	return best ? unpack(best, text, len) : CUDA_ERROR_NO_BINARY_FOR_GPU;
 }
 
+/* There is no linker: of those that have PTX for this device it has to be the only one. */
+static CUresult from_list(const void *const *list, char **text, size_t *len)
+{
+	char *found = NULL, *one;
+	size_t n;
+
+	for (; *list; list++) {
+		if (from_fatbin(*list, &one, &n))
+			continue;
+		if (found) {
+			free(found);
+			free(one);
+			return CUDA_ERROR_NO_BINARY_FOR_GPU;
+		}
+		found = one;
+		*len = n;
+	}
+	*text = found;
+	return found ? CUDA_SUCCESS : CUDA_ERROR_NO_BINARY_FOR_GPU;
+}
+
 CUresult sg_image_text(const void *image, char **text, size_t *len)
 {
 	uint32_t magic;
@@ -105,9 +126,14 @@ CUresult sg_image_text(const void *image, char **text, size_t *len)
 	memcpy(&magic, image, 4);
 	if (magic == WRAPPER_MAGIC) {
 		const struct wrapper *w = image;
+		CUresult r;
 
 		if (!w->data)
 			return CUDA_ERROR_INVALID_IMAGE;
+		if (w->version == 2 && w->list) {
+			r = from_fatbin(w->data, text, len);
+			return r == CUDA_ERROR_NO_BINARY_FOR_GPU ? from_list(w->list, text, len) : r;
+		}
 		image = w->data;
 		memcpy(&magic, image, 4);
 	}
