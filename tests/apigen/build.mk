@@ -106,6 +106,7 @@ check-driver: $(VG_TA)/driver_test $(VG_TA)/libdouble.so $(O)/lib/libvgpu-softgp
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 1G $(VG_TA)/driver_test $(VG_DOUBLE_GROUPS)
 	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 256M tests/apigen/test_unload.py \
 		$(O)/lib/libcuda.so.1
+	tests/apigen/test_compile_cache.py $(O)/lib/libcuda.so.1
 
 # A host's NVML whose answers are known.
 VG_NVML_DOUBLE := $(VG_TA)/nvml/libnvidia-ml.so.1

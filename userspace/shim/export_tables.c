@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "compile_cache.h"
 #include "export_unknown.h"
 #include "integrity.h"
 #include "shim.h"
@@ -305,6 +306,48 @@ static void *const tools_module_table[16] = {
 	SLOT(unknown_slot), SLOT(unknown_slot), SLOT(tools_module_functions), UNKNOWN4, UNKNOWN4,
 };
 
+/* -- what NVRTC has compiled before */
+
+static CUresult cache_key(void **key, uint32_t kind, const void *source, size_t bytes,
+			  const char *options, const char *host, const char *built, uint32_t arch)
+{
+	const struct vg_compiled c = { kind, arch, source, bytes, options, host, built };
+
+	if (!key || !source)
+		return CUDA_ERROR_INVALID_VALUE;
+	*key = vg_cache_key(&c);
+	return *key ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+static CUresult cache_key_free(void *key)
+{
+	free(key);
+	return CUDA_SUCCESS;
+}
+
+static CUresult cache_find(void *key, void *zero, void **data, uint32_t *bytes)
+{
+	(void)zero;
+	return key && data && bytes ? vg_cache_find(key, data, bytes) : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult cache_add(void *key, void *zero, const void *data, uint32_t bytes)
+{
+	(void)zero;
+	return key && data ? vg_cache_add(key, data, bytes) : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult cache_data_free(void *data)
+{
+	free(data);
+	return CUDA_SUCCESS;
+}
+
+static void *const cache_table[7] = {
+	BYTES(7), SLOT(cache_key), SLOT(cache_key_free), SLOT(cache_find), SLOT(cache_add),
+	SLOT(unknown_slot), SLOT(cache_data_free),
+};
+
 static const struct {
 	uint8_t id[16];
 	void *const *table;
@@ -327,6 +370,8 @@ static const struct {
 	    0xc8, 0xf2 }, tools_context_table },
 	{ { 0x6e, 0x16, 0x3f, 0xbe, 0xb9, 0x58, 0x44, 0x4d, 0x83, 0x5c, 0xe1, 0x82, 0xaf, 0xf1,
 	    0x99, 0x1e }, tools_module_table },
+	{ { 0xda, 0x91, 0x51, 0xd3, 0x3a, 0xe6, 0xcc, 0x41, 0xa5, 0xc0, 0x4f, 0x26, 0xd5, 0x33,
+	    0xe3, 0x28 }, cache_table },
 	{ { 0x17, 0x34, 0xdc, 0x26, 0x80, 0x0d, 0x47, 0x45, 0x87, 0x26, 0xc0, 0xf1, 0xe7, 0xdd,
 	    0x8b, 0xca }, vg_table_1734dc26 },
 	{ { 0x69, 0xa2, 0x8e, 0x9f, 0x24, 0x49, 0x8b, 0x47, 0xb0, 0x30, 0xc5, 0xda, 0x33, 0x0e,
