@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What one copy into the device takes of the device's own time, by where the host's
+ * memory came from, as "name value" lines in microseconds:
+ *
+ *   allocated_BYTES	cuMemHostAlloc()
+ *   registered_BYTES	cuMemHostRegister() of pages as malloc() gives them
+ *   shared_BYTES	of a memfd's, which is how a guest process shares its own
+ *   huge_BYTES		of pages that the kernel was asked to make huge (THP)
+ *   pageable_BYTES	of memory that is not pinned
+ *
+ * Each copy is between two kernels of the driver's (a memset), as a program's input is
+ * between two batches, and all are enqueued while the device is busy, so that the time
+ * in which a CPU enqueues them is not in it. Where memory cannot be had a line is
+ * missing. Any libcuda will do.
+ *
+ *   device_copies [ROUNDS]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cuda_abi.h"
+
+#define CHECK(call)                                                                  \
+	do {                                                                         \
+		CUresult r_ = (call);                                                \
+		if (r_) {                                                            \
+			fprintf(stderr, "%s: error %d\n", #call, r_);                \
+			exit(EXIT_FAILURE);                                          \
+		}                                                                    \
+	} while (0)
+
+#define COPIES		20		/* of one round, each from a place of its own */
+#define AREA		(8u << 20)	/* of each kind of memory */
+#define HUGE		(2u << 20)
+#define BUSY_BYTES	(1u << 30)	/* set before, which takes an H100 some 500 us */
+
+static const size_t sizes[] = { 64, 4096, 96 << 10, 256 << 10 };
+
+static CUdeviceptr memory, busy, other;
+static CUevent begin, end;
+static CUstream stream;
+
+/* Of all rounds the fastest: nothing of it is the CPU's. */
+static double copies_us(const uint8_t *from, size_t bytes, int rounds)
+{
+	double best = 0;
+
+	for (int r = 0; r < rounds; r++) {
+		float ms;
+
+		CHECK(cuMemsetD8Async(busy, 0, BUSY_BYTES, stream));
+		CHECK(cuEventRecord(begin, stream));
+		for (int i = 0; i < COPIES; i++) {
+			if (from)
+				CHECK(cuMemcpyHtoDAsync_v2(memory, from + i * (AREA / COPIES / 4096 * 4096),
+							   bytes, stream));
+			CHECK(cuMemsetD8Async(other, 0, 4096, stream));
+		}
+		CHECK(cuEventRecord(end, stream));
+		CHECK(cuStreamSynchronize(stream));
+		CHECK(cuEventElapsedTime_v2(&ms, begin, end));
+		if (!r || ms * 1e3 / COPIES < best)
+			best = ms * 1e3 / COPIES;
+	}
+	return best;
+}
+
+static void measure(const char *kind, uint8_t *from, int rounds)
+{
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		printf("%s_%zu %.2f\n", kind, sizes[i],
+		       copies_us(from, sizes[i], rounds) - copies_us(NULL, 0, rounds));
+	fflush(stdout);
+}
+
+static void registered(const char *kind, uint8_t *p, int rounds)
+{
+	if (p == MAP_FAILED)
+		return;
+	memset(p, 1, AREA);
+	if (cuMemHostRegister_v2(p, AREA, 0))
+		return;
+	measure(kind, p, rounds);
+	CHECK(cuMemHostUnregister(p));
+}
+
+static uint8_t *map(int flags, int fd, size_t bytes)
+{
+	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+}
+
+int main(int argc, char **argv)
+{
+	int rounds = argc > 1 ? atoi(argv[1]) : 20, fd;
+	CUdevice device;
+	CUcontext ctx;
+	uint8_t *p;
+
+	CHECK(cuInit(0));
+	CHECK(cuDeviceGet(&device, 0));
+	CHECK(cuDevicePrimaryCtxRetain(&ctx, device));
+	CHECK(cuCtxSetCurrent(ctx));
+	CHECK(cuMemAlloc_v2(&memory, AREA));
+	CHECK(cuMemAlloc_v2(&other, 4096));
+	CHECK(cuMemAlloc_v2(&busy, BUSY_BYTES));
+	CHECK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+	CHECK(cuEventCreate(&begin, CU_EVENT_DEFAULT));
+	CHECK(cuEventCreate(&end, CU_EVENT_DEFAULT));
+
+	CHECK(cuMemHostAlloc((void **)&p, AREA, 0));
+	memset(p, 1, AREA);
+	measure("allocated", p, rounds);
+
+	registered("registered", map(MAP_PRIVATE | MAP_ANONYMOUS, -1, AREA), rounds);
+	fd = memfd_create("device_copies", MFD_CLOEXEC);
+	if (fd >= 0 && !ftruncate(fd, AREA))
+		registered("shared", map(MAP_SHARED, fd, AREA), rounds);
+	p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1, AREA + HUGE);
+	if (p != MAP_FAILED) {
+		p += HUGE - (uintptr_t)p % HUGE;
+		if (!madvise(p, AREA, MADV_HUGEPAGE))
+			registered("huge", p, rounds);
+	}
+	p = malloc(AREA);
+	memset(p, 1, AREA);
+	measure("pageable", p, rounds);
+	CHECK(cuDevicePrimaryCtxRelease_v2(device));
+	return EXIT_SUCCESS;
+}
