@@ -6,6 +6,7 @@
  *   allocated_BYTES	cuMemHostAlloc()
  *   registered_BYTES	cuMemHostRegister() of pages as malloc() gives them
  *   shared_BYTES	of a memfd's, which is how a guest process shares its own
+ *   scattered_BYTES	the same, each page of it from another place
  *   huge_BYTES		of pages that the kernel was asked to make huge (THP)
  *   pageable_BYTES	of memory that is not pinned
  *
@@ -36,6 +37,8 @@
 #define COPIES		20		/* of one round, each from a place of its own */
 #define AREA		(8u << 20)	/* of each kind of memory */
 #define HUGE		(2u << 20)
+#define PAGE		4096u
+#define SPREAD		31u		/* pages of the memfd from one of the area to the next */
 #define BUSY_BYTES	(1u << 30)	/* set before, which takes an H100 some 500 us */
 
 static const size_t sizes[] = { 64, 4096, 96 << 10, 256 << 10 };
@@ -56,7 +59,7 @@ static double copies_us(const uint8_t *from, size_t bytes, int rounds)
 		CHECK(cuEventRecord(begin, stream));
 		for (int i = 0; i < COPIES; i++) {
 			if (from)
-				CHECK(cuMemcpyHtoDAsync_v2(memory, from + i * (AREA / COPIES / 4096 * 4096),
+				CHECK(cuMemcpyHtoDAsync_v2(memory, from + i * (AREA / COPIES / PAGE * PAGE),
 							   bytes, stream));
 			CHECK(cuMemsetD8Async(other, 0, 4096, stream));
 		}
@@ -93,6 +96,22 @@ static uint8_t *map(int flags, int fd, size_t bytes)
 	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
 }
 
+/* Neighbours are as far apart in the file, whose pages the kernel gave one after the other. */
+static uint8_t *scattered(int fd)
+{
+	uint8_t *all = map(MAP_SHARED, fd, (size_t)AREA * SPREAD), *p;
+
+	if (all == MAP_FAILED)
+		return all;
+	memset(all, 1, (size_t)AREA * SPREAD);
+	p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1, AREA);
+	for (size_t i = 0; p != MAP_FAILED && i < AREA / PAGE; i++)
+		if (mmap(p + i * PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+			 (off_t)i * SPREAD * PAGE) == MAP_FAILED)
+			return MAP_FAILED;
+	return p;
+}
+
 int main(int argc, char **argv)
 {
 	int rounds = argc > 1 ? atoi(argv[1]) : 20, fd;
@@ -117,8 +136,10 @@ int main(int argc, char **argv)
 
 	registered("registered", map(MAP_PRIVATE | MAP_ANONYMOUS, -1, AREA), rounds);
 	fd = memfd_create("device_copies", MFD_CLOEXEC);
-	if (fd >= 0 && !ftruncate(fd, AREA))
+	if (fd >= 0 && !ftruncate(fd, (off_t)AREA * SPREAD)) {
 		registered("shared", map(MAP_SHARED, fd, AREA), rounds);
+		registered("scattered", scattered(fd), rounds);
+	}
 	p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1, AREA + HUGE);
 	if (p != MAP_FAILED) {
 		p += HUGE - (uintptr_t)p % HUGE;
