@@ -354,6 +354,25 @@ static void locals(void **state)
 	expect("questions", local, 0, 0, false);
 }
 
+static void small_pinned(void)
+{
+	void *p;
+
+	ok(cuMemHostAlloc(&p, 5000, 0));
+	ok(cuMemFreeHost(p));
+}
+
+/* The driver is told of each, and the executor has the memory already. */
+static void allocated(void **state)
+{
+	void *p;
+
+	(void)state;
+	ok(cuMemHostAlloc(&p, 5000, 0));
+	expect("cuMemHostAlloc, cuMemFreeHost", small_pinned, 2, 0, false);
+	ok(cuMemFreeHost(p));
+}
+
 /* Nobody in this process can have copied it: it cannot touch the memory. */
 static void pinned(void **state)
 {
@@ -421,6 +440,7 @@ int main(void)
 		cmocka_unit_test(answered),
 		cmocka_unit_test(graphs),
 		cmocka_unit_test(locals),
+		cmocka_unit_test(allocated),
 		cmocka_unit_test(pinned),
 	};
 

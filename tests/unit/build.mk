@@ -28,3 +28,8 @@ $(eval $(call vg-program,$(VG_UNIT)/stage,tests/unit/stage_test.c \
 	-lcmocka -lpthread -Xlinker --wrap=sysconf -Xlinker --wrap=vg_copy_past_caches))
 
 tests: $(VG_UNIT)/stage
+
+$(eval $(call vg-program,$(VG_UNIT)/slab,tests/unit/slab_test.c userspace/shim/slab.c,\
+	-lcmocka -lpthread))
+
+tests: $(VG_UNIT)/slab

@@ -21,6 +21,7 @@
 #include "crew.h"
 #include "shim.h"
 #include "shim_calls.h"
+#include "slab.h"
 
 #define PAGE 4096u
 #define ALLOC_FLAGS (CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | \
@@ -32,6 +33,7 @@
 #define MAPPED (CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP)
 
 struct vg_hostmem {
+	struct vg_slab *slab;		/* NULL: it is a share of its own */
 	struct vg_share share;
 	/* Of managed memory: what cuMemAdvise() and prefetches said last. */
 	_Atomic int read_mostly, preferred, prefetched;
@@ -65,8 +67,54 @@ static CUresult release(struct vg_hostmem *m, uint64_t va)
 	return r;
 }
 
+/* Waits for the device to be done with it. */
+static CUresult mapped_free(struct vg_hostmem *m, void *p, size_t bytes)
+{
+	CUresult r;
+
+	if (m->slab) {
+		r = vgw_vgpu_host_unregister((uintptr_t)p);
+		/* What the driver has not let go of is nobody else's. */
+		if (!r || r == CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED)
+			vg_slab_give(m->slab, p, bytes);
+	} else {
+		r = release(m, (uintptr_t)p);
+		munmap(m->share.p, m->share.bytes);
+	}
+	free(m);
+	return r;
+}
+
+static CUresult piece_new(struct vg_hostmem *m, size_t bytes, void **p)
+{
+	CUdeviceptr dptr;
+	CUresult r = vg_slab_take(bytes, &m->slab, p);
+
+	if (r)
+		return r;
+	r = vgw_vgpu_host_register((uintptr_t)*p, (bytes + PAGE - 1) & ~(size_t)(PAGE - 1), MAPPED,
+				   &dptr);
+	if (r)
+		vg_slab_give(m->slab, *p, bytes);
+	return r;
+}
+
+static CUresult whole_new(struct vg_hostmem *m, size_t bytes, void **p)
+{
+	CUresult r = vg_share_new(&m->share, bytes);
+
+	if (r)
+		return r;
+	vg_crew_touch(m->share.p, m->share.bytes);
+	r = adopt(m, (uintptr_t)m->share.p, m->share.bytes, MAPPED);
+	if (r)
+		munmap(m->share.p, m->share.bytes);
+	*p = m->share.p;
+	return r;
+}
+
 /* New memory that the device reaches at the same address. */
-static CUresult mapped_new(size_t bytes, struct vg_hostmem **out)
+static CUresult mapped_new(size_t bytes, enum vg_range_kind kind, unsigned int flags, void **p)
 {
 	struct vg_hostmem *m = calloc(1, sizeof(*m));
 	CUresult r;
@@ -74,24 +122,15 @@ static CUresult mapped_new(size_t bytes, struct vg_hostmem **out)
 	if (!m)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	m->preferred = m->prefetched = CU_DEVICE_INVALID;
-	r = vg_share_new(&m->share, bytes);
-	if (!r) {
-		vg_crew_touch(m->share.p, m->share.bytes);
-		r = adopt(m, (uintptr_t)m->share.p, m->share.bytes, MAPPED);
-		if (r)
-			munmap(m->share.p, m->share.bytes);
-	}
-	if (r)
+	r = bytes > VG_SLAB_MOST || piece_new(m, bytes, p) ? whole_new(m, bytes, p) : CUDA_SUCCESS;
+	if (r) {
 		free(m);
-	else
-		*out = m;
+		return r;
+	}
+	r = vg_range_add_shared((uintptr_t)*p, bytes, kind, flags, m);
+	if (r)
+		mapped_free(m, *p, bytes);
 	return r;
-}
-
-static void mapped_free(struct vg_hostmem *m)
-{
-	munmap(m->share.p, m->share.bytes);
-	free(m);
 }
 
 static CUresult plain_new(void **pp, size_t bytes, unsigned int flags)
@@ -113,30 +152,21 @@ static CUresult plain_new(void **pp, size_t bytes, unsigned int flags)
 
 CUresult vgh_cuMemHostAlloc(void **pp, size_t bytes, unsigned int flags)
 {
-	struct vg_hostmem *m;
 	CUresult r = vg_context_ready();
+	void *p;
 
 	if (r)
 		return r;
 	if (!pp || !bytes || flags & ~ALLOC_FLAGS)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = mapped_new(bytes, &m);
-	if (r) {
-		say_staged(r);
-		if (flags & CU_MEMHOSTALLOC_DEVICEMAP)
-			return r;
-		return plain_new(pp, bytes, flags);
-	}
 	/* With unified addressing all of it is mapped, asked for or not. */
-	r = vg_range_add_shared((uintptr_t)m->share.p, bytes, VG_RANGE_HOST,
-				flags | CU_MEMHOSTALLOC_DEVICEMAP, m);
-	if (r) {
-		release(m, (uintptr_t)m->share.p);
-		mapped_free(m);
-		return r;
+	r = mapped_new(bytes, VG_RANGE_HOST, flags | CU_MEMHOSTALLOC_DEVICEMAP, &p);
+	if (!r) {
+		*pp = p;
+		return CUDA_SUCCESS;
 	}
-	*pp = m->share.p;
-	return CUDA_SUCCESS;
+	say_staged(r);
+	return flags & CU_MEMHOSTALLOC_DEVICEMAP ? r : plain_new(pp, bytes, flags);
 }
 
 CUresult vgh_cuMemAllocHost_v2(void **pp, size_t bytes)
@@ -152,16 +182,11 @@ CUresult vgh_cuMemAllocHost(void **pp, unsigned int bytes)
 static CUresult host_free(uint64_t p, enum vg_range_kind kind)
 {
 	struct vg_range range;
-	CUresult r;
 
 	if (!vg_range_remove(p, 1u << kind, &range))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (range.shared) {
-		/* Waits for the device to be done with it. */
-		r = release(range.shared, p);
-		mapped_free(range.shared);
-		return r;
-	}
+	if (range.shared)
+		return mapped_free(range.shared, (void *)(uintptr_t)p, range.bytes);
 	/* Every copy that names it has read or written it by the time it returned. */
 	munmap((void *)(uintptr_t)p, (range.bytes + PAGE - 1) & ~(size_t)(PAGE - 1));
 	return CUDA_SUCCESS;
@@ -270,26 +295,19 @@ CUresult vgh_cuMemHostUnregister(void *p)
 
 CUresult vgh_cuMemAllocManaged(CUdeviceptr *dptr, size_t bytes, unsigned int flags)
 {
-	struct vg_hostmem *m;
 	CUresult r = vg_context_ready();
+	void *p;
 
 	if (r)
 		return r;
 	if (!dptr || !bytes || (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST))
 		return CUDA_ERROR_INVALID_VALUE;
-	r = mapped_new(bytes, &m);
-	if (r) {
+	r = mapped_new(bytes, VG_RANGE_MANAGED, flags, &p);
+	if (r)
 		say_staged(r);
-		return r;
-	}
-	r = vg_range_add_shared((uintptr_t)m->share.p, bytes, VG_RANGE_MANAGED, flags, m);
-	if (r) {
-		release(m, (uintptr_t)m->share.p);
-		mapped_free(m);
-		return r;
-	}
-	*dptr = (uintptr_t)m->share.p;
-	return CUDA_SUCCESS;
+	else
+		*dptr = (uintptr_t)p;
+	return r;
 }
 
 /* Managed memory that holds all of [p, p + bytes). */
