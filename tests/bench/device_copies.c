@@ -38,6 +38,7 @@
 #define AREA		(8u << 20)	/* of each kind of memory */
 #define HUGE		(2u << 20)
 #define PAGE		4096u
+#define PLACE		(AREA / COPIES / PAGE * PAGE)
 #define SPREAD		31u		/* pages of the memfd from one of the area to the next */
 #define BUSY_BYTES	(1u << 30)	/* set before, which takes an H100 some 500 us */
 
@@ -59,8 +60,8 @@ static double copies_us(const uint8_t *from, size_t bytes, int rounds)
 		CHECK(cuEventRecord(begin, stream));
 		for (int i = 0; i < COPIES; i++) {
 			if (from)
-				CHECK(cuMemcpyHtoDAsync_v2(memory, from + i * (AREA / COPIES / PAGE * PAGE),
-							   bytes, stream));
+				CHECK(cuMemcpyHtoDAsync_v2(memory, from + i * PLACE, bytes,
+							   stream));
 			CHECK(cuMemsetD8Async(other, 0, 4096, stream));
 		}
 		CHECK(cuEventRecord(end, stream));
@@ -89,6 +90,21 @@ static void registered(const char *kind, uint8_t *p, int rounds)
 		return;
 	measure(kind, p, rounds);
 	CHECK(cuMemHostUnregister(p));
+}
+
+static void other_ways(uint8_t *p, int rounds)
+{
+	const unsigned int flags = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP;
+
+	if (p == MAP_FAILED || cuMemHostRegister_v2(p, AREA, flags))
+		return;
+	measure("portable", p, rounds);
+	CHECK(cuMemHostUnregister(p));
+	for (int i = 0; i < COPIES; i++)
+		CHECK(cuMemHostRegister_v2(p + i * PLACE, PLACE, flags));
+	measure("apart", p, rounds);
+	for (int i = 0; i < COPIES; i++)
+		CHECK(cuMemHostUnregister(p + i * PLACE));
 }
 
 static uint8_t *map(int flags, int fd, size_t bytes)
@@ -134,7 +150,9 @@ int main(int argc, char **argv)
 	memset(p, 1, AREA);
 	measure("allocated", p, rounds);
 
-	registered("registered", map(MAP_PRIVATE | MAP_ANONYMOUS, -1, AREA), rounds);
+	p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1, AREA);
+	registered("registered", p, rounds);
+	other_ways(p, rounds);
 	fd = memfd_create("device_copies", MFD_CLOEXEC);
 	if (fd >= 0 && !ftruncate(fd, (off_t)AREA * SPREAD)) {
 		registered("shared", map(MAP_SHARED, fd, AREA), rounds);
