@@ -460,6 +460,7 @@ int main(int argc, char **argv)
 		{ "textures", textures }, { "tensors", tensors },
 		{ "linking", linking }, { "output", output },
 		{ "threads", threads }, { "mapped_files", mapped_files },
+		{ "pinned_sizes", pinned_sizes },
 		{ "green", green }, { "green_launches", green_launches },
 		{ "batches", batches }, { "array_batches", array_batches },
 		{ "managed_batches", managed_batches },

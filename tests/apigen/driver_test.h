@@ -45,6 +45,7 @@ void linking(void);
 void mapping(void);
 /* driver_hostmem.c */
 void mapped_files(void);
+void pinned_sizes(void);
 /* driver_boxes.c */
 void pinned_boxes(void);
 void captured_boxes(void);
