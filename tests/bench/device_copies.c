@@ -4,6 +4,7 @@
  * memory came from, as "name value" lines in microseconds:
  *
  *   allocated_BYTES	cuMemHostAlloc()
+ *   mapped_BYTES		the same, portable and mapped
  *   registered_BYTES	cuMemHostRegister() of pages as malloc() gives them
  *   shared_BYTES	of a memfd's, which is how a guest process shares its own
  *   scattered_BYTES	the same, each page of it from another place
@@ -149,6 +150,10 @@ int main(int argc, char **argv)
 	CHECK(cuMemHostAlloc((void **)&p, AREA, 0));
 	memset(p, 1, AREA);
 	measure("allocated", p, rounds);
+	CHECK(cuMemHostAlloc((void **)&p, AREA,
+			     CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP));
+	memset(p, 1, AREA);
+	measure("mapped", p, rounds);
 
 	p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1, AREA);
 	registered("registered", p, rounds);
