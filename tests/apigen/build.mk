@@ -89,7 +89,7 @@ VG_SOFTGPU_GROUPS := device context functions library launches memory streams st
 	old_events awaited capture_moves instantiation exec_nodes exec_children exec_events \
 	dependencies code_files linked_again kernel_settings occupancy chosen_pools mapping \
 	pinned_boxes captured_boxes sharing pointers logs output threads mapped_files \
-	pinned_sizes per_thread per_thread_captures contexts peer_devices device_limits \
+	pinned_sizes copies_in_turn per_thread per_thread_captures contexts peer_devices device_limits \
 	entry_points profiler log_files pools array_batches per_thread_arrays array_lines \
 	array_facts arrays array_boxes primary_reset
 

@@ -46,6 +46,7 @@ void mapping(void);
 /* driver_hostmem.c */
 void mapped_files(void);
 void pinned_sizes(void);
+void copies_in_turn(void);
 /* driver_boxes.c */
 void pinned_boxes(void);
 void captured_boxes(void);

@@ -373,6 +373,38 @@ static void allocated(void **state)
 	ok(cuMemFreeHost(p));
 }
 
+/*
+ * A few bytes are taken at once where the stream has been waited for and only such copies
+ * have followed; behind anything else the device reads them in their turn.
+ */
+static void taken(void **state)
+{
+	const size_t large = 64 << 10, few = 64;
+	uint8_t *p;
+
+	(void)state;
+	ok(cuMemHostAlloc((void **)&p, large, 0));
+	begin();
+	syscalls_end();
+	ok(cuStreamSynchronize(stream));
+	ok(cuMemcpyHtoDAsync_v2(device, p, few, stream));
+	ok(cuMemcpyHtoDAsync_v2(device, p, large, stream));
+	ok(cuMemcpyHtoDAsync_v2(device, p, few, stream));
+	ok(cuStreamSynchronize(stream));
+	end();
+	assert_int_equal(spent.in, large + 2 * few);
+	assert_int_equal(spent.direct_in, large);
+
+	begin();
+	syscalls_end();
+	launch();
+	ok(cuMemcpyHtoDAsync_v2(device, p, few, stream));
+	ok(cuStreamSynchronize(stream));
+	end();
+	assert_int_equal(spent.direct_in, few);
+	ok(cuMemFreeHost(p));
+}
+
 /* Nobody in this process can have copied it: it cannot touch the memory. */
 static void pinned(void **state)
 {
@@ -441,6 +473,7 @@ int main(void)
 		cmocka_unit_test(graphs),
 		cmocka_unit_test(locals),
 		cmocka_unit_test(allocated),
+		cmocka_unit_test(taken),
 		cmocka_unit_test(pinned),
 	};
 

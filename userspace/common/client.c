@@ -17,6 +17,7 @@ struct vg_client vg_client = {
 
 __thread uint32_t vg_thread_tag;
 __thread uint64_t vg_thread_answered;
+__thread struct vg_posted vg_thread_posted;
 void (*vg_on_deferred)(CUresult failure);
 void (*vg_on_output)(void);
 
@@ -70,6 +71,7 @@ CUresult vg_begin(struct vg_call *call, uint16_t op, size_t bytes)
 		pthread_cond_wait(&c->slot_freed, &c->lock);
 	/* Another thread may have found the executor gone meanwhile. */
 	result = vg_connect();
+	call->begin = c->tail;
 	if (!result)
 		result = make_room(c, size);
 	if (result) {
@@ -103,6 +105,7 @@ static void publish(struct vg_client *c, struct vg_call *call, uint32_t rings_at
 CUresult vg_post(struct vg_call *call)
 {
 	publish(&vg_client, call, VGPU_HOST_SLEEPS);
+	vg_thread_posted = (struct vg_posted){ call->begin, call->end };
 	return CUDA_SUCCESS;
 }
 

@@ -35,7 +35,7 @@ struct vg_call {
 	uint32_t *got;		/* set by the caller, or NULL: bytes that the answer has */
 	/* private to client.c */
 	struct vgpu_rec *rec;
-	uint64_t end;
+	uint64_t begin, end;
 };
 
 /*
@@ -61,6 +61,11 @@ extern __thread uint32_t vg_thread_tag;
 
 /* Where the record ends to which this thread has last had an answer. */
 extern __thread uint64_t vg_thread_answered;
+/* Where the last record began and ended to which it wanted no answer. */
+struct vg_posted {
+	uint64_t begin, end;
+};
+extern __thread struct vg_posted vg_thread_posted;
 /* No record has been published, by any thread, after the one that ends there. */
 bool vg_quiet_since(uint64_t end);
 

@@ -29,6 +29,10 @@ static size_t piece(size_t left)
 /*
  * Memory that the executor has mapped: the device reads and writes it itself,
  * so an asynchronous copy is one record, also in a capture.
+ *
+ * A few bytes the driver puts between its commands instead, where it may: an H100 has 8
+ * pageable bytes 2 us sooner than 8 page-locked ones.  The program has to leave them alone
+ * from now on only if the copy might run now, so that is when they are taken.
  */
 static CUresult shared_in(CUdeviceptr dst, uint64_t va, size_t bytes, CUstream s, bool wait)
 {
@@ -55,10 +59,18 @@ CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, 
 		return r;
 	if (bytes && (!src || !dst))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (bytes && vg_range_shared((uintptr_t)src, bytes))
-		return shared_in(dst, (uintptr_t)src, bytes, s, wait);
 	/* Ask the driver about what may be wrong: the destination, or a capture. */
 	sure = vg_range_known(dst, bytes) && !vg_capturing();
+	if (bytes && vg_range_shared((uintptr_t)src, bytes)) {
+		if (!sure || wait)
+			return shared_in(dst, (uintptr_t)src, bytes, s, wait);
+		r = bytes <= WRITE_INLINE && vg_stream_free(s) ?
+		    vgw_vgpu_write(false, dst, s, bytes, from) :
+		    shared_in(dst, (uintptr_t)src, bytes, s, false);
+		if (!r)
+			vg_stream_copied(s);
+		return r;
+	}
 	wait = !sure || (wait && bytes > SYNC_MIN);
 	if (bytes && bytes <= WRITE_INLINE)
 		return vgw_vgpu_write(wait, dst, s, bytes, from);

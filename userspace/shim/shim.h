@@ -285,6 +285,15 @@ bool vg_capturing(void);
  * somebody publishes another record there is nothing in it to be waited for.
  */
 void vg_stream_settled(CUstream s);
+/*
+ * Whether a copy into the device might run at once: this thread has waited for the stream,
+ * and since then nobody has published anything but such copies on it.
+ */
+bool vg_stream_free(CUstream s);
+/* This thread has just posted one, out of the program's memory into the device's. */
+void vg_stream_copied(CUstream s);
+/* A stream is made that the legacy stream waits for. */
+void vg_stream_blocks(void);
 
 /* -- tables, generated */
 

@@ -26,6 +26,8 @@ CUresult vgh_cuStreamCreateWithPriority(CUstream *out, unsigned int flags, int p
 		       vgw_cuStreamCreate(false, out, flags);
 	if (r)
 		return r;
+	if (!(flags & CU_STREAM_NON_BLOCKING))
+		vg_stream_blocks();
 	o = (struct vg_object *)*out;
 	o->flags = flags;
 	o->value[0] = (uint64_t)(int64_t)priority;
@@ -46,25 +48,58 @@ CUresult vgh_cuStreamDestroy_v2(CUstream s)
 
 /* -- what has been waited for already: programs do so after each copy that waits itself */
 
+/*
+ * Of this thread's last wait for a stream: where its answer was, and up to where nothing but
+ * copies into the device have been published since, which need nobody to end.
+ */
 static __thread struct {
-	uint64_t end;
+	uint64_t end, copies_end;
 	CUstream stream;
 	uint32_t context;
 } settled;
 
+/* There are, or were, streams that the legacy stream waits for, and the other way round. */
+static _Atomic bool blocking;
+
+void vg_stream_blocks(void)
+{
+	atomic_store(&blocking, true);
+}
+
 void vg_stream_settled(CUstream s)
 {
-	settled.end = vg_thread_answered;
+	settled.end = settled.copies_end = vg_thread_answered;
 	settled.stream = s;
 	settled.context = vg_thread_tag;
+}
+
+static bool settled_for(CUstream s)
+{
+	return settled.end && settled.stream == s && settled.context == vg_thread_tag;
+}
+
+bool vg_stream_free(CUstream s)
+{
+	struct vg_object *o;
+
+	if (!settled_for(s) || !vg_quiet_since(settled.copies_end))
+		return false;
+	if (!s)
+		return !atomic_load_explicit(&blocking, memory_order_relaxed);
+	return !vg_stream_object(s, &o) && o && o->flags & CU_STREAM_NON_BLOCKING;
+}
+
+void vg_stream_copied(CUstream s)
+{
+	if (settled_for(s) && vg_thread_posted.begin == settled.copies_end)
+		settled.copies_end = vg_thread_posted.end;
 }
 
 CUresult vgh_cuStreamSynchronize(CUstream s)
 {
 	CUresult r;
 
-	if (settled.end && settled.stream == s && settled.context == vg_thread_tag &&
-	    vg_quiet_since(settled.end))
+	if (settled_for(s) && vg_quiet_since(settled.end))
 		return CUDA_SUCCESS;
 	r = vgw_cuStreamSynchronize(s);
 	if (!r)
