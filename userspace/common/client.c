@@ -17,7 +17,6 @@ struct vg_client vg_client = {
 
 __thread uint32_t vg_thread_tag;
 __thread uint64_t vg_thread_answered;
-__thread struct vg_posted vg_thread_posted;
 void (*vg_on_deferred)(CUresult failure);
 void (*vg_on_output)(void);
 
@@ -94,6 +93,7 @@ static void publish(struct vg_client *c, struct vg_call *call, uint32_t rings_at
 	uint32_t parked;
 
 	c->tail = call->end;
+	atomic_store_explicit(&c->last_begin, call->begin, memory_order_relaxed);
 	vg_store_release64(&c->ring->sq_tail, c->tail);
 	vg_full_fence();	/* tail before the look; pairs with the executor's */
 	parked = vg_load(&c->ring->host_parked);
@@ -105,7 +105,6 @@ static void publish(struct vg_client *c, struct vg_call *call, uint32_t rings_at
 CUresult vg_post(struct vg_call *call)
 {
 	publish(&vg_client, call, VGPU_HOST_SLEEPS);
-	vg_thread_posted = (struct vg_posted){ call->begin, call->end };
 	return CUDA_SUCCESS;
 }
 
@@ -113,6 +112,14 @@ bool vg_quiet_since(uint64_t end)
 {
 	return atomic_load_explicit(&vg_client.state, memory_order_acquire) == VG_CLIENT_UP &&
 	       vg_load_acquire64(&vg_client.ring->sq_tail) == end;
+}
+
+uint64_t vg_followed(uint64_t end)
+{
+	/* In this order: of a record published in between only its beginning is seen. */
+	uint64_t tail = vg_load_acquire64(&vg_client.ring->sq_tail);
+
+	return atomic_load_explicit(&vg_client.last_begin, memory_order_relaxed) == end ? tail : 0;
 }
 
 CUresult vg_wait(struct vg_call *call, void *reply, size_t max)

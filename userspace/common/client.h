@@ -61,13 +61,13 @@ extern __thread uint32_t vg_thread_tag;
 
 /* Where the record ends to which this thread has last had an answer. */
 extern __thread uint64_t vg_thread_answered;
-/* Where the last record began and ended to which it wanted no answer. */
-struct vg_posted {
-	uint64_t begin, end;
-};
-extern __thread struct vg_posted vg_thread_posted;
 /* No record has been published, by any thread, after the one that ends there. */
 bool vg_quiet_since(uint64_t end);
+/*
+ * To be asked after this thread has published one, at `end` or later: where it ends, if it
+ * began right there and no other has been published since; else 0.
+ */
+uint64_t vg_followed(uint64_t end);
 
 /* Reserve a record with `bytes` (at most VG_INLINE_MAX) of payload. */
 CUresult vg_begin(struct vg_call *c, uint16_t op, size_t bytes);

@@ -31,6 +31,7 @@ struct vg_client {
 	pthread_mutex_t lock;
 	pthread_cond_t slot_freed;
 	uint64_t tail;			/* published */
+	_Atomic uint64_t last_begin;	/* of the last record before that, and its padding */
 	uint64_t head;			/* as last read */
 	uint32_t free_slots[VGPU_SLOTS_MAX];
 	uint32_t free_count;

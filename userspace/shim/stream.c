@@ -91,8 +91,10 @@ bool vg_stream_free(CUstream s)
 
 void vg_stream_copied(CUstream s)
 {
-	if (settled_for(s) && vg_thread_posted.begin == settled.copies_end)
-		settled.copies_end = vg_thread_posted.end;
+	uint64_t end = settled_for(s) ? vg_followed(settled.copies_end) : 0;
+
+	if (end)
+		settled.copies_end = end;
 }
 
 CUresult vgh_cuStreamSynchronize(CUstream s)
