@@ -11,6 +11,9 @@
  *   huge_BYTES		of pages that the kernel was asked to make huge (THP)
  *   pageable_BYTES	of memory that is not pinned
  *
+ * and, for root, KIND_places: in how many places of the machine's memory AREA bytes of it
+ * lie, of which each page may be one.
+ *
  * Each copy is between two kernels of the driver's (a memset), as a program's input is
  * between two batches, and all are enqueued while the device is busy, so that the time
  * in which a CPU enqueues them is not in it. Where memory cannot be had a line is
@@ -18,6 +21,7 @@
  *
  *   device_copies [ROUNDS]
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,8 +78,28 @@ static double copies_us(const uint8_t *from, size_t bytes, int rounds)
 	return best;
 }
 
+static void places(const char *kind, const uint8_t *p)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), n = 0;
+	uint64_t entry, last = 0;
+
+	for (size_t at = 0; fd >= 0 && at < AREA; at += PAGE, last = entry) {
+		off_t where = ((uintptr_t)p + at) / PAGE * sizeof(entry);
+
+		if (pread(fd, &entry, sizeof(entry), where) != sizeof(entry))
+			break;
+		entry &= (1ull << 55) - 1;	/* the page's number, 0 for others than root */
+		n += entry && entry != last + 1;
+	}
+	if (n)
+		printf("%s_places %d\n", kind, n);
+	if (fd >= 0)
+		close(fd);
+}
+
 static void measure(const char *kind, uint8_t *from, int rounds)
 {
+	places(kind, from);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		printf("%s_%zu %.2f\n", kind, sizes[i],
 		       copies_us(from, sizes[i], rounds) - copies_us(NULL, 0, rounds));
