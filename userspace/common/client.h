@@ -133,6 +133,8 @@ struct vg_share {
 };
 
 CUresult vg_share_new(struct vg_share *s, size_t bytes);
+/* Bytes of memory that this machine has. */
+uint64_t vg_memory_here(void);
 CUresult vg_share_range(struct vg_share *s, void *p, size_t bytes);
 void vg_share_end(struct vg_share *s);
 

@@ -146,8 +146,7 @@ static void *map_aligned(size_t bytes, int flags, int fd)
 	return p;
 }
 
-/* What can never be had is refused before pages of it are made. */
-static uint64_t memory_here(void)
+uint64_t vg_memory_here(void)
 {
 	return (uint64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
 }
@@ -160,7 +159,8 @@ CUresult vg_share_new(struct vg_share *s, size_t bytes)
 	if (r)
 		return r;
 	s->bytes = (bytes + PAGE - 1) & ~(PAGE - 1);
-	if (s->bytes < bytes || s->bytes > memory_here())
+	/* What can never be had is refused before pages of it are made. */
+	if (s->bytes < bytes || s->bytes > vg_memory_here())
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	if (!vg_client.t.ops->any_memory) {
 		memfd = memfd_create("cuda", MFD_CLOEXEC);

@@ -132,6 +132,9 @@ static CUresult plain_new(void **pp, size_t bytes, unsigned int flags)
 	CUresult r;
 	void *p;
 
+	/* mmap() itself may promise what there is not. */
+	if (whole < bytes || whole > vg_memory_here())
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	p = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return CUDA_ERROR_OUT_OF_MEMORY;
