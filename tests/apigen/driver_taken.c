@@ -143,24 +143,18 @@ void copies_in_turn(void)
 	on(apart);
 	captured(apart);
 
-	/* The legacy stream waits for this one, and this one for the legacy stream. */
+	/*
+	 * One that the legacy stream waits for.  How it does is CUDA's: a copy of up to 16 KiB
+	 * on the one has been read before what the other still has to do.
+	 */
 	OK(cuStreamCreate(&blocking, CU_STREAM_DEFAULT));
 	on(blocking);
 	captured(blocking);
-	settle(NULL, 81);
-	OK(cuLaunchHostFunc(blocking, write_later, (void *)82));
-	copy(NULL);
-	TRUE(arrived() == 82);
 	settle(NULL, 83);
 	OK(cuLaunchHostFunc(blocking, write_later, (void *)84));
 	OK(cuStreamSynchronize(NULL));
 	copy(NULL);
 	TRUE(arrived() == 84);
-	settle(blocking, 91);
-	OK(cuLaunchHostFunc(NULL, write_later, (void *)92));
-	OK(cuStreamSynchronize(blocking));
-	copy(blocking);
-	TRUE(arrived() == 92);
 	on(NULL);
 	on(CU_STREAM_PER_THREAD);
 	OK(cuStreamDestroy_v2(blocking));

@@ -287,13 +287,13 @@ bool vg_capturing(void);
 void vg_stream_settled(CUstream s);
 /*
  * Whether a copy into the device might run at once: this thread has waited for the stream,
- * and since then nobody has published anything but such copies on it.
+ * and since then nobody has published anything but such copies on it.  Other streams do not
+ * matter, not even between the legacy stream and those that it waits for: CUDA itself has
+ * read up to 16 KiB of page-locked memory when such a call returns (driver 580, H100).
  */
 bool vg_stream_free(CUstream s);
 /* This thread has just posted one, out of the program's memory into the device's. */
 void vg_stream_copied(CUstream s);
-/* A stream is made that the legacy stream waits for. */
-void vg_stream_blocks(void);
 
 /* -- tables, generated */
 

@@ -226,7 +226,6 @@ static CUresult own_stream(struct vg_object **out)
 	r = vgw_cuStreamCreate(false, &made, CU_STREAM_DEFAULT);
 	if (r)
 		return r;
-	vg_stream_blocks();
 	s[self.stream_count++] = (struct own_stream){ entry_of(c->object), entry_of(made) };
 	*out = (struct vg_object *)made;
 	return CUDA_SUCCESS;

@@ -26,8 +26,6 @@ CUresult vgh_cuStreamCreateWithPriority(CUstream *out, unsigned int flags, int p
 		       vgw_cuStreamCreate(false, out, flags);
 	if (r)
 		return r;
-	if (!(flags & CU_STREAM_NON_BLOCKING))
-		vg_stream_blocks();
 	o = (struct vg_object *)*out;
 	o->flags = flags;
 	o->value[0] = (uint64_t)(int64_t)priority;
@@ -58,14 +56,6 @@ static __thread struct {
 	uint32_t context;
 } settled;
 
-/* There are, or were, streams that the legacy stream waits for, and the other way round. */
-static _Atomic bool blocking;
-
-void vg_stream_blocks(void)
-{
-	atomic_store(&blocking, true);
-}
-
 void vg_stream_settled(CUstream s)
 {
 	settled.end = settled.copies_end = vg_thread_answered;
@@ -80,13 +70,7 @@ static bool settled_for(CUstream s)
 
 bool vg_stream_free(CUstream s)
 {
-	struct vg_object *o;
-
-	if (!settled_for(s) || !vg_quiet_since(settled.copies_end))
-		return false;
-	if (!s)
-		return !atomic_load_explicit(&blocking, memory_order_relaxed);
-	return !vg_stream_object(s, &o) && o && o->flags & CU_STREAM_NON_BLOCKING;
+	return settled_for(s) && vg_quiet_since(settled.copies_end);
 }
 
 void vg_stream_copied(CUstream s)
