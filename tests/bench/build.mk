@@ -8,7 +8,8 @@ $(VG_BENCH)/calls: $(call vg-objs,tests/bench/calls.c tests/counts/syscalls.c) $
 $(VG_BENCH)/copies: $(call vg-objs,tests/bench/copies.c) $(O)/lib/libcuda.so.1
 $(VG_BENCH)/image: $(call vg-objs,tests/bench/image.c) $(O)/lib/libcuda.so.1
 $(VG_BENCH)/device_copies: $(call vg-objs,tests/bench/device_copies.c) $(O)/lib/libcuda.so.1
-$(addprefix $(VG_BENCH)/,calls copies image device_copies):
+$(VG_BENCH)/followers: $(call vg-objs,tests/bench/followers.c) $(O)/lib/libcuda.so.1
+$(addprefix $(VG_BENCH)/,calls copies image device_copies followers):
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(O)/lib -l:libcuda.so.1
 
@@ -24,4 +25,4 @@ bench: deps all tests	## what calls cost: natively, over the socket, in a guest
 	tests/bench/run $(O)
 .PHONY: bench
 
-tests: $(addprefix $(VG_BENCH)/,ring calls copies image device_copies)
+tests: $(addprefix $(VG_BENCH)/,ring calls copies image device_copies followers)

@@ -33,3 +33,8 @@ $(eval $(call vg-program,$(VG_UNIT)/slab,tests/unit/slab_test.c userspace/shim/s
 	-lcmocka -lpthread))
 
 tests: $(VG_UNIT)/slab
+
+$(eval $(call vg-program,$(VG_UNIT)/pace,tests/unit/pace_test.c userspace/executor/pace.c \
+	userspace/common/log.c,-lcmocka -Xlinker --wrap=clock_gettime))
+
+tests: $(VG_UNIT)/pace

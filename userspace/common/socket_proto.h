@@ -109,18 +109,29 @@ static inline int vg_token_has_fd(uint32_t kind)
 	return kind == VG_TOKEN_ALLOCATION || kind == VG_TOKEN_POOL;
 }
 
+/*
+ * When a short copy into the device is over, in ns after the driver has taken it.  An
+ * executor measures it while nobody has work for the device, and the mediator tells it to
+ * those that start later.
+ */
+struct vg_copy_time {
+	uint32_t start_ns;
+	uint32_t ns_per_mib;	/* 0: not known */
+};
+
 /* Executor to mediator: once, when its CUDA driver is up or has failed. */
 struct vg_exec_ready {
 	uint32_t size;
 	int32_t result;		/* CUresult of cuInit, or -1: no library */
 	uint32_t version;	/* of the driver, as cuDriverGetVersion says */
 	uint32_t devices;
+	struct vg_copy_time copy;
 };
 
 _Static_assert(sizeof(struct vg_sock_hello) == 40, "ABI");
 _Static_assert(sizeof(struct vg_sock_welcome) == 40, "ABI");
 _Static_assert(sizeof(struct vg_assign) == 48, "ABI");
-_Static_assert(sizeof(struct vg_exec_ready) == 16, "ABI");
+_Static_assert(sizeof(struct vg_exec_ready) == 24, "ABI");
 _Static_assert(sizeof(struct vg_token_request) == 104, "ABI");
 _Static_assert(sizeof(struct vg_token_answer) == 96, "ABI");
 

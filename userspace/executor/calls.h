@@ -18,6 +18,11 @@ bool vg_x_allocation(uint64_t ptr, uint64_t *bytes, uint32_t *ctx);
 /* A context takes its memory along, and what it shares. */
 void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx);
 
+/* pace.c: how long a copy takes, ahead of time; before and after one from registered memory. */
+void vg_x_pace_measure(CUcontext ctx);
+void vg_x_pace_copy(size_t bytes);
+void vg_x_pace_copied(size_t bytes);
+
 /*
  * calls_warm.c: the context that was made ahead for device `dev`, or NULL, and then none
  * is kept; give it back, for the program has another; what each new context gets.

@@ -175,9 +175,13 @@ static CUresult copy_out(struct vg_exec *x, uint64_t va, CUdeviceptr src, uint64
 CUresult vge_vgpu_copy_in(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr dst, uint64_t va,
 			  uint64_t bytes, CUstream s)
 {
-	CUresult r = copy_in(x, dst, va, bytes, s);
+	CUresult r;
 
 	(void)rq;
+	vg_x_pace_copy(bytes);
+	r = copy_in(x, dst, va, bytes, s);
+	if (!r)
+		vg_x_pace_copied(bytes);
 	if (!r && vg_x_registered(va, bytes))
 		vg_exec_moved_direct(x, bytes, 0);
 	return r;

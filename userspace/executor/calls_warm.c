@@ -64,6 +64,7 @@ void vg_warm_up(void)
 		return;
 	}
 	vg_x_anchor(ctx);
+	vg_x_pace_measure(ctx);
 	atomic_store(&warm, ctx);
 }
 

@@ -92,6 +92,12 @@ CUresult vg_internal_output(struct vg_exec *x, const struct vg_req *rq, struct v
 /* calls_warm.c: a context ahead of time */
 void vg_warm_up(void);
 
+/* pace.c: no call's work comes a moment too early for the device */
+bool vg_pace_parse(const char *text);	/* "START_NS,NS_PER_MIB", as the mediator has them */
+struct vg_copy_time vg_pace_copy_time(void);
+void vg_pace_waited(void);	/* a call that may block has succeeded */
+void vg_pace_call(void);	/* before any call but vgpu_copy_in, by who has the role */
+
 /* handles.c */
 struct vg_handles *vg_handles_new(void);
 

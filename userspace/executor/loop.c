@@ -262,6 +262,8 @@ static const struct vg_op *consume(struct vg_exec *x, struct vg_req *rq, uint8_t
 			op = rec->op == VGPU_OP_PAD ? NULL : admit(x, rq);
 			head += size;
 			prefetch(x, head, tail);
+			if (op && rq->op != VG_OP_vgpu_copy_in)
+				vg_pace_call();
 			if (op && op->mode == VG_BLOCKING && (rq->flags & VGPU_REC_REPLY)) {
 				advance(x, head);
 				vg_role_lend(x);
@@ -313,6 +315,8 @@ void vg_loop_run(struct vg_exec *x)
 			run(x, op, &rq, &current, &out);
 			/* The driver prints when it has waited for the device. */
 			out.notice = vg_output_notice();
+			if (!out.result)
+				vg_pace_waited();
 			leave_green(x, &current);
 			/* Before the guest hears of it, and rings for its next call. */
 			mine = vg_role_return(x);

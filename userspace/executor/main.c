@@ -76,6 +76,7 @@ static void say_ready(CUresult result)
 
 	if (!result && cu.cuDeviceGetCount && !cu.cuDeviceGetCount(&devices))
 		msg.devices = devices;
+	msg.copy = vg_pace_copy_time();
 	if (vg_send_fds(VG_CONTROL_FD, &msg, sizeof(msg), NULL, 0))
 		_exit(EXIT_FAILURE);
 }
@@ -159,7 +160,8 @@ static void leave_guest_addresses(char **argv)
 static void usage(FILE *to)
 {
 	fprintf(to,
-		"usage: vgpu-executor [--libcuda NAME] [--spin-us N] [--warm] [--log-level LEVEL]\n"
+		"usage: vgpu-executor [--libcuda NAME] [--spin-us N] [--copy-time NS,NS] [--warm]\n"
+		"                     [--log-level LEVEL]\n"
 		"Started by vgpu-mediatord, with a socket to it as descriptor 3.\n");
 }
 
@@ -168,6 +170,7 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "libcuda", required_argument, NULL, 'l' },
 		{ "spin-us", required_argument, NULL, 's' },
+		{ "copy-time", required_argument, NULL, 'c' },
 		{ "warm", no_argument, NULL, 'w' },
 		{ "log-level", required_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
@@ -189,6 +192,12 @@ int main(int argc, char **argv)
 			break;
 		case 's':
 			exec.spin_us = strtoul(optarg, NULL, 10);
+			break;
+		case 'c':
+			if (!vg_pace_parse(optarg)) {
+				usage(stderr);
+				return 2;
+			}
 			break;
 		case 'w':
 			warm = true;

@@ -105,10 +105,10 @@ static void client_ready(struct vg_source *s, uint32_t events)
 
 static struct vg_proc *spawn(void)
 {
-	char spin[16], level[16];
+	char spin[16], level[16], copy[32];
 	char *argv[] = {
 		vg_config.executor, "--libcuda", vg_config.libcuda, "--spin-us", spin,
-		"--log-level", level, vg_config.warm ? "--warm" : NULL, NULL,
+		"--log-level", level, "--copy-time", copy, vg_config.warm ? "--warm" : NULL, NULL,
 	};
 	extern char **environ;
 	posix_spawn_file_actions_t actions;
@@ -129,6 +129,7 @@ static struct vg_proc *spawn(void)
 		 vg_config.log_level == VG_DEBUG ? "debug" :
 		 vg_config.log_level == VG_INFO ? "info" :
 		 vg_config.log_level == VG_WARNING ? "warning" : "error");
+	snprintf(copy, sizeof(copy), "%u,%u", driver.copy.start_ns, driver.copy.ns_per_mib);
 
 	/* Our end alone: the executor waits for its answers. */
 	fcntl(sv[0], F_SETFL, O_NONBLOCK);
