@@ -33,7 +33,7 @@ static uint64_t held_ns(void)
 {
 	uint64_t began = clock_ns;
 
-	vg_pace_call();
+	vg_pace_call(VG_OP_cuGraphLaunch);
 	return clock_ns - began;
 }
 
@@ -165,6 +165,8 @@ static int give_device(void **state)
 
 static void holds_what_follows(void **state)
 {
+	uint64_t began;
+
 	(void)state;
 	assert_true(vg_pace_parse("2000,16384"));
 	vg_pace_waited();
@@ -178,6 +180,12 @@ static void holds_what_follows(void **state)
 	vg_x_pace_copy(128 * KIB);
 	vg_x_pace_copied(128 * KIB);
 	assert_held(2000 + 2048);
+	/* A kernel for less long, since the driver takes longer with it. */
+	vg_pace_waited();
+	vg_x_pace_copied(64 * KIB);
+	began = clock_ns;
+	vg_pace_call(VG_OP_vgpu_launch);
+	assert_in_range(clock_ns - began, 2000 + 1024 - 1010, 2000 + 1024 - 990);
 }
 
 static void does_not_hold(void **state)
@@ -191,7 +199,7 @@ static void does_not_hold(void **state)
 	assert_int_equal(held_ns(), 0);
 	/* or there was something else before the copy; */
 	vg_pace_waited();
-	vg_pace_call();
+	vg_pace_call(VG_OP_cuGraphLaunch);
 	vg_x_pace_copied(64 * KIB);
 	assert_int_equal(held_ns(), 0);
 	/* it takes long; */

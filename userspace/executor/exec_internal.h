@@ -96,7 +96,8 @@ void vg_warm_up(void);
 bool vg_pace_parse(const char *text);	/* "START_NS,NS_PER_MIB", as the mediator has them */
 struct vg_copy_time vg_pace_copy_time(void);
 void vg_pace_waited(void);	/* a call that may block has succeeded */
-void vg_pace_call(void);	/* before any call but vgpu_copy_in, by who has the role */
+/* Before any call but vgpu_copy_in, by who has the role. */
+void vg_pace_call(uint32_t op);
 
 /* handles.c */
 struct vg_handles *vg_handles_new(void);

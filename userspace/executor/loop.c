@@ -263,7 +263,7 @@ static const struct vg_op *consume(struct vg_exec *x, struct vg_req *rq, uint8_t
 			head += size;
 			prefetch(x, head, tail);
 			if (op && rq->op != VG_OP_vgpu_copy_in)
-				vg_pace_call();
+				vg_pace_call(rq->op);
 			if (op && op->mode == VG_BLOCKING && (rq->flags & VGPU_REC_REPLY)) {
 				advance(x, head);
 				vg_role_lend(x);

@@ -23,6 +23,7 @@
 #define SHORTEST	(32u << 10)	/* bytes; with less the driver has it done otherwise */
 #define LONGEST		(512u << 10)
 #define TYPICAL		(96u << 10)
+#define LAUNCH_NS	1000		/* that the driver takes longer with a kernel */
 #define HOLD_NS_MAX	12000		/* behind longer copies there is too little to gain */
 #define START_NS_MIN	1000		/* before the copy's first byte */
 #define START_NS_MAX	3000
@@ -69,13 +70,13 @@ void vg_pace_waited(void)
 		atomic_store_explicit(&idle, true, memory_order_relaxed);
 }
 
-void vg_pace_call(void)
+void vg_pace_call(uint32_t op)
 {
 	if (!atomic_load_explicit(&idle, memory_order_relaxed))
 		return;
 	atomic_store_explicit(&idle, false, memory_order_relaxed);
 	if (until)
-		hold(until);
+		hold(op == VG_OP_vgpu_launch ? until - LAUNCH_NS : until);
 	until = 0;
 }
 
@@ -83,7 +84,7 @@ void vg_pace_call(void)
 void vg_x_pace_copy(size_t bytes)
 {
 	if (bytes < SHORTEST)
-		vg_pace_call();
+		vg_pace_call(VG_OP_vgpu_copy_in);
 }
 
 void vg_x_pace_copied(size_t bytes)
