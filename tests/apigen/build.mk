@@ -127,6 +127,7 @@ check-nvml: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libcuda.so.1 $(O)/lib/libvgpu-so
 	$(VG_NVML_RUN) tests/apigen/test_nvml.py $<
 	LD_LIBRARY_PATH=$(dir $(VG_NVML_DOUBLE)) VGPU_TEST_DOUBLE=1 $(VG_NVML_RUN) \
 		tests/apigen/test_nvml.py $<
+	$(VG_NVML_RUN) tests/apigen/test_spares.py $< $(O)/lib/libcuda.so.1
 
 .PHONY: check-nvml-header
 check-nvml-header: $(O)/lib/libnvidia-ml.so.1

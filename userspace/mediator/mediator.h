@@ -75,6 +75,7 @@ struct vg_proc {
 	struct vg_source client;	/* the program's connection, fd -1 in a VM */
 	pid_t pid;
 	enum vg_proc_state state;
+	bool warm;			/* it has made a context ahead of time */
 	struct vg_exec_ready ready;
 	struct vg_tenant *tenant;	/* NULL for a spare */
 	unsigned int account;

@@ -19,6 +19,8 @@
 #include "common/fdpass.h"
 #include "mediator.h"
 
+#include <linux/vgpu_ring.h>
+
 #define EXECUTOR_FD	3
 #define GRACE_MS	2000	/* for an executor to end by itself */
 #define FAIL_PAUSE_MS	2000	/* before the next spare, after one has failed */
@@ -27,6 +29,7 @@ struct vg_procs vg_procs = LIST_HEAD_INITIALIZER(vg_procs);
 
 static struct vg_exec_ready driver;
 static int64_t refill_at;
+static bool monitored;		/* by a program that wants no context; another may come */
 
 static struct vg_proc *of_control(struct vg_source *s)
 {
@@ -103,12 +106,12 @@ static void client_ready(struct vg_source *s, uint32_t events)
 	vg_proc_end(of_client(s));
 }
 
-static struct vg_proc *spawn(void)
+static struct vg_proc *spawn(bool warm)
 {
 	char spin[16], level[16], copy[32];
 	char *argv[] = {
 		vg_config.executor, "--libcuda", vg_config.libcuda, "--spin-us", spin,
-		"--log-level", level, "--copy-time", copy, vg_config.warm ? "--warm" : NULL, NULL,
+		"--log-level", level, "--copy-time", copy, warm ? "--warm" : NULL, NULL,
 	};
 	extern char **environ;
 	posix_spawn_file_actions_t actions;
@@ -153,11 +156,12 @@ static struct vg_proc *spawn(void)
 	}
 
 	p->state = VG_PROC_STARTING;
+	p->warm = warm;
 	p->control = (struct vg_source){ .fd = sv[0], .ready = control_ready };
 	p->client.fd = -1;
 	LIST_INSERT_HEAD(&vg_procs, p, node);
 	vg_source_add(&p->control, EPOLLIN);
-	vg_debug("executor %d started", p->pid);
+	vg_debug("executor %d started%s", p->pid, warm ? ", with a context" : "");
 	return p;
 }
 
@@ -170,31 +174,50 @@ int vg_procs_init(void)
 	return 0;
 }
 
-static struct vg_proc *spare(void)
+/*
+ * Monitors (NVML) have no context, and ask for the smallest of channels.  A context for each
+ * would take the device's memory, and time from those that compute there.
+ */
+static bool monitors(const struct vg_assign *assign)
+{
+	return assign->layout.sq_bytes == VGPU_SQ_MIN;
+}
+
+static struct vg_proc *spare(bool warm)
 {
 	struct vg_proc *p, *starting = NULL;
 
 	LIST_FOREACH(p, &vg_procs, node) {
+		if (p->warm != warm)
+			continue;
 		if (p->state == VG_PROC_SPARE)
 			return p;
 		if (p->state == VG_PROC_STARTING)
 			starting = p;
 	}
-	return starting ? starting : spawn();
+	return starting ? starting : spawn(warm);
 }
 
-void vg_procs_refill(void)
+static void refill(bool warm, unsigned int wanted)
 {
 	unsigned int have = 0;
 	struct vg_proc *p;
 
+	LIST_FOREACH(p, &vg_procs, node)
+		have += p->warm == warm &&
+			(p->state == VG_PROC_SPARE || p->state == VG_PROC_STARTING);
+	while (have++ < wanted)
+		if (!spawn(warm))
+			return;
+}
+
+void vg_procs_refill(void)
+{
 	if (vg_now_ms() < refill_at)
 		return;
-	LIST_FOREACH(p, &vg_procs, node)
-		have += p->state == VG_PROC_SPARE || p->state == VG_PROC_STARTING;
-	while (have++ < vg_config.spares)
-		if (!spawn())
-			return;
+	refill(vg_config.warm, vg_config.spares);
+	if (monitored && vg_config.warm && vg_config.spares)
+		refill(false, 1);
 }
 
 struct vg_proc *vg_proc_serve(struct vg_tenant *t, const struct vg_assign *assign, const int *fds,
@@ -209,7 +232,9 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, const struct vg_assign *assig
 		errno = ENOSPC;
 		return NULL;
 	}
-	p = spare();
+	if (monitors(assign))
+		monitored = true;
+	p = spare(vg_config.warm && !monitors(assign));
 	if (!p) {
 		vg_tenant_settle(t, entry);
 		return NULL;
