@@ -119,7 +119,7 @@ static struct json_object *status(void)
 	LIST_FOREACH(t, &vg_tenants, node)
 		json_object_array_add(list, tenant(t));
 	LIST_FOREACH(p, &vg_procs, node)
-		spares += p->state == VG_PROC_SPARE;
+		spares += p->state == VG_PROC_SPARE && p->warm == vg_config.warm;
 	add_string(o, "libcuda", vg_config.libcuda);
 	add_u64(o, "driver_version", driver.version);
 	add_u64(o, "devices", driver.devices);
