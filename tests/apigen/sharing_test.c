@@ -290,7 +290,7 @@ static void pools_child(void)
 	close(fd);
 }
 
-/* The child ends without a word while the parent has its memory, and it the parent's. */
+/* The child ends, giving nothing back, while the parent has its memory, and it the parent's. */
 static void ends_parent(pid_t child)
 {
 	size_t before = used();
@@ -304,6 +304,7 @@ static void ends_parent(pid_t child)
 	hear(&h);
 	OK(cuIpcOpenMemHandle_v2(&p, h, LAZY));
 	TRUE(used() - before == 3 * MB);
+	say(NULL, -1);
 	waitpid(child, &status, 0);
 	TRUE(WIFEXITED(status) && !WEXITSTATUS(status));
 	/* The mediator reaps the executor a moment later. */
@@ -331,6 +332,7 @@ static void ends_child(void)
 	OK(cuMemAlloc_v2(&p, 2 * MB));
 	OK(cuIpcGetMemHandle(&h, p));
 	say(&h, -1);
+	hear(NULL);				/* the parent has it */
 }
 
 /* More than the mediator keeps for one vGPU: an error, and what is there goes on. */
