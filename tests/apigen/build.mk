@@ -125,7 +125,7 @@ VG_NVML_RUN := VGPU_TEST_MEMORY=268435456 tests/apigen/with-mediator $(O) \
 check-nvml: $(O)/lib/libnvidia-ml.so.1 $(O)/lib/libcuda.so.1 $(O)/lib/libvgpu-softgpu.so \
 		$(VG_EXEC) $(O)/bin/vgpu-mediatord $(VG_NVML_DOUBLE)
 	$(VG_NVML_RUN) tests/apigen/test_nvml.py $<
-	LD_LIBRARY_PATH=$(dir $(VG_NVML_DOUBLE)) VGPU_TEST_DOUBLE=1 $(VG_NVML_RUN) \
+	LD_LIBRARY_PATH=$(dir $(VG_NVML_DOUBLE)) VGPU_TEST_DOUBLE=1 VGPU_TEST_USER= $(VG_NVML_RUN) \
 		tests/apigen/test_nvml.py $<
 	$(VG_NVML_RUN) tests/apigen/test_spares.py $< $(O)/lib/libcuda.so.1
 

@@ -3,11 +3,15 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <pthread.h>
+#include <pwd.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -276,6 +280,7 @@ static void *nothing(void *arg)
 static int confined(void)
 {
 	struct sockaddr_un nobody = { .sun_family = AF_UNIX, .sun_path = "/nonexistent" };
+	struct rlimit limit;
 	pthread_t thread;
 	int fd;
 
@@ -298,7 +303,15 @@ static int confined(void)
 		return 8;
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) >= 0 || errno != EPERM)
 		return 9;
+	if (!kill(getppid(), 0) || errno != EPERM)
+		return 13;
+	if (!syscall(SYS_tgkill, getppid(), getppid(), 0) || errno != EPERM)
+		return 14;
+	if (!prlimit(getppid(), RLIMIT_NOFILE, NULL, &limit) || errno != EPERM)
+		return 15;
 	/* What the driver needs. */
+	if (raise(SIGCONT) || getrlimit(RLIMIT_NOFILE, &limit))
+		return 16;
 	if (pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL))
 		return 12;
 	if (mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
@@ -314,6 +327,44 @@ static void sandbox(void **state)
 	(void)state;
 	if (!child)
 		_exit(confined());
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static int powerless(void)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct caps[2];
+	struct passwd *nobody = getpwnam("nobody");
+
+	if (vg_sandbox_user("nobody"))
+		return 1;
+	if (getuid() != nobody->pw_uid || geteuid() != nobody->pw_uid ||
+	    getgid() != nobody->pw_gid || getegid() != nobody->pw_gid)
+		return 2;
+	if (getgroups(0, NULL) > 1)
+		return 3;
+	if (!setuid(0) || !seteuid(0))
+		return 4;
+	if (syscall(SYS_capget, &head, caps) || caps[0].permitted || caps[1].permitted)
+		return 5;
+	return strcmp(getenv("HOME"), nobody->pw_dir) ? 6 : 0;
+}
+
+static void another_user(void **state)
+{
+	int status;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(vg_sandbox_user("no-such-user"), -ENOENT);
+	if (geteuid())
+		skip();
+	child = syscall(SYS_fork);
+	if (!child)
+		_exit(powerless());
 	assert_true(child > 0);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status));
@@ -414,6 +465,7 @@ int main(void)
 		cmocka_unit_test(account_processes),
 		cmocka_unit_test(arena_window),
 		cmocka_unit_test(sandbox),
+		cmocka_unit_test(another_user),
 	};
 
 	return cmocka_run_group_tests_name("executor", tests, NULL, NULL);

@@ -102,8 +102,9 @@ void vg_pace_call(uint32_t op);
 /* handles.c */
 struct vg_handles *vg_handles_new(void);
 
-/* sandbox.c: from here on, no files but the GPU's, no network, no programs. */
-int vg_sandbox_enter(void);
+/* sandbox.c */
+int vg_sandbox_user(const char *name);	/* be this user, for good */
+int vg_sandbox_enter(void);		/* no network, no programs, no other process */
 
 /* internal.c: the operations of ops_internal.h, as vg_op.run */
 CUresult vg_internal_hello(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);

@@ -41,16 +41,13 @@ static void limits(void)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-static CUresult load_driver(const char *name)
+static CUresult start_driver(const char *name, void *library)
 {
-	void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
 	int version = 0;
 	CUresult result;
 
-	if (!library) {
-		vg_err("cannot load the CUDA driver: %s", dlerror());
+	if (!library)
 		return (CUresult)-1;
-	}
 	vg_cuda_load(library);
 	if (!cu.cuInit || !cu.cuDriverGetVersion || !cu.cuCtxSetCurrent) {
 		vg_err("%s is no CUDA driver: it lacks cuInit, cuDriverGetVersion or "
@@ -157,11 +154,21 @@ static void leave_guest_addresses(char **argv)
 		execv("/proc/self/exe", argv);
 }
 
+/* The mediator's user may read where the driver lies, and whoever this becomes perhaps not. */
+static void *load_driver(const char *name)
+{
+	void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+
+	if (!library)
+		vg_err("cannot load the CUDA driver: %s", dlerror());
+	return library;
+}
+
 static void usage(FILE *to)
 {
 	fprintf(to,
 		"usage: vgpu-executor [--libcuda NAME] [--spin-us N] [--copy-time NS,NS] [--warm]\n"
-		"                     [--log-level LEVEL]\n"
+		"                     [--user NAME] [--log-level LEVEL]\n"
 		"Started by vgpu-mediatord, with a socket to it as descriptor 3.\n");
 }
 
@@ -171,16 +178,18 @@ int main(int argc, char **argv)
 		{ "libcuda", required_argument, NULL, 'l' },
 		{ "spin-us", required_argument, NULL, 's' },
 		{ "copy-time", required_argument, NULL, 'c' },
+		{ "user", required_argument, NULL, 'u' },
 		{ "warm", no_argument, NULL, 'w' },
 		{ "log-level", required_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	const char *libcuda = "libcuda.so.1";
+	const char *libcuda = "libcuda.so.1", *user = NULL;
 	int level = VG_INFO, option, ret;
 	bool warm = false;
 	pthread_t watcher;
 	CUresult result;
+	void *driver;
 
 	leave_guest_addresses(argv);
 	/* What it takes to wake a thread whose CPU is virtual and halted. */
@@ -198,6 +207,9 @@ int main(int argc, char **argv)
 				usage(stderr);
 				return 2;
 			}
+			break;
+		case 'u':
+			user = optarg;
 			break;
 		case 'w':
 			warm = true;
@@ -218,6 +230,14 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	vg_log_init("vgpu-executor", level);
+
+	driver = load_driver(libcuda);
+	ret = user ? vg_sandbox_user(user) : 0;
+	if (ret) {
+		vg_err("cannot be user %s: %s", user, strerror(-ret));
+		return EXIT_FAILURE;
+	}
+	/* Another user's process loses what was set before. */
 	limits();
 
 	ret = vg_output_start();
@@ -225,7 +245,7 @@ int main(int argc, char **argv)
 		vg_err("cannot keep what kernels print: %s", strerror(-ret));
 		return EXIT_FAILURE;
 	}
-	result = load_driver(libcuda);
+	result = start_driver(libcuda, driver);
 	if (!result && warm)
 		vg_warm_up();
 	say_ready(result);

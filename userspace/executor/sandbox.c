@@ -2,23 +2,44 @@
 /*
  * What an executor may do once it has its channel: compute.
  *
- * A guest that finds a hole in the driver, or in us, gets a process that can
- * start no program, reach no network, trace no other process, and load no
- * module.  The CUDA driver itself still needs its devices, threads, memory and
- * (for compiling PTX) its own libraries, so those stay.
+ * A guest that finds a hole in the driver, or in us, gets a process of a user who
+ * owns nothing, that can start no program, reach no network, trace or signal no other
+ * process, and load no module.  The CUDA driver itself still needs its devices,
+ * threads, memory and (for compiling PTX) its own libraries, so those stay.
  */
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "exec_internal.h"
+
+int vg_sandbox_user(const char *name)
+{
+	struct passwd *user;
+
+	errno = 0;
+	user = getpwnam(name);
+	if (!user)
+		return errno ? -errno : -ENOENT;
+	if (initgroups(name, user->pw_gid) ||
+	    setresgid(user->pw_gid, user->pw_gid, user->pw_gid) ||
+	    setresuid(user->pw_uid, user->pw_uid, user->pw_uid) ||
+	    setenv("HOME", user->pw_dir, 1))
+		return -errno;
+	return 0;
+}
 
 /* Refused with EPERM: none of them is needed to compute. */
 static const int denied[] = {
 	SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork),
-	SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev),
+	SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(rt_sigqueueinfo), SCMP_SYS(rt_tgsigqueueinfo),
+	SCMP_SYS(pidfd_send_signal), SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev),
 	SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4),
 	SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root), SCMP_SYS(chroot),
 	SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(delete_module),
@@ -52,6 +73,13 @@ int vg_sandbox_enter(void)
 	if (!ret)
 		ret = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
 				       SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+	/* Other executors are the same user's: they are neither signalled nor limited. */
+	if (!ret)
+		ret = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1,
+				       SCMP_A0(SCMP_CMP_NE, getpid()));
+	if (!ret)
+		ret = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1,
+				       SCMP_A0(SCMP_CMP_NE, 0));
 	/* Threads, and no processes; clone3()'s flags cannot be seen, and the C library has clone(). */
 	if (!ret)
 		ret = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,

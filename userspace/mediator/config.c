@@ -81,6 +81,10 @@ static int set(void *user, const char *section, const char *name, const char *va
 		ok = set_string(&c->executor, value);
 	else if (!strcmp(key, "executor.libcuda"))
 		ok = set_string(&c->libcuda, value);
+	else if (!strcmp(key, "executor.user"))
+		ok = set_string(&c->user, value);
+	else if (!strcmp(key, "executor.cache"))
+		ok = set_string(&c->cache, value);
 	else if (!strcmp(key, "executor.spares"))
 		ok = set_number(&c->spares, value, 10, 64);
 	else if (!strcmp(key, "executor.warm"))
@@ -132,6 +136,8 @@ int vg_config_load(const char *path, bool must_exist)
 	vg_config = (struct vg_config){
 		.executor = beside_me("vgpu-executor"),
 		.libcuda = strdup("libcuda.so.1"),
+		.user = strdup("nobody"),
+		.cache = strdup("/var/cache/vgpu"),
 		.socket = strdup(VG_SOCK_DEFAULT),
 		.socket_mode = 0666,
 		.control = strdup("/run/vgpu/control.sock"),

@@ -32,6 +32,8 @@ struct vg_source {
 struct vg_config {
 	char *executor;		/* path of vgpu-executor */
 	char *libcuda;		/* name for its dlopen() */
+	char *user;		/* who it is, if this is root; "" for root */
+	char *cache;		/* folder for the driver's compiled PTX; "" for none */
 	char *socket;		/* path, or "" for none */
 	unsigned int socket_mode;
 	char *control;		/* path of vgpuctl's socket */

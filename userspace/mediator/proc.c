@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,6 +54,12 @@ void vg_proc_end(struct vg_proc *p)
 	vg_source_remove(&p->client);
 }
 
+/* Only root can make another user of them. */
+static bool other_user(void)
+{
+	return !geteuid() && *vg_config.user;
+}
+
 /* A serving executor asks for something about tokens. */
 static int asked(struct vg_proc *p)
 {
@@ -86,8 +94,9 @@ static void control_ready(struct vg_source *s, uint32_t events)
 		return;
 	}
 	if (p->ready.result) {
-		vg_err("executor %d: the CUDA driver %s does not work (error %d)", p->pid,
-		       vg_config.libcuda, p->ready.result);
+		vg_err("executor %d: the CUDA driver %s does not work (error %d)%s%s", p->pid,
+		       vg_config.libcuda, p->ready.result,
+		       other_user() ? " for user " : "", other_user() ? vg_config.user : "");
 		refill_at = vg_now_ms() + FAIL_PAUSE_MS;
 		/* One that has a channel says so to its guest, and ends. */
 		if (p->state == VG_PROC_STARTING)
@@ -111,8 +120,9 @@ static struct vg_proc *spawn(bool warm)
 	char spin[16], level[16], copy[32];
 	char *argv[] = {
 		vg_config.executor, "--libcuda", vg_config.libcuda, "--spin-us", spin,
-		"--log-level", level, "--copy-time", copy, warm ? "--warm" : NULL, NULL,
+		"--log-level", level, "--copy-time", copy, NULL, NULL, NULL, NULL,
 	};
+	unsigned int argc = 9;
 	extern char **environ;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
@@ -133,6 +143,12 @@ static struct vg_proc *spawn(bool warm)
 		 vg_config.log_level == VG_INFO ? "info" :
 		 vg_config.log_level == VG_WARNING ? "warning" : "error");
 	snprintf(copy, sizeof(copy), "%u,%u", driver.copy.start_ns, driver.copy.ns_per_mib);
+	if (warm)
+		argv[argc++] = "--warm";
+	if (other_user()) {
+		argv[argc++] = "--user";
+		argv[argc++] = vg_config.user;
+	}
 
 	/* Our end alone: the executor waits for its answers. */
 	fcntl(sv[0], F_SETFL, O_NONBLOCK);
@@ -165,12 +181,48 @@ static struct vg_proc *spawn(bool warm)
 	return p;
 }
 
+/* The driver keeps compiled PTX at home otherwise, which its user here may not have. */
+static void open_cache(const struct passwd *user)
+{
+	int fd;
+
+	if (!*vg_config.cache) {
+		setenv("CUDA_CACHE_DISABLE", "1", 1);
+		return;
+	}
+	if (mkdir(vg_config.cache, 0700) && errno != EEXIST)
+		goto fail;
+	fd = open(vg_config.cache, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		goto fail;
+	if (fchown(fd, user->pw_uid, user->pw_gid)) {
+		close(fd);
+		goto fail;
+	}
+	close(fd);
+	setenv("CUDA_CACHE_PATH", vg_config.cache, 1);
+	return;
+fail:
+	vg_warn("compiled PTX is not kept: %s: %s", vg_config.cache, strerror(errno));
+}
+
 int vg_procs_init(void)
 {
+	const struct passwd *user;
+
 	if (access(vg_config.executor, X_OK)) {
 		vg_err("cannot run the executor %s: %s", vg_config.executor, strerror(errno));
 		return -errno;
 	}
+	if (!other_user())
+		return 0;
+	user = getpwnam(vg_config.user);
+	if (!user) {
+		vg_err("configuration: [executor] user = %s: there is no such user",
+		       vg_config.user);
+		return -ENOENT;
+	}
+	open_cache(user);
 	return 0;
 }
 
