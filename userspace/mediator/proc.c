@@ -118,11 +118,11 @@ static void client_ready(struct vg_source *s, uint32_t events)
 static struct vg_proc *spawn(bool warm)
 {
 	char spin[16], level[16], copy[32];
-	char *argv[] = {
+	char *argv[16] = {
 		vg_config.executor, "--libcuda", vg_config.libcuda, "--spin-us", spin,
-		"--log-level", level, "--copy-time", copy, NULL, NULL, NULL, NULL,
+		"--log-level", level, "--copy-time", copy,
 	};
-	unsigned int argc = 9;
+	char **more = argv;
 	extern char **environ;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
@@ -143,11 +143,13 @@ static struct vg_proc *spawn(bool warm)
 		 vg_config.log_level == VG_INFO ? "info" :
 		 vg_config.log_level == VG_WARNING ? "warning" : "error");
 	snprintf(copy, sizeof(copy), "%u,%u", driver.copy.start_ns, driver.copy.ns_per_mib);
+	while (*more)
+		more++;
 	if (warm)
-		argv[argc++] = "--warm";
+		*more++ = "--warm";
 	if (other_user()) {
-		argv[argc++] = "--user";
-		argv[argc++] = vg_config.user;
+		*more++ = "--user";
+		*more++ = vg_config.user;
 	}
 
 	/* Our end alone: the executor waits for its answers. */
