@@ -103,6 +103,9 @@ static void control_ready(struct vg_source *s, uint32_t events)
 			vg_proc_end(p);
 		return;
 	}
+	/* Who started while others worked may have found nothing. */
+	if (!p->ready.copy.ns_per_mib)
+		p->ready.copy = driver.copy;
 	driver = p->ready;
 	if (p->state == VG_PROC_STARTING)
 		p->state = VG_PROC_SPARE;
