@@ -13,7 +13,8 @@ from .cache import Failure, say
 MIRROR = os.environ.get("VGPU_MIRROR", "http://deb.debian.org/debian")
 SECURITY = os.environ.get("VGPU_MIRROR_SECURITY",
                           "http://deb.debian.org/debian-security")
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# An empty name trusts the mirror without signatures (a made-up one of a test).
+KEYRING = os.environ.get("VGPU_KEYRING", "/usr/share/keyrings/debian-archive-keyring.gpg")
 SUITES = [
     (MIRROR, "bookworm"), (SECURITY, "bookworm-security"),
     (MIRROR, "bookworm-backports"),
@@ -23,10 +24,22 @@ SUITES = [
 UNPACKED = cache.path("root")       # all unpacked packages share this one root
 
 
-def _apt(*words):
-    env = dict(os.environ, APT_CONFIG=cache.path("apt", "apt.conf"))
-    return subprocess.run(words, env=env, text=True, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+class Incomplete(Failure):
+    """The archive lists a package that it cannot deliver, or not all that it needs."""
+
+
+class Unreachable(Failure):
+    """The archive could not be read at all."""
+
+
+def _apt(*words, **kwargs):
+    env = dict(os.environ, APT_CONFIG=cache.path("apt", "apt.conf"), LC_ALL="C")
+    try:
+        return subprocess.run(words, env=env, text=True, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs)
+    except FileNotFoundError:
+        raise Unreachable(f"{words[0]} is not there: kernels are fetched from Debian's "
+                          "archive, with apt") from None
 
 
 def _configure():
@@ -34,9 +47,10 @@ def _configure():
     for folder in ("lists/partial", "archives/partial", "etc"):
         os.makedirs(os.path.join(base, folder), exist_ok=True)
     open(os.path.join(base, "status"), "a").close()
+    trust = f"signed-by={KEYRING}" if KEYRING else "trusted=yes"
     with open(os.path.join(base, "etc", "sources.list"), "w") as out:
         for url, suite in SUITES:
-            out.write(f"deb [signed-by={KEYRING}] {url} {suite} main\n")
+            out.write(f"deb [{trust}] {url} {suite} main\n")
     with open(os.path.join(base, "apt.conf"), "w") as out:
         out.write(f'''Dir::State "{base}";
 Dir::State::lists "{base}/lists";
@@ -55,10 +69,17 @@ APT::Install-Recommends "0";
 ''')
 
 
+_refreshed = False
+
+
 def refresh(force=False):
-    """Read the suites' lists, once; later only when asked or when one is stale."""
+    """Read the suites' lists once for each cache, or again when forced.
+
+    A suite that cannot be read is named and left as it was: its last lists may
+    still do. If no suite can be read, Unreachable is raised."""
+    global _refreshed
     stamp = cache.path("apt", "refreshed")
-    if not force and os.path.exists(stamp):
+    if _refreshed or not force and os.path.exists(stamp):
         return
     with cache.lock("apt"):
         if not force and os.path.exists(stamp):
@@ -66,9 +87,27 @@ def refresh(force=False):
         _configure()
         say("reading the package lists of " + ", ".join(s for _, s in SUITES))
         done = _apt("apt-get", "update", "-q")
-        if done.returncode or re.search(r"^(E|Err):", done.stdout, re.M):
-            raise Failure("cannot read the package lists:\n" + done.stdout)
-        open(stamp, "w").close()
+        failed = [f"{url} {suite}" for url, suite in SUITES
+                  if re.search(rf"^([EW]: Failed to fetch|Err:\d+|[EW]: The repository)"
+                               rf" '?{re.escape(url)}/?(dists/| ){re.escape(suite)}[/ ]",
+                               done.stdout, re.M)]
+        _records.clear()
+        if len(failed) == len(SUITES) or done.returncode and not failed:
+            raise Unreachable(f"the package lists of {MIRROR} cannot be read "
+                              f"({_reason(done.stdout)})")
+        if failed:
+            say(f"the package lists of {', '.join(failed)} cannot be read "
+                f"({_reason(done.stdout)}); going on without news of them")
+        else:
+            open(stamp, "w").close()
+        _refreshed = True
+
+
+def _reason(text):
+    """Of what apt printed, the part of a line that says why it failed."""
+    found = re.findall(r"^(?:E|W|Err:\d+):? (.*)$", text, re.M)
+    causes = re.findall(r"^  (?! )(.*)$", text, re.M) + found + ["apt gave no reason"]
+    return " ".join(causes[0].split())[:160]
 
 
 def version_key(text):
@@ -76,63 +115,106 @@ def version_key(text):
     return [int(n) for n in re.findall(r"\d+", text)]
 
 
-def newest(pattern):
-    """The newest package whose whole name matches; group 1 is its version."""
-    refresh()
+def releases(pattern):
+    """Group 1 of all packages whose whole name matches the pattern, newest first."""
     done = _apt("apt-cache", "pkgnames")
-    found = [m for m in (re.fullmatch(pattern, name)
-                         for name in done.stdout.split()) if m]
-    if not found:
-        raise Failure(f"no package is named like {pattern}")
-    return max(found, key=lambda m: version_key(m.group(1)))
+    found = {m.group(1) for m in (re.fullmatch(pattern, name)
+                                  for name in done.stdout.split()) if m}
+    return sorted(found, key=version_key, reverse=True)
+
+
+_records = {}
 
 
 def _show(name):
-    """The candidate's record of a package."""
-    done = _apt("apt-cache", "show", "--no-all-versions", name)
-    if done.returncode:
-        raise Failure(f"no package {name}: {done.stdout.strip()}")
-    return dict(re.findall(r"^([A-Za-z-]+): (.*)$", done.stdout, re.M))
+    """The candidate's record of a package; None if the archive only mentions it."""
+    if name not in _records:
+        done = _apt("apt-cache", "show", "--no-all-versions", name)
+        record = dict(re.findall(r"^([A-Za-z-]+): (.*)$", done.stdout, re.M))
+        _records[name] = record if "Version" in record else None
+    return _records[name]
 
 
 def version(name):
-    refresh()
-    return _show(name)["Version"]
+    record = _show(name)
+    if not record:
+        raise Incomplete(f"the archive has no {name}")
+    return record["Version"]
 
 
 def closure(names, follow):
-    """These packages and those of their dependencies whose names match follow.
+    """These packages and those of their dependencies whose names match follow,
+    with their versions.
 
-    Of alternatives the first that matches is taken."""
-    todo, seen = list(names), {}
+    Of alternatives the first that matches is taken. Incomplete is raised if the
+    archive lacks one of them, or has it in another version than is asked for: an
+    archive that is being updated has for days one half of a kernel."""
+    todo, seen = [(name, None) for name in names], {}
     while todo:
-        name = todo.pop()
+        name, needed_by = todo.pop()
         if name in seen:
             continue
-        record = seen[name] = _show(name)
+        record = _show(name)
+        if not record:
+            raise Incomplete(f"the archive has no {name}" +
+                             (f", which {needed_by} needs" if needed_by else ""))
+        seen[name] = record["Version"]
         for group in record.get("Depends", "").split(","):
             for choice in group.split("|"):
-                word = choice.split()[0].split(":")[0] if choice.strip() else ""
-                if re.match(follow, word):
-                    todo.append(word)
-                    break
-    return {name: record["Version"] for name, record in seen.items()}
+                found = re.match(r"\s*([^\s:(]+)(?::\w+)?\s*(?:\(([<>=]+)\s*([^)]+)\))?",
+                                 choice)
+                if not found or not re.match(follow, found.group(1)):
+                    continue
+                _check_version(name, *found.groups())
+                todo.append((found.group(1), name))
+                break
+    return seen
+
+
+def _check_version(needed_by, name, relation, wanted):
+    record = _show(name)
+    if not relation or not record:
+        return
+    done = subprocess.run(["dpkg", "--compare-versions", record["Version"],
+                           relation, wanted])
+    if done.returncode:
+        raise Incomplete(f"the archive has {name} {record['Version']}, and {needed_by} "
+                         f"needs {relation} {wanted}")
 
 
 def download(names, into):
-    """Fetch the candidates of these packages; returns their files."""
+    """Fetch the candidates of these packages; returns their files.
+
+    Incomplete is raised if the archive does not deliver one of them."""
     os.makedirs(into, exist_ok=True)
-    env = dict(os.environ, APT_CONFIG=cache.path("apt", "apt.conf"))
-    for attempt in (1, 2):
-        done = subprocess.run(["apt-get", "download", "-q", *names], cwd=into,
-                              env=env, text=True, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if not done.returncode:
-            return [os.path.join(into, f) for f in sorted(os.listdir(into))]
-        # A mirror drops old versions: the lists may be older than that.
-        if attempt == 1:
-            refresh(force=True)
-    raise Failure(f"cannot fetch {' '.join(names)}:\n{done.stdout}")
+    if not names:
+        return []
+    done = _apt("apt-get", "download", "-q", *names, cwd=into)
+    if done.returncode:
+        raise Incomplete(f"the archive does not deliver {' '.join(names)} "
+                         f"({_reason(done.stdout)})")
+    return [os.path.join(into, f) for f in sorted(os.listdir(into))]
+
+
+def newest_whole(candidates, fetch, what):
+    """fetch(c) of the first candidate that the archive delivers whole; None if none.
+
+    Each candidate that is left out is named, with what is missing. Lists that an
+    earlier run has read are read again before a candidate is given up, because an
+    archive drops old packages."""
+    refresh()
+    while True:
+        fresh = _refreshed
+        for candidate in candidates():
+            try:
+                return fetch(candidate)
+            except Incomplete as reason:
+                if not fresh:
+                    break
+                say(f"{what} {candidate} is left out: {reason}")
+        if fresh:
+            return None
+        refresh(force=True)
 
 
 def unpack(deb, into, members=()):

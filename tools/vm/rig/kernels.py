@@ -22,9 +22,9 @@ from .cache import Failure, say
 # Debian's. Generic ones are hosts: the cloud flavour has no mdev. Cloud ones
 # are guests: they boot three times faster under emulation.
 DEBIAN = {
-    "6.1": r"linux-headers-(6\.1\.0-\d+)-amd64",
-    "6.12": r"linux-headers-(6\.12\.\d+\+deb12)-amd64",
-    "7": r"linux-headers-(7\.\d+\.\d+\+deb13)-amd64",
+    "6.1": r"6\.1\.0-\d+",
+    "6.12": r"6\.12\.\d+\+deb12",
+    "7": r"7\.\d+\.\d+\+deb13",
 }
 SOURCE = r"linux-source-(7\.\d+)"
 FOLLOW = r"linux-(image|binary|modules|base|headers|kbuild)-\d"
@@ -75,21 +75,19 @@ def get(name):
     return _known[name]
 
 
-# --- Debian's kernels ------------------------------------------------------
+def resolved(name):
+    """What this name stands for, as an earlier run has found; None if it has not."""
+    path = cache.path("resolved", name)
+    if not os.path.exists(path):
+        return None
+    with open(path) as handle:
+        return handle.read().strip()
 
-def _resolve(name):
-    """The release of a Debian kernel, remembered until `kernels update`."""
-    note = cache.path("resolved", name)
-    if os.path.exists(note):
-        with open(note) as handle:
-            return handle.read().strip()
-    found = debs.newest(DEBIAN[name.removesuffix("-cloud")])
-    flavour = "cloud-amd64" if name.endswith("-cloud") else "amd64"
-    release = f"{found.group(1)}-{flavour}"
-    os.makedirs(os.path.dirname(note), exist_ok=True)
-    with open(note, "w") as handle:
-        handle.write(release + "\n")
-    return release
+
+def _remember(name, text):
+    os.makedirs(cache.path("resolved"), exist_ok=True)
+    with open(cache.path("resolved", name), "w") as handle:
+        handle.write(text + "\n")
 
 
 def forget():
@@ -97,24 +95,68 @@ def forget():
     shutil.rmtree(cache.path("resolved"), ignore_errors=True)
 
 
+def _missing(what, why):
+    return Failure(f"{what} cannot be had: {why}. Try again when the archive is whole, "
+                   "or name another mirror in VGPU_MIRROR and VGPU_MIRROR_SECURITY")
+
+
+def _from_archive(what, candidates, fetch, cached):
+    """The newest that the archive delivers, else the newest of the cache."""
+    try:
+        found = debs.newest_whole(candidates, fetch, what)
+        why = "the archive has no whole one"
+    except debs.Unreachable as unreachable:
+        found, why = None, str(unreachable)
+    if not found:
+        kept = cached()
+        if not kept:
+            raise _missing(what, why)
+        found = kept[0]
+        say(f"{what}: {why}; using {found}, which the cache has")
+    return found
+
+
+# --- Debian's kernels ------------------------------------------------------
+
+def _stamp(release):
+    return cache.path("root", "stamps", release)
+
+
 def _debian(name):
-    release = _resolve(name)
-    stamp = cache.path("root", "stamps", release)
-    if not os.path.exists(stamp):
+    release = resolved(name)
+    if not release or not os.path.exists(_stamp(release)):
         with cache.lock("root"):
-            if not os.path.exists(stamp):
-                _unpack_debian(release)
-                open(stamp, "w").close()
+            release = _fetch_debian(name)
+            _remember(name, release)
     root = debs.UNPACKED
-    kernel = Kernel(name, release, cache.path("vmlinux", release),
-                    os.path.join(root, "usr/lib/modules", release),
-                    os.path.join(root, "usr/src", f"linux-headers-{release}"))
-    return kernel
+    return Kernel(name, release, cache.path("vmlinux", release),
+                  os.path.join(root, "usr/lib/modules", release),
+                  os.path.join(root, "usr/src", f"linux-headers-{release}"))
+
+
+def _fetch_debian(name):
+    """Unpack the newest release of this name that the archive has whole."""
+    flavour = "cloud-amd64" if name.endswith("-cloud") else "amd64"
+    pattern = DEBIAN[name.removesuffix("-cloud")]
+
+    def fetch(abi):
+        release = f"{abi}-{flavour}"
+        if not os.path.exists(_stamp(release)):
+            _unpack_debian(release)
+            open(_stamp(release), "w").close()
+        return release
+
+    def cached():
+        stamps = [os.path.basename(s) for s in glob.glob(_stamp("*"))]
+        return sorted((s for s in stamps if re.fullmatch(f"{pattern}-{flavour}", s)),
+                      key=debs.version_key, reverse=True)
+
+    return _from_archive(f"kernel {name}", lambda: debs.releases(
+        f"linux-headers-({pattern})-{flavour}"), fetch, cached)
 
 
 def _unpack_debian(release):
     """Headers and kbuild tools whole; of the image the kernel and a few modules."""
-    debs.refresh()
     root = debs.UNPACKED
     os.makedirs(os.path.join(root, "stamps"), exist_ok=True)
     # One root for all: usr-merged, whichever layout a package has.
@@ -254,34 +296,47 @@ def _patch_digest(patches):
 
 
 def _source():
-    """The newest 7.x source with Debian's patches and ours; its version."""
-    note = cache.path("resolved", "source")
-    if os.path.exists(note):
-        with open(note) as handle:
-            package, version = handle.read().split()
-    else:
-        package = debs.newest(SOURCE).group(0)
-        version = debs.version(package)
-        os.makedirs(os.path.dirname(note), exist_ok=True)
-        with open(note, "w") as handle:
-            handle.write(f"{package} {version}\n")
+    """The newest 7.x source with Debian's patches and ours; its version and its tree."""
     patches = _patches()
-    tree = cache.path("src", f"{package}_{version}_{_patch_digest(patches)[:6]}")
+    suffix = _patch_digest(patches)[:6]
+
+    def tree_of(package, version):
+        return cache.path("src", f"{package}_{version}_{suffix}")
+
+    def fetch(series):
+        package = f"linux-source-{series}"
+        version = debs.version(package)
+        if not os.path.exists(tree_of(package, version)):
+            _unpack_source(package, version, tree_of(package, version), patches)
+        return f"{package} {version}"
+
+    def cached():
+        trees = [os.path.basename(t).split("_") for t in glob.glob(tree_of("linux-source-*", "*"))]
+        return [f"{t[0]} {t[1]}" for t in sorted(
+            (t for t in trees if len(t) == 3), key=lambda t: debs.version_key(t[1]), reverse=True)]
+
     with cache.lock("source"):
-        if not os.path.exists(tree):
-            say(f"{package} {version}: fetching and unpacking")
-            into = tree + ".new"
-            shutil.rmtree(into, ignore_errors=True)
-            for deb in debs.download([package], into + "/debs"):
-                debs.unpack(deb, into)
-            archive = os.path.join(into, "usr/src", package + ".tar.xz")
-            cache.quiet(["tar", "-xf", archive, "-C", into], "unpacking")
-            for patch in patches:
-                cache.quiet(["patch", "-p1", "-d", os.path.join(into, package),
-                             "-i", patch], f"applying {os.path.basename(patch)}")
-            cache.replace_tree(os.path.join(into, package), tree)
-            shutil.rmtree(into)
-    return version, tree
+        found = resolved("source")
+        if not found or not os.path.exists(tree_of(*found.split())):
+            found = _from_archive("kernel source", lambda: debs.releases(SOURCE), fetch, cached)
+            _remember("source", found)
+    package, version = found.split()
+    return version, tree_of(package, version)
+
+
+def _unpack_source(package, version, tree, patches):
+    say(f"{package} {version}: fetching and unpacking")
+    into = tree + ".new"
+    shutil.rmtree(into, ignore_errors=True)
+    for deb in debs.download([package], into + "/debs"):
+        debs.unpack(deb, into)
+    archive = os.path.join(into, "usr/src", package + ".tar.xz")
+    cache.quiet(["tar", "-xf", archive, "-C", into], "unpacking")
+    for patch in patches:
+        cache.quiet(["patch", "-p1", "-d", os.path.join(into, package),
+                     "-i", patch], f"applying {os.path.basename(patch)}")
+    cache.replace_tree(os.path.join(into, package), tree)
+    shutil.rmtree(into)
 
 
 def _config(*names):

@@ -58,15 +58,22 @@ def _root():
 
 
 def _unpack(final):
-    debs.refresh()
-    cache.say(f"unpacking gcc-{GCC} with its own C library")
     new = final + ".new"
-    shutil.rmtree(new, ignore_errors=True)
     machine = TRIPLE.replace("_", "-")
-    packages = debs.closure(
-        [f"gcc-{GCC}-{machine}", "libelf1t64"],
-        rf"(cpp-{GCC}-{machine}|libgcc-{GCC}-dev|{LIBRARIES})$")
-    for deb in debs.download(packages, os.path.join(new, "debs")):
+
+    def fetch(_):
+        shutil.rmtree(new, ignore_errors=True)
+        packages = debs.closure(
+            [f"gcc-{GCC}-{machine}", "libelf1t64"],
+            rf"(cpp-{GCC}-{machine}|libgcc-{GCC}-dev|{LIBRARIES})$")
+        return debs.download(packages, os.path.join(new, "debs"))
+
+    cache.say(f"unpacking gcc-{GCC} with its own C library")
+    fetched = debs.newest_whole(lambda: [f"gcc-{GCC}"], fetch, "the compiler")
+    if not fetched:
+        raise cache.Failure(f"gcc-{GCC}, which builds modules for kernel 7, cannot be had; "
+                            "try again when the archive is whole")
+    for deb in fetched:
         debs.unpack(deb, new)
     shutil.rmtree(os.path.join(new, "debs"))
     # gcc finds cc1 relative to its own name and starts it: both are wrapped.
