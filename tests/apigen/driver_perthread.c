@@ -44,7 +44,7 @@ static void gate_close(void)
 	late = 0;
 	__atomic_store_n(&GATE, 0, __ATOMIC_SEQ_CST);
 	OK(cuStreamWaitValue32_v2(held, (uintptr_t)&GATE, 1, CU_STREAM_WAIT_VALUE_EQ));
-	alarm(20);
+	alarm(200);
 }
 
 static void gate_open(void)

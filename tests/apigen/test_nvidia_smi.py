@@ -33,7 +33,7 @@ def main():
     limit = int(os.environ["VGPU_TEST_MEMORY"]) >> 20
 
     def smi(*args):
-        r = subprocess.run([program, *args], capture_output=True, text=True, timeout=60,
+        r = subprocess.run([program, *args], capture_output=True, text=True, timeout=600,
                            check=False)
         check(r.returncode == 0, f"{args}: exit {r.returncode}: {r.stdout}{r.stderr}")
         return r.stdout

@@ -75,7 +75,7 @@ class Program:
         true("it starts", self.p.stdout.readline().strip() == "0")
 
     def end(self):
-        self.p.communicate("\n", timeout=20)
+        self.p.communicate("\n", timeout=200)
 
 
 def main():

@@ -10,7 +10,7 @@ host_modules || die "the kernel's vfio and mdev modules load"
 # shellcheck disable=SC2086
 insmod /rig/modules/vgpu_host.ko $RIG_HOST_PARAMS || die "vgpu_host.ko loads"
 uuid=$(vgpu_create "$(vgpu_types | head -n1)") || die "an mdev is created"
-out=$(timeout $((60 * RIG_SLOW)) /tests/uapi 2>&1)
+out=$(timeout $((60 * RIG_SLOW * RIG_PATIENCE)) /tests/uapi 2>&1)
 status=$?
 echo "$out" | grep -E '^\[ +(OK|FAILED) +\]|PASSED|FAILED|rror'
 check "host uapi: every test passes" test $status = 0
