@@ -12,106 +12,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <linux/vgpu_ring.h>
-
-#include "common/fdpass.h"
 #include "common/ops_internal.h"
-#include "common/ring_sync.h"
-#include "common/socket_proto.h"
-
-static const char *path;
-
-static int dial(void)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct timeval limit = { .tv_sec = 20 };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	return fd;
-}
-
-static struct vg_sock_hello good_hello(void)
-{
-	return (struct vg_sock_hello){
-		.size = sizeof(struct vg_sock_hello), .abi = VG_SOCK_ABI,
-		.sq_bytes = VGPU_SQ_MIN, .slot_count = 4, .arena_bytes = 65536, .comm = "test",
-	};
-}
-
-struct channel {
-	int sock, memory, bell, shares;
-	struct vgpu_layout layout;
-	uint8_t *base;
-	struct vgpu_ring *ring;
-};
-
-static int hello(int fd, const struct vg_sock_hello *h, struct channel *ch)
-{
-	struct vg_sock_welcome welcome = { 0 };
-	int fds[3], n;
-
-	assert_int_equal(vg_send_fds(fd, h, sizeof(*h), NULL, 0), 0);
-	n = vg_recv_fds(fd, &welcome, sizeof(welcome), fds, 3);
-	assert_true(n >= 0);
-	if (welcome.status) {
-		assert_int_equal(n, 0);
-		return -(int)welcome.status;
-	}
-	assert_int_equal(n, 3);
-	ch->sock = fd;
-	ch->memory = fds[0];
-	ch->bell = fds[1];
-	ch->shares = fds[2];
-	ch->layout = welcome.layout;
-	return 0;
-}
-
-static struct channel channel_open(void)
-{
-	struct vg_sock_hello h = good_hello();
-	struct channel ch;
-
-	assert_int_equal(hello(dial(), &h, &ch), 0);
-	ch.base = mmap(NULL, ch.layout.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ch.memory,
-		       0);
-	assert_ptr_not_equal(ch.base, MAP_FAILED);
-	ch.ring = (struct vgpu_ring *)ch.base;
-	for (int i = 0; i < 2000 && vg_load_acquire(&ch.ring->host_state) != VGPU_HOST_READY; i++)
-		usleep(10000);
-	assert_int_equal(ch.ring->host_state, VGPU_HOST_READY);
-	return ch;
-}
-
-static void channel_close(struct channel *ch)
-{
-	munmap(ch->base, ch->layout.total_bytes);
-	close(ch->memory);
-	close(ch->bell);
-	close(ch->shares);
-	close(ch->sock);
-}
-
-static bool hung_up(int fd, int ms)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-
-	return poll(&p, 1, ms) == 1 && (p.revents & (POLLHUP | POLLIN));
-}
+#include "peer.h"
 
 static void bad_hellos(void **state)
 {
@@ -187,13 +96,6 @@ static void memory_is_sealed(void **state)
 	assert_int_equal(ftruncate(ch.memory, 1 << 30), -1);
 	assert_int_equal(fcntl(ch.memory, F_ADD_SEALS, F_SEAL_WRITE), -1);
 	channel_close(&ch);
-}
-
-static void ring(struct channel *ch)
-{
-	uint64_t one = 1;
-
-	assert_int_equal(write(ch->bell, &one, sizeof(one)), sizeof(one));
 }
 
 static void submit(struct channel *ch, const struct vgpu_rec *rec, uint64_t tail)
@@ -290,36 +192,6 @@ static void shared_words_change(void **state)
 	channel_close(&ch);
 }
 
-/* One answered call with a payload; its status. */
-static int32_t call(struct channel *ch, uint16_t op, const void *payload, uint32_t bytes)
-{
-	struct vgpu_slot *slot = (struct vgpu_slot *)(ch->base + ch->layout.slot_off);
-	struct vgpu_rec rec = { .size = (16 + bytes + 15) & ~15u, .op = op,
-				.flags = VGPU_REC_REPLY };
-	uint64_t tail = ch->ring->sq_tail;
-	uint32_t done = slot->done;
-
-	assert_true(tail + rec.size < ch->layout.sq_bytes);
-	memcpy(ch->base + ch->layout.sq_off + tail, &rec, sizeof(rec));
-	memcpy(ch->base + ch->layout.sq_off + tail + sizeof(rec), payload, bytes);
-	vg_store_release64(&ch->ring->sq_tail, tail + rec.size);
-	ring(ch);
-	for (int i = 0; i < 2000 && vg_load_acquire(&slot->done) == done; i++)
-		usleep(1000);
-	assert_int_equal(slot->done, done + 1);
-	return slot->status;
-}
-
-static void send_memfd(struct channel *ch, uint32_t token, size_t bytes)
-{
-	struct vg_sock_share msg = { .size = sizeof(msg), .token = token };
-	int fd = memfd_create("test", MFD_CLOEXEC);
-
-	assert_int_equal(ftruncate(fd, bytes), 0);
-	assert_int_equal(vg_send_fds(ch->shares, &msg, sizeof(msg), &fd, 1), 0);
-	close(fd);
-}
-
 /* Memory to be mapped at addresses that a hostile program would choose. */
 static void shares(void **state)
 {
@@ -384,7 +256,6 @@ static void many_programs(void **state)
 
 int main(void)
 {
-	const char *transport = getenv("VGPU_TRANSPORT");
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_hellos),	      cmocka_unit_test(odd_messages),
 		cmocka_unit_test(memory_is_sealed),   cmocka_unit_test(ring_abuse),
@@ -392,10 +263,7 @@ int main(void)
 		cmocka_unit_test(many_programs),      cmocka_unit_test(shares),
 	};
 
-	if (!transport || strncmp(transport, "unix:", 5)) {
-		fprintf(stderr, "socket_test: VGPU_TRANSPORT=unix:PATH is not set\n");
+	if (!peer_path())
 		return 2;
-	}
-	path = transport + 5;
 	return cmocka_run_group_tests_name("socket", tests, NULL, NULL);
 }
