@@ -3,7 +3,10 @@
 $(eval $(call vg-program,$(O)/tests/proto/socket,tests/proto/socket_test.c \
 	userspace/common/fdpass.c,-lcmocka))
 
-tests: $(O)/tests/proto/socket
+$(eval $(call vg-program,$(O)/tests/proto/guest,tests/proto/guest_test.c \
+	userspace/common/fdpass.c,-lcmocka))
+
+tests: $(O)/tests/proto/socket $(O)/tests/proto/guest
 
 # An executor that a guest has taken over, towards the mediator.
 $(eval $(call vg-program,$(O)/tests/proto/bad_executor,tests/proto/bad_executor.c \

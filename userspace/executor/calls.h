@@ -68,6 +68,8 @@ bool vg_x_callbacks_ready(void);
 
 /* calls_host.c: whether the driver has registered all of [va, va + bytes). */
 bool vg_x_registered(uint64_t va, uint64_t bytes);
+/* Have the driver let go of all that is registered in there, in part or whole. */
+CUresult vg_x_registrations_end(struct vg_exec *x, uint64_t va, uint64_t bytes);
 
 /* calls_copy.c: a copy with no side in the guest, or in memory that the device reaches there. */
 CUDA_MEMCPY3D vg_x_device_copy(const vgpu_copy3d *c);

@@ -142,6 +142,56 @@ CUresult vge_vgpu_host_unregister(struct vg_exec *x, const struct vg_req *rq, ui
 	return r;
 }
 
+/* A context of this process's, where the caller's does not do: any may unregister. */
+static CUresult unregister(struct vg_exec *x, uint64_t va)
+{
+	CUresult r = cu.cuMemHostUnregister((void *)(uintptr_t)va);
+	CUcontext top;
+	uint32_t id = 0;
+	uint64_t ctx;
+
+	if ((r != CUDA_ERROR_INVALID_CONTEXT && r != CUDA_ERROR_CONTEXT_IS_DESTROYED) ||
+	    !cu.cuCtxPushCurrent_v2 || !cu.cuCtxPopCurrent_v2)
+		return r;
+	while ((r == CUDA_ERROR_INVALID_CONTEXT || r == CUDA_ERROR_CONTEXT_IS_DESTROYED) &&
+	       vg_x_next(x, VG_CONTEXT, &id, &ctx)) {
+		if (cu.cuCtxPushCurrent_v2((CUcontext)(uintptr_t)ctx))
+			continue;
+		r = cu.cuMemHostUnregister((void *)(uintptr_t)va);
+		cu.cuCtxPopCurrent_v2(&top);
+	}
+	return r;
+}
+
+static bool registered_in(uint64_t va, uint64_t end, uint64_t *first)
+{
+	bool yes;
+	size_t i;
+
+	pthread_mutex_lock(&pinned.lock);
+	i = after(va);
+	yes = i < pinned.count && pinned.range[i].va < end;
+	if (yes)
+		*first = pinned.range[i].va;
+	pthread_mutex_unlock(&pinned.lock);
+	return yes;
+}
+
+CUresult vg_x_registrations_end(struct vg_exec *x, uint64_t va, uint64_t bytes)
+{
+	uint64_t first;
+	CUresult r;
+
+	/* What went with its context the driver does not know any more. */
+	while (registered_in(va, va + bytes, &first)) {
+		r = unregister(x, first);
+		if (r && r != CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED)
+			return r;
+		forget(first);
+	}
+	return CUDA_SUCCESS;
+}
+
 static CUresult copy_in(struct vg_exec *x, CUdeviceptr dst, uint64_t va, uint64_t bytes,
 			CUstream s)
 {

@@ -6,10 +6,16 @@
  *
  * The address is the guest's to choose, so it is only ever taken where nothing
  * is mapped yet (MAP_FIXED_NOREPLACE), and only where a program may have memory.
+ *
+ * An address that the guest has had once stays the guest's.  Unsharing puts a mapping
+ * without access in its place (PROT_NONE), because the driver may still know the
+ * address (a graph keeps those of its copies), and neither a thread's stack nor the
+ * heap of this process may ever come to lie there.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -18,12 +24,19 @@
 
 #include "common/fdpass.h"
 #include "common/log.h"
+#include "calls.h"
 #include "exec_internal.h"
 
 #define PAGE 4096ull
 #define VA_MIN (1ull << 20)		/* above what mmap_min_addr protects */
 #define VA_MAX (1ull << 47)
-#define PIECES_MAX 65536u
+/*
+ * A piece is a mapping and can split a reserved range into two, so these make at most
+ * 49,152 mappings.  A process may have 65,530 (vm.max_map_count), and the driver and the
+ * C library need some, too.
+ */
+#define PIECES_MAX 16384u
+#define RESERVED_MAX 16384u
 #define PENDING_MAX 64u			/* memfds sent but not yet named */
 
 struct piece {
@@ -36,10 +49,16 @@ struct pending {
 	uint64_t offset;
 };
 
+/* Ranges by address, of which none overlap. */
+struct list {
+	struct piece *piece;
+	unsigned int count, room;
+};
+
 struct vg_shares {
 	pthread_rwlock_t lock;
-	struct piece *piece;		/* by va; none overlap */
-	unsigned int count, room;
+	struct list live;		/* what is mapped on the guest's behalf */
+	struct list reserved;		/* those, and all that have been; neighbours are one */
 	struct pending pending[PENDING_MAX];	/* token 0: free */
 };
 
@@ -53,15 +72,20 @@ struct vg_shares *vg_shares_new(struct vg_exec *x)
 	return s;
 }
 
-/* The first piece that ends beyond va. */
-static unsigned int after(const struct vg_shares *s, uint64_t va)
+static uint64_t end_of(const struct piece *p)
 {
-	unsigned int lo = 0, hi = s->count;
+	return p->va + p->bytes;
+}
+
+/* The first that ends beyond va. */
+static unsigned int after(const struct list *l, uint64_t va)
+{
+	unsigned int lo = 0, hi = l->count;
 
 	while (lo < hi) {
 		unsigned int mid = lo + (hi - lo) / 2;
 
-		if (s->piece[mid].va + s->piece[mid].bytes <= va)
+		if (end_of(&l->piece[mid]) <= va)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -72,11 +96,12 @@ static unsigned int after(const struct vg_shares *s, uint64_t va)
 bool vg_exec_shared(struct vg_exec *x, uint64_t va, uint64_t bytes)
 {
 	struct vg_shares *s = x->shares;
+	const struct list *l = &s->live;
 	unsigned int i;
 
 	pthread_rwlock_rdlock(&s->lock);
-	for (i = after(s, va); bytes && i < s->count && s->piece[i].va <= va; i++) {
-		uint64_t here = s->piece[i].va + s->piece[i].bytes - va;
+	for (i = after(l, va); bytes && i < l->count && l->piece[i].va <= va; i++) {
+		uint64_t here = end_of(&l->piece[i]) - va;
 
 		if (here > bytes)
 			here = bytes;
@@ -132,28 +157,108 @@ static int source(struct vg_exec *x, const struct vg_share_map *map, off_t *offs
 	return x->ch.fd;
 }
 
-static bool room_for_one(struct vg_shares *s)
+/* Room for one more of at most `max`. */
+static bool room_for_one(struct list *l, unsigned int max)
 {
-	unsigned int room = s->room ? s->room * 2 : 64;
+	unsigned int room = l->room ? l->room * 2 : 64;
 	struct piece *more;
 
-	if (s->count < s->room)
-		return true;
-	if (s->count >= PIECES_MAX)
+	if (l->count < l->room)
+		return l->count < max;
+	if (l->count >= max)
 		return false;
-	more = realloc(s->piece, room * sizeof(*more));
+	more = realloc(l->piece, room * sizeof(*more));
 	if (!more)
 		return false;
-	s->piece = more;
-	s->room = room;
+	l->piece = more;
+	l->room = room;
 	return true;
+}
+
+static void insert(struct list *l, unsigned int at, struct piece p)
+{
+	memmove(l->piece + at + 1, l->piece + at, (l->count - at) * sizeof(*l->piece));
+	l->piece[at] = p;
+	l->count++;
+}
+
+static bool reserve(uint64_t va, uint64_t end)
+{
+	return va == end || mmap((void *)(uintptr_t)va, end - va, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+				 -1, 0) != MAP_FAILED;
+}
+
+static void unreserve(uint64_t va, uint64_t end)
+{
+	if (va != end)
+		munmap((void *)(uintptr_t)va, end - va);
+}
+
+/*
+ * Make all of [va, end) the guest's: what is reserved already stays so, and the gaps
+ * are reserved if nothing is mapped there.  All or nothing.
+ */
+static bool claim(struct list *l, uint64_t va, uint64_t end)
+{
+	unsigned int first = after(l, va), last, i;
+	struct piece whole = { va, end - va };
+	uint64_t at = va;
+
+	/* A neighbour that ends where this begins becomes one with it. */
+	if (first && end_of(&l->piece[first - 1]) == va)
+		first--;
+	if ((first == l->count || l->piece[first].va > end) && !room_for_one(l, RESERVED_MAX))
+		return false;
+	for (last = first; last < l->count && l->piece[last].va <= end; last++) {
+		uint64_t gap = l->piece[last].va;
+
+		if (gap > at && !reserve(at, gap))
+			goto undo;
+		at = end_of(&l->piece[last]);
+	}
+	if (at < end && !reserve(at, end))
+		goto undo;
+	if (last > first) {
+		uint64_t low = l->piece[first].va, high = end_of(&l->piece[last - 1]);
+
+		whole.va = low < va ? low : va;
+		whole.bytes = (high > end ? high : end) - whole.va;
+		memmove(l->piece + first + 1, l->piece + last,
+			(l->count - last) * sizeof(*l->piece));
+		l->count -= last - first - 1;
+		l->piece[first] = whole;
+	} else {
+		insert(l, first, whole);
+	}
+	return true;
+
+undo:
+	at = va;
+	for (i = first; i < last; i++) {
+		if (l->piece[i].va > at)
+			unreserve(at, l->piece[i].va);
+		at = end_of(&l->piece[i]);
+	}
+	return false;
+}
+
+/* Access ends, and the address stays the guest's. */
+static bool close_off(uint64_t va, uint64_t bytes)
+{
+	return mmap((void *)(uintptr_t)va, bytes, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
 }
 
 CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
 {
 	const struct vg_share_map *map = rq->payload;
 	struct vg_shares *s = x->shares;
-	CUresult result = CUDA_SUCCESS;
+	/*
+	 * The same whether memory of this process lies there, other memory of the guest's,
+	 * or the file cannot be mapped.
+	 */
+	CUresult result = CUDA_ERROR_MAP_FAILED;
 	off_t offset;
 	unsigned int i;
 	void *p;
@@ -171,21 +276,29 @@ CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg
 		result = CUDA_ERROR_INVALID_HANDLE;
 		goto out;
 	}
-	if (!room_for_one(s)) {
+	if (!room_for_one(&s->live, PIECES_MAX)) {
 		result = CUDA_ERROR_OUT_OF_MEMORY;
 		goto close;
 	}
-	p = mmap((void *)(uintptr_t)map->va, map->bytes, PROT_READ | PROT_WRITE,
-		 MAP_SHARED | MAP_FIXED_NOREPLACE, fd, offset);
-	if (p == MAP_FAILED) {
+	i = after(&s->live, map->va);
+	if ((i < s->live.count && s->live.piece[i].va < map->va + map->bytes) ||
+	    !claim(&s->reserved, map->va, map->va + map->bytes)) {
 		vg_debug("cannot map %llu bytes at 0x%llx: error %d",
 			 (unsigned long long)map->bytes, (unsigned long long)map->va, errno);
-		result = errno == EEXIST ? CUDA_ERROR_ALREADY_MAPPED : CUDA_ERROR_MAP_FAILED;
 		goto close;
 	}
-	for (i = s->count++; i && s->piece[i - 1].va > map->va; i--)
-		s->piece[i] = s->piece[i - 1];
-	s->piece[i] = (struct piece){ map->va, map->bytes };
+	p = mmap((void *)(uintptr_t)map->va, map->bytes, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_FIXED, fd, offset);
+	if (p == MAP_FAILED) {
+		/* A failure may have left nothing there, and then it could become another's. */
+		if (!close_off(map->va, map->bytes)) {
+			vg_err("cannot keep an address of the guest's: error %d; ending", errno);
+			_exit(EXIT_FAILURE);
+		}
+		goto close;
+	}
+	insert(&s->live, i, (struct piece){ map->va, map->bytes });
+	result = CUDA_SUCCESS;
 close:
 	if (own)
 		close(fd);
@@ -194,11 +307,16 @@ out:
 	return result;
 }
 
-/* Whole pieces only: what the guest shared together it takes back together. */
+/*
+ * Whole pieces only: what the guest shared together it takes back together.  A piece
+ * that the driver does not let go of stays, because the device may still write there.
+ */
 CUresult vg_internal_unshare(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
 {
 	const struct vg_share_unmap *unmap = rq->payload;
 	struct vg_shares *s = x->shares;
+	CUresult result = CUDA_SUCCESS;
+	struct list *l = &s->live;
 	unsigned int i, kept = 0;
 	uint64_t end;
 
@@ -206,15 +324,21 @@ CUresult vg_internal_unshare(struct vg_exec *x, const struct vg_req *rq, struct 
 	if (__builtin_add_overflow(unmap->va, unmap->bytes, &end))
 		return CUDA_ERROR_INVALID_VALUE;
 	pthread_rwlock_wrlock(&s->lock);
-	for (i = 0; i < s->count; i++) {
-		const struct piece *p = &s->piece[i];
+	for (i = 0; i < l->count; i++) {
+		const struct piece *p = &l->piece[i];
+		CUresult r = CUDA_ERROR_INVALID_VALUE;
 
-		if (p->va >= unmap->va && p->va + p->bytes <= end)
-			munmap((void *)(uintptr_t)p->va, p->bytes);
-		else
-			s->piece[kept++] = *p;
+		if (p->va >= unmap->va && end_of(p) <= end) {
+			r = vg_x_registrations_end(x, p->va, p->bytes);
+			if (!r && !close_off(p->va, p->bytes))
+				r = CUDA_ERROR_OUT_OF_MEMORY;
+			if (r)
+				result = r;
+		}
+		if (r)
+			l->piece[kept++] = *p;
 	}
-	s->count = kept;
+	l->count = kept;
 	pthread_rwlock_unlock(&s->lock);
-	return CUDA_SUCCESS;
+	return result;
 }
