@@ -197,12 +197,107 @@ static void share_tells_nothing(void **state)
 	channel_close(&ch);
 }
 
+static void stream(struct channel *ch, uint32_t id)
+{
+	struct vg_rq_cuStreamCreate q = { .phStream = id, .Flags = 1 };
+
+	assert_int_equal(call_in(ch, VG_OP_cuStreamCreate, CTX, &q, sizeof(q), NULL, 0),
+			 CUDA_SUCCESS);
+}
+
+static int32_t capture_begin(struct channel *ch, uint32_t s)
+{
+	struct vg_rq_cuStreamBeginCapture_v2 q = { .hStream = s };
+
+	return call_in(ch, VG_OP_cuStreamBeginCapture_v2, CTX, &q, sizeof(q), NULL, 0);
+}
+
+static int32_t capture_end(struct channel *ch, uint32_t s, uint32_t *graph)
+{
+	struct vg_rq_vgpu_capture_end q = { .stream = s };
+	struct vg_rp_vgpu_capture_end p = { 0 };
+	int32_t r = call_in(ch, VG_OP_vgpu_capture_end, CTX, &q, sizeof(q), &p, sizeof(p));
+
+	*graph = p.graph;
+	return r;
+}
+
+/* Of each copy between the device and the host, on stream 2; its status. */
+static int32_t copy(struct channel *ch, uint16_t op, uint64_t va, uint64_t dev)
+{
+	struct vg_rq_vgpu_copy_in in = { .dst = dev, .va = va, .bytes = 4096, .stream = 2 };
+	struct vg_rq_vgpu_copy_out out = { .src = dev, .va = va, .bytes = 4096, .stream = 2 };
+	struct vg_rq_vgpu_write_arena write = { .dst = dev, .stream = 2, .block_bytes = 4096 };
+	struct vg_rq_vgpu_read_arena read = { .src = dev, .stream = 2, .block_bytes = 4096 };
+	struct vg_rq_vgpu_write3d write3d = {
+		.copy = { .dst = dev, .width = 64, .height = 2, .depth = 2, .dst_pitch = 64,
+			  .dst_height = 2 },
+		.stream = 2, .block_bytes = 256,
+	};
+	struct vg_rq_vgpu_read3d read3d = {
+		.copy = { .src = dev, .width = 64, .height = 2, .depth = 2, .src_pitch = 64,
+			  .src_height = 2 },
+		.stream = 2, .block_bytes = 256,
+	};
+
+	switch (op) {
+	case VG_OP_vgpu_copy_in:
+	case VG_OP_vgpu_stage_in:
+		return call_in(ch, op, CTX, &in, sizeof(in), NULL, 0);
+	case VG_OP_vgpu_copy_out:
+	case VG_OP_vgpu_stage_out:
+		return call_in(ch, op, CTX, &out, sizeof(out), NULL, 0);
+	case VG_OP_vgpu_write_arena:
+		return call_in(ch, op, CTX, &write, sizeof(write), NULL, 0);
+	case VG_OP_vgpu_read_arena:
+		return call_in(ch, op, CTX, &read, sizeof(read), NULL, 0);
+	case VG_OP_vgpu_write3d:
+		return call_in(ch, op, CTX, &write3d, sizeof(write3d), NULL, 0);
+	default:
+		return call_in(ch, op, CTX, &read3d, sizeof(read3d), NULL, 0);
+	}
+}
+
+/*
+ * A graph keeps the address of pageable memory, and whatever lies there later is what its
+ * launches copy.  So such a copy is refused; of registered memory the driver knows better.
+ */
+static void capture_keeps_no_pageable_address(void **state)
+{
+	static const uint16_t ops[] = {
+		VG_OP_vgpu_copy_in, VG_OP_vgpu_copy_out, VG_OP_vgpu_stage_in,
+		VG_OP_vgpu_stage_out, VG_OP_vgpu_write_arena, VG_OP_vgpu_read_arena,
+		VG_OP_vgpu_write3d, VG_OP_vgpu_read3d,
+	};
+	struct channel ch = open_with_context();
+	uint64_t dev = device_memory(&ch, 4096);
+	uint32_t graph;
+
+	(void)state;
+	stream(&ch, 2);
+	share_at(&ch, VA, 1, CUDA_SUCCESS);
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		assert_int_equal(copy(&ch, ops[i], VA, dev), CUDA_SUCCESS);
+		assert_int_equal(capture_begin(&ch, 2), CUDA_SUCCESS);
+		assert_int_equal(copy(&ch, ops[i], VA, dev), CUDA_ERROR_NOT_SUPPORTED);
+		assert_int_equal(capture_end(&ch, 2, &graph), CUDA_SUCCESS);
+	}
+	assert_int_equal(host_register(&ch, VA, BYTES), CUDA_SUCCESS);
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(capture_begin(&ch, 2), CUDA_SUCCESS);
+		assert_int_equal(copy(&ch, ops[i], VA, dev), CUDA_SUCCESS);
+		assert_int_equal(capture_end(&ch, 2, &graph), CUDA_SUCCESS);
+	}
+	channel_close(&ch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(unshare_ends_registration),
 		cmocka_unit_test(address_stays_the_guests),
 		cmocka_unit_test(share_tells_nothing),
+		cmocka_unit_test(capture_keeps_no_pageable_address),
 	};
 
 	if (!peer_path())

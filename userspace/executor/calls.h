@@ -71,6 +71,12 @@ bool vg_x_registered(uint64_t va, uint64_t bytes);
 /* Have the driver let go of all that is registered in there, in part or whole. */
 CUresult vg_x_registrations_end(struct vg_exec *x, uint64_t va, uint64_t bytes);
 
+/*
+ * calls_copy.c: whether the driver may be given pageable memory: not in a capture, since
+ * the graph would keep the address.
+ */
+CUresult vg_x_may_copy_pageable(CUstream s);
+
 /* calls_copy.c: a copy with no side in the guest, or in memory that the device reaches there. */
 CUDA_MEMCPY3D vg_x_device_copy(const vgpu_copy3d *c);
 

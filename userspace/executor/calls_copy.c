@@ -10,7 +10,7 @@
 #include "calls.h"
 #include "vg_cuda.h"
 
-static CUresult may_copy(CUstream s)
+CUresult vg_x_may_copy_pageable(CUstream s)
 {
 	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
 
@@ -27,7 +27,7 @@ static CUresult write(struct vg_exec *x, CUdeviceptr dst, CUstream s, const void
 
 	if (!cu.cuMemcpyHtoDAsync_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	r = may_copy(s);
+	r = vg_x_may_copy_pageable(s);
 	if (!r)
 		r = cu.cuMemcpyHtoDAsync_v2(dst, data, bytes, s);
 	if (!r)
@@ -42,7 +42,7 @@ static CUresult read(struct vg_exec *x, CUdeviceptr src, CUstream s, void *data,
 
 	if (!cu.cuMemcpyDtoHAsync_v2 || !cu.cuStreamSynchronize)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	r = may_copy(s);
+	r = vg_x_may_copy_pageable(s);
 	/* Into pageable memory it returns when the copy is complete. */
 	if (!r)
 		r = cu.cuMemcpyDtoHAsync_v2(page ? page : data, src, bytes, s);
@@ -140,7 +140,7 @@ CUresult vge_vgpu_write3d(struct vg_exec *x, const struct vg_req *rq, const vgpu
 	if (!box_fits(c, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
 	device_target(&p, c);
-	r = may_copy(s);
+	r = vg_x_may_copy_pageable(s);
 	if (!r)
 		r = cu.cuMemcpy3DAsync_v2(&p, s);
 	if (!r)
@@ -164,7 +164,7 @@ CUresult vge_vgpu_read3d(struct vg_exec *x, const struct vg_req *rq, const vgpu_
 	if (!box_fits(c, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
 	device_source(&p, c);
-	r = may_copy(s);
+	r = vg_x_may_copy_pageable(s);
 	if (!r)
 		r = cu.cuMemcpy3DAsync_v2(&p, s);
 	if (!r)

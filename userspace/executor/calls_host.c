@@ -192,31 +192,43 @@ CUresult vg_x_registrations_end(struct vg_exec *x, uint64_t va, uint64_t bytes)
 	return CUDA_SUCCESS;
 }
 
+/*
+ * The driver has read or written pageable memory when its call returns, except in a
+ * capture, where the graph keeps the address alone for any time to come.
+ */
+static CUresult may_copy(struct vg_exec *x, uint64_t va, uint64_t bytes, CUstream s, bool *direct)
+{
+	if (!vg_exec_shared(x, va, bytes))
+		return CUDA_ERROR_INVALID_VALUE;
+	*direct = vg_x_registered(va, bytes);
+	return *direct ? CUDA_SUCCESS : vg_x_may_copy_pageable(s);
+}
+
 static CUresult copy_in(struct vg_exec *x, CUdeviceptr dst, uint64_t va, uint64_t bytes,
-			CUstream s)
+			CUstream s, bool *direct)
 {
 	CUresult r;
 
 	if (!cu.cuMemcpyHtoDAsync_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!vg_exec_shared(x, va, bytes))
-		return CUDA_ERROR_INVALID_VALUE;
-	r = cu.cuMemcpyHtoDAsync_v2(dst, (const void *)(uintptr_t)va, bytes, s);
+	r = may_copy(x, va, bytes, s, direct);
+	if (!r)
+		r = cu.cuMemcpyHtoDAsync_v2(dst, (const void *)(uintptr_t)va, bytes, s);
 	if (!r)
 		vg_exec_moved(x, bytes, 0);
 	return r;
 }
 
 static CUresult copy_out(struct vg_exec *x, uint64_t va, CUdeviceptr src, uint64_t bytes,
-			 CUstream s)
+			 CUstream s, bool *direct)
 {
 	CUresult r;
 
 	if (!cu.cuMemcpyDtoHAsync_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!vg_exec_shared(x, va, bytes))
-		return CUDA_ERROR_INVALID_VALUE;
-	r = cu.cuMemcpyDtoHAsync_v2((void *)(uintptr_t)va, src, bytes, s);
+	r = may_copy(x, va, bytes, s, direct);
+	if (!r)
+		r = cu.cuMemcpyDtoHAsync_v2((void *)(uintptr_t)va, src, bytes, s);
 	if (!r)
 		vg_exec_moved(x, 0, bytes);
 	return r;
@@ -225,14 +237,15 @@ static CUresult copy_out(struct vg_exec *x, uint64_t va, CUdeviceptr src, uint64
 CUresult vge_vgpu_copy_in(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr dst, uint64_t va,
 			  uint64_t bytes, CUstream s)
 {
+	bool direct;
 	CUresult r;
 
 	(void)rq;
 	vg_x_pace_copy(bytes);
-	r = copy_in(x, dst, va, bytes, s);
+	r = copy_in(x, dst, va, bytes, s, &direct);
 	if (!r)
 		vg_x_pace_copied(bytes);
-	if (!r && vg_x_registered(va, bytes))
+	if (!r && direct)
 		vg_exec_moved_direct(x, bytes, 0);
 	return r;
 }
@@ -240,10 +253,11 @@ CUresult vge_vgpu_copy_in(struct vg_exec *x, const struct vg_req *rq, CUdevicept
 CUresult vge_vgpu_copy_out(struct vg_exec *x, const struct vg_req *rq, uint64_t va, CUdeviceptr src,
 			   uint64_t bytes, CUstream s)
 {
-	CUresult r = copy_out(x, va, src, bytes, s);
+	bool direct;
+	CUresult r = copy_out(x, va, src, bytes, s, &direct);
 
 	(void)rq;
-	if (!r && vg_x_registered(va, bytes))
+	if (!r && direct)
 		vg_exec_moved_direct(x, 0, bytes);
 	return r;
 }
@@ -252,13 +266,17 @@ CUresult vge_vgpu_copy_out(struct vg_exec *x, const struct vg_req *rq, uint64_t 
 CUresult vge_vgpu_stage_in(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr dst, uint64_t va,
 			   uint64_t bytes, CUstream s)
 {
+	bool direct;
+
 	(void)rq;
-	return copy_in(x, dst, va, bytes, s);
+	return copy_in(x, dst, va, bytes, s, &direct);
 }
 
 CUresult vge_vgpu_stage_out(struct vg_exec *x, const struct vg_req *rq, uint64_t va,
 			    CUdeviceptr src, uint64_t bytes, CUstream s)
 {
+	bool direct;
+
 	(void)rq;
-	return copy_out(x, va, src, bytes, s);
+	return copy_out(x, va, src, bytes, s, &direct);
 }
