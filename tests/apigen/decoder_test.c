@@ -95,17 +95,18 @@ void *vg_exec_arena(struct vg_exec *x, uint32_t off, uint64_t bytes)
 	return off <= sizeof(arena) && bytes <= sizeof(arena) - off ? arena + off : NULL;
 }
 
-const void *vg_exec_blob(struct vg_exec *x, uint32_t id, size_t *bytes)
+const void *vg_exec_blob_take(struct vg_exec *x, uint32_t id, size_t *bytes)
 {
 	(void)x;
 	*bytes = 5;
 	return id && handles_exist ? "blob" : NULL;
 }
 
-void vg_exec_blob_drop(struct vg_exec *x, uint32_t id)
+void vg_exec_blob_free(struct vg_exec *x, const void *data, size_t bytes)
 {
 	(void)x;
-	(void)id;
+	(void)data;
+	(void)bytes;
 }
 
 bool vg_exec_charge(struct vg_exec *x, uint64_t bytes)

@@ -102,18 +102,42 @@ static void blob_in_pieces(void **state)
 	(void)state;
 	assert_int_equal(vg_blobs_append(x.blobs, &piece, "abcd"), CUDA_SUCCESS);
 	/* Not before it is whole. */
-	assert_null(vg_exec_blob(&x, 3, &bytes));
+	assert_null(vg_exec_blob_take(&x, 3, &bytes));
 	piece.at = 4;
 	piece.bytes = 6;
 	assert_int_equal(vg_blobs_append(x.blobs, &piece, "efghij"), CUDA_SUCCESS);
-	data = vg_exec_blob(&x, 3, &bytes);
+	data = vg_exec_blob_take(&x, 3, &bytes);
 	assert_non_null(data);
 	assert_int_equal(bytes, 10);
 	assert_memory_equal(data, "abcdefghij", 10);
-	vg_exec_blob_drop(&x, 3);
-	assert_null(vg_exec_blob(&x, 3, &bytes));
-	vg_exec_blob_drop(&x, 3);
-	vg_exec_blob_drop(&x, 0);
+	vg_exec_blob_free(&x, data, bytes);
+	assert_null(vg_exec_blob_take(&x, 3, &bytes));
+	assert_null(vg_exec_blob_take(&x, 0, &bytes));
+}
+
+/* While a call reads a blob, nothing that the guest sends changes or ends it. */
+static void blob_in_use(void **state)
+{
+	struct vg_exec x = { .blobs = vg_blobs_new() };
+	struct vg_blob_append piece = { .blob = 3, .bytes = 4, .total = 4 }, bad = piece;
+	const char *data, *other;
+	size_t bytes = 0, n;
+
+	(void)state;
+	assert_int_equal(vg_blobs_append(x.blobs, &piece, "abcd"), CUDA_SUCCESS);
+	data = vg_exec_blob_take(&x, 3, &bytes);
+	assert_non_null(data);
+	assert_null(vg_exec_blob_take(&x, 3, &n));
+	bad.at = 1;		/* gives up the blob of this id, if there is one */
+	assert_int_equal(vg_blobs_append(x.blobs, &bad, "x"), CUDA_ERROR_INVALID_VALUE);
+	assert_memory_equal(data, "abcd", 4);
+	/* The id is free, for another. */
+	assert_int_equal(vg_blobs_append(x.blobs, &piece, "efgh"), CUDA_SUCCESS);
+	other = vg_exec_blob_take(&x, 3, &n);
+	assert_memory_equal(data, "abcd", 4);
+	assert_memory_equal(other, "efgh", 4);
+	vg_exec_blob_free(&x, other, n);
+	vg_exec_blob_free(&x, data, bytes);
 }
 
 static void blob_bounds(void **state)
@@ -458,6 +482,7 @@ int main(void)
 		cmocka_unit_test(handles_second_value),
 		cmocka_unit_test(handles_serial),
 		cmocka_unit_test(blob_in_pieces),
+		cmocka_unit_test(blob_in_use),
 		cmocka_unit_test(blob_bounds),
 		cmocka_unit_test(blob_flood),
 		cmocka_unit_test(account_limit),

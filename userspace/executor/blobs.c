@@ -100,7 +100,11 @@ out:
 	return result;
 }
 
-const void *vg_exec_blob(struct vg_exec *x, uint32_t id, size_t *bytes)
+/*
+ * From here on it is the call's alone: no other record can find it, so none can drop it or
+ * send more of it while a thread reads it without the lock.  Its bytes count until then.
+ */
+const void *vg_exec_blob_take(struct vg_exec *x, uint32_t id, size_t *bytes)
 {
 	struct vg_blobs *b = x->blobs;
 	const void *data = NULL;
@@ -111,19 +115,18 @@ const void *vg_exec_blob(struct vg_exec *x, uint32_t id, size_t *bytes)
 	if (blob && blob->have == blob->total) {
 		data = blob->data;
 		*bytes = blob->total;
+		*blob = (struct blob){ 0 };
 	}
 	pthread_mutex_unlock(&b->lock);
 	return data;
 }
 
-void vg_exec_blob_drop(struct vg_exec *x, uint32_t id)
+void vg_exec_blob_free(struct vg_exec *x, const void *data, size_t bytes)
 {
 	struct vg_blobs *b = x->blobs;
-	struct blob *blob;
 
+	munmap((void *)data, bytes);
 	pthread_mutex_lock(&b->lock);
-	blob = id ? find(b, id) : NULL;
-	if (blob)
-		drop(b, blob);
+	b->bytes -= bytes;
 	pthread_mutex_unlock(&b->lock);
 }

@@ -62,11 +62,11 @@ extern struct vg_cuda cu;
 void *vg_exec_arena(struct vg_exec *x, uint32_t off, uint64_t bytes);
 
 /*
- * A blob sent ahead of this call: its bytes, or NULL if there is none of this
- * id.  It lives until vg_exec_blob_drop(), which the handler calls.
+ * Take a blob that was sent ahead of this call: its bytes, or NULL if there is none of
+ * this id.  It is the call's alone from then on; the call gives it to vg_exec_blob_free().
  */
-const void *vg_exec_blob(struct vg_exec *x, uint32_t id, size_t *bytes);
-void vg_exec_blob_drop(struct vg_exec *x, uint32_t id);
+const void *vg_exec_blob_take(struct vg_exec *x, uint32_t id, size_t *bytes);
+void vg_exec_blob_free(struct vg_exec *x, const void *data, size_t bytes);
 
 /* Whether all of [va, va + bytes) is memory of the guest process, mapped here. */
 bool vg_exec_shared(struct vg_exec *x, uint64_t va, uint64_t bytes);

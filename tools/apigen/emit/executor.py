@@ -138,8 +138,8 @@ class Decoder:
 
     def blob(self, p):
         self.decl += [f"const void *{p.name};", f"size_t {p.name}_bytes = 0;"]
-        self.drops.append(f"vg_exec_blob_drop(x, q->{p.name});")
-        self.blobs.append(f"{p.name} = vg_exec_blob(x, q->{p.name}, &{p.name}_bytes);")
+        self.drops.append(f"vg_exec_blob_free(x, {p.name}, {p.name}_bytes);")
+        self.blobs.append(f"{p.name} = vg_exec_blob_take(x, q->{p.name}, &{p.name}_bytes);")
         self.blobs += [f"if (!{p.name})", "\treturn CUDA_ERROR_INVALID_VALUE;",
                        f"if ({p.name}_bytes > {p.maximum}u) {{", "\tr = CUDA_ERROR_INVALID_VALUE;",
                        "\tgoto drop;", "}"]

@@ -266,7 +266,7 @@ static CUresult run_vgpu_image(struct vg_exec *x, const struct vg_req *rq, struc
 	(void)rp;
 	if (!vg_x_end(rq, at))
 		return CUDA_ERROR_INVALID_VALUE;
-	image = vg_exec_blob(x, q->image, &image_bytes);
+	image = vg_exec_blob_take(x, q->image, &image_bytes);
 	if (!image)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (image_bytes > 1000u) {
@@ -287,7 +287,7 @@ static CUresult run_vgpu_image(struct vg_exec *x, const struct vg_req *rq, struc
 	p->ok = 1;
 	rp->bytes = sizeof(*p);
 drop:
-	vg_exec_blob_drop(x, q->image);
+	vg_exec_blob_free(x, image, image_bytes);
 	return r;
 }
 
