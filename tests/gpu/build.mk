@@ -7,7 +7,7 @@ gpu-driver: all $(O)/tests/apigen/driver_test	## there: what the driver's functi
 	tests/gpu/driver $(O)
 .PHONY: gpu-driver
 
-gpu-faults: all programs	## there: programs that end badly, and what is left of them
+gpu-faults: all programs $(O)/tests/proto/giveback	## there: programs that end badly, and what is left of them
 	tests/gpu/faults $(O)
 .PHONY: gpu-faults
 

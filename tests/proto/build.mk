@@ -6,7 +6,10 @@ $(eval $(call vg-program,$(O)/tests/proto/socket,tests/proto/socket_test.c \
 $(eval $(call vg-program,$(O)/tests/proto/guest,tests/proto/guest_test.c \
 	userspace/common/fdpass.c,-lcmocka))
 
-tests: $(O)/tests/proto/socket $(O)/tests/proto/guest
+$(eval $(call vg-program,$(O)/tests/proto/giveback,tests/proto/giveback_test.c \
+	userspace/common/fdpass.c,-lcmocka))
+
+tests: $(addprefix $(O)/tests/proto/,socket guest giveback)
 
 # An executor that a guest has taken over, towards the mediator.
 $(eval $(call vg-program,$(O)/tests/proto/bad_executor,tests/proto/bad_executor.c \
