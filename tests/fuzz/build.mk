@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+# Fuzz targets: each file here but replay.c is one.  Built twice: with clang's libFuzzer
+# (`make fuzz`), and with gcc and replay.c for the inputs that are kept.
+VG_FUZZ := $(O)/fuzz
+VG_FUZZ_TARGETS := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
+FUZZ_SECONDS ?= 300
+
+VG_FUZZ_image := $(wildcard userspace/softgpu/*.c) userspace/executor/calls_image.c
+VG_FUZZ_decoder := $(filter-out tests/apigen/decoder_test.c,$(VG_DECODER_SRCS))
+VG_FUZZ_token := $(addprefix userspace/mediator/,config.c tenant.c token.c) userspace/common/log.c
+
+# What softgpu's own build says of its arithmetic (userspace/softgpu/build.mk).
+VG_FUZZ_CFLAGS := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fwrapv -fno-strict-aliasing \
+	-ffp-contract=off -fno-math-errno -pthread -Wall -Wextra -Wno-unknown-pragmas
+VG_FUZZ_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+VG_FUZZ_LIBS := -linih -llz4 -lzstd -lm -ldl
+
+$(VG_FUZZ)/libfuzzer/obj/%.o: %.c | $(O)/gen/stamp
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) -Iuserspace/softgpu -Itests/apigen $(VG_FUZZ_CFLAGS) $(VG_FUZZ_SANITIZE) \
+		-fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+
+$(VG_FUZZ)/replay/obj/%.o: %.c | $(O)/gen/stamp
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Iuserspace/softgpu -Itests/apigen $(VG_FUZZ_CFLAGS) $(VG_FUZZ_SANITIZE) -MMD -MP -c -o $@ $<
+
+$(VG_FUZZ)/libfuzzer/obj/gen/%.o: $(O)/gen/%.c | $(O)/gen/stamp
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) -Itests/apigen $(VG_FUZZ_CFLAGS) $(VG_FUZZ_SANITIZE) \
+		-fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+
+$(VG_FUZZ)/replay/obj/gen/%.o: $(O)/gen/%.c | $(O)/gen/stamp
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Itests/apigen $(VG_FUZZ_CFLAGS) $(VG_FUZZ_SANITIZE) -MMD -MP -c -o $@ $<
+
+# $(call vg-fuzz,TARGET)
+define vg-fuzz
+$(VG_FUZZ)/libfuzzer/$(1): $(patsubst %.c,$(VG_FUZZ)/libfuzzer/obj/%.o,tests/fuzz/$(1).c $(patsubst $(O)/%,%,$(VG_FUZZ_$(1))))
+	$(CLANG) -pthread $(VG_FUZZ_SANITIZE) -fsanitize=fuzzer -o $$@ $$^ $(VG_FUZZ_LIBS)
+$(VG_FUZZ)/replay/$(1): $(patsubst %.c,$(VG_FUZZ)/replay/obj/%.o,\
+		tests/fuzz/$(1).c tests/fuzz/replay.c $(patsubst $(O)/%,%,$(VG_FUZZ_$(1))))
+	$(CC) -pthread $(VG_FUZZ_SANITIZE) -o $$@ $$^ $(VG_FUZZ_LIBS)
+endef
+$(foreach t,$(VG_FUZZ_TARGETS),$(eval $(call vg-fuzz,$(t))))
+
+-include $(shell find $(VG_FUZZ) -name '*.d' 2>/dev/null)
+
+.PHONY: fuzz fuzz-build check-fuzz
+fuzz-build: $(addprefix $(VG_FUZZ)/libfuzzer/,$(VG_FUZZ_TARGETS))
+
+fuzz: deps fuzz-build	## libFuzzer on every target, FUZZ_SECONDS (300) each; new inputs are kept
+	tests/fuzz/run --seconds $(FUZZ_SECONDS) $(VG_FUZZ)/libfuzzer $(VG_FUZZ_TARGETS)
+
+check-fuzz: $(addprefix $(VG_FUZZ)/replay/,$(VG_FUZZ_TARGETS))	## the kept inputs, under ASan and UBSan
+	@for t in $(VG_FUZZ_TARGETS); do \
+		$(VG_FUZZ)/replay/$$t tests/fuzz/corpus/$$t || exit 1; done

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Fuzz target: each operation's decoder, and what it calls, with a payload of any bytes.
+ * Handles, blobs and the driver are those of the decoder test; the driver answers nothing.
+ * Input: which operation (2 bytes), whether handles exist (1 byte), the payload.
+ */
+#define main decoder_test_main
+#include "../apigen/decoder_test.c"
+#undef main
+
+#include "fuzz.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	CUresult (**function)(void) = (CUresult (**)(void))&cu;
+
+	(void)argc;
+	(void)argv;
+	for (size_t i = 0; i < sizeof(cu) / sizeof(*function); i++)
+		function[i] = driver;
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	const struct decoder_case *c;
+	struct vg_reply rp = { .payload = answer };
+	const struct vg_op *op;
+	struct vg_req rq;
+	uint16_t which;
+
+	if (bytes < 3)
+		return 0;
+	memcpy(&which, data, sizeof(which));
+	c = &decoder_cases[which % decoder_case_count];
+	op = &vg_ops[c->op];
+	handles_exist = data[2] & 1;
+	bytes -= 3;
+	/* As the executor's loop has it: rounded up to 16, and within the operation's bounds. */
+	rq = (struct vg_req){ .op = c->op, .bytes = (bytes + 15) & ~15u };
+	if (rq.bytes < op->min_bytes || rq.bytes >= op->max_bytes + 16)
+		return 0;
+	/* To the byte, so that the sanitizer sees a read past the end. */
+	payload = aligned_alloc(16, rq.bytes ? rq.bytes : 16);
+	if (!payload)
+		return 0;
+	memset(payload, 0, rq.bytes);
+	memcpy(payload, data + 3, bytes);
+	rq.payload = payload;
+	op->run(&executor, &rq, &rp);
+	free(payload);
+	return 0;
+}
