@@ -192,6 +192,17 @@ void vg_exec_contexts_changed(struct vg_exec *x)
 	(void)x;
 }
 
+void vg_exec_settle(struct vg_exec *x, uint32_t id)
+{
+	(void)x;
+	(void)id;
+}
+
+void vg_exec_settle_graphs(struct vg_exec *x)
+{
+	(void)x;
+}
+
 bool vg_exec_shared(struct vg_exec *x, uint64_t va, uint64_t bytes)
 {
 	(void)x;

@@ -291,6 +291,183 @@ static void capture_keeps_no_pageable_address(void **state)
 	channel_close(&ch);
 }
 
+static int32_t graph_nodes(struct channel *ch, uint32_t graph)
+{
+	struct vg_rq_vgpu_graph_nodes q = { .graph = graph, .room = 4 };
+
+	return call_in(ch, VG_OP_vgpu_graph_nodes, CTX, &q, sizeof(q), NULL, 0);
+}
+
+static uint32_t graph_under_capture(struct channel *ch, uint32_t s)
+{
+	struct vg_rq_vgpu_capture_info q = { .stream = s };
+	struct vg_rp_vgpu_capture_info p;
+
+	assert_int_equal(call_in(ch, VG_OP_vgpu_capture_info, CTX, &q, sizeof(q), &p, sizeof(p)),
+			 CUDA_SUCCESS);
+	assert_int_equal(graph_nodes(ch, p.info.graph), CUDA_SUCCESS);
+	return p.info.graph;
+}
+
+static int32_t with_stream(struct channel *ch, uint16_t op, uint32_t s)
+{
+	struct vg_rq_cuStreamSynchronize q = { .hStream = s };	/* as all that take a stream alone */
+
+	return call_in(ch, op, CTX, &q, sizeof(q), NULL, 0);
+}
+
+/* The driver frees the graph of a capture that fails; its id leads nowhere then. */
+static void failed_capture_leaves_no_graph(void **state)
+{
+	struct channel ch = open_with_context();
+	uint32_t id, graph;
+
+	(void)state;
+	stream(&ch, 2);
+	assert_int_equal(capture_begin(&ch, 2), CUDA_SUCCESS);
+	id = graph_under_capture(&ch, 2);
+	assert_int_equal(with_stream(&ch, VG_OP_cuStreamSynchronize, 2),
+			 CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+	assert_int_not_equal(capture_end(&ch, 2, &graph), CUDA_SUCCESS);
+	assert_int_equal(graph_nodes(&ch, id), CUDA_ERROR_INVALID_HANDLE);
+	/* Nor when the stream goes in the middle of it. */
+	assert_int_equal(capture_begin(&ch, 2), CUDA_SUCCESS);
+	id = graph_under_capture(&ch, 2);
+	with_stream(&ch, VG_OP_cuStreamDestroy_v2, 2);
+	assert_int_equal(graph_nodes(&ch, id), CUDA_ERROR_INVALID_HANDLE);
+	channel_close(&ch);
+}
+
+/* While a graph is under capture nobody may free it, or read it on another thread. */
+static void graph_under_capture_stays(void **state)
+{
+	struct channel ch = open_with_context();
+	struct vg_rq_cuGraphInstantiateWithFlags inst = { .phGraphExec = 9 };
+	struct vg_rq_cuGraphDestroy destroy = { 0 };
+	uint32_t graph;
+
+	(void)state;
+	stream(&ch, 2);
+	assert_int_equal(capture_begin(&ch, 2), CUDA_SUCCESS);
+	destroy.hGraph = inst.hGraph = graph_under_capture(&ch, 2);
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphDestroy, CTX, &destroy, sizeof(destroy), NULL,
+				 0), CUDA_ERROR_ILLEGAL_STATE);
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphInstantiateWithFlags, CTX, &inst, sizeof(inst),
+				 NULL, 0), CUDA_ERROR_NOT_SUPPORTED);
+	assert_int_equal(capture_end(&ch, 2, &graph), CUDA_SUCCESS);
+	assert_int_equal(graph, destroy.hGraph);
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphInstantiateWithFlags, CTX, &inst, sizeof(inst),
+				 NULL, 0), CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphDestroy, CTX, &destroy, sizeof(destroy), NULL,
+				 0), CUDA_SUCCESS);
+	channel_close(&ch);
+}
+
+/* Objects are known by the id of their context, so a primary context has one. */
+static void primary_context_has_one_id(void **state)
+{
+	struct channel ch = open_with_context();
+	struct vg_rq_vgpu_primary_retain again = { .dev = 0, .id = 5 };
+	struct vg_rq_vgpu_primary_reset reset = { .dev = 0, .id = CTX };
+	struct vg_rq_vgpu_primary_release other = { .dev = 1, .id = CTX };
+	struct vg_rq_vgpu_context_destroy destroy = { .ctx = CTX };
+
+	(void)state;
+	stream(&ch, 2);
+	assert_int_equal(call(&ch, VG_OP_vgpu_primary_retain, &again, sizeof(again)),
+			 CUDA_ERROR_INVALID_CONTEXT);
+	/* Neither by another device's name nor as a context that was created. */
+	assert_int_equal(call(&ch, VG_OP_vgpu_primary_release, &other, sizeof(other)),
+			 CUDA_ERROR_INVALID_CONTEXT);
+	assert_int_equal(call(&ch, VG_OP_vgpu_context_destroy, &destroy, sizeof(destroy)),
+			 CUDA_ERROR_INVALID_CONTEXT);
+	assert_int_equal(with_stream(&ch, VG_OP_cuStreamQuery, 2), CUDA_SUCCESS);
+	assert_int_equal(call(&ch, VG_OP_vgpu_primary_reset, &reset, sizeof(reset)), CUDA_SUCCESS);
+	assert_int_equal(call(&ch, VG_OP_vgpu_primary_retain, &again, sizeof(again)),
+			 CUDA_SUCCESS);
+	assert_int_equal(with_stream(&ch, VG_OP_cuStreamQuery, 2), CUDA_ERROR_INVALID_CONTEXT);
+	channel_close(&ch);
+}
+
+/*
+ * A call that waits in stream 2 until the program's host function returns, and then a
+ * record that ends what it works with: the driver hears of that when the call is over.
+ */
+static void destroy_waits_for_call(void **state)
+{
+	struct vg_rq_cuStreamDestroy_v2 stream_gone = { .hStream = 2 };
+	struct vg_rq_vgpu_primary_release released = { .dev = 0, .id = CTX };
+	const struct {
+		uint16_t op;
+		const void *payload;
+		uint32_t bytes;
+	} end[] = {
+		{ VG_OP_cuStreamDestroy_v2, &stream_gone, sizeof(stream_gone) },
+		{ VG_OP_vgpu_primary_release, &released, sizeof(released) },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(end) / sizeof(end[0]); i++) {
+		struct channel ch = open_with_context();
+		vgpu_mailbox *mailbox = (vgpu_mailbox *)(ch.base + ch.layout.arena_off);
+		struct vg_rq_vgpu_callbacks box = { .mailbox_bytes = sizeof(*mailbox) };
+		struct vg_rq_vgpu_callback callback = { .stream = 2, .cookie = 1 };
+		struct vg_rq_cuStreamSynchronize sync = { .hStream = 2 };
+		uint32_t was[2];
+
+		stream(&ch, 2);
+		assert_int_equal(call(&ch, VG_OP_vgpu_callbacks, &box, sizeof(box)),
+				 CUDA_SUCCESS);
+		assert_int_equal(call_in(&ch, VG_OP_vgpu_callback, CTX, &callback,
+					 sizeof(callback), NULL, 0), CUDA_SUCCESS);
+		was[0] = slot_of(&ch, 0)->done;
+		was[1] = slot_of(&ch, 1)->done;
+		put(&ch, VG_OP_cuStreamSynchronize, CTX, 1, &sync, sizeof(sync));
+		put(&ch, end[i].op, CTX, 0, end[i].payload, end[i].bytes);
+		usleep(100000);
+		assert_int_equal(vg_load_acquire(&slot_of(&ch, 0)->done), was[0]);
+		assert_int_equal(vg_load_acquire(&slot_of(&ch, 1)->done), was[1]);
+		vg_store_release(&mailbox->done, vg_load_acquire(&mailbox->due));
+		assert_int_equal(await(&ch, 1, was[1]), CUDA_SUCCESS);
+		assert_int_equal(await(&ch, 0, was[0]), CUDA_SUCCESS);
+		channel_close(&ch);
+	}
+}
+
+/* CUDA does not guard graphs against two threads, so a record that changes one waits. */
+static void graph_changes_while_instantiated(void **state)
+{
+	struct channel ch = open_with_context();
+	uint32_t node = 1000;
+
+	(void)state;
+	for (uint32_t i = 0; i < 12; i++) {
+		struct vg_rq_cuGraphCreate create = { .phGraph = 50 + i };
+		struct vg_rq_cuGraphInstantiateWithFlags inst = { 0 };
+		struct vg_rq_cuGraphAddEmptyNode more = { .hGraph = 50 + i };
+		struct vg_rq_cuGraphDestroy destroy = { .hGraph = 50 + i };
+		uint32_t was;
+
+		assert_int_equal(call_in(&ch, VG_OP_cuGraphCreate, CTX, &create, sizeof(create),
+					 NULL, 0), CUDA_SUCCESS);
+		for (int k = 0; k < 3000; k++) {
+			more.phGraphNode = node++;
+			put(&ch, VG_OP_cuGraphAddEmptyNode, CTX, -1, &more, sizeof(more));
+		}
+		assert_int_equal(graph_nodes(&ch, 50 + i), CUDA_SUCCESS);
+		was = slot_of(&ch, 1)->done;
+		inst.phGraphExec = 500 + i;
+		inst.hGraph = 50 + i;
+		put(&ch, VG_OP_cuGraphInstantiateWithFlags, CTX, 1, &inst, sizeof(inst));
+		usleep(50 * i);
+		more.phGraphNode = node++;
+		put(&ch, VG_OP_cuGraphAddEmptyNode, CTX, -1, &more, sizeof(more));
+		put(&ch, VG_OP_cuGraphDestroy, CTX, -1, &destroy, sizeof(destroy));
+		assert_int_equal(await(&ch, 1, was), CUDA_SUCCESS);
+	}
+	channel_close(&ch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -298,6 +475,11 @@ int main(void)
 		cmocka_unit_test(address_stays_the_guests),
 		cmocka_unit_test(share_tells_nothing),
 		cmocka_unit_test(capture_keeps_no_pageable_address),
+		cmocka_unit_test(failed_capture_leaves_no_graph),
+		cmocka_unit_test(graph_under_capture_stays),
+		cmocka_unit_test(primary_context_has_one_id),
+		cmocka_unit_test(destroy_waits_for_call),
+		cmocka_unit_test(graph_changes_while_instantiated),
 	};
 
 	if (!peer_path())

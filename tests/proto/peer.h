@@ -87,7 +87,7 @@ static inline int hello(int fd, const struct vg_sock_hello *h, struct channel *c
 static inline struct channel channel_open(void)
 {
 	struct vg_sock_hello h = good_hello();
-	struct channel ch;
+	struct channel ch = { 0 };
 
 	assert_int_equal(hello(dial(), &h, &ch), 0);
 	ch.base = mmap(NULL, ch.layout.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ch.memory,

@@ -53,6 +53,18 @@ bool vg_x_unbound(struct vg_exec *x, uint32_t id);
 /* calls_graph.c: the id of a driver handle, minted if it has none; 0 if no id is left. */
 uint32_t vg_x_mint(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t owner);
 
+/* And those of nodes of the graph `owner`; false if no id is left. */
+bool vg_x_mint_nodes(struct vg_exec *x, const CUgraphNode *nodes, size_t n, uint32_t owner,
+		     uint32_t *ids);
+
+/* calls_capture.c: whether a graph is under capture, so that any launch may change it. */
+bool vg_x_capturing(CUgraph graph);
+/* As above by id, of a graph or a node, or of what is around it. */
+bool vg_x_captured(struct vg_exec *x, enum vg_kind kind, uint32_t id);
+
+/* calls_context.c: whether an id stands for a device's primary context. */
+bool vg_x_primary(uint32_t id);
+
 /* calls_graph_memory.c: a node that allocates is about to be made. */
 void vg_x_graph_memory(void);
 

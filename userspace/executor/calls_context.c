@@ -3,6 +3,26 @@
 #include "calls.h"
 #include "vg_cuda.h"
 
+/*
+ * The id by which the guest has each device's primary context.  There is one, because what
+ * belongs to a context is known by its id, and goes when the driver's context does.
+ */
+#define DEVICES_MAX 64
+static uint32_t primary[DEVICES_MAX];	/* the ring's thread's */
+
+static bool is_primary(CUdevice dev, uint32_t id)
+{
+	return id && dev >= 0 && dev < DEVICES_MAX && primary[dev] == id;
+}
+
+bool vg_x_primary(uint32_t id)
+{
+	for (CUdevice dev = 0; dev < DEVICES_MAX; dev++)
+		if (is_primary(dev, id))
+			return true;
+	return false;
+}
+
 CUresult vge_vgpu_primary_retain(struct vg_exec *x, const struct vg_req *rq, CUdevice dev,
 				 unsigned int id, unsigned int flags)
 {
@@ -12,6 +32,10 @@ CUresult vge_vgpu_primary_retain(struct vg_exec *x, const struct vg_req *rq, CUd
 	(void)rq;
 	if (!cu.cuDevicePrimaryCtxRetain || !cu.cuDevicePrimaryCtxRelease_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	if (dev < 0 || dev >= DEVICES_MAX)
+		return CUDA_ERROR_INVALID_DEVICE;
+	if (primary[dev])
+		return CUDA_ERROR_INVALID_CONTEXT;
 	ctx = vg_x_warm_take(dev, flags);
 	if (!ctx) {
 		r = flags && cu.cuDevicePrimaryCtxSetFlags_v2 ?
@@ -26,6 +50,7 @@ CUresult vge_vgpu_primary_retain(struct vg_exec *x, const struct vg_req *rq, CUd
 		cu.cuDevicePrimaryCtxRelease_v2(dev);
 		return CUDA_ERROR_INVALID_CONTEXT;
 	}
+	primary[dev] = id;
 	vg_exec_context(x, dev, 1);
 	return CUDA_SUCCESS;
 }
@@ -38,8 +63,12 @@ CUresult vge_vgpu_primary_release(struct vg_exec *x, const struct vg_req *rq, CU
 	(void)rq;
 	if (!cu.cuDevicePrimaryCtxRelease_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!is_primary(dev, id))
+		return CUDA_ERROR_INVALID_CONTEXT;
+	vg_exec_settle(x, id);
 	if (!vg_handle_take(vg_exec_handles(x), id, VG_CONTEXT, &v))
 		return CUDA_ERROR_INVALID_CONTEXT;
+	primary[dev] = 0;
 	vg_x_orphans(x, id);
 	vg_x_allocations_gone(x, id);
 	vg_exec_contexts_changed(x);
@@ -56,8 +85,12 @@ CUresult vge_vgpu_primary_reset(struct vg_exec *x, const struct vg_req *rq, CUde
 	(void)rq;
 	if (!cu.cuDevicePrimaryCtxReset_v2 || !cu.cuDevicePrimaryCtxRelease_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!is_primary(dev, id))
+		return CUDA_ERROR_INVALID_CONTEXT;
+	vg_exec_settle(x, id);
 	if (!vg_handle_take(vg_exec_handles(x), id, VG_CONTEXT, &v))
 		return CUDA_ERROR_INVALID_CONTEXT;
+	primary[dev] = 0;
 	vg_x_orphans(x, id);
 	vg_x_allocations_gone(x, id);
 	vg_exec_contexts_changed(x);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Graphs and capture.  Nodes that capture made, and the graph under capture,
+ * What is in graphs.  Nodes that capture made, and the graph under capture,
  * have no id of the guest's: one is minted here, from the half of the numbers
  * that the guest does not use, when the guest first asks for them.
  */
@@ -29,8 +29,8 @@ uint32_t vg_x_mint(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_
 	return id && vg_x_put(x, id, kind, value, owner) ? id : 0;
 }
 
-static bool ids_of(struct vg_exec *x, const CUgraphNode *nodes, size_t n, uint32_t owner,
-		   uint32_t *ids)
+bool vg_x_mint_nodes(struct vg_exec *x, const CUgraphNode *nodes, size_t n, uint32_t owner,
+		     uint32_t *ids)
 {
 	for (size_t i = 0; i < n; i++) {
 		ids[i] = vg_x_mint(x, VG_GRAPH_NODE, (uintptr_t)nodes[i], owner);
@@ -38,88 +38,6 @@ static bool ids_of(struct vg_exec *x, const CUgraphNode *nodes, size_t n, uint32
 			return false;
 	}
 	return true;
-}
-
-/* -- capture */
-
-CUresult vge_cuStreamBeginCapture_v2(struct vg_exec *x, const struct vg_req *rq, CUstream s,
-				     CUstreamCaptureMode mode)
-{
-	(void)x;
-	(void)rq;
-	(void)mode;
-	if (!cu.cuStreamBeginCapture_v2)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	/* The modes look at threads, and these are not the guest's. */
-	return cu.cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED);
-}
-
-CUresult vge_cuStreamBeginCaptureToGraph(struct vg_exec *x, const struct vg_req *rq, CUstream s,
-					 CUgraph graph, const CUgraphNode *deps,
-					 const CUgraphEdgeData *edges, size_t count,
-					 CUstreamCaptureMode mode)
-{
-	(void)x;
-	(void)rq;
-	(void)mode;
-	if (!cu.cuStreamBeginCaptureToGraph)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	return cu.cuStreamBeginCaptureToGraph(s, graph, deps, edges, count,
-					      CU_STREAM_CAPTURE_MODE_RELAXED);
-}
-
-CUresult vge_vgpu_capture_info(struct vg_exec *x, const struct vg_req *rq, CUstream s,
-			       unsigned int edges, vgpu_capture *info)
-{
-	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-	const CUgraphNode *nodes = NULL;
-	const CUgraphEdgeData *data = NULL;
-	CUgraph graph = NULL;
-	cuuint64_t id = 0;
-	size_t n = 0;
-	CUresult r;
-
-	(void)rq;
-	if (cu.cuStreamGetCaptureInfo_v3)
-		r = cu.cuStreamGetCaptureInfo_v3(s, &status, &id, &graph, &nodes,
-						 edges ? &data : NULL, &n);
-	else if (cu.cuStreamGetCaptureInfo_v2 && !edges)
-		r = cu.cuStreamGetCaptureInfo_v2(s, &status, &id, &graph, &nodes, &n);
-	else
-		return CUDA_ERROR_NOT_SUPPORTED;
-	info->status = status;
-	if (r || status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
-		return r;
-	if (n > VG_DEPENDENCIES_MAX)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	info->id = id;
-	info->count = n;
-	info->graph = vg_x_mint(x, VG_GRAPH, (uintptr_t)graph, 0);
-	if (!info->graph || !ids_of(x, nodes, n, info->graph, info->node))
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	for (size_t i = 0; data && i < n; i++)
-		memcpy(&info->edge[i], &data[i], sizeof(info->edge[i]));
-	return CUDA_SUCCESS;
-}
-
-CUresult vge_vgpu_capture_end(struct vg_exec *x, const struct vg_req *rq, CUstream s,
-			      unsigned int *id)
-{
-	CUgraph graph = NULL;
-	CUresult r;
-
-	(void)rq;
-	if (!cu.cuStreamEndCapture || !cu.cuGraphDestroy)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	r = cu.cuStreamEndCapture(s, &graph);
-	if (r)
-		return r;
-	*id = vg_x_mint(x, VG_GRAPH, (uintptr_t)graph, 0);
-	if (!*id) {
-		cu.cuGraphDestroy(graph);
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	}
-	return CUDA_SUCCESS;
 }
 
 /* -- what is in a graph */
@@ -151,7 +69,7 @@ CUresult vge_vgpu_graph_nodes(struct vg_exec *x, const struct vg_req *rq, CUgrap
 	r = get(graph, nodes, &n);
 	if (room > n - first)
 		room = n - first;
-	if (!r && !ids_of(x, nodes + first, room, q->graph, ids))
+	if (!r && !vg_x_mint_nodes(x, nodes + first, room, q->graph, ids))
 		r = CUDA_ERROR_OUT_OF_MEMORY;
 	free(nodes);
 	return r;
@@ -189,8 +107,8 @@ CUresult vge_vgpu_graph_edges(struct vg_exec *x, const struct vg_req *rq, CUgrap
 	r = from && to && all ? get_edges(graph, from, to, all, &n) : CUDA_ERROR_OUT_OF_MEMORY;
 	if (room > n - first)
 		room = n - first;
-	if (!r && (!ids_of(x, from + first, room, q->graph, from_ids) ||
-		   !ids_of(x, to + first, room, q->graph, to_ids)))
+	if (!r && (!vg_x_mint_nodes(x, from + first, room, q->graph, from_ids) ||
+		   !vg_x_mint_nodes(x, to + first, room, q->graph, to_ids)))
 		r = CUDA_ERROR_OUT_OF_MEMORY;
 	if (!r)
 		memcpy(data, all + first, room * sizeof(*data));
@@ -243,7 +161,7 @@ CUresult vge_vgpu_graph_node_links(struct vg_exec *x, const struct vg_req *rq, C
 	if (r)
 		return r;
 	vg_handle_get_aux(vg_exec_handles(x), q->node, VG_GRAPH_NODE, &owner);
-	return ids_of(x, nodes, room, (uint32_t)owner, ids) ? CUDA_SUCCESS :
+	return vg_x_mint_nodes(x, nodes, room, (uint32_t)owner, ids) ? CUDA_SUCCESS :
 							      CUDA_ERROR_OUT_OF_MEMORY;
 }
 
@@ -283,7 +201,8 @@ CUresult vge_vgpu_graph_update(struct vg_exec *x, const struct vg_req *rq, CUgra
 	const struct vg_rq_vgpu_graph_update *q = rq->payload;
 	CUgraphExecUpdateResultInfo info = { 0 };
 
-	if (!cu.cuGraphExecUpdate_v2)
+	/* While this thread reads it, launches into the capture would change it. */
+	if (!cu.cuGraphExecUpdate_v2 || vg_x_capturing(graph))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	/* Both come back whether or not it worked. */
 	*status = cu.cuGraphExecUpdate_v2(exec, graph, &info);

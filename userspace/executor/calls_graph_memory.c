@@ -192,7 +192,8 @@ CUresult vge_cuGraphInstantiateWithFlags(struct vg_exec *x, const struct vg_req 
 
 	(void)x;
 	(void)rq;
-	if (!cu.cuGraphInstantiateWithFlags || !cu.cuGraphExecDestroy)
+	/* While this thread reads it, launches into the capture would change it. */
+	if (!cu.cuGraphInstantiateWithFlags || !cu.cuGraphExecDestroy || vg_x_capturing(graph))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (any && cu.cuGraphGetNodes && cu.cuGraphNodeGetType && cu.cuGraphMemAllocNodeGetParams &&
 	    cu.cuGraphChildGraphNodeGetGraph) {

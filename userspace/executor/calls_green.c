@@ -238,6 +238,7 @@ CUresult vge_cuGreenCtxDestroy(struct vg_exec *x, const struct vg_req *rq, CUgre
 	}
 	pthread_rwlock_unlock(&lock);
 	/* Streams stay, for the driver to say that their context has gone. */
+	vg_exec_settle(x, context);
 	if (context)
 		vg_handle_take(vg_exec_handles(x), context, VG_CONTEXT, &v);
 	vg_exec_contexts_changed(x);

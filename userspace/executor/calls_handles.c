@@ -63,8 +63,11 @@ void vg_x_orphans(struct vg_exec *x, uint32_t owner)
 			for (enum vg_kind kind = VG_NONE + 1; kind < VG_KIND_COUNT; kind++) {
 				if (!vg_handle_get_aux(h, id, kind, &aux))
 					continue;
-				if (aux == owner && id != owner && vg_handle_take(h, id, kind, &v))
+				if (aux == owner && id != owner && vg_handle_take(h, id, kind, &v)) {
+					if (kind == VG_STREAM)
+						vg_x_capture_gone(x, id);
 					vg_x_orphans(x, id);
+				}
 				break;
 			}
 		}
@@ -92,6 +95,16 @@ bool vg_x_next(struct vg_exec *x, enum vg_kind kind, uint32_t *id, uint64_t *val
 			return true;
 	}
 	return false;
+}
+
+CUresult vg_x_may_destroy(struct vg_exec *x, enum vg_kind kind, uint32_t id)
+{
+	/* Both are ended by other calls; the driver refuses these, and keeps the context. */
+	if (kind == VG_CONTEXT)
+		return vg_x_primary(id) || vg_x_home(id) != id ? CUDA_ERROR_INVALID_CONTEXT :
+								 CUDA_SUCCESS;
+	/* CUDA leaves open what a capture does that has lost its graph. */
+	return vg_x_captured(x, kind, id) ? CUDA_ERROR_ILLEGAL_STATE : CUDA_SUCCESS;
 }
 
 bool vg_x_unbound(struct vg_exec *x, uint32_t id)

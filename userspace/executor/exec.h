@@ -42,6 +42,12 @@ enum vg_mode {
 	VG_BLOCKING,		/* may block: on a waiter thread, answered out of order */
 };
 
+/* A handle that a request names: where, and of which kind. */
+struct vg_name {
+	uint16_t at;
+	uint16_t kind;		/* VG_NONE after the last */
+};
+
 struct vg_op {
 	const char *name;
 	CUresult (*run)(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
@@ -49,6 +55,8 @@ struct vg_op {
 	uint32_t max_bytes;
 	uint8_t mode;		/* enum vg_mode */
 	bool needs_ctx;		/* not run if rq->ctx cannot be made current */
+	bool graphs;		/* may block, and works with graphs */
+	const struct vg_name *names;	/* of one that may block; NULL: none */
 };
 
 /* By opcode; generated.  Unknown opcodes have a NULL run. */
@@ -70,6 +78,13 @@ void vg_exec_blob_free(struct vg_exec *x, const void *data, size_t bytes);
 
 /* Whether all of [va, va + bytes) is memory of the guest process, mapped here. */
 bool vg_exec_shared(struct vg_exec *x, uint64_t va, uint64_t bytes);
+
+/*
+ * underway.c: wait until no call on another thread uses what an id names; until none
+ * works with graphs.  On the ring's thread only, before the driver destroys or is given it.
+ */
+void vg_exec_settle(struct vg_exec *x, uint32_t id);
+void vg_exec_settle_graphs(struct vg_exec *x);
 
 /* The handles of this guest process; see handles.h. */
 struct vg_handles *vg_exec_handles(struct vg_exec *x);

@@ -75,6 +75,10 @@ void vg_role_lend(struct vg_exec *x);	/* before a call that may block */
 bool vg_role_return(struct vg_exec *x);	/* after it: is the role this thread's again? */
 bool vg_role_idle(struct vg_exec *x);	/* the ring is empty: wait; false: role laid down */
 
+/* underway.c: what calls on other threads use; begun by who has the role */
+void vg_underway_begin(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq);
+void vg_underway_end(void);
+
 /* blobs.c */
 struct vg_blobs *vg_blobs_new(void);
 CUresult vg_blobs_append(struct vg_blobs *b, const struct vg_blob_append *piece, const void *data);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Two levels: a directory of pages of entries, so that a lookup is two loads.
- * The lock is only for putting and taking; a get reads an entry that another
- * thread may be taking, which is the guest's own race.
+ * The lock is only for putting and taking.  A get on a thread of its own may read an
+ * entry that the ring's thread is about to take: underway.c has that one wait.
  */
 #include <pthread.h>
 #include <stdlib.h>

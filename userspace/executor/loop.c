@@ -265,6 +265,7 @@ static const struct vg_op *consume(struct vg_exec *x, struct vg_req *rq, uint8_t
 			if (op && rq->op != VG_OP_vgpu_copy_in)
 				vg_pace_call(rq->op);
 			if (op && op->mode == VG_BLOCKING && (rq->flags & VGPU_REC_REPLY)) {
+				vg_underway_begin(x, op, rq);
 				advance(x, head);
 				vg_role_lend(x);
 				return op;
@@ -273,6 +274,8 @@ static const struct vg_op *consume(struct vg_exec *x, struct vg_req *rq, uint8_t
 			if (op) {
 				struct outcome out;
 
+				if (op->graphs)
+					vg_exec_settle_graphs(x);
 				run(x, op, rq, current, &out);
 				tell(x, rq, &out);
 			}
@@ -313,6 +316,7 @@ void vg_loop_run(struct vg_exec *x)
 			if (!op)
 				break;
 			run(x, op, &rq, &current, &out);
+			vg_underway_end();
 			/* The driver prints when it has waited for the device. */
 			out.notice = vg_output_notice();
 			if (!out.result)

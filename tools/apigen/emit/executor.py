@@ -56,7 +56,13 @@ class Decoder:
     def destroy(self, p):
         h = self.model.handle(p.ctype)
         self.decl.append(f"{h.name} {p.name};")
+        self.late.append(f"vg_exec_settle(x, q->{p.name});")
+        if h.kind in ("GRAPH", "GRAPH_NODE", "CONTEXT"):
+            self.late += [f"r = vg_x_may_destroy(x, {names.kind(h)}, q->{p.name});",
+                          "if (r)", "\treturn r;"]
         self.late += self.lookup(p, h, f"q->{p.name}", p.name, take=True)
+        if h.kind == "STREAM":
+            self.late.append(f"vg_x_capture_gone(x, q->{p.name});")
         if h.kind in OWNERS:
             self.gone.append(f"vg_x_orphans(x, q->{p.name});")
         self.args.append(p.name)
@@ -206,6 +212,8 @@ class Decoder:
             o += [f"\tif (!cu.{f.name})", "\t\treturn CUDA_ERROR_NOT_SUPPORTED;"]
         o += ["\t" + s for s in self.sizes]
         o += ["\tif (!vg_x_end(rq, at))", "\t\treturn CUDA_ERROR_INVALID_VALUE;"]
+        if uses_graphs(self.model, f) and f.mode != "blocking":
+            o.append("\tvg_exec_settle_graphs(x);")
         o += ["\t" + s for s in self.early + self.blobs + self.get + self.late]
         if f.hand_exec:
             o.append(wrap(f"\tr = vge_{f.name}(", ["x", "rq"] + self.args, ");"))
@@ -249,20 +257,52 @@ static inline bool vg_x_end(const struct vg_req *rq, uint64_t at)
 """
 
 
+GRAPHS = {"GRAPH", "GRAPH_NODE", "GRAPH_EXEC"}
+
+
+def uses_graphs(model, f):
+    """Of handles among its parameters, or (those that are plain ids) by its group."""
+    handles = (model.handle(CType(p.ctype.base)) for p in f.params)
+    return f.group == "graph" or any(h and h.kind in GRAPHS for h in handles)
+
+
+def handle_names(model, f):
+    """Where a call that may block names handles: what it uses while the ring goes on."""
+    out = []
+    for p in f.params:
+        h = model.handle(p.ctype) if not p.dir else None
+        s = model.struct(p.ctype.base) if p.dir == "in" and not p.maximum else None
+        if h:
+            out.append((p.name, names.kind(h)))
+        for path, member in model.handle_members(s) if s else []:
+            out.append((f"{p.name}.{path}", names.kind(member)))
+    return out
+
+
 def emit_decode(model):
     o = [NOTICE, '#include <string.h>\n\n#include "exec.h"\n#include "exec_calls.h"\n'
          '#include "exec_internal.h"\n#include "vg_cuda.h"\n#include "vg_wire.h"', HELP]
     o += [Decoder(model, f).text() for f in model.wired()]
+    blocking = [(f, handle_names(model, f)) for f in model.wired() if f.mode == "blocking"]
+    named = {f.name for f, found in blocking if found}
+    for f, found in blocking:
+        if not found:
+            continue
+        o.append(f"static const struct vg_name names_{f.name}[] = {{")
+        o += [f"\t{{ offsetof({names.request(f)}, {at}), {kind} }}," for at, kind in found]
+        o.append("\t{ 0 },\n};\n")
     o.append("const struct vg_op vg_ops[] = {")
     for op, (name, least) in INTERNAL_OPS.items():
         o.append(f"\t[{op}] = {{ \"{name}\", vg_internal_{name}, {least}, {INLINE_MAX}, VG_INORDER,"
-                 " false },")
+                 " false, false, NULL },")
     for f in model.wired():
         w = Wire(model, f)
         mode = "VG_BLOCKING" if f.mode == "blocking" else "VG_INORDER"
         ctx = "false" if f.noctx else "true"
-        o.append(f"\t[{f.op}] = {{ \"{f.name}\", run_{f.name}, {w.fixed}, {w.max_bytes},"
-                 f" {mode}, {ctx} }},")
+        graphs = "true" if f.mode == "blocking" and uses_graphs(model, f) else "false"
+        called = f"names_{f.name}" if f.name in named else "NULL"
+        o.append(wrap(f"\t[{f.op}] = {{ \"{f.name}\",", [f"run_{f.name}", f"{w.fixed}",
+                      f"{w.max_bytes}", mode, ctx, graphs, called], " },"))
     o.append("};\n\nconst unsigned int vg_ops_count = sizeof(vg_ops) / sizeof(vg_ops[0]);\n")
     return "\n".join(o)
 
@@ -278,7 +318,11 @@ def emit_header(model):
          "/* Bind an id, held by the object `owner`; forget all that one holds. */\n"
          "bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,\n"
          "\t\tuint32_t owner);\n"
-         "void vg_x_orphans(struct vg_exec *x, uint32_t owner);\n"]
+         "void vg_x_orphans(struct vg_exec *x, uint32_t owner);\n"
+         "/* A stream goes, and with it the capture that it began. */\n"
+         "void vg_x_capture_gone(struct vg_exec *x, uint32_t stream);\n"
+         "/* Whether the driver would keep what the id stands for, or should. */\n"
+         "CUresult vg_x_may_destroy(struct vg_exec *x, enum vg_kind kind, uint32_t id);\n"]
     for f in model.wired():
         if f.hand_exec:
             o.append(wrap(f"CUresult vge_{f.name}(", names.exec_params(f), ");"))

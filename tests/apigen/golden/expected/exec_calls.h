@@ -16,6 +16,10 @@ bool vg_x_function(struct vg_exec *x, uint32_t id, CUfunction *f);
 bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,
 		uint32_t owner);
 void vg_x_orphans(struct vg_exec *x, uint32_t owner);
+/* A stream goes, and with it the capture that it began. */
+void vg_x_capture_gone(struct vg_exec *x, uint32_t stream);
+/* Whether the driver would keep what the id stands for, or should. */
+CUresult vg_x_may_destroy(struct vg_exec *x, enum vg_kind kind, uint32_t id);
 
 CUresult vge_cuInputs(struct vg_exec *x, const struct vg_req *rq, const Plain *a,
 		const Holding *b, const uint32_t *pairs, const CUevent *events, size_t *both,

@@ -69,9 +69,11 @@ static CUresult run_cuStreamDestroy(struct vg_exec *x, const struct vg_req *rq, 
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!vg_x_end(rq, at))
 		return CUDA_ERROR_INVALID_VALUE;
+	vg_exec_settle(x, q->stream);
 	if (!vg_handle_take(vg_exec_handles(x), q->stream, VG_STREAM, &v))
 		return CUDA_ERROR_INVALID_HANDLE;
 	stream = (CUstream)(uintptr_t)v;
+	vg_x_capture_gone(x, q->stream);
 	r = cu.cuStreamDestroy(stream);
 	return r;
 }
@@ -291,22 +293,28 @@ drop:
 	return r;
 }
 
+static const struct vg_name names_cuInputs[] = {
+	{ offsetof(struct vg_rq_cuInputs, b.event), VG_EVENT },
+	{ 0 },
+};
+
 const struct vg_op vg_ops[] = {
-	[1] = { "hello", vg_internal_hello, 8, 16384, VG_INORDER, false },
-	[2] = { "blob_append", vg_internal_blob_append, 32, 16384, VG_INORDER, false },
-	[3] = { "nop", vg_internal_nop, 0, 16384, VG_INORDER, false },
-	[4] = { "exit", vg_internal_exit, 0, 16384, VG_INORDER, false },
-	[5] = { "share", vg_internal_share, 32, 16384, VG_INORDER, false },
-	[6] = { "unshare", vg_internal_unshare, 16, 16384, VG_INORDER, false },
-	[7] = { "output", vg_internal_output, 8, 16384, VG_INORDER, false },
-	[20] = { "cuStreamCreate", run_cuStreamCreate, 8, 16, VG_INORDER, true },
-	[21] = { "cuStreamDestroy", run_cuStreamDestroy, 8, 16, VG_INORDER, true },
-	[22] = { "cuModuleGetFunction", run_cuModuleGetFunction, 16, 80, VG_INORDER, true },
-	[23] = { "cuScalars", run_cuScalars, 32, 32, VG_INORDER, false },
-	[24] = { "cuOutputs", run_cuOutputs, 16, 16, VG_INORDER, true },
-	[25] = { "cuInputs", run_cuInputs, 80, 192, VG_BLOCKING, true },
-	[30] = { "vgpu_data", run_vgpu_data, 32, 32, VG_INORDER, true },
-	[31] = { "vgpu_image", run_vgpu_image, 16, 16, VG_INORDER, true },
+	[1] = { "hello", vg_internal_hello, 8, 16384, VG_INORDER, false, false, NULL },
+	[2] = { "blob_append", vg_internal_blob_append, 32, 16384, VG_INORDER, false, false, NULL },
+	[3] = { "nop", vg_internal_nop, 0, 16384, VG_INORDER, false, false, NULL },
+	[4] = { "exit", vg_internal_exit, 0, 16384, VG_INORDER, false, false, NULL },
+	[5] = { "share", vg_internal_share, 32, 16384, VG_INORDER, false, false, NULL },
+	[6] = { "unshare", vg_internal_unshare, 16, 16384, VG_INORDER, false, false, NULL },
+	[7] = { "output", vg_internal_output, 8, 16384, VG_INORDER, false, false, NULL },
+	[20] = { "cuStreamCreate", run_cuStreamCreate, 8, 16, VG_INORDER, true, false, NULL },
+	[21] = { "cuStreamDestroy", run_cuStreamDestroy, 8, 16, VG_INORDER, true, false, NULL },
+	[22] = { "cuModuleGetFunction", run_cuModuleGetFunction, 16, 80, VG_INORDER, true,
+		false, NULL },
+	[23] = { "cuScalars", run_cuScalars, 32, 32, VG_INORDER, false, false, NULL },
+	[24] = { "cuOutputs", run_cuOutputs, 16, 16, VG_INORDER, true, false, NULL },
+	[25] = { "cuInputs", run_cuInputs, 80, 192, VG_BLOCKING, true, false, names_cuInputs },
+	[30] = { "vgpu_data", run_vgpu_data, 32, 32, VG_INORDER, true, false, NULL },
+	[31] = { "vgpu_image", run_vgpu_image, 16, 16, VG_INORDER, true, false, NULL },
 };
 
 const unsigned int vg_ops_count = sizeof(vg_ops) / sizeof(vg_ops[0]);

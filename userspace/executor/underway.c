@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Calls under way.  A call that may block runs on a thread of its own while the ring goes
+ * on, so a later record could destroy what it works with.  Before such a call leaves the
+ * ring's thread it says here which ids it names; a record that destroys one of them waits.
+ *
+ * CUDA does not guard a graph against use by two threads, so a call under way that works
+ * with graphs has all of them for itself.
+ *
+ * Calls begin, and records wait, only on the thread that has the role (role.c): both see
+ * all that was begun before.  So beginning is a few stores into a place of the thread's own,
+ * and no lock.  Launches and copies do not look here at all.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "calls.h"
+#include "exec_internal.h"
+
+#define NAMES_MAX	12u	/* contexts and home contexts: two for the caller, three for an id */
+#define NAP_MIN_NS	20000L
+#define NAP_MAX_NS	500000L
+
+/* One for each thread, for as long as the process lives. */
+struct underway {
+	struct underway *next;
+	bool known;			/* it is in the list */
+	_Atomic bool active;
+	bool graphs;
+	unsigned int count;
+	uint32_t id[NAMES_MAX];
+};
+
+static _Atomic(struct underway *) all;
+static __thread struct underway mine;
+
+static void name(struct underway *u, uint32_t id)
+{
+	if (id && u->count < NAMES_MAX)
+		u->id[u->count++] = id;
+}
+
+static void name_context(struct underway *u, uint32_t ctx)
+{
+	uint32_t home = ctx ? vg_x_home(ctx) : 0;
+
+	name(u, ctx);
+	if (home != ctx)
+		name(u, home);
+}
+
+void vg_underway_begin(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq)
+{
+	struct underway *u = &mine;
+	uint64_t owner;
+
+	if (op->graphs)
+		vg_exec_settle_graphs(x);
+	u->count = 0;
+	u->graphs = op->graphs;
+	name_context(u, rq->ctx);
+	for (const struct vg_name *n = op->names; n && n->kind; n++) {
+		uint32_t id;
+
+		memcpy(&id, (const uint8_t *)rq->payload + n->at, sizeof(id));
+		if (n->kind == VG_CONTEXT)
+			name_context(u, id);
+		else if (vg_handle_get_aux(x->handles, id, n->kind, &owner)) {
+			name(u, id);
+			name_context(u, (uint32_t)owner);
+		}
+	}
+	if (!u->known) {
+		u->known = true;
+		u->next = atomic_load(&all);
+		atomic_store(&all, u);
+	}
+	atomic_store_explicit(&u->active, true, memory_order_release);
+}
+
+void vg_underway_end(void)
+{
+	atomic_store_explicit(&mine.active, false, memory_order_release);
+}
+
+static bool uses(const struct underway *u, uint32_t id)
+{
+	if (!atomic_load_explicit(&u->active, memory_order_acquire))
+		return false;
+	if (!id)
+		return u->graphs;
+	for (unsigned int i = 0; i < u->count; i++)
+		if (u->id[i] == id)
+			return true;
+	return false;
+}
+
+/* id 0: any graph. */
+static void settle(uint32_t id)
+{
+	for (const struct underway *u = atomic_load(&all); u; u = u->next) {
+		struct timespec nap = { .tv_nsec = NAP_MIN_NS };
+
+		while (u != &mine && uses(u, id)) {
+			nanosleep(&nap, NULL);
+			if (nap.tv_nsec < NAP_MAX_NS)
+				nap.tv_nsec *= 2;
+		}
+	}
+}
+
+void vg_exec_settle(struct vg_exec *x, uint32_t id)
+{
+	(void)x;
+	if (id)
+		settle(id);
+}
+
+void vg_exec_settle_graphs(struct vg_exec *x)
+{
+	(void)x;
+	settle(0);
+}
