@@ -109,6 +109,53 @@ static void copies(void **state)
 	ok(cuMemFree_v2(p));
 }
 
+/* Boxes so large that their sizes in bytes wrap around to small ones. */
+static void boxes_beyond_64_bits(void **state)
+{
+	static const struct {
+		size_t x, y, z, width, height, depth, pitch, rows;
+	} big[] = {
+		{ .width = 64, .height = (1ull << 34) + 1, .depth = 1, .pitch = 1 << 30 },
+		{ .width = 64, .height = 1, .depth = (1ull << 34) + 1, .pitch = 1 << 30,
+		  .rows = 1 },
+		{ .width = 64, .height = 1, .depth = (1ull << 33) + 1, .pitch = 64,
+		  .rows = 1ull << 31 },
+		{ .x = UINT64_MAX - 31, .width = 64, .height = 1, .depth = 1 },
+		{ .y = UINT64_MAX, .width = 64, .height = 2, .depth = 1, .pitch = 64 },
+		{ .y = 1ull << 60, .width = 16, .height = 1, .depth = 1, .pitch = 16 },
+		{ .z = 1ull << 60, .width = 16, .height = 1, .depth = 2, .pitch = 16, .rows = 1 },
+		{ .z = UINT64_MAX, .width = 64, .height = 1, .depth = 1, .pitch = 64, .rows = 1 },
+	};
+	CUdeviceptr p;
+	CUgraphNode n;
+	CUgraph g;
+
+	(void)state;
+	ok(cuMemAlloc_v2(&p, 65536));
+	for (size_t i = 0; i < sizeof(big) / sizeof(big[0]); i++) {
+		CUDA_MEMCPY3D c = {
+			.srcXInBytes = big[i].x, .srcY = big[i].y, .srcZ = big[i].z,
+			.srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = p,
+			.srcPitch = big[i].pitch, .srcHeight = big[i].rows,
+			.dstMemoryType = CU_MEMORYTYPE_DEVICE, .dstDevice = p + 32768,
+			.dstPitch = big[i].pitch, .dstHeight = big[i].rows,
+			.WidthInBytes = big[i].width, .Height = big[i].height,
+			.Depth = big[i].depth,
+		};
+
+		gives(CUDA_ERROR_INVALID_VALUE, cuMemcpy3D_v2(&c));
+	}
+	gives(CUDA_ERROR_INVALID_VALUE, cuMemsetD2D8_v2(p, 1ull << 30, 1, 64, (1ull << 34) + 1));
+	gives(CUDA_ERROR_INVALID_VALUE, cuMemsetD2D32_v2(p, 64, 1, (1ull << 62) + 16, 2));
+	ok(cuGraphCreate(&g, 0));
+	gives(CUDA_ERROR_INVALID_VALUE,
+	      cuGraphAddMemsetNode(&n, g, NULL, 0, &(CUDA_MEMSET_NODE_PARAMS){
+			.dst = p, .elementSize = 4, .width = (1ull << 62) + 1, .height = 1 },
+			use_device()));
+	ok(cuGraphDestroy(g));
+	ok(cuMemFree_v2(p));
+}
+
 static void pointers(void **state)
 {
 	CUdeviceptr p;
@@ -400,7 +447,8 @@ static int set_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(memory), cmocka_unit_test(copies), cmocka_unit_test(pointers),
+		cmocka_unit_test(memory), cmocka_unit_test(copies),
+		cmocka_unit_test(boxes_beyond_64_bits), cmocka_unit_test(pointers),
 		cmocka_unit_test(order), cmocka_unit_test(pageable), cmocka_unit_test(events),
 		cmocka_unit_test(pools), cmocka_unit_test(contexts), cmocka_unit_test(per_thread),
 		cmocka_unit_test(entry_points),

@@ -54,6 +54,19 @@ static bool pageable(const void *p)
 	return !sg_range_find((uint64_t)(uintptr_t)p, &r);
 }
 
+/*
+ * Bytes from the first of a box of rows to behind its last: `width` bytes a row, rows of
+ * a slice `pitch` apart, slices `rows` rows apart.  False: no address space has as many.
+ */
+static bool span_of(uint64_t width, uint64_t height, uint64_t depth, uint64_t pitch,
+		    uint64_t rows, uint64_t *span)
+{
+	return !__builtin_mul_overflow(depth - 1, rows, span) &&
+	       !__builtin_add_overflow(*span, height - 1, span) &&
+	       !__builtin_mul_overflow(*span, pitch, span) &&
+	       !__builtin_add_overflow(*span, width, span);
+}
+
 /* A box of rows: width bytes, height rows, depth slices. */
 struct copy_work {
 	struct sg_work w;
@@ -239,7 +252,7 @@ static CUresult in_array(struct side *s, size_t width, size_t height, size_t dep
 static CUresult locate(struct side *s, size_t width, size_t height, size_t depth,
 		       char **out)
 {
-	uint64_t start, span;
+	uint64_t start, span, row, slice;
 	void *p;
 	CUresult rc;
 
@@ -251,15 +264,20 @@ static CUresult locate(struct side *s, size_t width, size_t height, size_t depth
 	if (s->type != CU_MEMORYTYPE_HOST && s->type != CU_MEMORYTYPE_DEVICE &&
 	    s->type != CU_MEMORYTYPE_UNIFIED)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (!s->pitch)
-		s->pitch = s->x + width;
-	if (!s->height)
-		s->height = s->y + height;
-	if (s->pitch < s->x + width || (depth > 1 && s->height < s->y + height) ||
-	    s->pitch > 2147483647)
+	if (__builtin_add_overflow(s->x, width, &row) || __builtin_add_overflow(s->y, height, &slice))
 		return CUDA_ERROR_INVALID_VALUE;
-	start = s->base + (s->z * s->height + s->y) * s->pitch + s->x;
-	span = ((depth - 1) * s->height + height - 1) * s->pitch + width;
+	if (!s->pitch)
+		s->pitch = row;
+	if (!s->height)
+		s->height = slice;
+	if (s->pitch < row || (depth > 1 && s->height < slice) || s->pitch > 2147483647)
+		return CUDA_ERROR_INVALID_VALUE;
+	/* The way to the box is that of a box with one byte, in row y + 1 of slice z + 1. */
+	if (s->y == UINT64_MAX || s->z == UINT64_MAX ||
+	    !span_of(s->x, s->y + 1, s->z + 1, s->pitch, s->height, &start) ||
+	    __builtin_add_overflow(start, s->base, &start) ||
+	    !span_of(width, height, depth, s->pitch, s->height, &span))
+		return CUDA_ERROR_INVALID_VALUE;
 	rc = sg_copy_pointer(start, span, s->type == CU_MEMORYTYPE_DEVICE, &p);
 	*out = p;
 	return rc;
@@ -426,17 +444,19 @@ static CUresult fill(CUdeviceptr dst, size_t pitch, unsigned int value, unsigned
 		     size_t width, size_t height, CUstream stream, bool async)
 {
 	struct fill_work *f;
+	uint64_t span;
 	void *d;
 	CUresult rc;
 
 	SG_ENTER(ctx);
-	if (dst % size || (height > 1 && (pitch % size || pitch < width * size)))
+	if (width > SIZE_MAX / size || dst % size ||
+	    (height > 1 && (pitch % size || pitch < width * size)))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!width || !height)
 		return CUDA_SUCCESS;
-	if (width > SIZE_MAX / size)
+	if (!span_of(width * size, height, 1, pitch, 0, &span))
 		return CUDA_ERROR_INVALID_VALUE;
-	rc = sg_copy_pointer(dst, (height - 1) * pitch + width * size, true, &d);
+	rc = sg_copy_pointer(dst, span, true, &d);
 	if (rc)
 		return rc;
 	if (async && sg_capturing(ctx, stream)) {

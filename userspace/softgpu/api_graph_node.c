@@ -20,7 +20,8 @@ CUresult sg_node_set_memset(CUgraphNode n, const CUDA_MEMSET_NODE_PARAMS *p)
 	void *at;
 
 	if ((p->elementSize != 1 && p->elementSize != 2 && p->elementSize != 4) || !p->width ||
-	    !p->height || (p->height > 1 && p->pitch < p->width * p->elementSize) ||
+	    !p->height || p->width > SIZE_MAX / p->elementSize ||
+	    (p->height > 1 && p->pitch < p->width * p->elementSize) ||
 	    sg_copy_pointer(p->dst, p->width * p->elementSize, true, &at))
 		return CUDA_ERROR_INVALID_VALUE;
 	n->set = *p;
