@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Loading: what is refused and with which words, fat binaries, libraries. */
 #include <lz4.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <zstd.h>
 
 #include "harness.h"
@@ -277,6 +279,93 @@ static void functions(void **state)
 	ok(cuModuleUnload(m));
 }
 
+/* Sizes that lead past the end of an image, behind which nothing is mapped. */
+static void image_sizes(void **state)
+{
+	const size_t page = 4096, room = 4 * page;
+	char fat[8192], name[] = "/tmp/softgpu-XXXXXX", *end;
+	CUlibrary library;
+	uint32_t used;
+	size_t bytes;
+	CUmodule m;
+	int fd;
+
+	(void)state;
+	only_softgpu();
+	end = mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(end, MAP_FAILED);
+	end += room;
+	assert_int_equal(mprotect(end, page, PROT_NONE), 0);
+	for (int packing = 1; packing < 3; packing++) {
+		bytes = fatbin(fat, packing, 75, true);
+		memcpy(end - bytes, fat, bytes);
+		ok(cuModuleLoadData(&m, end - bytes));
+		check_runs(m);
+		/* The packed bytes of the second entry: more than it has. */
+		memcpy(&used, fat + 16 + 80 + 16, sizeof(used));
+		for (uint32_t more = 16; more; more <<= 3) {
+			uint32_t n = used + more;
+
+			memcpy(end - bytes + 16 + 80 + 16, &n, sizeof(n));
+			gives(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData(&m, end - bytes));
+		}
+	}
+	munmap(end - room, room + page);
+	/* A file is as long as it is, whatever it says of itself. */
+	bytes = fatbin(fat, 0, 75, true);
+	*(uint64_t *)(fat + 8) = 1 << 30;
+	fd = mkstemp(name);
+	assert_int_equal(write(fd, fat, bytes), bytes);
+	close(fd);
+	gives(CUDA_ERROR_INVALID_IMAGE, cuModuleLoad(&m, name));
+	gives(CUDA_ERROR_INVALID_IMAGE, cuLibraryLoadFromFile(&library, name, NULL, NULL, 0, NULL,
+							      NULL, 0));
+	unlink(name);
+	*(uint64_t *)(fat + 8) = UINT64_MAX;
+	gives(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData(&m, fat));
+	fatbin(fat, 0, 75, true);
+	*(uint16_t *)(fat + 6) = 0;
+	gives(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData(&m, fat));
+}
+
+/* Numbers and depths that no compiler makes. */
+static void beyond_all_bounds(void **state)
+{
+	enum { DEEP = 3000, CALLS = 20000 };
+	static char ptx[CALLS * 64 + 1024];
+	char *at = ptx;
+	CUmodule m;
+
+	(void)state;
+	only_softgpu();
+	refused(ENTRY("mov.u32 %r0, %r4294967295;"), CUDA_ERROR_INVALID_PTX, "%r4294967295",
+		"line 10");
+	refused(ENTRY("mov.u32 %r0, %r4294967296;"), CUDA_ERROR_INVALID_PTX, "%r4294967296",
+		"line 10");
+	refused(ENTRY("mov.u32 %r0, %r18446744073709551615;"), CUDA_ERROR_INVALID_PTX,
+		"%r18446744073709551615", "line 10");
+	refused(PTX_HEADER ".visible .global .b128 v = 6;\n", CUDA_ERROR_INVALID_PTX, "128 bits",
+		"line 4");
+	refused(PTX_HEADER ".visible .global .b128 v = 0f3f800000;\n", CUDA_ERROR_INVALID_PTX,
+		"128 bits", "line 4");
+	refused(PTX_HEADER ".visible .global .b128 v[2] = {v, 6.0};\n", CUDA_ERROR_INVALID_PTX,
+		"128 bits", "line 4");
+	refused(PTX_HEADER ".global .b8 v[4294967296] = {1};\n", CUDA_ERROR_INVALID_PTX,
+		"a smaller variable", "line 4");
+	for (size_t i = 0; i < 4; i++) {
+		at = ptx + sprintf(ptx, PTX_HEADER ".visible .entry k()\n{\n\tcall x, ");
+		memset(at, "({[!"[i], DEEP);
+		sprintf(at + DEEP, ";\n}\n");
+		refused(ptx, CUDA_ERROR_INVALID_PTX, "nested", "line 6");
+	}
+	/* Each function calls the next. */
+	at = ptx + sprintf(ptx, PTX_HEADER ".func f0() { ret; }\n");
+	for (int i = 1; i < CALLS; i++)
+		at += sprintf(at, ".func f%d() { call f%d; ret; }\n", i, i - 1);
+	ok(cuModuleLoadData(&m, ptx));
+	ok(cuModuleUnload(m));
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -289,7 +378,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(unknown), cmocka_unit_test(wrong), cmocka_unit_test(truncated),
 		cmocka_unit_test(fat_binaries), cmocka_unit_test(libraries),
-		cmocka_unit_test(functions),
+		cmocka_unit_test(functions), cmocka_unit_test(image_sizes),
+		cmocka_unit_test(beyond_all_bounds),
 	};
 
 	return cmocka_run_group_tests_name("load", tests, set_up, NULL);

@@ -223,17 +223,20 @@ CUresult sg_check_shape(CUfunction f, const unsigned int grid[3], const unsigned
 			unsigned int dynamic);
 
 /* Modules */
-CUresult sg_module_load(CUcontext ctx, const void *image, unsigned int nopts, CUjit_option *opts,
-			void **values, CUmodule *out);
+CUresult sg_module_load(CUcontext ctx, const void *image, size_t most, unsigned int nopts,
+			CUjit_option *opts, void **values, CUmodule *out);
 void sg_module_free(CUmodule m);
 CUresult sg_module_function(CUmodule m, const char *name, CUfunction *out);
 CUresult sg_function_get(CUcontext ctx, CUfunction handle, CUfunction *out);
 CUresult sg_param_info(struct sg_func *f, size_t index, size_t *offset, size_t *size);
 CUresult sg_func_attribute(CUfunction f, CUfunction_attribute attr, int *out);
 CUresult sg_func_set_attribute(CUfunction f, CUfunction_attribute attr, int value);
-/* The PTX inside an image of any kind: malloc'ed text, or an error. */
-CUresult sg_image_text(const void *image, char **text, size_t *len);
-CUresult sg_read_file(const char *name, void **data);
+/*
+ * The PTX inside an image of any kind: malloc'ed text, or an error.  `most` is the length
+ * of a file, which zeros follow; SIZE_MAX of an image in memory, whose length nobody knows.
+ */
+CUresult sg_image_text(const void *image, size_t most, char **text, size_t *len);
+CUresult sg_read_file(const char *name, void **data, size_t *bytes);
 
 /* Arrays */
 CUarray sg_array_of(CUarray a);		/* NULL if it is none */

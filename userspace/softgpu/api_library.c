@@ -93,9 +93,8 @@ static bool list_kernels(CUlibrary l, struct ptx_module *m)
 	return true;
 }
 
-SG_API CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *jit,
-				  void **jit_values, unsigned int njit, CUlibraryOption *options,
-				  void **values, unsigned int n)
+static CUresult library_load(CUlibrary *library, const void *code, size_t most,
+			     CUlibraryOption *options, unsigned int n)
 {
 	struct sg_error err = { 0 };
 	struct ptx_module *m;
@@ -104,10 +103,6 @@ SG_API CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_op
 	CUresult rc;
 
 	SG_NEED_INIT();
-	(void)jit;
-	(void)jit_values;
-	(void)njit;
-	(void)values;
 	if (!library || !code || (n && !options))
 		return CUDA_ERROR_INVALID_VALUE;
 	for (unsigned int i = 0; i < n; i++)
@@ -116,7 +111,7 @@ SG_API CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_op
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	rc = sg_image_text(code, &l->text, &len);
+	rc = sg_image_text(code, most, &l->text, &len);
 	if (rc) {
 		sg_log("cannot load a library: the image holds no PTX that can run here");
 		free(l);
@@ -138,21 +133,37 @@ SG_API CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_op
 	return rc;
 }
 
+SG_API CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *jit,
+				  void **jit_values, unsigned int njit, CUlibraryOption *options,
+				  void **values, unsigned int n)
+{
+	(void)jit;
+	(void)jit_values;
+	(void)njit;
+	(void)values;
+	return library_load(library, code, SIZE_MAX, options, n);
+}
+
 SG_API CUresult cuLibraryLoadFromFile(CUlibrary *library, const char *name, CUjit_option *jit,
 				      void **jit_values, unsigned int njit,
 				      CUlibraryOption *options,
 				      void **values, unsigned int n)
 {
+	size_t bytes;
 	void *data;
 	CUresult rc;
 
+	(void)jit;
+	(void)jit_values;
+	(void)njit;
+	(void)values;
 	SG_NEED_INIT();
 	if (!library || !name)
 		return CUDA_ERROR_INVALID_VALUE;
-	rc = sg_read_file(name, &data);
+	rc = sg_read_file(name, &data, &bytes);
 	if (rc)
 		return rc;
-	rc = cuLibraryLoadData(library, data, jit, jit_values, njit, options, values, n);
+	rc = library_load(library, data, bytes, options, n);
 	free(data);
 	return rc;
 }
@@ -175,7 +186,7 @@ static CUresult module_in(CUcontext ctx, CUlibrary l, CUmodule *out)
 	pthread_mutex_lock(&lock);
 	*out = loaded(ctx, l);
 	if (!*out) {
-		rc = sg_module_load(ctx, l->text, 0, NULL, NULL, out);
+		rc = sg_module_load(ctx, l->text, SIZE_MAX, 0, NULL, NULL, out);
 		if (!rc)
 			(*out)->library = l;
 	}

@@ -64,8 +64,8 @@ static void fill_logs(struct jit_log *log, const struct sg_error *err)
 		*log->info_size = NULL;
 }
 
-CUresult sg_module_load(CUcontext ctx, const void *image, unsigned int nopts, CUjit_option *opts,
-			void **values, CUmodule *out)
+CUresult sg_module_load(CUcontext ctx, const void *image, size_t most, unsigned int nopts,
+			CUjit_option *opts, void **values, CUmodule *out)
 {
 	struct sg_error err = { 0 };
 	struct jit_log log;
@@ -75,7 +75,7 @@ CUresult sg_module_load(CUcontext ctx, const void *image, unsigned int nopts, CU
 	CUresult rc;
 
 	parse_options(&log, nopts, opts, values);
-	rc = sg_image_text(image, &text, &len);
+	rc = sg_image_text(image, most, &text, &len);
 	if (rc) {
 		sg_error_set(&err, rc, 0, rc == CUDA_ERROR_NO_BINARY_FOR_GPU ?
 			     "the image holds no PTX for compute capability 9.0, and machine code "
@@ -140,7 +140,7 @@ SG_API CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned
 	SG_ENTER(ctx);
 	if (!module || !image)
 		return CUDA_ERROR_INVALID_VALUE;
-	return sg_module_load(ctx, image, n, options, values, module);
+	return sg_module_load(ctx, image, SIZE_MAX, n, options, values, module);
 }
 
 SG_API CUresult cuModuleLoadData(CUmodule *module, const void *image)
@@ -155,16 +155,17 @@ SG_API CUresult cuModuleLoadFatBinary(CUmodule *module, const void *image)
 
 SG_API CUresult cuModuleLoad(CUmodule *module, const char *name)
 {
+	size_t bytes;
 	void *data;
 	CUresult rc;
 
 	SG_ENTER(ctx);
 	if (!module || !name)
 		return CUDA_ERROR_INVALID_VALUE;
-	rc = sg_read_file(name, &data);
+	rc = sg_read_file(name, &data, &bytes);
 	if (rc)
 		return rc;
-	rc = sg_module_load(ctx, data, 0, NULL, NULL, module);
+	rc = sg_module_load(ctx, data, bytes, 0, NULL, NULL, module);
 	free(data);
 	return rc;
 }

@@ -176,7 +176,7 @@ static bool fill_var(struct sg_image *img, struct ptx_var *v, struct ptx_scope *
 		if (!reloc_value(img, r, scope, &value, err))
 			return false;
 		value >>= r->shift;
-		memcpy(to + r->offset, &value, r->width > 8 ? 8 : r->width);
+		memcpy(to + r->offset, &value, r->width);
 	}
 	return true;
 }

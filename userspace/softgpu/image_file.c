@@ -27,6 +27,8 @@ struct fatbin {
 	uint64_t size;		/* of all entries */
 };
 
+#define FATBIN_MAX (8ull << 30)	/* bytes; a larger size is no size */
+
 #define KIND_PTX 1
 #define FLAG_LZ4 0x2000
 #define FLAG_ZSTD 0x8000
@@ -43,6 +45,8 @@ struct entry {
 	uint64_t full_size;	/* unpacked */
 } __attribute__((packed));
 
+#define TEXT_MAX (1u << 30)
+
 static CUresult unpack(const struct entry *e, char **text, size_t *len)
 {
 	const char *payload = (const char *)e + e->header_size;
@@ -50,9 +54,13 @@ static CUresult unpack(const struct entry *e, char **text, size_t *len)
 	char *out;
 	size_t got;
 
-	if (e->flags & (FLAG_LZ4 | FLAG_ZSTD))
+	if (e->flags & (FLAG_LZ4 | FLAG_ZSTD)) {
 		full = e->full_size;
-	if (full > 1u << 30)
+		/* The payload is as long as the entry says, whatever is packed in it. */
+		if (e->packed_size > e->size)
+			return CUDA_ERROR_INVALID_IMAGE;
+	}
+	if (full > TEXT_MAX || e->packed_size > TEXT_MAX)
 		return CUDA_ERROR_INVALID_IMAGE;
 	out = malloc(full + 1);
 	if (!out)
@@ -79,12 +87,20 @@ static CUresult unpack(const struct entry *e, char **text, size_t *len)
 	return CUDA_SUCCESS;
 }
 
-/* The newest PTX that a device of capability 9.0 may take. */
-static CUresult from_fatbin(const struct fatbin *f, char **text, size_t *len)
+/*
+ * The newest PTX that a device of capability 9.0 may take.  `most`: bytes that there are,
+ * where that is known; CUDA's own interface has no length.
+ */
+static CUresult from_fatbin(const struct fatbin *f, size_t most, char **text, size_t *len)
 {
-	const char *p = (const char *)f + f->header_size, *end = p + f->size;
 	const struct entry *best = NULL;
+	const char *p, *end;
 
+	if (most < sizeof(*f) || f->header_size < sizeof(*f) || f->header_size > most ||
+	    f->size > FATBIN_MAX || f->size > most - f->header_size)
+		return CUDA_ERROR_INVALID_IMAGE;
+	p = (const char *)f + f->header_size;
+	end = p + f->size;
 	while (p + sizeof(struct entry) <= end) {
 		const struct entry *e = (const struct entry *)p;
 
@@ -105,7 +121,7 @@ static CUresult from_list(const void *const *list, char **text, size_t *len)
 	size_t n;
 
 	for (; *list; list++) {
-		if (from_fatbin(*list, &one, &n))
+		if (from_fatbin(*list, SIZE_MAX, &one, &n))
 			continue;
 		if (found) {
 			free(found);
@@ -119,26 +135,27 @@ static CUresult from_list(const void *const *list, char **text, size_t *len)
 	return found ? CUDA_SUCCESS : CUDA_ERROR_NO_BINARY_FOR_GPU;
 }
 
-CUresult sg_image_text(const void *image, char **text, size_t *len)
+CUresult sg_image_text(const void *image, size_t most, char **text, size_t *len)
 {
 	uint32_t magic;
 
 	memcpy(&magic, image, 4);
-	if (magic == WRAPPER_MAGIC) {
+	/* A wrapper holds addresses, which a file cannot have. */
+	if (magic == WRAPPER_MAGIC && most == SIZE_MAX) {
 		const struct wrapper *w = image;
 		CUresult r;
 
 		if (!w->data)
 			return CUDA_ERROR_INVALID_IMAGE;
 		if (w->version == 2 && w->list) {
-			r = from_fatbin(w->data, text, len);
+			r = from_fatbin(w->data, SIZE_MAX, text, len);
 			return r == CUDA_ERROR_NO_BINARY_FOR_GPU ? from_list(w->list, text, len) : r;
 		}
 		image = w->data;
 		memcpy(&magic, image, 4);
 	}
 	if (magic == FATBIN_MAGIC)
-		return from_fatbin(image, text, len);
+		return from_fatbin(image, most, text, len);
 	if (magic == ELF_MAGIC)
 		return CUDA_ERROR_NO_BINARY_FOR_GPU;
 	/* text; the version directive is what tells it from anything else */
@@ -149,7 +166,7 @@ CUresult sg_image_text(const void *image, char **text, size_t *len)
 	return *text ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-CUresult sg_read_file(const char *name, void **data)
+CUresult sg_read_file(const char *name, void **data, size_t *bytes)
 {
 	FILE *f = fopen(name, "rb");
 	char *p = NULL;
@@ -178,5 +195,6 @@ CUresult sg_read_file(const char *name, void **data)
 	fclose(f);
 	memset(p + n, 0, 8);
 	*data = p;
+	*bytes = n;
 	return CUDA_SUCCESS;
 }

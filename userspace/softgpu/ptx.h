@@ -168,7 +168,6 @@ struct ptx_func {
 	uint64_t frame_bytes;	/* function: parameter memory per thread */
 	int line;
 	bool module_shared;	/* layout: reaches module-wide shared variables */
-	bool seen;
 	uint64_t address;	/* in the code window, set when the module is placed */
 	struct sg_func *code;
 };

@@ -7,6 +7,7 @@
 #include "ptx_parser.h"
 
 #define MAX_VAR_BYTES (1ull << 32)
+#define MAX_INIT_BYTES (1ull << 30)	/* its initial bytes are kept beside it */
 
 bool ptx_linkage(struct ptx_parser *p, struct ptx_linkage *lk)
 {
@@ -181,6 +182,12 @@ static bool init_element(struct ptx_parser *p, struct ptx_var *v, uint64_t at)
 	struct ptx_reloc *r;
 	uint64_t bits = 0;
 
+	/* Constants have 64 bits at most. */
+	if (width > 8) {
+		sg_error_set(p->err, CUDA_ERROR_INVALID_PTX, p->tk.line,
+			     "variables of 128 bits have no initialisers");
+		return false;
+	}
 	if (p->tk.kind == TK_FLOAT || (ptx_is(p, '-') && p->ahead.kind == TK_FLOAT)) {
 		bool neg = ptx_accept(p, '-');
 
@@ -204,7 +211,7 @@ static bool init_element(struct ptx_parser *p, struct ptx_var *v, uint64_t at)
 		if (!ptx_const_int(p, &bits))
 			return false;
 		if (!ptx_is(p, '(')) {
-			memcpy(v->init + at, &bits, width > 8 ? 8 : width);
+			memcpy(v->init + at, &bits, width);
 			return true;
 		}
 	}
@@ -272,6 +279,10 @@ static bool initialiser(struct ptx_parser *p, struct ptx_var *v)
 		for (cap = 2; q < p->lx.end && *q != ';'; q++)
 			cap += *q == ',';
 		cap *= width;
+	}
+	if (cap > MAX_INIT_BYTES) {
+		ptx_fail(p, "a smaller variable with an initialiser");
+		return false;
 	}
 	v->init = sg_arena_alloc(p->arena, cap + 8);
 	do {

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Name lookup, and where each variable lies in its space. */
 #include <ctype.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cuda_abi.h"
 #include "ptx.h"
 
-/* Register sets are declared once as %r<174> and used as %r0 to %r173. */
+/*
+ * Register sets are declared once as %r<174> and used as %r0 to %r173.  A number of more
+ * digits than any set has is none's: INT_MAX.
+ */
 struct ptx_var *ptx_find_var(struct ptx_scope *scope, const char *name, int *index)
 {
 	size_t stem = strlen(name);
@@ -16,7 +20,7 @@ struct ptx_var *ptx_find_var(struct ptx_scope *scope, const char *name, int *ind
 	while (stem > 1 && isdigit((unsigned char)name[stem - 1]))
 		stem--;
 	if (name[stem])
-		number = atoi(name + stem);
+		number = strlen(name + stem) > 9 ? INT_MAX : atoi(name + stem);
 	if (index)
 		*index = 0;
 	for (; scope; scope = scope->parent) {
@@ -62,50 +66,47 @@ static uint64_t place(uint64_t *at, const struct ptx_var *v)
 	return offset;
 }
 
-static void mark_operand(struct ptx_module *m, struct ptx_func *f, struct ptx_stmt *s,
-			 struct ptx_operand *o);
-
-/* Which module-wide shared variables a function reaches, itself or through calls. */
-static void mark_shared(struct ptx_module *m, struct ptx_func *f)
-{
-	if (f->seen)
-		return;
-	f->seen = true;
-	for (int i = 0; i < f->nstmts; i++)
-		for (int k = 0; k < f->stmts[i].nops; k++)
-			mark_operand(m, f, &f->stmts[i], &f->stmts[i].ops[k]);
-}
-
-static void mark_operand(struct ptx_module *m, struct ptx_func *f, struct ptx_stmt *s,
+/* Sees what one operand names; true if the function is found to reach such a variable. */
+static bool mark_operand(struct ptx_module *m, struct ptx_func *f, struct ptx_stmt *s,
 			 struct ptx_operand *o)
 {
-	struct ptx_var *v;
+	bool was = f->module_shared;
 	struct ptx_func *callee;
+	struct ptx_var *v;
 
 	for (int i = 0; i < o->n; i++)
 		mark_operand(m, f, s, &o->sub[i]);
 	if (o->kind != OP_NAME)
-		return;
+		return f->module_shared && !was;
 	/* a callee's own shared variables are module-wide: several kernels may call it */
 	v = ptx_find_var(s->scope, o->name, NULL);
 	if (v) {
 		if (v->space == SP_SHARED && (!v->owner || !v->owner->is_entry) && v->size)
 			f->module_shared = true;
-		return;
+	} else if (strcmp(s->op ? s->op : "", "bra")) {
+		callee = ptx_find_func(m, o->name);
+		if (callee && callee->module_shared)
+			f->module_shared = true;
 	}
-	if (!strcmp(s->op ? s->op : "", "bra"))
-		return;
-	callee = ptx_find_func(m, o->name);
-	if (callee) {
-		mark_shared(m, callee);
-		f->module_shared |= callee->module_shared;
-	}
+	return f->module_shared && !was;
 }
 
-static void clear_seen(struct ptx_module *m)
+/*
+ * Which functions reach module-wide shared variables, themselves or through calls.  Callers
+ * learn it from their callees until none learns anything more, and not by recursion: the
+ * program decides how deeply its calls are nested.
+ */
+static void mark_shared(struct ptx_module *m)
 {
-	for (struct ptx_func *f = m->funcs; f; f = f->next)
-		f->seen = false;
+	bool more = true;
+
+	while (more) {
+		more = false;
+		for (struct ptx_func *f = m->funcs; f; f = f->next)
+			for (int i = 0; i < f->nstmts && !f->module_shared; i++)
+				for (int k = 0; k < f->stmts[i].nops; k++)
+					more |= mark_operand(m, f, &f->stmts[i], &f->stmts[i].ops[k]);
+	}
 }
 
 static bool any_shared(struct ptx_module *m)
@@ -186,14 +187,7 @@ bool ptx_layout(struct ptx_module *m, struct sg_error *err)
 		each_scope(f, unplace);
 	unplace(NULL, &m->scope);
 
-	clear_seen(m);
-	for (struct ptx_func *f = m->funcs; f; f = f->next)
-		if (!f->is_entry)
-			mark_shared(m, f);
-	/* once more, so that mutual recursion has settled */
-	clear_seen(m);
-	for (struct ptx_func *f = m->funcs; f; f = f->next)
-		mark_shared(m, f);
+	mark_shared(m);
 	indirect_shared = any_shared(m);
 
 	placing = m;

@@ -111,7 +111,7 @@ static bool name_operand(struct ptx_parser *p, struct ptx_operand *o)
 	return true;
 }
 
-static bool operand(struct ptx_parser *p, struct ptx_operand *o)
+static bool operand_inside(struct ptx_parser *p, struct ptx_operand *o)
 {
 	memset(o, 0, sizeof(*o));
 	if (ptx_accept(p, '[')) {
@@ -165,6 +165,23 @@ static bool operand(struct ptx_parser *p, struct ptx_operand *o)
 		return operand(p, &sub[1]);
 	}
 	return true;
+}
+
+/* No instruction nests them deeper than a list of vectors of names. */
+#define DEPTH_MAX 8
+
+static bool operand(struct ptx_parser *p, struct ptx_operand *o)
+{
+	bool ok;
+
+	if (p->depth == DEPTH_MAX) {
+		ptx_fail(p, "operands that are nested less deeply");
+		return false;
+	}
+	p->depth++;
+	ok = operand_inside(p, o);
+	p->depth--;
+	return ok;
 }
 
 static struct ptx_stmt *new_stmt(struct ptx_parser *p)

@@ -13,6 +13,7 @@ struct ptx_parser {
 	struct ptx_module *mod;
 	struct ptx_func *func;
 	struct ptx_scope *scope;
+	int depth;			/* of operands in operands */
 };
 
 struct ptx_linkage {
