@@ -116,6 +116,10 @@ static void ring_abuse(void **state)
 		{ { .size = VGPU_REC_MAX + 16, .op = 3 }, VGPU_REC_MAX + 16 },
 		{ { .size = ~15u, .op = 0 }, 16 }, { { .size = 16, .op = 3 }, 8 },
 		{ { .size = 16, .op = 3 }, 1ull << 63 }, { { .size = 16, .op = 3 }, ~0ull },
+		/* Slots that there are not: nobody could be answered. */
+		{ { .size = 16, .op = 3, .flags = VGPU_REC_REPLY, .slot = 4 }, 16 },
+		{ { .size = 16, .op = 3, .flags = VGPU_REC_REPLY, .slot = ~0u }, 16 },
+		{ { .size = 16, .op = 999, .flags = ~0, .slot = 4 }, 16 },
 	};
 
 	(void)state;

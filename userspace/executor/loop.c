@@ -141,17 +141,22 @@ static void count_call(struct vg_exec *x)
 	atomic_store_explicit(&x->entry->calls, n + 1, memory_order_relaxed);
 }
 
+static void die(struct vg_exec *x, const char *what)
+{
+	count_fault(x);
+	vg_err("the guest broke the ring (%s); ending", what);
+	_exit(EXIT_FAILURE);
+}
+
 /* The operation of a request, or NULL: it has been refused. */
 static const struct vg_op *admit(struct vg_exec *x, const struct vg_req *rq)
 {
 	const struct vg_op *op;
 
 	count_call(x);
-	/* Without a slot there is nowhere to say no. */
-	if ((rq->flags & VGPU_REC_REPLY) && rq->slot >= x->ch.layout.slot_count) {
-		count_fault(x);
-		return NULL;
-	}
+	/* Without a slot there is nowhere to say no, and its submitter would wait for ever. */
+	if ((rq->flags & VGPU_REC_REPLY) && rq->slot >= x->ch.layout.slot_count)
+		die(x, "slot");
 	if (rq->flags & ~VGPU_REC_REPLY) {
 		refuse(x, rq, CUDA_ERROR_INVALID_VALUE);
 		return NULL;
@@ -167,13 +172,6 @@ static const struct vg_op *admit(struct vg_exec *x, const struct vg_req *rq)
 		return NULL;
 	}
 	return op;
-}
-
-static void die(struct vg_exec *x, const char *what)
-{
-	count_fault(x);
-	vg_err("the guest broke the ring (%s); ending", what);
-	_exit(EXIT_FAILURE);
 }
 
 /* Bytes of the record at head, after checks; its private copy in buf. */

@@ -98,13 +98,16 @@ struct vgpu_ring {
 /* Opcode of the filler that brings the next record to the ring's start. */
 #define VGPU_OP_PAD		0u
 
-/* The head of every record.  Writer: guest. */
+/*
+ * The head of every record.  Writer: guest.  A size or slot that cannot be ends the
+ * executor: where the next record begins, or who waits for the answer, is unknown then.
+ */
 struct vgpu_rec {
 	__u32 size;	/* bytes, header included, a multiple of VGPU_REC_ALIGN */
 	__u16 op;	/* 0 is padding; all others belong to the layer above */
 	__u16 flags;
 	__u32 tag;	/* belongs to the layer above */
-	__u32 slot;	/* index of a completion slot, with VGPU_REC_REPLY */
+	__u32 slot;	/* with VGPU_REC_REPLY: index of a completion slot, below slot_count */
 };
 
 #define VGPU_SLOT_HEAD		64u
