@@ -36,6 +36,9 @@ static void unknown(void **state)
 	(void)state;
 	only_softgpu();
 	refused(ENTRY("frobnicate.u32 %r0, %r1;"), CUDA_ERROR_INVALID_PTX, "frobnicate", "line 10");
+	refused(".version 9.1\n.target sm_70\n", CUDA_ERROR_UNSUPPORTED_PTX_VERSION, "9.1", "line 1");
+	refused(".version 99999999999999999999.0\n", CUDA_ERROR_UNSUPPORTED_PTX_VERSION, "newer",
+		"line 1");
 	refused(ENTRY("\n\nadd.u32.twice %r0, %r1, %r2;"), CUDA_ERROR_INVALID_PTX, "twice",
 		"line 12");
 	refused(ENTRY("mul.u32 %r0, %r1, %r2;"), CUDA_ERROR_INVALID_PTX, "mul.u32", "line 10");
@@ -331,7 +334,7 @@ static void image_sizes(void **state)
 /* Numbers and depths that no compiler makes. */
 static void beyond_all_bounds(void **state)
 {
-	enum { DEEP = 3000, CALLS = 20000 };
+	enum { DEEP = 3000, CALLS = 5000 };
 	static char ptx[CALLS * 64 + 1024];
 	char *at = ptx;
 	CUmodule m;

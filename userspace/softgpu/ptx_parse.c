@@ -475,6 +475,9 @@ static bool function(struct ptx_parser *p, bool is_entry, const struct ptx_linka
 	return true;
 }
 
+/* Above 9.0, which is that of CUDA 13.0; a driver answers newer PTX with error 222. */
+#define VERSION_NEXT 9.05
+
 static bool header(struct ptx_parser *p)
 {
 	uint64_t v;
@@ -488,6 +491,11 @@ static bool header(struct ptx_parser *p)
 			return false;
 		}
 		memcpy(&d, &p->tk.bits, 8);
+		if (!(d >= 1 && d < VERSION_NEXT)) {
+			sg_error_set(p->err, CUDA_ERROR_UNSUPPORTED_PTX_VERSION, p->tk.line,
+				     ".version %g is newer than 9.0", d);
+			return false;
+		}
 		p->mod->version = d * 10 + 0.5;
 		return ptx_next(p);
 	}
