@@ -3,7 +3,7 @@
 VG_UNIT := $(O)/tests/unit
 
 $(eval $(call vg-program,$(VG_UNIT)/executor,tests/unit/executor_test.c \
-	$(addprefix userspace/executor/,handles.c blobs.c account.c arena.c sandbox.c \
+	$(addprefix userspace/executor/,handles.c blobs.c account.c arena.c channel.c sandbox.c \
 		calls_image.c),\
 	-lcmocka -lpthread -lseccomp))
 $(eval $(call vg-program,$(VG_UNIT)/mediator,tests/unit/mediator_test.c \
@@ -12,6 +12,13 @@ $(eval $(call vg-program,$(VG_UNIT)/mediator,tests/unit/mediator_test.c \
 	-lcmocka -linih))
 
 tests: $(VG_UNIT)/executor $(VG_UNIT)/mediator
+
+$(eval $(call vg-program,$(VG_UNIT)/release,tests/unit/release_test.c \
+	$(addprefix userspace/mediator/,config.c host.c proc.c tenant.c token.c) \
+	userspace/common/log.c userspace/common/fdpass.c,\
+	-lcmocka -linih -Xlinker --wrap=ioctl))
+
+tests: $(VG_UNIT)/release
 
 $(eval $(call vg-program,$(VG_UNIT)/integrity,tests/unit/integrity_test.c \
 	userspace/shim/integrity.c,-lcmocka))

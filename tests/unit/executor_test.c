@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -295,6 +296,38 @@ static void arena_window(void **state)
 	assert_null(vg_exec_arena(&x, 1, ~0ull));
 }
 
+/* Whatever is opened before the channel comes has a higher number than the channel. */
+static int channel_is_lowest(void)
+{
+	int before, channel;
+
+	dup2(STDERR_FILENO, VG_CONTROL_FD);
+	close_range(VG_CHANNEL_FD, ~0u, 0);
+	if (vg_channel_reserve())
+		return 1;
+	before = open("/dev/null", O_RDONLY);
+	channel = memfd_create("channel", MFD_CLOEXEC);
+	if (write(channel, "x", 1) != 1 || vg_channel_keep(channel) != VG_CHANNEL_FD)
+		return 2;
+	if (before <= VG_CHANNEL_FD || lseek(VG_CHANNEL_FD, 0, SEEK_END) != 1)
+		return 3;
+	return fcntl(channel, F_GETFD) < 0 && fcntl(VG_CHANNEL_FD, F_GETFD) == FD_CLOEXEC ? 0 : 4;
+}
+
+static void channel_descriptor(void **state)
+{
+	int status;
+	pid_t child = syscall(SYS_fork);
+
+	(void)state;
+	if (!child)
+		_exit(channel_is_lowest());
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void *nothing(void *arg)
 {
 	return arg;
@@ -489,6 +522,7 @@ int main(void)
 		cmocka_unit_test(account_race),
 		cmocka_unit_test(account_processes),
 		cmocka_unit_test(arena_window),
+		cmocka_unit_test(channel_descriptor),
 		cmocka_unit_test(sandbox),
 		cmocka_unit_test(another_user),
 	};

@@ -14,11 +14,35 @@
 
 #include "exec_internal.h"
 
+int vg_channel_reserve(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (fd == VG_CHANNEL_FD)
+		return 0;
+	fd = vg_channel_keep(fd);
+	return fd < 0 ? fd : 0;
+}
+
+int vg_channel_keep(int fd)
+{
+	int ret = dup3(fd, VG_CHANNEL_FD, O_CLOEXEC);
+
+	ret = ret < 0 ? -errno : ret;
+	close(fd);
+	return ret;
+}
+
 static int open_vm(struct vg_channel *ch, int fd)
 {
 	struct vgpu_host_channel_info info = { .size = sizeof(info) };
 	struct vgpu_host_doorbell bell = { .size = sizeof(bell) };
 
+	fd = vg_channel_keep(fd);
+	if (fd < 0)
+		return fd;
 	ch->fd = fd;
 	ch->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (ch->doorbell < 0)
@@ -35,7 +59,7 @@ static int open_vm(struct vg_channel *ch, int fd)
 int vg_channel_open(struct vg_channel *ch, const struct vg_assign *assign, const int *fds)
 {
 	uint8_t *base;
-	int ret;
+	int memory = fds[0], ret;
 
 	ch->kind = assign->kind;
 	ch->layout = assign->layout;
@@ -43,6 +67,7 @@ int vg_channel_open(struct vg_channel *ch, const struct vg_assign *assign, const
 		ret = open_vm(ch, fds[0]);
 		if (ret)
 			return ret;
+		memory = ch->fd;
 	} else {
 		ch->fd = -1;
 		ch->doorbell = fds[1];
@@ -50,7 +75,7 @@ int vg_channel_open(struct vg_channel *ch, const struct vg_assign *assign, const
 		/* A token whose memfd was never sent must not hold up the ring. */
 		fcntl(ch->shares, F_SETFL, O_NONBLOCK);
 	}
-	base = mmap(NULL, ch->layout.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
+	base = mmap(NULL, ch->layout.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
 	if (base == MAP_FAILED)
 		return -errno;
 	ch->ring = (struct vgpu_ring *)base;

@@ -15,6 +15,14 @@
 
 /* The socket by which the mediator started us. */
 #define VG_CONTROL_FD 3
+/*
+ * The channel of a VM, reserved before the driver opens its first file.  An ending
+ * process releases the highest descriptor first: close_files() goes upwards, but
+ * fput() only puts the file at the head of the task's work, which then runs from the
+ * head on.  So the driver's descriptors are released before this one, and the host
+ * module hears of the end after the driver has let go of the guest's memory.
+ */
+#define VG_CHANNEL_FD 4
 
 /* channel.c: the executor's end of a channel, by VM or by socket. */
 struct vg_channel {
@@ -29,6 +37,8 @@ struct vg_channel {
 	uint8_t *arena;
 };
 
+int vg_channel_reserve(void);	/* before the driver is loaded: take VG_CHANNEL_FD */
+int vg_channel_keep(int fd);	/* move a channel there; the descriptor, or -errno */
 int vg_channel_open(struct vg_channel *ch, const struct vg_assign *assign, const int *fds);
 /* Wake whoever sleeps on `word`; the word itself was written before. */
 void vg_channel_wake(struct vg_channel *ch, const uint32_t *word);

@@ -231,6 +231,11 @@ int main(int argc, char **argv)
 	}
 	vg_log_init("vgpu-executor", level);
 
+	ret = vg_channel_reserve();
+	if (ret) {
+		vg_err("cannot reserve a descriptor: %s", strerror(-ret));
+		return EXIT_FAILURE;
+	}
 	driver = load_driver(libcuda);
 	ret = user ? vg_sandbox_user(user) : 0;
 	if (ret) {

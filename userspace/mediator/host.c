@@ -41,13 +41,17 @@ static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *eve
 	}
 	assign.layout = info.out_layout;
 	p = vg_proc_serve(t, &assign, &open.out_fd, 1);
-	/* Ours is the only other copy; without it the channel is refused. */
-	close(open.out_fd);
 	if (!p) {
+		/* The only copy: without it the channel is refused. */
+		int err = errno;
+
+		close(open.out_fd);
+		errno = err;
 		vg_err("%s: no executor for %.16s (%u): %s", t->uuid, info.out_comm, info.out_pid,
 		       strerror(errno));
 		return;
 	}
+	p->channel_fd = open.out_fd;
 	p->channel = event->id;
 	p->cookie = event->cookie;
 	vg_proc_name(p, info.out_pid, info.out_comm);

@@ -83,6 +83,13 @@ struct vg_proc {
 	unsigned int account;
 	uint32_t channel;
 	uint64_t cookie;
+	/*
+	 * Our copy of a VM's channel, -1 for none.  It is closed when the executor has been
+	 * reaped, and not before: the host module takes the last close for the end of all
+	 * use of the guest's memory, and a process that has been reaped has closed the
+	 * GPU's files, whatever it did with its own copy.
+	 */
+	int channel_fd;
 	uint32_t guest_pid;
 	char comm[16];
 	int64_t kill_at;		/* monotonic ms, when ENDING */

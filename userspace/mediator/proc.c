@@ -180,6 +180,7 @@ static struct vg_proc *spawn(bool warm)
 	p->warm = warm;
 	p->control = (struct vg_source){ .fd = sv[0], .ready = control_ready };
 	p->client.fd = -1;
+	p->channel_fd = -1;
 	LIST_INSERT_HEAD(&vg_procs, p, node);
 	vg_source_add(&p->control, EPOLLIN);
 	vg_debug("executor %d started%s", p->pid, warm ? ", with a context" : "");
@@ -343,6 +344,8 @@ void vg_procs_reap(void)
 		vg_tokens_forget(p);
 		if (p->tenant)
 			vg_tenant_settle(p->tenant, p->account);
+		if (p->channel_fd >= 0)
+			close(p->channel_fd);
 		LIST_REMOVE(p, node);
 		free(p);
 	}
