@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <seccomp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,32 @@ static struct vg_token_request request(uint32_t op, uint32_t kind)
 {
 	return (struct vg_token_request){ .size = sizeof(struct vg_token_request), .op = op,
 					  .kind = kind };
+}
+
+/* The filter of a real one allows more; this one refuses truncate(). */
+static bool hand_over_listener(void)
+{
+	struct vg_token_request rq = request(VG_TOKEN_LISTENER, 0);
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
+	struct vg_token_answer a;
+	int fd;
+
+	if (!f || seccomp_rule_add(f, SCMP_ACT_NOTIFY, SCMP_SYS(truncate), 0) || seccomp_load(f))
+		return false;
+	fd = seccomp_notify_fd(f);
+	return !vg_send_fds(MEDIATOR, &rq, sizeof(rq), &fd, 1) &&
+	       !vg_recv_fds(MEDIATOR, &a, sizeof(a), NULL, 0) && !a.status && !close(fd);
+}
+
+/* However often it is refused: first by the mediator, then by the kernel alone. */
+static bool refused_for_ever(void)
+{
+	int answered = 0;
+
+	while (truncate("/nonexistent", 0) && errno == EPERM)
+		answered++;
+	return answered == 1000 && errno == ENOSYS && truncate("/nonexistent", 0) &&
+	       errno == ENOSYS;
 }
 
 static void abuse(const char *how)
@@ -59,6 +86,32 @@ static void abuse(const char *how)
 		/* Answers that nobody takes in fill the socket, and must not hold it up. */
 		while (!vg_send_fds(MEDIATOR, &rq, sizeof(rq), NULL, 0))
 			;
+	} else if (!strcmp(how, "listener")) {
+		/* What is no listener could block whoever reads from it. */
+		rq = request(VG_TOKEN_LISTENER, 0);
+		fds[0] = memfd_create("t", MFD_CLOEXEC);
+		vg_send_fds(MEDIATOR, &rq, sizeof(rq), fds, 1);
+	} else if (!strcmp(how, "no-listener")) {
+		rq = request(VG_TOKEN_LISTENER, 0);
+		vg_send_fds(MEDIATOR, &rq, sizeof(rq), NULL, 0);
+	} else if (!strcmp(how, "listeners")) {
+		if (!hand_over_listener())
+			pause();
+		rq = request(VG_TOKEN_LISTENER, 0);
+		fds[0] = memfd_create("t", MFD_CLOEXEC);
+		vg_send_fds(MEDIATOR, &rq, sizeof(rq), fds, 1);
+	} else if (!strcmp(how, "refused")) {
+		if (!hand_over_listener() || !refused_for_ever())
+			_exit(1);
+		pause();
+	} else if (!strcmp(how, "learnt")) {
+		/* Where the mediator only logs, the kernel runs the call. */
+		for (int i = 0; i < 3; i++)
+			if (!i && !hand_over_listener())
+				_exit(1);
+			else if (!truncate("/nonexistent", 0) || errno != ENOENT)
+				_exit(1);
+		pause();
 	} else if (!strcmp(how, "right")) {
 		/* What is right is answered, so that the others are known to be wrong. */
 		if (vg_send_fds(MEDIATOR, &rq, sizeof(rq), NULL, 0) ||
@@ -137,7 +190,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bad_executor: run by make check-tokens\n");
 		return 2;
 	}
-	right = !strcmp(how, "right") || !strcmp(how, "early");
+	right = !strcmp(how, "right") || !strcmp(how, "early") || !strcmp(how, "refused") ||
+		!strcmp(how, "learnt");
 	/* Each has an executor that does the same; the mediator goes on. */
 	for (int i = 0; i < 3; i++) {
 		int fd = dial(transport + 5);

@@ -13,18 +13,27 @@ tests: $(addprefix $(O)/tests/proto/,socket guest giveback)
 
 # An executor that a guest has taken over, towards the mediator.
 $(eval $(call vg-program,$(O)/tests/proto/bad_executor,tests/proto/bad_executor.c \
-	userspace/common/fdpass.c,))
+	userspace/common/fdpass.c,-lseccomp))
 
 tests: $(O)/tests/proto/bad_executor
 
-VG_ABUSES := right early short long noise descriptor descriptors none unread
+VG_ABUSES := right early short long noise descriptor descriptors none unread listener \
+	no-listener listeners refused
+
+VG_BAD_EXECUTOR = VGPU_TEST_EXECUTOR=$(abspath $(O)/tests/proto/bad_executor) \
+	tests/apigen/with-mediator $(O) /dev/null 1G $(O)/tests/proto/bad_executor
 
 .PHONY: check-tokens
 check-tokens: $(O)/tests/proto/bad_executor $(O)/bin/vgpu-mediatord
 	@for how in $(VG_ABUSES); do \
-		VGPU_TEST_ABUSE=$$how \
-		VGPU_TEST_EXECUTOR=$(abspath $(O)/tests/proto/bad_executor) \
-			tests/apigen/with-mediator $(O) /dev/null 1G \
-			$(O)/tests/proto/bad_executor || exit 1; \
+		VGPU_TEST_ABUSE=$$how $(VG_BAD_EXECUTOR) || exit 1; \
 	done
-	@echo "tokens: $(words $(VG_ABUSES)) checks passed"
+	@# The name of a call is logged once for each of the three executors.
+	@for mode in refused:enforce:refused learnt:log:let; do \
+		how=$${mode%%:*}; word=$${mode##*:}; mode=$${mode%:*}; \
+		lines=$$(VGPU_TEST_ABUSE=$$how VGPU_TEST_LOG=warning \
+			VGPU_TEST_CONF="[sandbox]\nmode = $${mode#*:}" $(VG_BAD_EXECUTOR) 2>&1 | \
+			grep -c "system call truncate(.*is not on the list: $$word"); \
+		[ "$$lines" = 3 ] || { echo "tokens: $$how: $$lines lines in the log"; exit 1; }; \
+	done
+	@echo "tokens: $$(($(words $(VG_ABUSES)) + 2)) checks passed"

@@ -3,20 +3,20 @@
 VG_UNIT := $(O)/tests/unit
 
 $(eval $(call vg-program,$(VG_UNIT)/executor,tests/unit/executor_test.c \
-	$(addprefix userspace/executor/,handles.c blobs.c account.c arena.c channel.c sandbox.c \
+	$(addprefix userspace/executor/,handles.c blobs.c account.c arena.c channel.c sandbox.c filter.c files.c \
 		calls_image.c),\
 	-lcmocka -lpthread -lseccomp))
 $(eval $(call vg-program,$(VG_UNIT)/mediator,tests/unit/mediator_test.c \
 	userspace/mediator/config.c userspace/mediator/tenant.c userspace/mediator/token.c \
 	userspace/common/log.c,\
-	-lcmocka -linih))
+	-lcmocka -linih -lseccomp))
 
 tests: $(VG_UNIT)/executor $(VG_UNIT)/mediator
 
 $(eval $(call vg-program,$(VG_UNIT)/release,tests/unit/release_test.c \
-	$(addprefix userspace/mediator/,config.c host.c proc.c tenant.c token.c) \
+	$(addprefix userspace/mediator/,config.c host.c proc.c refused.c tenant.c token.c) \
 	userspace/common/log.c userspace/common/fdpass.c,\
-	-lcmocka -linih -Xlinker --wrap=ioctl))
+	-lcmocka -linih -lseccomp -Xlinker --wrap=ioctl))
 
 tests: $(VG_UNIT)/release
 

@@ -7,13 +7,18 @@
 #include <linux/capability.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -324,8 +329,7 @@ static void channel_descriptor(void **state)
 		_exit(channel_is_lowest());
 	assert_true(child > 0);
 	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(status, 0);
 }
 
 static void *nothing(void *arg)
@@ -333,61 +337,312 @@ static void *nothing(void *arg)
 	return arg;
 }
 
-/* In a process of its own, for there is no way out; returns the first thing that is wrong. */
-static int confined(void)
-{
-	struct sockaddr_un nobody = { .sun_family = AF_UNIX, .sun_path = "/nonexistent" };
-	struct rlimit limit;
-	pthread_t thread;
-	int fd;
+/* What no executor may do; each is refused with EPERM. */
+#define REFUSED(call)                                                                       \
+	do {                                                                                \
+		errno = 0;                                                                  \
+		if ((long)(call) >= 0 || errno != EPERM)                                    \
+			return __LINE__;                                                    \
+	} while (0)
+#define ALLOWED(call)                                                                       \
+	do {                                                                                \
+		if ((long)(call) < 0)                                                       \
+			return __LINE__;                                                    \
+	} while (0)
 
-	if (vg_sandbox_enter())
-		return 1;
-	if (socket(AF_INET, SOCK_DGRAM, 0) >= 0 || errno != EPERM)
-		return 2;
-	if (socket(AF_NETLINK, SOCK_RAW, 0) >= 0 || errno != EPERM)
-		return 3;
-	fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	if (fd < 0)
-		return 4;
-	if (!connect(fd, (struct sockaddr *)&nobody, sizeof(nobody)) || errno != EPERM)
-		return 5;
-	if (fork() >= 0 || errno != EPERM)
-		return 6;
-	if (!execl("/bin/true", "true", NULL) || errno != EPERM)
-		return 7;
-	if (!unlink("/nonexistent") || errno != EPERM)
-		return 8;
-	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) >= 0 || errno != EPERM)
-		return 9;
-	if (!kill(getppid(), 0) || errno != EPERM)
-		return 13;
-	if (!syscall(SYS_tgkill, getppid(), getppid(), 0) || errno != EPERM)
-		return 14;
-	if (!prlimit(getppid(), RLIMIT_NOFILE, NULL, &limit) || errno != EPERM)
-		return 15;
-	/* What the driver needs. */
-	if (raise(SIGCONT) || getrlimit(RLIMIT_NOFILE, &limit))
-		return 16;
-	if (pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL))
-		return 12;
-	if (mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
-		return 10;
-	return memfd_create("x", 0) < 0 ? 11 : 0;
+static int others_are_out_of_reach(pid_t other)
+{
+	struct f_owner_ex owner = { F_OWNER_PID, other };
+	struct sched_param param = { 0 };
+	struct rlimit limit;
+	cpu_set_t cpus;
+	int pair[2], on = 1;
+
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	ALLOWED(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	REFUSED(kill(other, 0));
+	REFUSED(syscall(SYS_tkill, other, 0));
+	REFUSED(syscall(SYS_tgkill, other, other, 0));
+	REFUSED(syscall(SYS_rt_sigqueueinfo, other, 0, NULL));
+	REFUSED(syscall(SYS_pidfd_open, other, 0));
+	REFUSED(ptrace(PTRACE_TRACEME, 0, NULL, NULL));
+	REFUSED(syscall(SYS_process_vm_readv, other, NULL, 0, NULL, 0, 0));
+	/* A signal by way of a descriptor's owner. */
+	REFUSED(fcntl(pair[0], F_SETOWN, other));
+	REFUSED(fcntl(pair[0], F_SETOWN_EX, &owner));
+	REFUSED(fcntl(pair[0], F_SETSIG, SIGKILL));
+	REFUSED(fcntl(pair[0], F_SETFL, O_ASYNC));
+	REFUSED(fcntl(pair[0], F_NOTIFY, 1));
+	REFUSED(ioctl(pair[0], FIOSETOWN, &other));
+	REFUSED(ioctl(pair[0], SIOCSPGRP, &other));
+	REFUSED(ioctl(pair[0], FIOASYNC, &on));
+	/* Limits, processors and priorities. */
+	REFUSED(prlimit(other, RLIMIT_NOFILE, NULL, &limit));
+	REFUSED(sched_setaffinity(other, sizeof(cpus), &cpus));
+	REFUSED(sched_setscheduler(other, SCHED_IDLE, &param));
+	REFUSED(syscall(SYS_sched_setattr, other, NULL, 0));
+	REFUSED(setpriority(PRIO_PROCESS, other, 19));
+	REFUSED(setpriority(PRIO_USER, 0, 19));
+	REFUSED(syscall(SYS_ioprio_set, 3, 0, 3 << 13));
+	REFUSED(syscall(SYS_migrate_pages, other, 1, NULL, NULL));
+	REFUSED(syscall(SYS_process_madvise, 0, NULL, 0, 0, 0));
+	/* It dies with its mediator. */
+	REFUSED(prctl(PR_SET_PDEATHSIG, 0));
+	REFUSED(prctl(PR_SET_DUMPABLE, 1));
+	REFUSED(prctl(PR_SET_PTRACER, -1));
+	return 0;
 }
 
-static void sandbox(void **state)
+static int no_programs_no_network(void)
 {
-	int status;
-	pid_t child = syscall(SYS_fork);
+	struct sockaddr_un nobody = { .sun_family = AF_UNIX, .sun_path = "/nonexistent" };
+	int fd, pair[2];
+
+	REFUSED(fork());
+	REFUSED(syscall(SYS_vfork));
+	REFUSED(syscall(SYS_clone, CLONE_VM | SIGCHLD, 0, 0, 0, 0));
+	REFUSED(syscall(SYS_clone, CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_NEWNET, 0, 0, 0, 0));
+	if (syscall(SYS_clone3, NULL, 0) >= 0 || errno != ENOSYS)
+		return __LINE__;
+	REFUSED(execl("/bin/true", "true", NULL));
+	REFUSED(syscall(SYS_execveat, AT_FDCWD, "/bin/true", NULL, NULL, 0));
+	REFUSED(socket(AF_INET, SOCK_DGRAM, 0));
+	REFUSED(socket(AF_INET6, SOCK_STREAM, 0));
+	REFUSED(socket(AF_NETLINK, SOCK_RAW, 0));
+	REFUSED(socket(AF_VSOCK, SOCK_STREAM, 0));
+	REFUSED(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+	REFUSED(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ALLOWED(fd);
+	REFUSED(connect(fd, (struct sockaddr *)&nobody, sizeof(nobody)));
+	REFUSED(bind(fd, (struct sockaddr *)&nobody, sizeof(nobody)));
+	REFUSED(listen(fd, 1));
+	REFUSED(sendto(fd, "x", 1, 0, (struct sockaddr *)&nobody, sizeof(nobody)));
+	return 0;
+}
+
+static int no_files_made_or_changed(void)
+{
+	REFUSED(unlink("/nonexistent"));
+	REFUSED(rmdir("/nonexistent"));
+	REFUSED(rename("/nonexistent", "/x"));
+	REFUSED(link("/nonexistent", "/x"));
+	REFUSED(symlink("/nonexistent", "/x"));
+	REFUSED(mkdir("/nonexistent", 0777));
+	REFUSED(mkdirat(AT_FDCWD, "/nonexistent", 0777));
+	REFUSED(mknod("/nonexistent", S_IFIFO | 0666, 0));
+	REFUSED(truncate("/nonexistent", 0));
+	REFUSED(chmod("/nonexistent", 0777));
+	REFUSED(syscall(452, AT_FDCWD, "/nonexistent", 0777, 0));	/* fchmodat2 */
+	REFUSED(chown("/nonexistent", 0, 0));
+	REFUSED(utimensat(AT_FDCWD, "/nonexistent", NULL, 0));
+	REFUSED(syscall(SYS_setxattr, "/nonexistent", "user.x", "", 0, 0));
+	return 0;
+}
+
+static int no_kernel_doors(void)
+{
+	REFUSED(syscall(SYS_io_uring_setup, 1, NULL));
+	REFUSED(syscall(SYS_userfaultfd, 0));
+	REFUSED(syscall(SYS_bpf, 0, NULL, 0));
+	REFUSED(syscall(SYS_perf_event_open, NULL, 0, 0, 0, 0));
+	REFUSED(syscall(SYS_add_key, "user", "x", "y", 1, -3));
+	REFUSED(syscall(SYS_keyctl, 0, 0, 0, 0, 0));
+	REFUSED(syscall(SYS_mount, NULL, NULL, NULL, 0, NULL));
+	REFUSED(syscall(SYS_open_tree, AT_FDCWD, "/", 1));
+	REFUSED(syscall(SYS_fsopen, "tmpfs", 0));
+	REFUSED(syscall(SYS_unshare, 0));
+	REFUSED(syscall(SYS_setns, -1, 0));
+	REFUSED(syscall(SYS_seccomp, 0, 0, NULL));
+	REFUSED(syscall(SYS_syslog, 3, NULL, 0));
+	REFUSED(syscall(SYS_shmget, 0, 4096, 0));
+	REFUSED(setuid(0));
+	REFUSED(syscall(SYS_setresuid, 0, 0, 0));
+	REFUSED(syscall(SYS_capset, NULL, NULL));
+	REFUSED(syscall(4095));				/* one that is yet to come */
+	return 0;
+}
+
+static int computing_works(void)
+{
+	struct rlimit limit;
+	pthread_t thread;
+	int fd, pair[2];
+
+	/* What the driver needs. */
+	ALLOWED(-raise(SIGCONT));
+	ALLOWED(getrlimit(RLIMIT_NOFILE, &limit));
+	if (pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL))
+		return __LINE__;
+	if (mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+		return __LINE__;
+	fd = memfd_create("x", MFD_ALLOW_SEALING);
+	ALLOWED(fd);
+	ALLOWED(ftruncate(fd, 4096));
+	ALLOWED(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK));
+	ALLOWED(fcntl(fd, F_DUPFD_CLOEXEC, 10));
+	ALLOWED(prctl(PR_SET_NAME, "x"));
+	ALLOWED(open("/dev/null", O_RDWR));
+	ALLOWED(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair));
+	ALLOWED(fcntl(pair[0], F_SETFL, O_NONBLOCK));
+	ALLOWED(send(pair[0], "x", 1, 0));
+	ALLOWED(sched_yield());
+	return 0;
+}
+
+static pid_t parent;
+
+static int filter_refuses(void)
+{
+	int line;
+
+	if (vg_filter_enter("", false, NULL))
+		return __LINE__;
+	line = computing_works();
+	if (!line)
+		line = others_are_out_of_reach(parent);
+	if (!line)
+		line = no_programs_no_network();
+	if (!line)
+		line = no_files_made_or_changed();
+	return line ? line : no_kernel_doors();
+}
+
+static int filter_adds(void)
+{
+	if (vg_filter_enter("getpid,unlink,clone3,fcntl", true, NULL))
+		return __LINE__;
+	if (!unlink("/nonexistent") || errno != ENOENT)
+		return __LINE__;
+	if (!mkdir("/nonexistent/x", 0700) || errno != ENOENT)
+		return __LINE__;
+	if (syscall(SYS_clone3, NULL, 0) >= 0 || errno != EINVAL)
+		return __LINE__;
+	REFUSED(rename("/nonexistent", "/x"));
+	ALLOWED(fcntl(0, F_SETOWN, getpid()));
+	return 0;
+}
+
+static int filter_names(void)
+{
+	return vg_filter_enter("getpid,no_such_call", false, NULL) == -EINVAL ? 0 : __LINE__;
+}
+
+/* In a process of its own, for there is no way out; `run` returns the line that is wrong. */
+static void apart(int (*run)(void))
+{
+	int status, line = 0, told[2];
+	pid_t child;
+
+	parent = getpid();
+	assert_int_equal(pipe(told), 0);
+	child = syscall(SYS_fork);
+	if (!child) {
+		line = run();
+		_exit(write(told[1], &line, sizeof(line)) != sizeof(line));
+	}
+	assert_true(child > 0);
+	close(told[1]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(read(told[0], &line, sizeof(line)), sizeof(line));
+	close(told[0]);
+	if (line)
+		fail_msg("line %d: %s", line, "not as it should be");
+}
+
+static void filter(void **state)
+{
+	(void)state;
+	apart(filter_refuses);
+	apart(filter_adds);
+	apart(filter_names);
+}
+
+/* -- files */
+
+static char store[] = "/tmp/vgpu-store-XXXXXX", aside[] = "/tmp/vgpu-aside-XXXXXX";
+
+static int opens(const char *dir, const char *name, int flags)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, flags, 0600);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 ? 0 : -errno;
+}
+
+static int files_confined(void)
+{
+	int rules, kept = open("/etc/passwd", O_RDONLY);
+	char made[64], byte;
+
+	setenv("CUDA_CACHE_PATH", store, 1);
+	rules = vg_files_prepare(NULL, NULL, NULL);
+	if (rules < 0 || vg_files_confine(rules))
+		return __LINE__;
+	/* The driver's. */
+	if (opens("/dev", "null", O_RDWR) || opens("/proc/self", "maps", O_RDONLY) ||
+	    opens("/proc", "cpuinfo", O_RDONLY) || opens("/sys/devices/system/cpu", "online", O_RDONLY) ||
+	    opens("/usr/lib", ".", O_RDONLY | O_DIRECTORY) || opens("/etc", "ld.so.cache", O_RDONLY))
+		return __LINE__;
+	if (opens(store, "made", O_RDWR | O_CREAT | O_TRUNC))
+		return __LINE__;
+	snprintf(made, sizeof(made), "%s/folder", store);
+	if (mkdir(made, 0700) || rmdir(made))
+		return __LINE__;
+	/* Nobody else's. */
+	if (opens("/etc", "passwd", O_RDONLY) != -EACCES ||
+	    opens(aside, "made", O_RDWR | O_CREAT) != -EACCES ||
+	    opens(aside, "there", O_RDONLY) != -EACCES ||
+	    opens(aside, "there", O_WRONLY | O_TRUNC) != -EACCES ||
+	    opens("/usr/lib", "x", O_RDWR | O_CREAT) != -EACCES ||
+	    opens("/proc/1", "cmdline", O_RDONLY) != -EACCES ||
+	    opens("/dev", "tty", O_RDWR) != -EACCES || opens("/", ".", O_RDONLY) != -EACCES)
+		return __LINE__;
+	snprintf(made, sizeof(made), "%s/folder", aside);
+	if (!mkdir(made, 0700) || errno != EACCES)
+		return __LINE__;
+	/* What was open stays so. */
+	return read(kept, &byte, 1) == 1 ? 0 : __LINE__;
+}
+
+static int files_added(void)
+{
+	int rules;
+
+	setenv("CUDA_CACHE_DISABLE", "1", 1);
+	setenv("CUDA_CACHE_PATH", store, 1);
+	rules = vg_files_prepare(NULL, "/nonexistent:/etc/passwd", aside);
+	if (rules < 0 || vg_files_confine(rules))
+		return __LINE__;
+	if (opens("/etc", "passwd", O_RDONLY) || opens(aside, "made", O_RDWR | O_CREAT))
+		return __LINE__;
+	return opens(store, "made", O_RDONLY) == -EACCES ? 0 : __LINE__;
+}
+
+static void files(void **state)
+{
+	char path[64];
+	int rules = vg_files_prepare(NULL, NULL, NULL);
 
 	(void)state;
-	if (!child)
-		_exit(confined());
-	assert_true(child > 0);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
+	if (rules == -ENOSYS || rules == -EOPNOTSUPP)
+		skip();
+	close(rules);
+	assert_non_null(mkdtemp(store));
+	assert_non_null(mkdtemp(aside));
+	assert_int_equal(opens(aside, "there", O_WRONLY | O_CREAT), 0);
+	apart(files_confined);
+	apart(files_added);
+	for (int i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "%s/%s", i % 2 ? store : aside, i / 2 ? "made" : "there");
+		unlink(path);
+	}
+	assert_int_equal(rmdir(store), 0);
+	assert_int_equal(rmdir(aside), 0);
 }
 
 static int powerless(void)
@@ -523,7 +778,8 @@ int main(void)
 		cmocka_unit_test(account_processes),
 		cmocka_unit_test(arena_window),
 		cmocka_unit_test(channel_descriptor),
-		cmocka_unit_test(sandbox),
+		cmocka_unit_test(filter),
+		cmocka_unit_test(files),
 		cmocka_unit_test(another_user),
 	};
 

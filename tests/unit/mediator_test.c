@@ -73,6 +73,10 @@ static void settings(void **state)
 	assert_int_equal(vg_config.local_memory, 8ull << 30);
 	assert_int_equal(vg_config.socket_mode, 0660);
 	assert_int_equal(vg_config.log_level, VG_DEBUG);
+	assert_false(vg_config.learn);
+	assert_int_equal(load("[sandbox]\nmode = log\nallow = rmdir, truncate,  kill\nfiles = no\n"), 0);
+	assert_string_equal(vg_config.allow, "rmdir,truncate,kill");
+	assert_true(vg_config.learn && !vg_config.files);
 }
 
 static void mistakes(void **state)
@@ -81,7 +85,8 @@ static void mistakes(void **state)
 		"[executor]\nwarm = perhaps\n", "[executor]\nspares = -1\n", "[executor]\nspares = many\n",
 		"[executor]\nspares = 1000\n", "[socket]\nmemory = lots\n",
 		"[socket]\nmode = 999\n", "[log]\nlevel = loud\n", "[log]\nlvl = info\n",
-		"[nowhere]\nx = 1\n", "[socket]\npool = abcdefghijklmnopqrstuvwxyz\n",
+		"[nowhere]\nx = 1\n", "[sandbox]\nallow = rmdir,no_such_call\n",
+		"[sandbox]\nmode = off\n", "[socket]\npool = abcdefghijklmnopqrstuvwxyz\n",
 	};
 
 	(void)state;

@@ -72,6 +72,12 @@ enum vg_token_op {
 	VG_TOKEN_TAKE,		/* what the token stands for; with bytes, one more holder */
 	VG_TOKEN_LEAVE,		/* one holder less */
 	VG_TOKEN_WITHDRAW,	/* by who offered it: it has been freed */
+	/*
+	 * Of no kind, once, before any other: the descriptor that comes with it is the
+	 * listener of the executor's system-call filter.  The mediator answers the calls
+	 * that the filter does not allow, and logs their names.
+	 */
+	VG_TOKEN_LISTENER,
 };
 
 enum vg_token_kind {

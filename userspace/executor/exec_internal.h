@@ -59,6 +59,7 @@ struct vg_exec {
 	uint32_t *slot_done;		/* answers given, by slot; by the slot's answerer */
 	uint32_t driver_version;
 	unsigned int spin_us;
+	bool folders;			/* Landlock says where folders may be made */
 
 	pthread_mutex_t context_lock;	/* contexts, and the entry's `devices` */
 	unsigned int contexts[64];	/* by device */
@@ -116,9 +117,29 @@ void vg_pace_call(uint32_t op);
 /* handles.c */
 struct vg_handles *vg_handles_new(void);
 
+/*
+ * What an executor may do once it has its channel: compute.
+ *
+ * A guest that finds a hole in the driver, or in us, gets a process of a user who owns
+ * nothing, that can start no program, reach no network, trace or signal no other
+ * process, and open the driver's files alone.
+ */
 /* sandbox.c */
 int vg_sandbox_user(const char *name);	/* be this user, for good */
-int vg_sandbox_enter(void);		/* no network, no programs, no other process */
+
+/*
+ * filter.c: allow the system calls that computing needs, and those of `names`, separated
+ * by commas.  `folders`: making folders too.  Other calls are refused with EPERM; if
+ * there is a `listener`, by whoever reads from it.
+ */
+int vg_filter_enter(const char *names, bool folders, int *listener);
+
+/*
+ * files.c: the files that the driver of `library` needs, and those of two lists as in
+ * PATH.  A descriptor for vg_files_confine(), or a negative errno.
+ */
+int vg_files_prepare(void *library, const char *read, const char *write);
+int vg_files_confine(int rules);	/* from here on no others, for this thread's threads */
 
 /* internal.c: the operations of ops_internal.h, as vg_op.run */
 CUresult vg_internal_hello(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);

@@ -164,11 +164,43 @@ static void *load_driver(const char *name)
 	return library;
 }
 
+/* Before the driver starts threads. */
+static int confine_files(int rules)
+{
+	int ret = rules < 0 ? rules : vg_files_confine(rules);
+
+	if (ret == -ENOSYS || ret == -EOPNOTSUPP)
+		vg_debug("this kernel has no Landlock: %s", strerror(-ret));
+	else if (ret)
+		vg_err("cannot confine this process to the driver's files: %s", strerror(-ret));
+	else
+		exec.folders = true;
+	return ret == -ENOSYS || ret == -EOPNOTSUPP ? 0 : ret;
+}
+
+/* The mediator answers the calls that are not on the list, and this process's next question. */
+static int confine_calls(const char *names)
+{
+	struct vg_token_request rq = { .size = sizeof(rq), .op = VG_TOKEN_LISTENER };
+	struct vg_token_answer a;
+	int listener, ret;
+
+	ret = vg_filter_enter(names, exec.folders, &listener);
+	if (ret)
+		return ret;
+	ret = vg_send_fds(VG_CONTROL_FD, &rq, sizeof(rq), &listener, 1);
+	if (!ret)
+		ret = vg_recv_fds(VG_CONTROL_FD, &a, sizeof(a), NULL, 0);
+	close(listener);
+	return ret;
+}
+
 static void usage(FILE *to)
 {
 	fprintf(to,
 		"usage: vgpu-executor [--libcuda NAME] [--spin-us N] [--copy-time NS,NS] [--warm]\n"
-		"                     [--user NAME] [--log-level LEVEL]\n"
+		"                     [--user NAME] [--log-level LEVEL] [--allow CALL,...]\n"
+		"                     [--read PATH:...] [--write PATH:...] [--any-file]\n"
 		"Started by vgpu-mediatord, with a socket to it as descriptor 3.\n");
 }
 
@@ -179,14 +211,19 @@ int main(int argc, char **argv)
 		{ "spin-us", required_argument, NULL, 's' },
 		{ "copy-time", required_argument, NULL, 'c' },
 		{ "user", required_argument, NULL, 'u' },
+		{ "allow", required_argument, NULL, 'a' },
+		{ "read", required_argument, NULL, 'R' },
+		{ "write", required_argument, NULL, 'W' },
+		{ "any-file", no_argument, NULL, 'A' },
 		{ "warm", no_argument, NULL, 'w' },
 		{ "log-level", required_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	const char *libcuda = "libcuda.so.1", *user = NULL;
-	int level = VG_INFO, option, ret;
-	bool warm = false;
+	const char *allow = "", *read = NULL, *write = NULL;
+	int level = VG_INFO, rules = -ENOSYS, option, ret;
+	bool warm = false, any_file = false;
 	pthread_t watcher;
 	CUresult result;
 	void *driver;
@@ -210,6 +247,18 @@ int main(int argc, char **argv)
 			break;
 		case 'u':
 			user = optarg;
+			break;
+		case 'a':
+			allow = optarg;
+			break;
+		case 'R':
+			read = optarg;
+			break;
+		case 'W':
+			write = optarg;
+			break;
+		case 'A':
+			any_file = true;
 			break;
 		case 'w':
 			warm = true;
@@ -237,6 +286,8 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	driver = load_driver(libcuda);
+	if (!any_file)
+		rules = vg_files_prepare(driver, read, write);
 	ret = user ? vg_sandbox_user(user) : 0;
 	if (ret) {
 		vg_err("cannot be user %s: %s", user, strerror(-ret));
@@ -250,6 +301,8 @@ int main(int argc, char **argv)
 		vg_err("cannot keep what kernels print: %s", strerror(-ret));
 		return EXIT_FAILURE;
 	}
+	if (!any_file && confine_files(rules))
+		return EXIT_FAILURE;
 	result = start_driver(libcuda, driver);
 	if (!result && warm)
 		vg_warm_up();
@@ -265,7 +318,7 @@ int main(int argc, char **argv)
 		set_host_state(VGPU_HOST_REFUSED, ENODEV);
 		return EXIT_FAILURE;
 	}
-	ret = vg_sandbox_enter();
+	ret = confine_calls(allow);
 	if (ret) {
 		vg_err("cannot confine this process: %s", strerror(-ret));
 		set_host_state(VGPU_HOST_REFUSED, EPERM);

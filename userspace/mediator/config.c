@@ -2,6 +2,7 @@
 /* The configuration file: INI, sections and keys as in vgpu.conf(5). */
 #include <errno.h>
 #include <ini.h>
+#include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -69,6 +70,37 @@ static bool set_bool(bool *where, const char *value)
 	return *where || !strcmp(value, "no");
 }
 
+/* Names of system calls, separated by commas; kept without spaces. */
+static bool set_calls(char **where, const char *value)
+{
+	char *copy = strdup(value), *list = calloc(1, strlen(value) + 1), *rest;
+	bool ok = copy && list;
+
+	for (char *name = ok ? strtok_r(copy, ", \t", &rest) : NULL; name && ok;
+	     name = strtok_r(NULL, ", \t", &rest)) {
+		ok = seccomp_syscall_resolve_name(name) != __NR_SCMP_ERROR;
+		if (!ok)
+			vg_err("configuration: there is no system call %s", name);
+		if (*list)
+			strcat(list, ",");
+		strcat(list, name);
+	}
+	free(copy);
+	if (ok) {
+		free(*where);
+		*where = list;
+	} else {
+		free(list);
+	}
+	return ok;
+}
+
+static bool set_mode(bool *learn, const char *value)
+{
+	*learn = !strcmp(value, "log");
+	return *learn || !strcmp(value, "enforce");
+}
+
 static int set(void *user, const char *section, const char *name, const char *value)
 {
 	struct vg_config *c = &vg_config;
@@ -91,6 +123,16 @@ static int set(void *user, const char *section, const char *name, const char *va
 		ok = set_bool(&c->warm, value);
 	else if (!strcmp(key, "executor.spin_us"))
 		ok = set_number(&c->spin_us, value, 10, 1000000);
+	else if (!strcmp(key, "sandbox.mode"))
+		ok = set_mode(&c->learn, value);
+	else if (!strcmp(key, "sandbox.allow"))
+		ok = set_calls(&c->allow, value);
+	else if (!strcmp(key, "sandbox.files"))
+		ok = set_bool(&c->files, value);
+	else if (!strcmp(key, "sandbox.read"))
+		ok = set_string(&c->read, value);
+	else if (!strcmp(key, "sandbox.write"))
+		ok = set_string(&c->write, value);
 	else if (!strcmp(key, "socket.path"))
 		ok = set_string(&c->socket, value);
 	else if (!strcmp(key, "socket.mode"))
@@ -147,6 +189,10 @@ int vg_config_load(const char *path, bool must_exist)
 		.spares = 1,
 		.warm = true,
 		.spin_us = 100,
+		.allow = strdup(""),
+		.files = true,
+		.read = strdup(""),
+		.write = strdup(""),
 		.log_level = VG_INFO,
 	};
 	if (!must_exist && access(path, F_OK))

@@ -23,6 +23,8 @@
 #include "common/log.h"
 #include "common/socket_proto.h"
 
+#define VG_CALL_WORDS 8		/* a bit for each number of a system call */
+
 /* Anything that epoll watches. */
 struct vg_source {
 	int fd;
@@ -43,6 +45,10 @@ struct vg_config {
 	unsigned int spares;	/* executors kept ready */
 	bool warm;		/* with a context on the first device each */
 	unsigned int spin_us;
+	char *allow;		/* names of system calls, besides the executor's own list */
+	bool learn;		/* log the calls that are not on it, and let them through */
+	bool files;		/* confine executors to the driver's files */
+	char *read, *write;	/* and these, as in PATH */
 	int log_level;
 };
 
@@ -75,6 +81,9 @@ struct vg_proc {
 	LIST_ENTRY(vg_proc) node;
 	struct vg_source control;	/* our end of its descriptor 3 */
 	struct vg_source client;	/* the program's connection, fd -1 in a VM */
+	struct vg_source listener;	/* of its system-call filter; `ready` once it has come */
+	uint64_t calls_told[VG_CALL_WORDS];	/* names that were logged */
+	unsigned int calls_refused;
 	pid_t pid;
 	enum vg_proc_state state;
 	bool warm;			/* it has made a context ahead of time */
@@ -145,6 +154,12 @@ void vg_procs_reap(void);			/* on SIGCHLD */
 int vg_procs_tick(void);			/* ms until it wants to be called again, or -1 */
 void vg_procs_end_tenant(struct vg_tenant *t);
 struct vg_exec_ready vg_procs_driver(void);	/* what executors said of the driver last */
+
+/*
+ * refused.c: system calls that are not on an executor's list.
+ * Take the listener of its filter.  0, and the descriptor is taken; or -EPROTO.
+ */
+int vg_refused_listen(struct vg_proc *p, const struct vg_token_request *rq, int fd);
 
 /* host.c: /dev/vgpu-host, its vGPUs and their channels */
 void vg_host_poll(void);	/* open it if it has appeared */

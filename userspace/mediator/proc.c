@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/landlock.h>
 #include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
@@ -15,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,17 +62,23 @@ static bool other_user(void)
 	return !geteuid() && *vg_config.user;
 }
 
-/* A serving executor asks for something about tokens. */
+/* A serving executor asks for something about tokens, or hands over its listener. */
 static int asked(struct vg_proc *p)
 {
+	struct vg_token_answer a = { .size = sizeof(a) };
 	struct vg_token_request rq;
-	struct vg_token_answer a;
 	int fd = -1, out = -1, ret;
 
 	ret = vg_recv_fds(p->control.fd, &rq, sizeof(rq), &fd, 1);
 	if (ret < 0)
 		return ret;
-	ret = vg_token_serve(p, &rq, fd, &a, &out);
+	if (rq.op == VG_TOKEN_LISTENER) {
+		ret = vg_refused_listen(p, &rq, fd);
+		if (!ret)
+			fd = -1;
+	} else {
+		ret = vg_token_serve(p, &rq, fd, &a, &out);
+	}
 	if (fd >= 0)
 		close(fd);
 	/* One that does not take its answers in must not hold up the others. */
@@ -121,7 +129,7 @@ static void client_ready(struct vg_source *s, uint32_t events)
 static struct vg_proc *spawn(bool warm)
 {
 	char spin[16], level[16], copy[32];
-	char *argv[16] = {
+	char *argv[32] = {
 		vg_config.executor, "--libcuda", vg_config.libcuda, "--spin-us", spin,
 		"--log-level", level, "--copy-time", copy,
 	};
@@ -154,6 +162,16 @@ static struct vg_proc *spawn(bool warm)
 		*more++ = "--user";
 		*more++ = vg_config.user;
 	}
+	*more++ = "--allow";
+	*more++ = vg_config.allow;
+	if (vg_config.files) {
+		*more++ = "--read";
+		*more++ = vg_config.read;
+		*more++ = "--write";
+		*more++ = vg_config.write;
+	} else {
+		*more++ = "--any-file";
+	}
 
 	/* Our end alone: the executor waits for its answers. */
 	fcntl(sv[0], F_SETFL, O_NONBLOCK);
@@ -180,6 +198,7 @@ static struct vg_proc *spawn(bool warm)
 	p->warm = warm;
 	p->control = (struct vg_source){ .fd = sv[0], .ready = control_ready };
 	p->client.fd = -1;
+	p->listener.fd = -1;
 	p->channel_fd = -1;
 	LIST_INSERT_HEAD(&vg_procs, p, node);
 	vg_source_add(&p->control, EPOLLIN);
@@ -220,6 +239,10 @@ int vg_procs_init(void)
 		vg_err("cannot run the executor %s: %s", vg_config.executor, strerror(errno));
 		return -errno;
 	}
+	if (vg_config.files &&
+	    syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 0)
+		vg_warn("this kernel has no Landlock (%s): executors may open whatever their user may",
+			strerror(errno));
 	if (!other_user())
 		return 0;
 	user = getpwnam(vg_config.user);
@@ -341,6 +364,7 @@ void vg_procs_reap(void)
 		if (p->state == VG_PROC_STARTING || p->state == VG_PROC_SPARE)
 			refill_at = vg_now_ms() + FAIL_PAUSE_MS;
 		vg_proc_end(p);
+		vg_source_remove(&p->listener);
 		vg_tokens_forget(p);
 		if (p->tenant)
 			vg_tenant_settle(p->tenant, p->account);
