@@ -86,7 +86,7 @@ static void mistakes(void **state)
 		"[executor]\nspares = 1000\n", "[socket]\nmemory = lots\n",
 		"[socket]\nmode = 999\n", "[log]\nlevel = loud\n", "[log]\nlvl = info\n",
 		"[nowhere]\nx = 1\n", "[sandbox]\nallow = rmdir,no_such_call\n",
-		"[sandbox]\nmode = off\n", "[socket]\npool = abcdefghijklmnopqrstuvwxyz\n",
+		"[sandbox]\nmode = off\n", "[executor]\ndata = 1M\n", "[executor]\ndata = much\n", "[socket]\npool = abcdefghijklmnopqrstuvwxyz\n",
 	};
 
 	(void)state;
@@ -114,6 +114,19 @@ static void tenant_settles(void **state)
 	assert_int_equal(t->calls, 5);
 	assert_int_equal(t->account->entry[a].pid, 0);
 	assert_int_equal(vg_tenant_entry(t), a);
+	vg_tenant_free(t);
+}
+
+/* Its size is nobody's to change, or whoever has mapped it would fault. */
+static void account_is_sealed(void **state)
+{
+	struct vg_tenant *t = vg_tenant_new("u", "A", "t", 1000);
+
+	(void)state;
+	assert_int_equal(ftruncate(t->account_fd, 0), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(ftruncate(t->account_fd, 1 << 20), -1);
+	assert_int_equal(fcntl(t->account_fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
 	vg_tenant_free(t);
 }
 
@@ -345,7 +358,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes),	   cmocka_unit_test(defaults),
 		cmocka_unit_test(settings),	   cmocka_unit_test(mistakes),
-		cmocka_unit_test(tenant_settles), cmocka_unit_test(tenant_full),
+		cmocka_unit_test(tenant_settles), cmocka_unit_test(tenant_full), cmocka_unit_test(account_is_sealed),
 		TOKENS(token_reach),		   TOKENS(token_charge),
 		TOKENS(token_descriptors),	   TOKENS(token_bounds),
 		TOKENS(token_protocol),

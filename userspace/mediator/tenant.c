@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A tenant and its account page. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,10 @@ struct vg_tenant *vg_tenant_new(const char *uuid, const char *pool, const char *
 	snprintf(t->uuid, sizeof(t->uuid), "%s", uuid);
 	snprintf(t->pool, sizeof(t->pool), "%s", pool);
 	snprintf(t->type, sizeof(t->type), "%s", type);
-	t->account_fd = memfd_create("vgpu-account", MFD_CLOEXEC);
-	if (t->account_fd < 0 || ftruncate(t->account_fd, sizeof(*t->account)))
+	t->account_fd = memfd_create("vgpu-account", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	/* An executor that shrank it would have the mediator and the others fault. */
+	if (t->account_fd < 0 || ftruncate(t->account_fd, sizeof(*t->account)) ||
+	    fcntl(t->account_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		goto fail;
 	t->account = mmap(NULL, sizeof(*t->account), PROT_READ | PROT_WRITE, MAP_SHARED,
 			  t->account_fd, 0);
