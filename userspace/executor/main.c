@@ -31,11 +31,34 @@
 
 static struct vg_exec exec = { .context_lock = PTHREAD_MUTEX_INITIALIZER };
 
-static void limits(void)
-{
-	struct rlimit none = { 0, 0 };
+#define FILE_BYTES (16ull << 30)	/* as long as the sparse ones that output.c makes */
 
-	setrlimit(RLIMIT_CORE, &none);
+/* Not RLIMIT_AS: the driver reserves addresses for all memory there may be. */
+static void limits(uint64_t data)
+{
+	const struct {
+		int which;
+		rlim_t max;
+	} limit[] = {
+		{ RLIMIT_CORE, 0 },
+		{ RLIMIT_NOFILE, 65536 },
+		{ RLIMIT_MEMLOCK, 8 << 20 },	/* what the GPU driver pins does not count here */
+		{ RLIMIT_FSIZE, FILE_BYTES },
+		{ RLIMIT_DATA, data },
+	};
+	struct rlimit now;
+
+	for (size_t i = 0; i < sizeof(limit) / sizeof(limit[0]); i++) {
+		if (getrlimit(limit[i].which, &now))
+			continue;
+		if (now.rlim_max > limit[i].max)
+			now.rlim_max = limit[i].max;
+		if (now.rlim_cur > now.rlim_max)
+			now.rlim_cur = now.rlim_max;
+		setrlimit(limit[i].which, &now);
+	}
+	/* A file that would be too long is an error (EFBIG), and no end. */
+	signal(SIGXFSZ, SIG_IGN);
 	prctl(PR_SET_DUMPABLE, 0);
 	/* Die with the mediator, also where it is killed. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -199,7 +222,7 @@ static void usage(FILE *to)
 {
 	fprintf(to,
 		"usage: vgpu-executor [--libcuda NAME] [--spin-us N] [--copy-time NS,NS] [--warm]\n"
-		"                     [--user NAME] [--log-level LEVEL] [--allow CALL,...]\n"
+		"                     [--user NAME] [--log-level LEVEL] [--data BYTES] [--allow CALL,...]\n"
 		"                     [--read PATH:...] [--write PATH:...] [--any-file]\n"
 		"Started by vgpu-mediatord, with a socket to it as descriptor 3.\n");
 }
@@ -211,6 +234,7 @@ int main(int argc, char **argv)
 		{ "spin-us", required_argument, NULL, 's' },
 		{ "copy-time", required_argument, NULL, 'c' },
 		{ "user", required_argument, NULL, 'u' },
+		{ "data", required_argument, NULL, 'd' },
 		{ "allow", required_argument, NULL, 'a' },
 		{ "read", required_argument, NULL, 'R' },
 		{ "write", required_argument, NULL, 'W' },
@@ -224,6 +248,7 @@ int main(int argc, char **argv)
 	const char *allow = "", *read = NULL, *write = NULL;
 	int level = VG_INFO, rules = -ENOSYS, option, ret;
 	bool warm = false, any_file = false;
+	uint64_t data = RLIM_INFINITY;
 	pthread_t watcher;
 	CUresult result;
 	void *driver;
@@ -247,6 +272,9 @@ int main(int argc, char **argv)
 			break;
 		case 'u':
 			user = optarg;
+			break;
+		case 'd':
+			data = strtoull(optarg, NULL, 10);
 			break;
 		case 'a':
 			allow = optarg;
@@ -294,7 +322,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	/* Another user's process loses what was set before. */
-	limits();
+	limits(data);
 
 	ret = vg_output_start();
 	if (ret) {

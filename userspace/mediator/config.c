@@ -9,6 +9,8 @@
 
 #include "mediator.h"
 
+#define DATA_MIN (64ull << 20)	/* less, and no driver starts */
+
 struct vg_config vg_config;
 
 bool vg_parse_bytes(const char *text, uint64_t *out)
@@ -123,6 +125,8 @@ static int set(void *user, const char *section, const char *name, const char *va
 		ok = set_bool(&c->warm, value);
 	else if (!strcmp(key, "executor.spin_us"))
 		ok = set_number(&c->spin_us, value, 10, 1000000);
+	else if (!strcmp(key, "executor.data"))
+		ok = vg_parse_bytes(value, &c->data) && c->data >= DATA_MIN;
 	else if (!strcmp(key, "sandbox.mode"))
 		ok = set_mode(&c->learn, value);
 	else if (!strcmp(key, "sandbox.allow"))
@@ -189,6 +193,7 @@ int vg_config_load(const char *path, bool must_exist)
 		.spares = 1,
 		.warm = true,
 		.spin_us = 100,
+		.data = 16ull << 30,
 		.allow = strdup(""),
 		.files = true,
 		.read = strdup(""),

@@ -46,6 +46,7 @@ struct vg_config {
 	bool warm;		/* with a context on the first device each */
 	unsigned int spin_us;
 	char *allow;		/* names of system calls, besides the executor's own list */
+	uint64_t data;		/* bytes of private memory, of each executor */
 	bool learn;		/* log the calls that are not on it, and let them through */
 	bool files;		/* confine executors to the driver's files */
 	char *read, *write;	/* and these, as in PATH */

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/landlock.h>
 #include <pwd.h>
 #include <signal.h>
@@ -128,10 +129,10 @@ static void client_ready(struct vg_source *s, uint32_t events)
 
 static struct vg_proc *spawn(bool warm)
 {
-	char spin[16], level[16], copy[32];
+	char spin[16], level[16], copy[32], data[24];
 	char *argv[32] = {
 		vg_config.executor, "--libcuda", vg_config.libcuda, "--spin-us", spin,
-		"--log-level", level, "--copy-time", copy,
+		"--log-level", level, "--copy-time", copy, "--data", data,
 	};
 	char **more = argv;
 	extern char **environ;
@@ -154,6 +155,7 @@ static struct vg_proc *spawn(bool warm)
 		 vg_config.log_level == VG_INFO ? "info" :
 		 vg_config.log_level == VG_WARNING ? "warning" : "error");
 	snprintf(copy, sizeof(copy), "%u,%u", driver.copy.start_ns, driver.copy.ns_per_mib);
+	snprintf(data, sizeof(data), "%" PRIu64, vg_config.data);
 	while (*more)
 		more++;
 	if (warm)
@@ -178,6 +180,8 @@ static struct vg_proc *spawn(bool warm)
 	posix_spawn_file_actions_init(&actions);
 	/* dup2() onto itself would leave close-on-exec set; so would nothing. */
 	posix_spawn_file_actions_adddup2(&actions, sv[1], EXECUTOR_FD);
+	/* Whoever started the mediator may have left descriptors open that are no guest's. */
+	posix_spawn_file_actions_addclosefrom_np(&actions, EXECUTOR_FD + 1);
 	posix_spawnattr_init(&attr);
 	sigemptyset(&none);
 	posix_spawnattr_setsigmask(&attr, &none);
