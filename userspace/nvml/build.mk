@@ -8,7 +8,7 @@ VG_NVML_SRCS := $(wildcard userspace/nvml/*.c) \
 $(VG_NVML): $(call vg-objs,$(VG_NVML_SRCS)) userspace/nvml/nvml.map
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libnvidia-ml.so.1 -Wl,-Bsymbolic \
-		-Wl,--version-script=userspace/nvml/nvml.map -Wl,-z,defs -Wl,-z,relro -Wl,-z,now \
+		-Wl,--version-script=userspace/nvml/nvml.map -Wl,-z,defs \
 		-o $@ $(filter %.o,$^) -lpthread
 
 ALL += $(VG_NVML)

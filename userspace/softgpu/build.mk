@@ -13,7 +13,7 @@ SOFTGPU_DIR := $(O)/softgpu
 # Lanes wrap around and are seen as several types; a multiply and an add stay two roundings.
 SOFTGPU_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden -fwrapv \
 	-fno-strict-aliasing -ffp-contract=off -fno-math-errno -pthread \
-	-Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes
+	-Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes $(HARDEN_CFLAGS)
 
 # Standalone use: the generated header may come from elsewhere.
 $(O)/obj/userspace/softgpu/%.o: userspace/softgpu/%.c | $(wildcard $(VG_GEN_FILES))
@@ -26,7 +26,7 @@ endif
 
 $(SOFTGPU_LIB): $(SOFTGPU_OBJ)
 	@mkdir -p $(@D)
-	$(CC) -shared -pthread -Wl,-soname,libcuda.so.1 -Wl,-z,defs -o $@ $^ -llz4 -lzstd -lm
+	$(CC) -shared -pthread $(HARDEN_LDFLAGS) -Wl,-soname,libcuda.so.1 -Wl,-z,defs -o $@ $^ -llz4 -lzstd -lm
 
 $(SOFTGPU_DIR)/libcuda.so.1: $(SOFTGPU_LIB)
 	@mkdir -p $(@D)
