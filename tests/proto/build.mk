@@ -11,6 +11,11 @@ $(eval $(call vg-program,$(O)/tests/proto/giveback,tests/proto/giveback_test.c \
 
 tests: $(addprefix $(O)/tests/proto/,socket guest giveback)
 
+$(eval $(call vg-program,$(O)/tests/proto/limits,tests/proto/limits_test.c \
+	userspace/common/fdpass.c,-lcmocka))
+
+tests: $(O)/tests/proto/limits
+
 # An executor that a guest has taken over, towards the mediator.
 $(eval $(call vg-program,$(O)/tests/proto/bad_executor,tests/proto/bad_executor.c \
 	userspace/common/fdpass.c,-lseccomp))
@@ -37,3 +42,7 @@ check-tokens: $(O)/tests/proto/bad_executor $(O)/bin/vgpu-mediatord
 		[ "$$lines" = 3 ] || { echo "tokens: $$how: $$lines lines in the log"; exit 1; }; \
 	done
 	@echo "tokens: $$(($(words $(VG_ABUSES)) + 2)) checks passed"
+
+.PHONY: check-startup
+check-startup: all
+	tests/proto/startup.py $(O)

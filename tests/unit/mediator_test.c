@@ -24,6 +24,13 @@ void vg_source_remove(struct vg_source *s)
 	(void)s;
 }
 
+static int64_t now = 1000;
+
+int64_t vg_now_ms(void)
+{
+	return now;
+}
+
 static int load(const char *text)
 {
 	char path[] = "/tmp/vgpu-conf-XXXXXX";
@@ -59,6 +66,7 @@ static void defaults(void **state)
 	assert_string_equal(vg_config.libcuda, "libcuda.so.1");
 	assert_int_equal(vg_config.local_memory, UINT64_MAX);
 	assert_int_not_equal(vg_config_load("/nonexistent/vgpu.conf", true), 0);
+	assert_int_not_equal(vg_config_load("/tmp", true), 0);
 }
 
 static void settings(void **state)
@@ -86,7 +94,11 @@ static void mistakes(void **state)
 		"[executor]\nspares = 1000\n", "[socket]\nmemory = lots\n",
 		"[socket]\nmode = 999\n", "[log]\nlevel = loud\n", "[log]\nlvl = info\n",
 		"[nowhere]\nx = 1\n", "[sandbox]\nallow = rmdir,no_such_call\n",
-		"[sandbox]\nmode = off\n", "[executor]\ndata = 1M\n", "[executor]\ndata = much\n", "[socket]\npool = abcdefghijklmnopqrstuvwxyz\n",
+		"[sandbox]\nmode = off\n", "[executor]\ndata = 1M\n", "[executor]\ndata = much\n",
+		"[limits]\nstarts = 0\n", "[limits]\nprograms = 0\n",
+		"[limits]\nconnections = 0\n", "[socket]\nmemory = 0\n",
+		/* The second line is more of the first for the parser. */
+		"[socket]\npath = /tmp/x\n  memory = 64M\n", "[socket]\npool = abcdefghijklmnopqrstuvwxyz\n",
 	};
 
 	(void)state;
@@ -142,6 +154,120 @@ static void tenant_full(void **state)
 	vg_tenant_settle(t, 17);
 	assert_int_equal(vg_tenant_entry(t), 17);
 	vg_tenant_free(t);
+}
+
+/* -- what others may ask for, and what they call themselves */
+
+/* Two seconds' worth at once, and then no more than so many a second. */
+static void starts(void **state)
+{
+	struct vg_rate r = { 0 };
+	unsigned int served = 0;
+	int64_t wait;
+
+	(void)state;
+	vg_config.starts = 20;
+	for (; !vg_rate_wait(&r); served++)
+		vg_rate_spend(&r);
+	assert_int_equal(served, 40);
+	assert_in_range(vg_rate_wait(&r), 50, 51);
+	/* Whoever takes a place in the queue has the next after it. */
+	for (int i = 1; i <= 10; i++) {
+		wait = vg_rate_wait(&r);
+		assert_in_range(wait, 50 * i, 50 * i + 1);
+		vg_rate_spend(&r);
+	}
+	now += 551;
+	assert_int_equal(vg_rate_wait(&r), 0);
+	now += 1000000;
+	for (served = 0; !vg_rate_wait(&r); served++)
+		vg_rate_spend(&r);
+	assert_int_equal(served, 40);
+}
+
+static void users(void **state)
+{
+	struct vg_user *one_user = vg_user_get(1000), *another = vg_user_get(1001);
+
+	(void)state;
+	assert_ptr_not_equal(one_user, another);
+	assert_ptr_equal(vg_user_get(1000), one_user);
+	while (!vg_rate_wait(&one_user->starts))
+		vg_rate_spend(&one_user->starts);
+	vg_user_put(one_user);
+	vg_user_put(one_user);
+	/* Who comes again at once has used up what there was. */
+	vg_users_tick();
+	one_user = vg_user_get(1000);
+	assert_true(vg_rate_wait(&one_user->starts) > 0);
+	vg_user_put(one_user);
+	vg_user_put(another);
+	now += 10000;
+	vg_users_tick();
+	one_user = vg_user_get(1000);
+	assert_int_equal(vg_rate_wait(&one_user->starts), 0);
+	vg_user_put(one_user);
+}
+
+static void names(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} name[] = {
+		{ "python3", "python3" },
+		{ "", "" },
+		{ "обра", "обра" },
+		{ "\xd0\xbe\xd0", "\xd0\xbe\\xd0" },			/* cut in a letter */
+		{ "a\nb\r\t", "a\\x0ab\\x0d\\x09" },
+		{ "\x1b[31m\x07\x7f", "\\x1b[31m\\x07\\x7f" },
+		{ "\xc2\x9b" "1m", "\\xc2\\x9b1m" },			/* a control character of eight bits */
+		{ "\xff\xfe\x80", "\\xff\\xfe\\x80" },
+		{ "\xc0\xaf", "\\xc0\\xaf" },				/* overlong */
+		{ "\xe0\x80\xaf", "\\xe0\\x80\\xaf" },
+		{ "\xed\xa0\x80", "\\xed\\xa0\\x80" },			/* a surrogate */
+		{ "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" },		/* beyond Unicode */
+		{ "\xe2\x80\xae" "x", "\\xe2\\x80\\xaex" },		/* turns the line around */
+		{ "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80" },
+	};
+	char out[64], in[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
+		vg_text_show(out, sizeof(out), name[i].in, 16);
+		assert_string_equal(out, name[i].out);
+	}
+	/* Sixteen bytes without an end, and the longest that they can become. */
+	memset(in, 0xff, sizeof(in));
+	vg_text_show(out, sizeof(out), in, sizeof(in));
+	assert_int_equal(strlen(out), 60);
+	memset(in, 'x', sizeof(in));
+	vg_text_show(out, sizeof(out), in, sizeof(in));
+	assert_string_equal(out, "xxxxxxxxxxxxxxxx");
+}
+
+/* Whoever has given the words, one message is one line; and there are not too many. */
+static void log_lines(void **state)
+{
+	char path[] = "/tmp/vgpu-log-XXXXXX", text[4096];
+	struct vg_log_rate rate = { 0 };
+	int fd = mkstemp(path), lines = 0;
+	ssize_t n;
+
+	(void)state;
+	vg_log_to(fd);
+	vg_log(VG_ERROR, "a %s", "\n<0>vgpu: \x1b[31m");
+	for (int i = 0; i < 100; i++)
+		vg_log_some(&rate, VG_ERROR, "flood %d", i);
+	vg_log_to(STDERR_FILENO);
+	n = pread(fd, text, sizeof(text) - 1, 0);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_non_null(strstr(text, "a ?<0>vgpu: ?[31m\n"));
+	for (ssize_t i = 0; i < n; i++)
+		lines += text[i] == '\n';
+	assert_int_equal(lines, 1 + 5);
+	close(fd);
+	unlink(path);
 }
 
 /* -- tokens */
@@ -358,7 +484,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes),	   cmocka_unit_test(defaults),
 		cmocka_unit_test(settings),	   cmocka_unit_test(mistakes),
-		cmocka_unit_test(tenant_settles), cmocka_unit_test(tenant_full), cmocka_unit_test(account_is_sealed),
+		cmocka_unit_test(tenant_settles), cmocka_unit_test(tenant_full),
+		cmocka_unit_test(account_is_sealed),
+		cmocka_unit_test(starts), cmocka_unit_test(users),
+		cmocka_unit_test(names), cmocka_unit_test(log_lines),
 		TOKENS(token_reach),		   TOKENS(token_charge),
 		TOKENS(token_descriptors),	   TOKENS(token_bounds),
 		TOKENS(token_protocol),

@@ -47,6 +47,14 @@ static CUresult connect_error(int err, const char *path)
 	case -EPERM:
 		result = CUDA_ERROR_NOT_PERMITTED;
 		break;
+	case -EHOSTDOWN:
+		fprintf(stderr, "vgpu: %s: the host cannot run CUDA: its driver or its executor does "
+			"not start\n", path);
+		return CUDA_ERROR_SYSTEM_NOT_READY;
+	case -EUSERS:
+		fprintf(stderr, "vgpu: %s: this user has as many programs or connections as it "
+			"may\n", path);
+		return CUDA_ERROR_SYSTEM_NOT_READY;
 	default:
 		result = CUDA_ERROR_SYSTEM_NOT_READY;
 		break;

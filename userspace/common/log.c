@@ -6,7 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define SOME_LINES	5u
+#define SOME_SECONDS	10
 
 static const char *log_who = "vgpu";
 static enum vg_level log_level = VG_INFO;
@@ -39,29 +43,63 @@ int vg_log_level_parse(const char *name)
 	return -1;
 }
 
-void vg_log(enum vg_level level, const char *format, ...)
+static void log_line(enum vg_level level, const char *format, va_list args)
 {
 	char line[1024];
 	size_t at = 0;
 	int saved = errno;
-	va_list args;
 	int n;
 
-	if (level > log_level)
-		return;
 	if (log_journal)
 		at = snprintf(line, sizeof(line), "<%d>", level);
 	at += snprintf(line + at, sizeof(line) - at, "%s: ", log_who);
-	va_start(args, format);
 	errno = saved;
 	n = vsnprintf(line + at, sizeof(line) - at - 1, format, args);
-	va_end(args);
 	at += n < 0 ? 0 : (size_t)n;
 	if (at > sizeof(line) - 2)
 		at = sizeof(line) - 2;
+	/* One message is one line, whoever has given the words. */
+	for (size_t i = 0; i < at; i++)
+		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+			line[i] = '?';
 	line[at++] = '\n';
 	/* One write, so that lines of several processes do not mix. */
 	if (write(log_fd, line, at) < 0)
 		at = 0;
 	errno = saved;
+}
+
+void vg_log(enum vg_level level, const char *format, ...)
+{
+	va_list args;
+
+	if (level > log_level)
+		return;
+	va_start(args, format);
+	log_line(level, format, args);
+	va_end(args);
+}
+
+void vg_log_some(struct vg_log_rate *r, enum vg_level level, const char *format, ...)
+{
+	struct timespec now;
+	int saved = errno;
+	va_list args;
+
+	if (level > log_level)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (!r->since || now.tv_sec - r->since >= SOME_SECONDS) {
+		if (r->kept_back)
+			vg_log(level, "%u more lines like the last were not written", r->kept_back);
+		*r = (struct vg_log_rate){ .since = now.tv_sec + !now.tv_sec };
+	}
+	if (r->lines++ >= SOME_LINES) {
+		r->kept_back++;
+		return;
+	}
+	errno = saved;
+	va_start(args, format);
+	log_line(level, format, args);
+	va_end(args);
 }

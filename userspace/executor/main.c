@@ -343,13 +343,13 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	if (result) {
-		set_host_state(VGPU_HOST_REFUSED, ENODEV);
+		set_host_state(VGPU_HOST_REFUSED, EHOSTDOWN);
 		return EXIT_FAILURE;
 	}
 	ret = confine_calls(allow);
 	if (ret) {
 		vg_err("cannot confine this process: %s", strerror(-ret));
-		set_host_state(VGPU_HOST_REFUSED, EPERM);
+		set_host_state(VGPU_HOST_REFUSED, EHOSTDOWN);
 		return EXIT_FAILURE;
 	}
 	if (pthread_create(&watcher, NULL, watch, NULL)) {

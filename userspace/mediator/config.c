@@ -5,6 +5,7 @@
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "mediator.h"
@@ -103,6 +104,8 @@ static bool set_mode(bool *learn, const char *value)
 	return *learn || !strcmp(value, "enforce");
 }
 
+static char *last;	/* the setting before this one */
+
 static int set(void *user, const char *section, const char *name, const char *value)
 {
 	struct vg_config *c = &vg_config;
@@ -111,6 +114,13 @@ static int set(void *user, const char *section, const char *name, const char *va
 
 	(void)user;
 	snprintf(key, sizeof(key), "%s.%s", section, name);
+	/* The parser takes a line that starts with a blank for more of the one before. */
+	if (last && !strcmp(last, key)) {
+		vg_err("configuration: [%s] %s is given twice: \"%s\" (a setting starts at the "
+		       "beginning of its line)", section, name, value);
+		return 0;
+	}
+	set_string(&last, key);
 	if (!strcmp(key, "executor.path"))
 		ok = set_string(&c->executor, value);
 	else if (!strcmp(key, "executor.libcuda"))
@@ -125,6 +135,12 @@ static int set(void *user, const char *section, const char *name, const char *va
 		ok = set_bool(&c->warm, value);
 	else if (!strcmp(key, "executor.spin_us"))
 		ok = set_number(&c->spin_us, value, 10, 1000000);
+	else if (!strcmp(key, "limits.connections"))
+		ok = set_number(&c->connections, value, 10, 100000) && c->connections;
+	else if (!strcmp(key, "limits.programs"))
+		ok = set_number(&c->programs, value, 10, 100000) && c->programs;
+	else if (!strcmp(key, "limits.starts"))
+		ok = set_number(&c->starts, value, 10, 100000) && c->starts;
 	else if (!strcmp(key, "executor.data"))
 		ok = vg_parse_bytes(value, &c->data) && c->data >= DATA_MIN;
 	else if (!strcmp(key, "sandbox.mode"))
@@ -144,7 +160,7 @@ static int set(void *user, const char *section, const char *name, const char *va
 	else if (!strcmp(key, "socket.pool"))
 		ok = strlen(value) < 16 && set_string(&c->local_pool, value);
 	else if (!strcmp(key, "socket.memory"))
-		ok = vg_parse_bytes(value, &c->local_memory);
+		ok = vg_parse_bytes(value, &c->local_memory) && c->local_memory;
 	else if (!strcmp(key, "control.path"))
 		ok = set_string(&c->control, value);
 	else if (!strcmp(key, "host.device"))
@@ -177,6 +193,7 @@ static char *beside_me(const char *name)
 
 int vg_config_load(const char *path, bool must_exist)
 {
+	struct stat st;
 	int line;
 
 	vg_config = (struct vg_config){
@@ -193,6 +210,9 @@ int vg_config_load(const char *path, bool must_exist)
 		.spares = 1,
 		.warm = true,
 		.spin_us = 100,
+		.connections = 64,
+		.programs = 128,
+		.starts = 20,
 		.data = 16ull << 30,
 		.allow = strdup(""),
 		.files = true,
@@ -202,6 +222,12 @@ int vg_config_load(const char *path, bool must_exist)
 	};
 	if (!must_exist && access(path, F_OK))
 		return 0;
+	if (!stat(path, &st) && S_ISDIR(st.st_mode)) {
+		vg_err("configuration: %s is a folder", path);
+		return -EISDIR;
+	}
+	free(last);
+	last = NULL;
 	line = ini_parse(path, set, NULL);
 	if (line < 0) {
 		vg_err("configuration: cannot read %s", path);

@@ -4,6 +4,7 @@
  * JSON answer, then the end.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,6 +146,15 @@ static struct json_object *answer(const char *request)
 	return o;
 }
 
+/* So that an operator is answered also where descriptors ran out. */
+static int reserve = -1;
+
+static void keep_reserve(void)
+{
+	if (reserve < 0)
+		reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static void client_ready(struct vg_source *s, uint32_t events)
 {
 	char request[REQUEST_MAX + 1];
@@ -171,6 +181,7 @@ static void client_ready(struct vg_source *s, uint32_t events)
 	}
 	vg_source_remove(s);
 	free(s);
+	keep_reserve();
 }
 
 static void control_ready(struct vg_source *s, uint32_t events)
@@ -181,8 +192,15 @@ static void control_ready(struct vg_source *s, uint32_t events)
 
 	(void)events;
 	fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE) && reserve >= 0) {
+		close(reserve);
+		reserve = -1;
+		fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
+	}
+	if (fd < 0) {
+		vg_listen_failed(s, vg_config.control);
 		return;
+	}
 	/* One that does not read its answer must not hold up the others. */
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	client = calloc(1, sizeof(*client));
@@ -199,11 +217,12 @@ int vg_control_open(void)
 	listener.fd = vg_listen_socket(vg_config.control, SOCK_STREAM, 0660);
 	if (listener.fd < 0)
 		return listener.fd;
+	keep_reserve();
 	return vg_source_add(&listener, EPOLLIN);
 }
 
 void vg_control_close(void)
 {
 	vg_source_remove(&listener);
-	unlink(vg_config.control);
+	vg_listen_unlink(vg_config.control);
 }

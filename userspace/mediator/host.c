@@ -28,7 +28,9 @@ static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *eve
 	};
 	struct vgpu_host_channel_info info = { .size = sizeof(info) };
 	struct vg_assign assign = { .kind = VG_ASSIGN_VM };
+	static struct vg_log_rate failures;
 	struct vg_proc *p;
+	char comm[64];
 
 	if (ioctl(t->source.fd, VGPU_HOST_IOC_OPEN_CHANNEL, &open) < 0) {
 		/* The guest may have closed it meanwhile. */
@@ -46,9 +48,9 @@ static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *eve
 		int err = errno;
 
 		close(open.out_fd);
-		errno = err;
-		vg_err("%s: no executor for %.16s (%u): %s", t->uuid, info.out_comm, info.out_pid,
-		       strerror(errno));
+		vg_text_show(comm, sizeof(comm), info.out_comm, sizeof(info.out_comm));
+		vg_log_some(&failures, VG_ERROR, "%s: no executor for %s (%u): %s", t->uuid, comm,
+			    info.out_pid, strerror(err));
 		return;
 	}
 	p->channel_fd = open.out_fd;
@@ -70,15 +72,22 @@ static void channel_closed(struct vg_tenant *t, const struct vgpu_host_event *ev
 static void vgpu_ready(struct vg_source *s, uint32_t events)
 {
 	struct vg_tenant *t = of_source(s);
+	int64_t wait = vg_rate_wait(&t->starts);
 	struct vgpu_host_event event;
 
 	if (events & EPOLLIN) {
-		while (read(s->fd, &event, sizeof(event)) == sizeof(event)) {
-			if (event.kind == VGPU_HOST_EV_CHANNEL)
+		while (!wait && read(s->fd, &event, sizeof(event)) == sizeof(event)) {
+			if (event.kind == VGPU_HOST_EV_CHANNEL) {
+				vg_rate_spend(&t->starts);
 				channel_serve(t, &event);
-			else if (event.kind == VGPU_HOST_EV_CLOSED)
+				wait = vg_rate_wait(&t->starts);
+			} else if (event.kind == VGPU_HOST_EV_CLOSED) {
 				channel_closed(t, &event);
+			}
 		}
+		/* The module keeps what has not been read. */
+		if (wait)
+			vg_source_pause(s, wait);
 	}
 	if (events & EPOLLHUP) {
 		vg_info("%s: removed", t->uuid);

@@ -22,11 +22,22 @@ static void listen_ready(struct vg_source *s, uint32_t events);
 static struct vg_source listener = { .fd = -1, .ready = listen_ready };
 static struct vg_tenant *local;
 
+#define SILENCE_MS	5000	/* for a program to say what it wants */
+#define YIELD_MS	1000	/* a silent one then makes room for another of its user */
+#define PAUSE_MS	1000	/* before the next try, where descriptors ran out */
+
 /* A connection whose hello has not come yet. */
 struct guest {
 	struct vg_source source;
+	TAILQ_ENTRY(guest) node;
 	struct ucred cred;
+	struct vg_user *user;
+	int64_t since;
+	bool queued;
 };
+
+static TAILQ_HEAD(, guest) guests = TAILQ_HEAD_INITIALIZER(guests);	/* the oldest first */
+static struct vg_log_rate refusals;
 
 /* The directory of a socket is made if it is missing: /run is new at boot. */
 static void make_directory(const char *path)
@@ -45,6 +56,7 @@ static void make_directory(const char *path)
 int vg_listen_socket(const char *path, int type, unsigned int mode)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct stat st;
 	int fd, probe;
 
 	if (strlen(path) >= sizeof(addr.sun_path)) {
@@ -63,6 +75,10 @@ int vg_listen_socket(const char *path, int type, unsigned int mode)
 	}
 	if (probe >= 0)
 		close(probe);
+	if (!lstat(path, &st) && !S_ISSOCK(st.st_mode)) {
+		vg_err("%s: it is there, and is no socket", path);
+		return -EEXIST;
+	}
 	unlink(path);
 
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -76,6 +92,24 @@ int vg_listen_socket(const char *path, int type, unsigned int mode)
 		return err;
 	}
 	return fd;
+}
+
+void vg_listen_unlink(const char *path)
+{
+	struct stat st;
+
+	if (!lstat(path, &st) && S_ISSOCK(st.st_mode))
+		unlink(path);
+}
+
+void vg_listen_failed(struct vg_source *s, const char *path)
+{
+	static struct vg_log_rate rate;
+
+	if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
+		return;
+	vg_log_some(&rate, VG_ERROR, "%s: no more connections for now: %s", path, strerror(errno));
+	vg_source_pause(s, PAUSE_MS);
 }
 
 static int channel_memory(const struct vgpu_layout *layout)
@@ -135,6 +169,8 @@ static int serve(struct guest *g, const struct vg_sock_hello *hello)
 		ret = -errno;
 		goto close_pair;
 	}
+	p->user = vg_user_get(g->cred.uid);
+	p->user->programs++;
 	vg_proc_name(p, g->cred.pid, hello->comm);
 	fds[2] = pair[1];
 	ret = vg_send_fds(g->source.fd, &welcome, sizeof(welcome), fds, 3);
@@ -158,44 +194,125 @@ close_memory:
 	return ret;
 }
 
+static void drop(struct guest *g)
+{
+	g->user->silent--;
+	vg_user_put(g->user);
+	TAILQ_REMOVE(&guests, g, node);
+	vg_source_remove(&g->source);
+	free(g);
+}
+
+static void refuse(struct guest *g, int error)
+{
+	struct vg_sock_welcome no = { .size = sizeof(no), .status = error };
+	char unread;
+
+	vg_log_some(&refusals, VG_WARNING, "process %d of user %u: refused: %s", g->cred.pid,
+		    g->cred.uid, strerror(error));
+	/* What it has said and nobody has read would reset the connection before the answer. */
+	recv(g->source.fd, &unread, sizeof(unread), MSG_DONTWAIT);
+	vg_send_fds(g->source.fd, &no, sizeof(no), NULL, 0);
+	drop(g);
+}
+
 static void guest_ready(struct vg_source *s, uint32_t events)
 {
 	struct guest *g = (struct guest *)s;
 	struct vg_sock_hello hello;
+	int64_t wait;
 	int ret;
 
-	(void)events;
+	if (events & EPOLLHUP) {
+		drop(g);
+		return;
+	}
+	if (g->user->programs >= vg_config.programs) {
+		refuse(g, EUSERS);
+		return;
+	}
+	/* What it says stays in the socket until its turn: each takes a place in the queue. */
+	if (!g->queued) {
+		g->queued = true;
+		wait = vg_rate_wait(&g->user->starts);
+		vg_rate_spend(&g->user->starts);
+		if (wait) {
+			g->since = vg_now_ms() + wait;
+			vg_source_pause(s, wait);
+			return;
+		}
+	}
 	ret = vg_recv_fds(s->fd, &hello, sizeof(hello), NULL, 0);
 	if (ret == 0)
 		ret = serve(g, &hello);
-	if (ret && ret != -EPIPE) {
-		struct vg_sock_welcome no = { .size = sizeof(no), .status = -ret };
+	if (ret && ret != -EPIPE)
+		refuse(g, -ret);
+	else
+		drop(g);
+}
 
-		vg_warn("process %d: refused: %s", g->cred.pid, strerror(-ret));
-		vg_send_fds(s->fd, &no, sizeof(no), NULL, 0);
-	}
-	vg_source_remove(s);
-	free(g);
+/* The one of this user's that has been silent for longest, if that is long. */
+static struct guest *silent(const struct vg_user *u)
+{
+	struct guest *g;
+
+	TAILQ_FOREACH(g, &guests, node)
+		if (g->user == u && !g->queued)
+			break;
+	return g && vg_now_ms() - g->since >= YIELD_MS ? g : NULL;
 }
 
 static void listen_ready(struct vg_source *s, uint32_t events)
 {
 	socklen_t len = sizeof(struct ucred);
-	struct guest *g;
+	struct guest *g, *old;
 	int fd;
 
 	(void)events;
 	fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
-		return;
-	g = calloc(1, sizeof(*g));
-	if (!g || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &g->cred, &len)) {
-		close(fd);
-		free(g);
+	if (fd < 0) {
+		vg_listen_failed(s, vg_config.socket);
 		return;
 	}
+	g = calloc(1, sizeof(*g));
+	if (!g || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &g->cred, &len))
+		goto fail;
+	g->user = vg_user_get(g->cred.uid);
+	if (!g->user)
+		goto fail;
 	g->source = (struct vg_source){ .fd = fd, .ready = guest_ready };
-	vg_source_add(&g->source, EPOLLIN);
+	g->since = vg_now_ms();
+	g->user->silent++;
+	TAILQ_INSERT_TAIL(&guests, g, node);
+	if (g->user->silent > vg_config.connections) {
+		old = silent(g->user);
+		if (!old) {
+			refuse(g, EUSERS);
+			return;
+		}
+		refuse(old, ETIMEDOUT);
+	}
+	if (vg_source_add(&g->source, EPOLLIN))
+		drop(g);
+	return;
+fail:
+	close(fd);
+	free(g);
+}
+
+int vg_listen_tick(void)
+{
+	int64_t now = vg_now_ms(), next = -1;
+	struct guest *g, *after;
+
+	for (g = TAILQ_FIRST(&guests); g; g = after) {
+		after = TAILQ_NEXT(g, node);
+		if (now - g->since >= SILENCE_MS)
+			refuse(g, ETIMEDOUT);
+		else if (next < 0 || g->since + SILENCE_MS - now < next)
+			next = g->since + SILENCE_MS - now;
+	}
+	return next;
 }
 
 int vg_listen_open(void)
@@ -217,6 +334,6 @@ void vg_listen_close(void)
 {
 	if (listener.fd >= 0) {
 		vg_source_remove(&listener);
-		unlink(vg_config.socket);
+		vg_listen_unlink(vg_config.socket);
 	}
 }

@@ -14,7 +14,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "mediator.h"
@@ -22,42 +21,7 @@
 #define CONFIG_DEFAULT	"/etc/vgpu/vgpu.conf"
 #define HOST_POLL_MS	1000	/* how often to look for /dev/vgpu-host */
 
-static int epoll_fd = -1;
 static bool stopping;
-
-int64_t vg_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/*
- * A batch of events may hold one of a source that an earlier event of the
- * batch has removed: it is crossed out here.
- */
-static struct epoll_event batch[32];
-static int batch_count;
-
-int vg_source_add(struct vg_source *s, uint32_t events)
-{
-	struct epoll_event event = { .events = events, .data.ptr = s };
-
-	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, s->fd, &event) ? -errno : 0;
-}
-
-void vg_source_remove(struct vg_source *s)
-{
-	if (s->fd < 0)
-		return;
-	epoll_ctl(epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
-	close(s->fd);
-	s->fd = -1;
-	for (int i = 0; i < batch_count; i++)
-		if (batch[i].data.ptr == s)
-			batch[i].data.ptr = NULL;
-}
 
 static void signal_ready(struct vg_source *s, uint32_t events)
 {
@@ -129,20 +93,16 @@ static void stop(void)
 static void run(void)
 {
 	while (!stopping) {
-		int timeout = vg_procs_tick();
+		int timeout = vg_procs_tick(), listen = vg_listen_tick();
 
+		vg_users_tick();
 		vg_host_poll();
 		vg_procs_refill();
+		if (listen >= 0 && (timeout < 0 || listen < timeout))
+			timeout = listen;
 		if (timeout < 0 || timeout > HOST_POLL_MS)
 			timeout = HOST_POLL_MS;
-		batch_count = epoll_wait(epoll_fd, batch, 32, timeout);
-		for (int i = 0; i < batch_count; i++) {
-			struct vg_source *s = batch[i].data.ptr;
-
-			if (s)
-				s->ready(s, batch[i].events);
-		}
-		batch_count = 0;
+		vg_sources_wait(timeout);
 	}
 }
 
@@ -203,8 +163,7 @@ int main(int argc, char **argv)
 	vg_log_init("vgpu-mediatord", vg_config.log_level);
 
 	raise_limit();
-	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (epoll_fd < 0 || signals_open() || vg_procs_init() || vg_listen_open() ||
+	if (vg_sources_open() || signals_open() || vg_procs_init() || vg_listen_open() ||
 	    vg_control_open())
 		return EXIT_FAILURE;
 	notify("READY=1");

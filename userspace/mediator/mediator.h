@@ -29,6 +29,25 @@
 struct vg_source {
 	int fd;
 	void (*ready)(struct vg_source *s, uint32_t events);
+	uint32_t events;
+	int64_t resume_at;		/* monotonic ms, while it is paused */
+	LIST_ENTRY(vg_source) paused;
+};
+
+/* How many programs may be started in a time (vg_config.starts). */
+struct vg_rate {
+	int64_t since;			/* monotonic ms; 0: nothing was ever asked */
+	int64_t left;
+};
+
+/* A user of this machine who comes over the socket. */
+struct vg_user {
+	LIST_ENTRY(vg_user) node;
+	uid_t uid;
+	unsigned int refs;
+	unsigned int silent;		/* connections that have not said what they want */
+	unsigned int programs;		/* that executors serve */
+	struct vg_rate starts;
 };
 
 struct vg_config {
@@ -46,6 +65,9 @@ struct vg_config {
 	bool warm;		/* with a context on the first device each */
 	unsigned int spin_us;
 	char *allow;		/* names of system calls, besides the executor's own list */
+	unsigned int connections;	/* of one user, that have not said what they want */
+	unsigned int programs;	/* of one user, at a time */
+	unsigned int starts;	/* a second: of one user, of one vGPU */
 	uint64_t data;		/* bytes of private memory, of each executor */
 	bool learn;		/* log the calls that are not on it, and let them through */
 	bool files;		/* confine executors to the driver's files */
@@ -57,6 +79,7 @@ struct vg_tenant {
 	LIST_ENTRY(vg_tenant) node;
 	struct vg_source source;	/* the vGPU's descriptor, fd -1 for the socket's */
 	bool local;
+	struct vg_rate starts;
 	uint32_t id;
 	char uuid[40];
 	char pool[16];
@@ -90,6 +113,7 @@ struct vg_proc {
 	bool warm;			/* it has made a context ahead of time */
 	struct vg_exec_ready ready;
 	struct vg_tenant *tenant;	/* NULL for a spare */
+	struct vg_user *user;		/* of the socket, or NULL */
 	unsigned int account;
 	uint32_t channel;
 	uint64_t cookie;
@@ -101,7 +125,7 @@ struct vg_proc {
 	 */
 	int channel_fd;
 	uint32_t guest_pid;
-	char comm[16];
+	char comm[64];			/* as vg_text_show() gives it */
 	int64_t kill_at;		/* monotonic ms, when ENDING */
 };
 
@@ -112,10 +136,27 @@ extern struct vg_config vg_config;
 extern struct vg_tenants vg_tenants;
 extern struct vg_procs vg_procs;
 
-/* main.c: the loop */
+/* source.c: what the loop waits for */
+int vg_sources_open(void);
 int vg_source_add(struct vg_source *s, uint32_t events);
+/* Let it wait so many ms; only the other side's end is told meanwhile. */
+void vg_source_pause(struct vg_source *s, int64_t ms);
 void vg_source_remove(struct vg_source *s);	/* closes the descriptor */
+void vg_sources_wait(int ms);			/* and serve those that are ready */
 int64_t vg_now_ms(void);
+
+/* user.c */
+int64_t vg_rate_wait(struct vg_rate *r);	/* ms until one more may start; 0: now */
+void vg_rate_spend(struct vg_rate *r);
+struct vg_user *vg_user_get(uid_t uid);		/* NULL: no memory */
+void vg_user_put(struct vg_user *u);
+void vg_users_tick(void);
+
+/*
+ * text.c: `in`, of at most `max` bytes, with \xNN for each that is no part of a
+ * character which may be shown.
+ */
+void vg_text_show(char *out, size_t size, const char *in, size_t max);
 
 /* config.c */
 int vg_config_load(const char *path, bool must_exist);
@@ -169,7 +210,11 @@ int vg_host_info(const struct vg_tenant *t, void *info);	/* struct vgpu_host_vgp
 /* listen.c: programs over the Unix socket */
 int vg_listen_open(void);
 void vg_listen_close(void);
+int vg_listen_tick(void);	/* ms until it wants to be called again, or -1 */
 int vg_listen_socket(const char *path, int type, unsigned int mode);
+void vg_listen_unlink(const char *path);	/* if it is a socket */
+/* After a failed accept4(): leave the listener alone for a while, if it would fail again. */
+void vg_listen_failed(struct vg_source *s, const char *path);
 
 /* control.c: vgpuctl */
 int vg_control_open(void);

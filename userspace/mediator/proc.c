@@ -136,6 +136,7 @@ static struct vg_proc *spawn(bool warm)
 	};
 	char **more = argv;
 	extern char **environ;
+	static struct vg_log_rate failures;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t none;
@@ -146,7 +147,11 @@ static struct vg_proc *spawn(bool warm)
 	if (!p)
 		return NULL;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv)) {
+		ret = errno;
+		vg_log_some(&failures, VG_ERROR, "cannot start an executor: %s", strerror(ret));
+		refill_at = vg_now_ms() + FAIL_PAUSE_MS;
 		free(p);
+		errno = ret;
 		return NULL;
 	}
 	snprintf(spin, sizeof(spin), "%u", vg_config.spin_us);
@@ -191,10 +196,13 @@ static struct vg_proc *spawn(bool warm)
 	posix_spawnattr_destroy(&attr);
 	close(sv[1]);
 	if (ret) {
-		vg_err("cannot start %s: %s", vg_config.executor, strerror(ret));
+		vg_log_some(&failures, VG_ERROR, "cannot start %s: %s", vg_config.executor,
+			    strerror(ret));
+		refill_at = vg_now_ms() + FAIL_PAUSE_MS;
 		close(sv[0]);
 		free(p);
-		errno = ret;
+		/* Whose fault it is: a program is not to believe that its device is missing. */
+		errno = EHOSTDOWN;
 		return NULL;
 	}
 
@@ -213,35 +221,49 @@ static struct vg_proc *spawn(bool warm)
 /* The driver keeps compiled PTX at home otherwise, which its user here may not have. */
 static void open_cache(const struct passwd *user)
 {
+	struct stat st;
+	bool made;
 	int fd;
 
 	if (!*vg_config.cache) {
 		setenv("CUDA_CACHE_DISABLE", "1", 1);
 		return;
 	}
-	if (mkdir(vg_config.cache, 0700) && errno != EEXIST)
+	made = !mkdir(vg_config.cache, 0700);
+	if (!made && errno != EEXIST)
 		goto fail;
 	fd = open(vg_config.cache, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		goto fail;
-	if (fchown(fd, user->pw_uid, user->pw_gid)) {
+	/* A folder that was there may be anybody's, and is not to be given away. */
+	if (fstat(fd, &st) || (made && fchown(fd, user->pw_uid, user->pw_gid))) {
 		close(fd);
 		goto fail;
 	}
 	close(fd);
+	if (!made && st.st_uid != user->pw_uid) {
+		errno = 0;
+		goto fail;
+	}
 	setenv("CUDA_CACHE_PATH", vg_config.cache, 1);
 	return;
 fail:
-	vg_warn("compiled PTX is not kept: %s: %s", vg_config.cache, strerror(errno));
+	setenv("CUDA_CACHE_DISABLE", "1", 1);
+	vg_warn("compiled PTX is not kept: %s: %s", vg_config.cache,
+		errno ? strerror(errno) : "the folder is another user's");
 }
 
 int vg_procs_init(void)
 {
 	const struct passwd *user;
+	struct stat st;
 
-	if (access(vg_config.executor, X_OK)) {
-		vg_err("cannot run the executor %s: %s", vg_config.executor, strerror(errno));
-		return -errno;
+	errno = 0;
+	if (stat(vg_config.executor, &st) || access(vg_config.executor, X_OK) ||
+	    !S_ISREG(st.st_mode)) {
+		vg_err("cannot run the executor %s: %s", vg_config.executor,
+		       errno ? strerror(errno) : "it is no program");
+		return -ENOEXEC;
 	}
 	if (vg_config.files &&
 	    syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 0)
@@ -345,7 +367,7 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, const struct vg_assign *assig
 void vg_proc_name(struct vg_proc *p, uint32_t pid, const char *comm)
 {
 	p->guest_pid = pid;
-	snprintf(p->comm, sizeof(p->comm), "%.15s", comm);
+	vg_text_show(p->comm, sizeof(p->comm), comm, 16);
 	atomic_store(&p->tenant->account->entry[p->account].pid, pid);
 }
 
@@ -374,6 +396,10 @@ void vg_procs_reap(void)
 			vg_tenant_settle(p->tenant, p->account);
 		if (p->channel_fd >= 0)
 			close(p->channel_fd);
+		if (p->user) {
+			p->user->programs--;
+			vg_user_put(p->user);
+		}
 		LIST_REMOVE(p, node);
 		free(p);
 	}

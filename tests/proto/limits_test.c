@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What one user may ask of the mediator over the socket, and what a program's name does
+ * to an operator.  The mediator is to have the limits of LIMITS in tests/run.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/vgpu_ring.h>
+
+#include "common/fdpass.h"
+#include "common/socket_proto.h"
+
+#define CONNECTIONS	20	/* as in LIMITS */
+#define PROGRAMS	4
+#define STARTS		10
+
+static const char *path, *control;
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static int dial(const char *to, int type)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct timeval limit = { .tv_sec = 20 };
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", to);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	return fd;
+}
+
+/* The status of a program's hello; with 0 the connection is the program's. */
+static int hello(int fd, const char *comm)
+{
+	struct vg_sock_hello h = { .size = sizeof(h), .abi = VG_SOCK_ABI, .sq_bytes = VGPU_SQ_MIN,
+				   .slot_count = 4, .arena_bytes = 65536 };
+	struct vg_sock_welcome w = { 0 };
+	int fds[3], n;
+
+	for (size_t i = 0; i < sizeof(h.comm) && comm[i]; i++)
+		h.comm[i] = comm[i];
+	vg_send_fds(fd, &h, sizeof(h), NULL, 0);
+	n = vg_recv_fds(fd, &w, sizeof(w), fds, 3);
+	for (int i = 0; i < n; i++)
+		close(fds[i]);
+	return n < 0 ? -n : (int)w.status;
+}
+
+static int told(int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct vg_sock_welcome w = { 0 };
+
+	if (poll(&p, 1, ms) != 1 || vg_recv_fds(fd, &w, sizeof(w), NULL, 0))
+		return 0;
+	return w.status;
+}
+
+/* Start a program, as soon as the last ones of this user have been cleared away. */
+static int program(void)
+{
+	int fd, status;
+
+	for (int i = 0; i < 100; i++) {
+		fd = dial(path, SOCK_SEQPACKET);
+		status = hello(fd, "honest");
+		if (!status)
+			return fd;
+		assert_int_equal(status, EUSERS);
+		close(fd);
+		usleep(100000);
+	}
+	fail_msg("no program is served any more");
+	return -1;
+}
+
+static void silence_ends(void **state)
+{
+	int64_t began = now_ms();
+	int fd = dial(path, SOCK_SEQPACKET);
+
+	(void)state;
+	assert_int_equal(told(fd, 20000), ETIMEDOUT);
+	assert_in_range(now_ms() - began, 4000, 15000);
+	close(fd);
+}
+
+static void silence_is_bounded(void **state)
+{
+	int fd[CONNECTIONS], more;
+
+	(void)state;
+	for (int i = 0; i < CONNECTIONS; i++)
+		fd[i] = dial(path, SOCK_SEQPACKET);
+	more = dial(path, SOCK_SEQPACKET);
+	assert_int_equal(told(more, 900), EUSERS);
+	close(more);
+	/* One that has been silent for long makes room for one that speaks. */
+	usleep(1200000);
+	more = dial(path, SOCK_SEQPACKET);
+	assert_int_equal(hello(more, "honest"), 0);
+	assert_int_equal(told(fd[0], 1000), ETIMEDOUT);
+	assert_int_equal(told(fd[1], 100), 0);
+	close(more);
+	for (int i = 0; i < CONNECTIONS; i++)
+		close(fd[i]);
+}
+
+static void programs_are_bounded(void **state)
+{
+	int fd[PROGRAMS], more;
+
+	(void)state;
+	for (int i = 0; i < PROGRAMS; i++)
+		fd[i] = program();
+	more = dial(path, SOCK_SEQPACKET);
+	assert_int_equal(hello(more, "one more"), EUSERS);
+	close(more);
+	close(fd[0]);
+	fd[0] = program();
+	for (int i = 0; i < PROGRAMS; i++)
+		close(fd[i]);
+}
+
+/* Whoever starts too many waits; nobody is refused for it. */
+static void starts_wait(void **state)
+{
+	const int extra = 10;
+	int64_t began;
+	char bad = 0;
+	int fd;
+
+	(void)state;
+	close(program());
+	began = now_ms();
+	/* What is refused counts, too, and costs the mediator least. */
+	for (int i = 0; i < 2 * STARTS + extra; i++) {
+		fd = dial(path, SOCK_SEQPACKET);
+		assert_int_equal(send(fd, &bad, 1, 0), 1);
+		assert_int_equal(told(fd, 5000), EBADMSG);
+		close(fd);
+	}
+	assert_true(now_ms() - began >= extra * 1000 / STARTS - 100);
+}
+
+static char *status(void)
+{
+	static const char question[] = "{\"request\":\"status\"}\n";
+	static char text[1 << 16];
+	int fd = dial(control, SOCK_STREAM);
+	size_t len = 0;
+	ssize_t n;
+
+	assert_true(send(fd, question, strlen(question), 0) > 0);
+	while ((n = recv(fd, text + len, sizeof(text) - 1 - len, 0)) > 0)
+		len += n;
+	assert_int_equal(n, 0);
+	close(fd);
+	text[len] = '\0';
+	return text;
+}
+
+static void names_are_shown(void **state)
+{
+	int fd = dial(path, SOCK_SEQPACKET);
+	const char *s;
+
+	(void)state;
+	assert_int_equal(hello(fd, "\x1b[31m\xff\n\"x"), 0);
+	s = status();
+	assert_non_null(strstr(s, "\\\\x1b[31m\\\\xff\\\\x0a\\\"x"));
+	for (; *s; s++)
+		assert_true(*s == '\n' || (*s >= 0x20 && *s < 0x7f));
+	close(fd);
+}
+
+static long cpu_ticks(pid_t pid)
+{
+	unsigned long user, kernel;
+	char name[64], text[1024];
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/%d/stat", pid);
+	f = fopen(name, "r");
+	assert_non_null(f);
+	assert_true(fread(text, 1, sizeof(text), f) > 0);
+	fclose(f);
+	assert_int_equal(sscanf(strrchr(text, ')') + 2,
+				"%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel), 2);
+	return user + kernel;
+}
+
+/* Where the mediator has no descriptors left, it waits, and its operator is answered. */
+static void descriptors_run_out(void **state)
+{
+	struct rlimit few, was;
+	int fd[CONNECTIONS], first = program();
+	socklen_t len = sizeof(struct ucred);
+	struct ucred mediator;
+	char *s, name[32], target[1];
+	long ticks;
+
+	(void)state;
+	assert_int_equal(getsockopt(first, SOL_SOCKET, SO_PEERCRED, &mediator, &len), 0);
+	close(first);
+	usleep(1500000);
+	/* The next two that it opens are the last. */
+	for (int n = 0, left = 2; left; n++) {
+		snprintf(name, sizeof(name), "/proc/%d/fd/%d", mediator.pid, n);
+		left -= readlink(name, target, 1) != 1;
+		few.rlim_cur = n + 1;
+	}
+	assert_int_equal(prlimit(mediator.pid, RLIMIT_NOFILE, NULL, &was), 0);
+	few.rlim_max = was.rlim_max;
+	assert_int_equal(prlimit(mediator.pid, RLIMIT_NOFILE, &few, NULL), 0);
+	for (int i = 0; i < CONNECTIONS; i++)
+		fd[i] = dial(path, SOCK_SEQPACKET);
+	usleep(300000);
+	ticks = cpu_ticks(mediator.pid);
+	s = status();
+	assert_non_null(strstr(s, "driver_version"));
+	usleep(1500000);
+	assert_true(cpu_ticks(mediator.pid) - ticks < sysconf(_SC_CLK_TCK) / 4);
+	assert_int_equal(prlimit(mediator.pid, RLIMIT_NOFILE, &was, NULL), 0);
+	for (int i = 0; i < CONNECTIONS; i++)
+		close(fd[i]);
+	close(program());
+}
+
+int main(void)
+{
+	const char *transport = getenv("VGPU_TRANSPORT");
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(silence_ends),		cmocka_unit_test(silence_is_bounded),
+		cmocka_unit_test(programs_are_bounded), cmocka_unit_test(starts_wait),
+		cmocka_unit_test(names_are_shown),	cmocka_unit_test(descriptors_run_out),
+	};
+
+	control = getenv("VGPU_TEST_CONTROL");
+	if (!transport || strncmp(transport, "unix:", 5) || !control) {
+		fprintf(stderr, "limits_test: VGPU_TRANSPORT=unix:PATH is not set\n");
+		return 2;
+	}
+	path = transport + 5;
+	return cmocka_run_group_tests_name("limits", tests, NULL, NULL);
+}
