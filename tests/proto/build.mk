@@ -46,3 +46,13 @@ check-tokens: $(O)/tests/proto/bad_executor $(O)/bin/vgpu-mediatord
 .PHONY: check-startup
 check-startup: all
 	tests/proto/startup.py $(O)
+
+# Once as it is without a configuration, once with a user for each vGPU.
+VG_CONFINED = tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 1G \
+	tests/proto/confined.py $(O)/lib/libcuda.so.1
+
+.PHONY: check-confined
+check-confined: all
+	$(VG_CONFINED)
+	if [ "$$(id -u)" = 0 ]; then VGPU_TEST_CONF='[executor]\nuids = 200000-200009' \
+		$(VG_CONFINED) 200000-200009; fi

@@ -2,6 +2,7 @@
 /* The executor's tables (handles, blobs, the account), and what it may not do. */
 #include "unit.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -651,7 +652,7 @@ static int powerless(void)
 	struct __user_cap_data_struct caps[2];
 	struct passwd *nobody = getpwnam("nobody");
 
-	if (vg_sandbox_user("nobody"))
+	if (vg_sandbox_user("nobody", false))
 		return 1;
 	if (getuid() != nobody->pw_uid || geteuid() != nobody->pw_uid ||
 	    getgid() != nobody->pw_gid || getegid() != nobody->pw_gid)
@@ -665,13 +666,96 @@ static int powerless(void)
 	return strcmp(getenv("HOME"), nobody->pw_dir) ? 6 : 0;
 }
 
+/* One of the driver's, which may block all signals that it can. */
+static void *deaf(void *arg)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	*(_Atomic bool *)arg = true;
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* Whether each thread has these four user ids, and these capabilities that it may have. */
+static bool each_thread(uint32_t real, uint32_t saved, uint64_t permitted, uint64_t effective)
+{
+	unsigned long long prm, eff, id[4];
+	char path[300], line[256];
+	struct dirent *e;
+	int threads = 0;
+	DIR *tasks = opendir("/proc/self/task");
+
+	while ((e = readdir(tasks))) {
+		bool good = true;
+		FILE *f;
+
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/task/%s/status", e->d_name);
+		f = fopen(path, "r");
+		while (f && fgets(line, sizeof(line), f)) {
+			if (sscanf(line, "Uid: %llu %llu %llu %llu", id, id + 1, id + 2, id + 3) == 4 ||
+			    sscanf(line, "Gid: %llu %llu %llu %llu", id, id + 1, id + 2, id + 3) == 4)
+				good &= line[0] == 'G' || (id[0] == real && id[1] == real &&
+							   id[2] == saved && id[3] == real);
+			else if (sscanf(line, "CapPrm: %llx", &prm) == 1)
+				good &= prm == permitted;
+			else if (sscanf(line, "CapEff: %llx", &eff) == 1)
+				good &= eff == effective;
+		}
+		if (!f || !good)
+			return false;
+		fclose(f);
+		threads++;
+	}
+	closedir(tasks);
+	return threads == 2;
+}
+
+static int becomes_later(void)
+{
+	struct passwd *nobody = getpwnam("nobody");
+	_Atomic bool up = false;
+	pthread_t thread;
+
+	if (vg_sandbox_user("nobody", true))
+		return __LINE__;
+	/* As the driver starts its threads before it is known whom they serve. */
+	if (pthread_create(&thread, NULL, deaf, (void *)&up))
+		return __LINE__;
+	while (!up)
+		usleep(1000);
+	if (!each_thread(nobody->pw_uid, 0, 1u << CAP_SETUID | 1u << CAP_SETGID, 0))
+		return __LINE__;
+	if (open("/etc/shadow", O_RDONLY) >= 0)
+		return __LINE__;
+	if (vg_sandbox_become(200123))
+		return __LINE__;
+	if (!each_thread(200123, 200123, 0, 0) || getgroups(0, NULL) || getgid() != 200123)
+		return __LINE__;
+	if (!seteuid(0) || !setuid(0) || !setuid(nobody->pw_uid) || !setgid(0))
+		return __LINE__;
+	return 0;
+}
+
+static void user_of_a_vgpu(void **state)
+{
+	(void)state;
+	if (geteuid())
+		skip();
+	apart(becomes_later);
+}
+
 static void another_user(void **state)
 {
 	int status;
 	pid_t child;
 
 	(void)state;
-	assert_int_equal(vg_sandbox_user("no-such-user"), -ENOENT);
+	assert_int_equal(vg_sandbox_user("no-such-user", false), -ENOENT);
 	if (geteuid())
 		skip();
 	child = syscall(SYS_fork);
@@ -781,6 +865,7 @@ int main(void)
 		cmocka_unit_test(filter),
 		cmocka_unit_test(files),
 		cmocka_unit_test(another_user),
+		cmocka_unit_test(user_of_a_vgpu),
 	};
 
 	return cmocka_run_group_tests_name("executor", tests, NULL, NULL);

@@ -95,6 +95,8 @@ static void mistakes(void **state)
 		"[socket]\nmode = 999\n", "[log]\nlevel = loud\n", "[log]\nlvl = info\n",
 		"[nowhere]\nx = 1\n", "[sandbox]\nallow = rmdir,no_such_call\n",
 		"[sandbox]\nmode = off\n", "[executor]\ndata = 1M\n", "[executor]\ndata = much\n",
+		"[executor]\nuids = 5\n", "[executor]\nuids = 0-5\n", "[executor]\nuids = 6-5\n",
+		"[executor]\nuids = 1-4294967295\n", "[executor]\nuids = 1-2,4-5\n",
 		"[limits]\nstarts = 0\n", "[limits]\nprograms = 0\n",
 		"[limits]\nconnections = 0\n", "[socket]\nmemory = 0\n",
 		/* The second line is more of the first for the parser. */
@@ -207,6 +209,34 @@ static void users(void **state)
 	one_user = vg_user_get(1000);
 	assert_int_equal(vg_rate_wait(&one_user->starts), 0);
 	vg_user_put(one_user);
+}
+
+/* Each has its own while anybody needs it, and what was given back is not soon another's. */
+static void uids(void **state)
+{
+	uid_t first, second, third;
+
+	(void)state;
+	assert_int_equal(load("[executor]\nuids = 200000-200002\n"), 0);
+	first = vg_uid_new();
+	second = vg_uid_new();
+	assert_in_range(first, 200000, 200002);
+	assert_in_range(second, 200000, 200002);
+	assert_int_not_equal(first, second);
+	assert_int_equal(vg_uid_get(first), first);	/* an executor of its own */
+	vg_uid_put(first);
+	third = vg_uid_new();
+	assert_true(third && third != first && third != second);
+	assert_int_equal(vg_uid_new(), 0);
+	vg_uid_put(first);
+	vg_uid_put(second);
+	assert_int_equal(vg_uid_new(), first);
+	assert_int_equal(vg_uid_new(), second);
+	assert_int_equal(vg_uid_new(), 0);
+	assert_int_equal(vg_uid_get(0), 0);
+	vg_uid_put(0);
+	assert_int_equal(load("[executor]\nuids =\n"), 0);
+	assert_false(vg_uids_wanted());
 }
 
 static void names(void **state)
@@ -487,6 +517,7 @@ int main(void)
 		cmocka_unit_test(tenant_settles), cmocka_unit_test(tenant_full),
 		cmocka_unit_test(account_is_sealed),
 		cmocka_unit_test(starts), cmocka_unit_test(users),
+		cmocka_unit_test(uids),
 		cmocka_unit_test(names), cmocka_unit_test(log_lines),
 		TOKENS(token_reach),		   TOKENS(token_charge),
 		TOKENS(token_descriptors),	   TOKENS(token_bounds),

@@ -58,7 +58,7 @@ struct vg_assign {
 	uint32_t size;
 	uint32_t kind;
 	uint32_t account;	/* index into the vGPU's account page */
-	uint32_t reserved;
+	uint32_t uid;		/* user and group to become; 0: stay who you are */
 	struct vgpu_layout layout;
 };
 

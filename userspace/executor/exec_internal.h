@@ -125,7 +125,9 @@ struct vg_handles *vg_handles_new(void);
  * process, and open the driver's files alone.
  */
 /* sandbox.c */
-int vg_sandbox_user(const char *name);	/* be this user, for good */
+/* Be this user, for good, or (`late`) until vg_sandbox_become(). */
+int vg_sandbox_user(const char *name, bool late);
+int vg_sandbox_become(uint32_t uid);	/* and the group of that number, for good */
 
 /*
  * filter.c: allow the system calls that computing needs, and those of `names`, separated

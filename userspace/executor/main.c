@@ -129,7 +129,7 @@ static int map_account(int fd, uint32_t index)
 	return 0;
 }
 
-static int take_assignment(void)
+static int take_assignment(uint32_t *uid)
 {
 	struct vg_assign assign;
 	int fds[VG_FDS_MAX], count, want, ret;
@@ -143,6 +143,7 @@ static int take_assignment(void)
 	ret = vg_channel_open(&exec.ch, &assign, fds);
 	if (ret)
 		return ret;
+	*uid = assign.uid;
 	ret = map_account(fds[want - 1], assign.account);
 	if (ret)
 		return ret;
@@ -222,8 +223,8 @@ static void usage(FILE *to)
 {
 	fprintf(to,
 		"usage: vgpu-executor [--libcuda NAME] [--spin-us N] [--copy-time NS,NS] [--warm]\n"
-		"                     [--user NAME] [--log-level LEVEL] [--data BYTES] [--allow CALL,...]\n"
-		"                     [--read PATH:...] [--write PATH:...] [--any-file]\n"
+		"                     [--user NAME [--late-user]] [--log-level LEVEL] [--data BYTES]\n"
+		"                     [--allow CALL,...] [--read PATH:...] [--write PATH:...] [--any-file]\n"
 		"Started by vgpu-mediatord, with a socket to it as descriptor 3.\n");
 }
 
@@ -239,6 +240,7 @@ int main(int argc, char **argv)
 		{ "read", required_argument, NULL, 'R' },
 		{ "write", required_argument, NULL, 'W' },
 		{ "any-file", no_argument, NULL, 'A' },
+		{ "late-user", no_argument, NULL, 'L' },
 		{ "warm", no_argument, NULL, 'w' },
 		{ "log-level", required_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
@@ -247,8 +249,9 @@ int main(int argc, char **argv)
 	const char *libcuda = "libcuda.so.1", *user = NULL;
 	const char *allow = "", *read = NULL, *write = NULL;
 	int level = VG_INFO, rules = -ENOSYS, option, ret;
-	bool warm = false, any_file = false;
+	bool warm = false, any_file = false, late = false;
 	uint64_t data = RLIM_INFINITY;
+	uint32_t uid = 0;
 	pthread_t watcher;
 	CUresult result;
 	void *driver;
@@ -285,6 +288,9 @@ int main(int argc, char **argv)
 		case 'W':
 			write = optarg;
 			break;
+		case 'L':
+			late = true;
+			break;
 		case 'A':
 			any_file = true;
 			break;
@@ -316,7 +322,7 @@ int main(int argc, char **argv)
 	driver = load_driver(libcuda);
 	if (!any_file)
 		rules = vg_files_prepare(driver, read, write);
-	ret = user ? vg_sandbox_user(user) : 0;
+	ret = user ? vg_sandbox_user(user, late) : 0;
 	if (ret) {
 		vg_err("cannot be user %s: %s", user, strerror(-ret));
 		return EXIT_FAILURE;
@@ -335,7 +341,7 @@ int main(int argc, char **argv)
 	if (!result && warm)
 		vg_warm_up();
 	say_ready(result);
-	ret = take_assignment();
+	ret = take_assignment(&uid);
 	if (ret == -EPIPE)
 		return EXIT_SUCCESS;	/* a spare that was not needed */
 	if (ret) {
@@ -346,6 +352,15 @@ int main(int argc, char **argv)
 		set_host_state(VGPU_HOST_REFUSED, EHOSTDOWN);
 		return EXIT_FAILURE;
 	}
+	/* Without a user of its own one that was started for that would keep root in reach. */
+	ret = late != !!uid ? -EPROTO : uid ? vg_sandbox_become(uid) : 0;
+	if (ret) {
+		vg_err("cannot be user %u: %s", uid, strerror(-ret));
+		set_host_state(VGPU_HOST_REFUSED, EHOSTDOWN);
+		return EXIT_FAILURE;
+	}
+	if (uid)
+		limits(data);
 	ret = confine_calls(allow);
 	if (ret) {
 		vg_err("cannot confine this process: %s", strerror(-ret));

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <ini.h>
 #include <seccomp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +12,8 @@
 #include "mediator.h"
 
 #define DATA_MIN (64ull << 20)	/* less, and no driver starts */
+
+#define UIDS_MAX (1u << 20)
 
 struct vg_config vg_config;
 
@@ -98,6 +101,24 @@ static bool set_calls(char **where, const char *value)
 	return ok;
 }
 
+/* FIRST-LAST, or nothing. */
+static bool set_uids(struct vg_config *c, const char *value)
+{
+	unsigned long long first, last;
+	char end;
+
+	c->uid_first = c->uid_last = 0;
+	if (!*value)
+		return true;
+	if (strspn(value, "0123456789-") != strlen(value) ||
+	    sscanf(value, "%llu-%llu%c", &first, &last, &end) != 2 || !first || last < first ||
+	    last >= UINT32_MAX - 1 || last - first >= UIDS_MAX)
+		return false;
+	c->uid_first = first;
+	c->uid_last = last;
+	return true;
+}
+
 static bool set_mode(bool *learn, const char *value)
 {
 	*learn = !strcmp(value, "log");
@@ -127,6 +148,8 @@ static int set(void *user, const char *section, const char *name, const char *va
 		ok = set_string(&c->libcuda, value);
 	else if (!strcmp(key, "executor.user"))
 		ok = set_string(&c->user, value);
+	else if (!strcmp(key, "executor.uids"))
+		ok = set_uids(c, value);
 	else if (!strcmp(key, "executor.cache"))
 		ok = set_string(&c->cache, value);
 	else if (!strcmp(key, "executor.spares"))

@@ -164,13 +164,11 @@ static int serve(struct guest *g, const struct vg_sock_hello *hello)
 	}
 	assign.layout = welcome.layout;
 	fds[2] = pair[0];
-	p = vg_proc_serve(local, &assign, fds, 3);
+	p = vg_proc_serve(local, g->user, &assign, fds, 3);
 	if (!p) {
 		ret = -errno;
 		goto close_pair;
 	}
-	p->user = vg_user_get(g->cred.uid);
-	p->user->programs++;
 	vg_proc_name(p, g->cred.pid, hello->comm);
 	fds[2] = pair[1];
 	ret = vg_send_fds(g->source.fd, &welcome, sizeof(welcome), fds, 3);

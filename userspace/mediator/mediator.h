@@ -48,12 +48,14 @@ struct vg_user {
 	unsigned int silent;		/* connections that have not said what they want */
 	unsigned int programs;		/* that executors serve */
 	struct vg_rate starts;
+	uid_t executors;		/* whose its executors are, from uid.c; or 0 */
 };
 
 struct vg_config {
 	char *executor;		/* path of vgpu-executor */
 	char *libcuda;		/* name for its dlopen() */
 	char *user;		/* who it is, if this is root; "" for root */
+	uid_t uid_first, uid_last;	/* for executors that serve, if this is root; 0: `user` */
 	char *cache;		/* folder for the driver's compiled PTX; "" for none */
 	char *socket;		/* path, or "" for none */
 	unsigned int socket_mode;
@@ -80,6 +82,7 @@ struct vg_tenant {
 	struct vg_source source;	/* the vGPU's descriptor, fd -1 for the socket's */
 	bool local;
 	struct vg_rate starts;
+	uid_t executors;		/* as a user's, where it is not local */
 	uint32_t id;
 	char uuid[40];
 	char pool[16];
@@ -114,6 +117,7 @@ struct vg_proc {
 	struct vg_exec_ready ready;
 	struct vg_tenant *tenant;	/* NULL for a spare */
 	struct vg_user *user;		/* of the socket, or NULL */
+	uid_t uid;			/* from uid.c, or 0 */
 	unsigned int account;
 	uint32_t channel;
 	uint64_t cookie;
@@ -152,6 +156,12 @@ struct vg_user *vg_user_get(uid_t uid);		/* NULL: no memory */
 void vg_user_put(struct vg_user *u);
 void vg_users_tick(void);
 
+/* uid.c; a uid is counted, and 0 is none */
+bool vg_uids_wanted(void);
+uid_t vg_uid_new(void);				/* 0: the range is used up */
+uid_t vg_uid_get(uid_t uid);
+void vg_uid_put(uid_t uid);
+
 /*
  * text.c: `in`, of at most `max` bytes, with \xNN for each that is no part of a
  * character which may be shown.
@@ -184,11 +194,11 @@ void vg_tokens_forget(struct vg_proc *p);	/* it has ended; before its account is
 int vg_procs_init(void);
 void vg_procs_refill(void);	/* bring the spares up to their number */
 /*
- * Have an executor serve a channel.  The descriptors stay the caller's.  The
- * process, or NULL with errno.
+ * Have an executor serve a channel, of a user of the socket or (NULL) of a VM.  The
+ * descriptors stay the caller's.  The process, or NULL with errno.
  */
-struct vg_proc *vg_proc_serve(struct vg_tenant *t, const struct vg_assign *assign, const int *fds,
-			      int count);
+struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
+			      const struct vg_assign *assign, const int *fds, int count);
 /* Whose channel it serves, as the guest says. */
 void vg_proc_name(struct vg_proc *p, uint32_t pid, const char *comm);
 void vg_proc_end(struct vg_proc *p);		/* ask, and kill if it does not */

@@ -168,6 +168,8 @@ static struct vg_proc *spawn(bool warm)
 	if (other_user()) {
 		*more++ = "--user";
 		*more++ = vg_config.user;
+		if (vg_uids_wanted())
+			*more++ = "--late-user";
 	}
 	*more++ = "--allow";
 	*more++ = vg_config.allow;
@@ -225,7 +227,8 @@ static void open_cache(const struct passwd *user)
 	bool made;
 	int fd;
 
-	if (!*vg_config.cache) {
+	/* A cache that all write to would connect those whom their users keep apart. */
+	if (!*vg_config.cache || vg_uids_wanted()) {
 		setenv("CUDA_CACHE_DISABLE", "1", 1);
 		return;
 	}
@@ -269,8 +272,12 @@ int vg_procs_init(void)
 	    syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 0)
 		vg_warn("this kernel has no Landlock (%s): executors may open whatever their user may",
 			strerror(errno));
-	if (!other_user())
-		return 0;
+	if (!other_user()) {
+		if (!vg_config.uid_first)
+			return 0;
+		vg_err("configuration: [executor] uids needs root, and a user");
+		return -EPERM;
+	}
 	user = getpwnam(vg_config.user);
 	if (!user) {
 		vg_err("configuration: [executor] user = %s: there is no such user",
@@ -327,12 +334,21 @@ void vg_procs_refill(void)
 		refill(false, 1);
 }
 
-struct vg_proc *vg_proc_serve(struct vg_tenant *t, const struct vg_assign *assign, const int *fds,
-			      int count)
+struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
+			      const struct vg_assign *assign, const int *fds, int count)
 {
+	uid_t *uid = user ? &user->executors : &t->executors;
 	struct vg_assign msg = *assign;
 	int all[VG_FDS_MAX], entry, ret;
 	struct vg_proc *p;
+
+	if (vg_uids_wanted() && !*uid) {
+		*uid = vg_uid_new();
+		if (!*uid) {
+			errno = EUSERS;
+			return NULL;
+		}
+	}
 
 	entry = vg_tenant_entry(t);
 	if (entry < 0) {
@@ -350,6 +366,7 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, const struct vg_assign *assig
 	all[count] = t->account_fd;
 	msg.size = sizeof(msg);
 	msg.account = entry;
+	msg.uid = *uid;
 	ret = vg_send_fds(p->control.fd, &msg, sizeof(msg), all, count + 1);
 	if (ret) {
 		vg_tenant_settle(t, entry);
@@ -359,6 +376,11 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, const struct vg_assign *assig
 	}
 	p->state = VG_PROC_SERVING;
 	p->tenant = t;
+	p->uid = vg_uid_get(*uid);
+	if (user) {
+		p->user = vg_user_get(user->uid);
+		p->user->programs++;
+	}
 	p->account = entry;
 	p->client = (struct vg_source){ .fd = -1, .ready = client_ready };
 	return p;
@@ -396,6 +418,7 @@ void vg_procs_reap(void)
 			vg_tenant_settle(p->tenant, p->account);
 		if (p->channel_fd >= 0)
 			close(p->channel_fd);
+		vg_uid_put(p->uid);
 		if (p->user) {
 			p->user->programs--;
 			vg_user_put(p->user);

@@ -51,6 +51,7 @@ void vg_tenant_free(struct vg_tenant *t)
 	vg_source_remove(&t->source);
 	munmap(t->account, sizeof(*t->account));
 	close(t->account_fd);
+	vg_uid_put(t->executors);
 	free(t);
 }
 

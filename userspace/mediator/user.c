@@ -61,6 +61,7 @@ void vg_users_tick(void)
 		if (u->refs || vg_now_ms() - u->starts.since < 1000 * BURST_S)
 			continue;
 		LIST_REMOVE(u, node);
+		vg_uid_put(u->executors);
 		free(u);
 	}
 }
