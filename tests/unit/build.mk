@@ -47,3 +47,9 @@ $(eval $(call vg-program,$(VG_UNIT)/pace,tests/unit/pace_test.c userspace/execut
 	userspace/common/log.c,-lcmocka -Xlinker --wrap=clock_gettime))
 
 tests: $(VG_UNIT)/pace
+
+$(eval $(call vg-program,$(VG_UNIT)/role,tests/unit/role_test.c userspace/executor/role.c \
+	userspace/common/log.c,-lcmocka -lpthread -Xlinker --wrap=pthread_create \
+	-Xlinker --wrap=usleep))
+
+tests: $(VG_UNIT)/role

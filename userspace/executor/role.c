@@ -33,6 +33,9 @@
 #define NAPS 40
 #define NAP_NS 200000L
 
+#define THREAD_WAIT_S 10u
+#define THREAD_RETRY_US 10000u
+
 _Static_assert(NAP_NS / 1000 <= VGPU_NAP_US, "a nap is no longer than was said");
 
 struct vg_role {
@@ -118,6 +121,7 @@ static void *thread_main(void *arg)
 static void need_sentinel(struct vg_exec *x)
 {
 	struct vg_role *r = x->role;
+	unsigned int tries = 0;
 	pthread_attr_t attr;
 	pthread_t thread;
 
@@ -125,10 +129,16 @@ static void need_sentinel(struct vg_exec *x)
 		return;
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	if (pthread_create(&thread, &attr, thread_main, x)) {
-		/* Nobody would consume the ring while this thread is blocked. */
-		vg_err("cannot start a thread");
-		_exit(EXIT_FAILURE);
+	/* The host may be short of threads for a while, because of others. */
+	while (pthread_create(&thread, &attr, thread_main, x)) {
+		if (!tries)
+			vg_warn("cannot start a thread; trying again for %u s", THREAD_WAIT_S);
+		if (tries++ == THREAD_WAIT_S * 1000000 / THREAD_RETRY_US) {
+			/* Nobody would consume the ring while this thread is blocked. */
+			vg_err("cannot start a thread");
+			_exit(EXIT_FAILURE);
+		}
+		usleep(THREAD_RETRY_US);
 	}
 	pthread_attr_destroy(&attr);
 	r->threads++;
