@@ -7,7 +7,7 @@ $(eval $(call vg-program,$(VG_UNIT)/executor,tests/unit/executor_test.c \
 		calls_image.c),\
 	-lcmocka -lpthread -lseccomp))
 $(eval $(call vg-program,$(VG_UNIT)/mediator,tests/unit/mediator_test.c \
-	userspace/mediator/config.c userspace/mediator/tenant.c userspace/mediator/token.c \
+	userspace/mediator/config.c userspace/mediator/cgroup.c userspace/mediator/tenant.c userspace/mediator/token.c \
 	userspace/mediator/text.c userspace/mediator/uid.c userspace/mediator/user.c \
 	userspace/common/log.c,\
 	-lcmocka -linih -lseccomp))
@@ -15,7 +15,7 @@ $(eval $(call vg-program,$(VG_UNIT)/mediator,tests/unit/mediator_test.c \
 tests: $(VG_UNIT)/executor $(VG_UNIT)/mediator
 
 $(eval $(call vg-program,$(VG_UNIT)/release,tests/unit/release_test.c \
-	$(addprefix userspace/mediator/,config.c host.c proc.c refused.c tenant.c \
+	$(addprefix userspace/mediator/,cgroup.c config.c host.c proc.c refused.c tenant.c \
 	text.c token.c uid.c user.c) \
 	userspace/common/log.c userspace/common/fdpass.c,\
 	-lcmocka -linih -lseccomp -Xlinker --wrap=ioctl))

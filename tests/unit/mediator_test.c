@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "mediator/mediator.h"
@@ -97,7 +99,7 @@ static void mistakes(void **state)
 		"[sandbox]\nmode = off\n", "[executor]\ndata = 1M\n", "[executor]\ndata = much\n",
 		"[executor]\nuids = 5\n", "[executor]\nuids = 0-5\n", "[executor]\nuids = 6-5\n",
 		"[executor]\nuids = 1-4294967295\n", "[executor]\nuids = 1-2,4-5\n",
-		"[limits]\nstarts = 0\n", "[limits]\nprograms = 0\n",
+		"[limits]\nmemory = x\n", "[limits]\nthreads = -1\n", "[limits]\nstarts = 0\n", "[limits]\nprograms = 0\n",
 		"[limits]\nconnections = 0\n", "[socket]\nmemory = 0\n",
 		/* The second line is more of the first for the parser. */
 		"[socket]\npath = /tmp/x\n  memory = 64M\n", "[socket]\npool = abcdefghijklmnopqrstuvwxyz\n",
@@ -298,6 +300,77 @@ static void log_lines(void **state)
 	assert_int_equal(lines, 1 + 5);
 	close(fd);
 	unlink(path);
+}
+
+/* -- cgroups, in a folder that stands for one */
+
+static char *content(const char *dir, const char *name)
+{
+	static char text[128];
+	char path[256];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDONLY);
+	assert_true(fd >= 0);
+	n = read(fd, text, sizeof(text) - 1);
+	assert_true(n >= 0);
+	text[n] = '\0';
+	close(fd);
+	return text;
+}
+
+static void make(const char *dir, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+}
+
+static void cgroups(void **state)
+{
+	struct vg_tenant *t = vg_tenant_new("one", "A", "t", 1000);
+	char dir[] = "/tmp/vgpu-cgroup-XXXXXX", path[128], mine[16];
+	static const char *const files[] = { "mediator/cgroup.procs", "cgroup.subtree_control",
+		"one/cgroup.procs", "one/memory.max", "one/pids.max" };
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	/* Without a cgroup of its own everything goes on. */
+	assert_int_equal(vg_cgroup_enter(t, 77), 0);
+	assert_int_not_equal(vg_cgroup_use("/nonexistent"), 0);
+	assert_int_not_equal(vg_cgroup_use(dir), 0);
+	assert_int_equal(vg_cgroup_enter(t, 77), 0);
+	snprintf(path, sizeof(path), "%s/one", dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		make(dir, files[i]);
+	assert_int_equal(load("[limits]\nmemory = 8G\nthreads = 4096\n"), 0);
+	assert_int_equal(vg_cgroup_use(dir), 0);
+	snprintf(mine, sizeof(mine), "%d", getpid());
+	assert_string_equal(content(dir, "mediator/cgroup.procs"), mine);
+	assert_string_equal(content(dir, "cgroup.subtree_control"), "+memory +pids");
+	assert_int_equal(vg_cgroup_enter(t, 77), 0);
+	assert_string_equal(content(dir, "one/memory.max"), "8589934592");
+	assert_string_equal(content(dir, "one/pids.max"), "4096");
+	assert_string_equal(content(dir, "one/cgroup.procs"), "77");
+	/* What should hold a limit and does not is an error, and no silence. */
+	snprintf(path, sizeof(path), "%s/one/pids.max", dir);
+	unlink(path);
+	assert_int_equal(vg_cgroup_enter(t, 78), -ENOENT);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
+		unlink(path);
+	}
+	/* It goes with its vGPU. */
+	vg_tenant_free(t);
+	snprintf(path, sizeof(path), "%s/one", dir);
+	assert_int_equal(access(path, F_OK), -1);
+	snprintf(path, sizeof(path), "%s/mediator", dir);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(dir), 0);
 }
 
 /* -- tokens */
@@ -518,6 +591,7 @@ int main(void)
 		cmocka_unit_test(account_is_sealed),
 		cmocka_unit_test(starts), cmocka_unit_test(users),
 		cmocka_unit_test(uids),
+		cmocka_unit_test(cgroups),
 		cmocka_unit_test(names), cmocka_unit_test(log_lines),
 		TOKENS(token_reach),		   TOKENS(token_charge),
 		TOKENS(token_descriptors),	   TOKENS(token_bounds),

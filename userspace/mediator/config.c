@@ -158,6 +158,10 @@ static int set(void *user, const char *section, const char *name, const char *va
 		ok = set_bool(&c->warm, value);
 	else if (!strcmp(key, "executor.spin_us"))
 		ok = set_number(&c->spin_us, value, 10, 1000000);
+	else if (!strcmp(key, "limits.memory"))
+		ok = vg_parse_bytes(value, &c->group_memory);
+	else if (!strcmp(key, "limits.threads"))
+		ok = set_number(&c->group_threads, value, 10, 4194304);
 	else if (!strcmp(key, "limits.connections"))
 		ok = set_number(&c->connections, value, 10, 100000) && c->connections;
 	else if (!strcmp(key, "limits.programs"))

@@ -70,6 +70,8 @@ struct vg_config {
 	unsigned int connections;	/* of one user, that have not said what they want */
 	unsigned int programs;	/* of one user, at a time */
 	unsigned int starts;	/* a second: of one user, of one vGPU */
+	uint64_t group_memory;	/* bytes, of all executors of a vGPU; 0: no limit */
+	unsigned int group_threads;	/* of all of them; 0: no limit */
 	uint64_t data;		/* bytes of private memory, of each executor */
 	bool learn;		/* log the calls that are not on it, and let them through */
 	bool files;		/* confine executors to the driver's files */
@@ -161,6 +163,12 @@ bool vg_uids_wanted(void);
 uid_t vg_uid_new(void);				/* 0: the range is used up */
 uid_t vg_uid_get(uid_t uid);
 void vg_uid_put(uid_t uid);
+
+/* cgroup.c: limits for all executors of a vGPU together, where a cgroup can be had */
+void vg_cgroup_open(void);
+int vg_cgroup_use(const char *path);		/* divide the cgroup of this folder */
+int vg_cgroup_enter(const struct vg_tenant *t, pid_t pid);
+void vg_cgroup_sweep(void);			/* remove those of vGPUs that are gone */
 
 /*
  * text.c: `in`, of at most `max` bytes, with \xNN for each that is no part of a

@@ -272,6 +272,7 @@ int vg_procs_init(void)
 	    syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 0)
 		vg_warn("this kernel has no Landlock (%s): executors may open whatever their user may",
 			strerror(errno));
+	vg_cgroup_open();
 	if (!other_user()) {
 		if (!vg_config.uid_first)
 			return 0;
@@ -362,6 +363,17 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 		vg_tenant_settle(t, entry);
 		return NULL;
 	}
+	ret = vg_cgroup_enter(t, p->pid);
+	if (ret) {
+		static struct vg_log_rate failures;
+
+		vg_log_some(&failures, VG_ERROR, "%s: executor %d cannot enter its cgroup: %s",
+			    t->uuid, p->pid, strerror(-ret));
+		vg_tenant_settle(t, entry);
+		vg_proc_end(p);
+		errno = EHOSTDOWN;
+		return NULL;
+	}
 	memcpy(all, fds, count * sizeof(*fds));
 	all[count] = t->account_fd;
 	msg.size = sizeof(msg);
@@ -418,6 +430,8 @@ void vg_procs_reap(void)
 			vg_tenant_settle(p->tenant, p->account);
 		if (p->channel_fd >= 0)
 			close(p->channel_fd);
+		if (!p->tenant)
+			vg_cgroup_sweep();	/* it was perhaps the last in there */
 		vg_uid_put(p->uid);
 		if (p->user) {
 			p->user->programs--;

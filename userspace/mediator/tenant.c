@@ -52,6 +52,7 @@ void vg_tenant_free(struct vg_tenant *t)
 	munmap(t->account, sizeof(*t->account));
 	close(t->account_fd);
 	vg_uid_put(t->executors);
+	vg_cgroup_sweep();
 	free(t);
 }
 
