@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "common/ops_internal.h"
+#include "executor/budget.h"
 #include "peer.h"
 #include "vg_wire.h"
 
@@ -468,6 +469,162 @@ static void graph_changes_while_instantiated(void **state)
 	channel_close(&ch);
 }
 
+/* A graph takes memory by its nodes, so clones of one do as well, and give it back. */
+static void clones_are_bounded(void **state)
+{
+	enum { NODES = 10000 };
+	struct channel ch = open_with_context();
+	struct vg_rq_cuGraphCreate create = { .phGraph = 50 };
+	struct vg_rq_cuGraphAddEmptyNode node = { .hGraph = 50 };
+	struct vg_rq_cuGraphClone clone = { .originalGraph = 50 };
+	struct vg_rq_cuGraphDestroy destroy;
+	const int most = VG_OBJECTS_MAX / VG_NODE_BYTES / NODES;
+	int32_t r;
+
+	(void)state;
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphCreate, CTX, &create, sizeof(create), NULL, 0),
+			 CUDA_SUCCESS);
+	for (int i = 0; i < NODES; i++) {
+		node.phGraphNode = 1000 + i;
+		put(&ch, VG_OP_cuGraphAddEmptyNode, CTX, -1, &node, sizeof(node));
+	}
+	for (int round = 0; round < 2; round++) {
+		int n = 0;
+
+		do {
+			clone.phGraphClone = 100000 + n;
+			r = call_in(&ch, VG_OP_cuGraphClone, CTX, &clone, sizeof(clone), NULL, 0);
+		} while (!r && ++n <= most);
+		assert_int_equal(r, CUDA_ERROR_OUT_OF_MEMORY);
+		assert_in_range(n, most - 3, most);
+		while (n--) {
+			destroy.hGraph = 100000 + n;
+			assert_int_equal(call_in(&ch, VG_OP_cuGraphDestroy, CTX, &destroy,
+						 sizeof(destroy), NULL, 0), CUDA_SUCCESS);
+		}
+	}
+	channel_close(&ch);
+}
+
+/* Host functions wait in a stream that waits for the first of them. */
+static void callbacks_are_bounded(void **state)
+{
+	const uint32_t most = VG_CALLBACKS_MAX / VG_CALLBACK_BYTES;
+	struct channel ch = open_with_context();
+	vgpu_mailbox *mailbox = (vgpu_mailbox *)(ch.base + ch.layout.arena_off);
+	struct vg_rq_vgpu_callbacks box = { .mailbox_bytes = sizeof(*mailbox) };
+	struct vg_rq_vgpu_callback callback = { .stream = 2, .cookie = 1 };
+
+	(void)state;
+	stream(&ch, 2);
+	assert_int_equal(call(&ch, VG_OP_vgpu_callbacks, &box, sizeof(box)), CUDA_SUCCESS);
+	for (uint32_t i = 0; i < most; i++)
+		put(&ch, VG_OP_vgpu_callback, CTX, -1, &callback, sizeof(callback));
+	assert_int_equal(call(&ch, VG_OP_NOP, NULL, 0), CUDA_SUCCESS);
+	assert_int_equal(slot_of(&ch, 0)->deferred, CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_vgpu_callback, CTX, &callback, sizeof(callback), NULL,
+				 0), CUDA_ERROR_OUT_OF_MEMORY);
+	/* One that has run makes room for another. */
+	while (!vg_load_acquire(&mailbox->due))
+		usleep(100);
+	vg_store_release(&mailbox->done, 1);
+	while (vg_load_acquire(&mailbox->due) == 1)
+		usleep(100);
+	assert_int_equal(call_in(&ch, VG_OP_vgpu_callback, CTX, &callback, sizeof(callback), NULL,
+				 0), CUDA_SUCCESS);
+	channel_close(&ch);
+}
+
+static void send_blob(struct channel *ch, uint32_t id, const void *data, uint32_t bytes)
+{
+	struct vg_blob_append piece = { .blob = id, .bytes = bytes, .total = bytes };
+
+	memcpy(ch->base + ch->layout.arena_off, data, bytes);
+	assert_int_equal(call(ch, VG_OP_BLOB_APPEND, &piece, sizeof(piece)), CUDA_SUCCESS);
+}
+
+#define LINE 1024	/* bytes that each thread of a kernel prints */
+
+static void load_printer(struct channel *ch)
+{
+	static const char ptx[] =
+		".version 6.0\n.target sm_50\n.address_size 64\n"
+		".extern .func (.param .b32 r) vprintf(.param .b64 f, .param .b64 a);\n"
+		".global .align 1 .b8 text[1025] = {%s0};\n"
+		".visible .entry k()\n{\n.reg .b64 %%d<4>;\n\tmov.u64 %%d1, text;\n"
+		"\tcvta.global.u64 %%d2, %%d1;\n\tmov.u64 %%d3, 0;\n"
+		"\t{\n.param .b64 p;\n.param .b64 a;\n.param .b32 q;\n"
+		"\tst.param.b64 [p], %%d2;\n\tst.param.b64 [a], %%d3;\n"
+		"\tcall.uni (q), vprintf, (p, a);\n\t}\n\tret;\n}\n";
+	struct vg_rq_vgpu_module_load load = { .module = 100, .image = 7 };
+	struct {
+		struct vg_rq_cuModuleGetFunction q;
+		char name[8];
+	} get = { .q = { .hmod = 100, .hfunc = 101, .name_len = 2 }, .name = "k" };
+	static char list[3 * LINE + 1], whole[sizeof(ptx) + sizeof(list)];
+
+	for (int i = 0; i < LINE; i++)
+		memcpy(list + 3 * i, "88,", 3);
+	send_blob(ch, 7, whole, snprintf(whole, sizeof(whole), ptx, list) + 1);
+	assert_int_equal(call_in(ch, VG_OP_vgpu_module_load, CTX, &load, sizeof(load), NULL, 0),
+			 CUDA_SUCCESS);
+	assert_int_equal(call_in(ch, VG_OP_cuModuleGetFunction, CTX, &get, sizeof(get), NULL, 0),
+			 CUDA_SUCCESS);
+}
+
+/* So many threads print; with an answer or without, as nobody would look for the output. */
+static void print_lines(struct channel *ch, uint32_t blocks, bool answer)
+{
+	struct vg_rq_vgpu_launch launch = {
+		.f = 101, .gx = blocks, .gy = 1, .gz = 1, .bx = 64, .by = 1, .bz = 1,
+	};
+
+	put(ch, VG_OP_vgpu_launch, CTX, -1, &launch, sizeof(launch));
+	if (answer)
+		assert_int_equal(call_in(ch, VG_OP_cuCtxSynchronize, CTX, NULL, 0, NULL, 0),
+				 CUDA_SUCCESS);
+	else
+		put(ch, VG_OP_cuCtxSynchronize, CTX, -1, NULL, 0);
+}
+
+static uint64_t fetch_all(struct channel *ch)
+{
+	struct vg_output_take take = { .which = 0 };
+	uint64_t sum = 0;
+
+	do {
+		assert_int_equal(call(ch, VG_OP_OUTPUT, &take, sizeof(take)), CUDA_SUCCESS);
+		for (uint32_t i = 0; i < slot_of(ch, 0)->len; i++)
+			assert_int_equal(slot_of(ch, 0)->payload[i], 88);
+		sum += slot_of(ch, 0)->len;
+	} while (slot_of(ch, 0)->len);
+	return sum;
+}
+
+/* What kernels print is kept up to a bound, and goes on when it has been fetched. */
+static void output_is_bounded(void **state)
+{
+	struct channel ch = open_with_context();
+	const uint64_t one = 64 * LINE;
+	uint64_t got;
+
+	(void)state;
+	load_printer(&ch);
+	print_lines(&ch, 1, true);
+	assert_int_equal(fetch_all(&ch), one);
+	/* Nobody waits for an answer, so nobody is told, and nobody fetches. */
+	for (uint64_t sent = 0; sent < VG_OUTPUT_MAX + 256 * one; sent += 256 * one)
+		print_lines(&ch, 256, false);
+	got = fetch_all(&ch);
+	assert_in_range(got, VG_OUTPUT_MAX / 4, VG_OUTPUT_MAX);
+	for (int i = 0; i < 4; i++) {
+		print_lines(&ch, 200, true);
+		assert_int_equal(slot_of(&ch, 0)->notice & VG_NOTICE_OUTPUT, VG_NOTICE_OUTPUT);
+		assert_int_equal(fetch_all(&ch), 200 * one);
+	}
+	channel_close(&ch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -480,6 +637,9 @@ int main(void)
 		cmocka_unit_test(primary_context_has_one_id),
 		cmocka_unit_test(destroy_waits_for_call),
 		cmocka_unit_test(graph_changes_while_instantiated),
+		cmocka_unit_test(clones_are_bounded),
+		cmocka_unit_test(callbacks_are_bounded),
+		cmocka_unit_test(output_is_bounded),
 	};
 
 	if (!peer_path())

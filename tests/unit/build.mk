@@ -3,7 +3,8 @@
 VG_UNIT := $(O)/tests/unit
 
 $(eval $(call vg-program,$(VG_UNIT)/executor,tests/unit/executor_test.c \
-	$(addprefix userspace/executor/,handles.c blobs.c account.c arena.c channel.c sandbox.c filter.c files.c \
+	$(addprefix userspace/executor/,handles.c blobs.c budget.c account.c arena.c channel.c \
+		sandbox.c filter.c files.c \
 		calls_image.c),\
 	-lcmocka -lpthread -lseccomp))
 $(eval $(call vg-program,$(VG_UNIT)/mediator,tests/unit/mediator_test.c \

@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "budget.h"
 #include "calls.h"
 #include "common/bundle.h"
 #include "exec_internal.h"
@@ -182,6 +183,53 @@ static void blob_flood(void **state)
 	for (piece.blob = 1; piece.blob < 5000; piece.blob++)
 		ok += vg_blobs_append(b, &piece, "x") == CUDA_SUCCESS;
 	assert_in_range(ok, 1, 1024);
+}
+
+/* What is sent ahead of calls is bounded in bytes, also while calls use it. */
+static void blob_bytes(void **state)
+{
+	struct vg_exec x = { .blobs = vg_blobs_new() };
+	struct vg_blob_append piece = { .bytes = 1, .total = VG_BLOBS_MAX / 4 };
+	uint64_t before = vg_budget_held(VG_BUDGET_BLOBS);
+	struct vg_blob_append bad;
+
+	(void)state;
+	vg_budget_give(VG_BUDGET_BLOBS, before);
+	for (piece.blob = 1; piece.blob <= 4; piece.blob++)
+		assert_int_equal(vg_blobs_append(x.blobs, &piece, "x"), CUDA_SUCCESS);
+	piece.total = 1;
+	assert_int_equal(vg_blobs_append(x.blobs, &piece, "x"), CUDA_ERROR_OUT_OF_MEMORY);
+	/* A blob that is given up makes room. */
+	bad = (struct vg_blob_append){ .blob = 2, .bytes = 1, .at = 7, .total = 1 };
+	assert_int_equal(vg_blobs_append(x.blobs, &bad, "x"), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(vg_blobs_append(x.blobs, &piece, "x"), CUDA_SUCCESS);
+	for (bad.blob = 1; bad.blob <= 5; bad.blob++)
+		vg_blobs_append(x.blobs, &bad, "x");
+	assert_int_equal(vg_budget_held(VG_BUDGET_BLOBS), 0);
+	vg_budget_take(VG_BUDGET_BLOBS, before);
+}
+
+/* Each object takes of one budget until its id is free again. */
+static void handles_are_bounded(void **state)
+{
+	struct vg_handles *h = vg_handles_new();
+	uint64_t before = vg_budget_held(VG_BUDGET_OBJECTS), v;
+	uint32_t n = 0;
+
+	(void)state;
+	while (n < 2 * VG_OBJECTS_MAX / VG_STREAM_BYTES && vg_handle_put(h, n + 1, VG_STREAM, 1))
+		n++;
+	assert_in_range(n, 1, VG_OBJECTS_MAX / VG_STREAM_BYTES);
+	assert_false(vg_handle_weigh(h, 1, VG_STREAM, VG_STREAM_BYTES));
+	assert_true(vg_handle_take(h, n, VG_STREAM, &v));
+	assert_true(vg_handle_weigh(h, 1, VG_STREAM, VG_STREAM_BYTES));
+	assert_false(vg_handle_put(h, n, VG_STREAM, 1));
+	assert_true(vg_handle_take(h, 1, VG_STREAM, &v));
+	assert_true(vg_handle_put(h, n, VG_STREAM, 1));
+	assert_true(vg_handle_put(h, 1, VG_STREAM, 1));
+	for (uint32_t id = 1; id <= n; id++)
+		assert_true(vg_handle_take(h, id, VG_STREAM, &v));
+	assert_int_equal(vg_budget_held(VG_BUDGET_OBJECTS), before);
 }
 
 static struct vg_account account;
@@ -857,6 +905,8 @@ int main(void)
 		cmocka_unit_test(blob_in_use),
 		cmocka_unit_test(blob_bounds),
 		cmocka_unit_test(blob_flood),
+		cmocka_unit_test(blob_bytes),
+		cmocka_unit_test(handles_are_bounded),
 		cmocka_unit_test(account_limit),
 		cmocka_unit_test(account_race),
 		cmocka_unit_test(account_processes),

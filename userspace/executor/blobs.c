@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "budget.h"
 #include "exec_internal.h"
 
 #define BLOBS_MAX	256
-#define BYTES_MAX	(8ull << 30)	/* of all blobs of a process together */
 
 struct blob {
 	uint32_t id;
@@ -23,7 +23,6 @@ struct blob {
 struct vg_blobs {
 	pthread_mutex_t lock;
 	struct blob blob[BLOBS_MAX];
-	uint64_t bytes;
 };
 
 struct vg_blobs *vg_blobs_new(void)
@@ -43,10 +42,10 @@ static struct blob *find(struct vg_blobs *b, uint32_t id)
 	return NULL;
 }
 
-static void drop(struct vg_blobs *b, struct blob *blob)
+static void drop(struct blob *blob)
 {
 	munmap(blob->data, blob->total);
-	b->bytes -= blob->total;
+	vg_budget_give(VG_BUDGET_BLOBS, blob->total);
 	*blob = (struct blob){ 0 };
 }
 
@@ -56,18 +55,19 @@ static CUresult start(struct vg_blobs *b, const struct vg_blob_append *piece, st
 
 	if (find(b, piece->blob))
 		return CUDA_ERROR_INVALID_HANDLE;
-	if (!piece->total || piece->total > BYTES_MAX - b->bytes)
+	if (!piece->total)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (!blob)
+	if (!blob || !vg_budget_take(VG_BUDGET_BLOBS, piece->total))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	blob->data = mmap(NULL, piece->total, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (blob->data == MAP_FAILED)
+	if (blob->data == MAP_FAILED) {
+		vg_budget_give(VG_BUDGET_BLOBS, piece->total);
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
 	madvise(blob->data, piece->total, MADV_HUGEPAGE);	/* fewer faults, if it can */
 	blob->id = piece->blob;
 	blob->total = piece->total;
-	b->bytes += piece->total;
 	*out = blob;
 	return CUDA_SUCCESS;
 }
@@ -90,7 +90,7 @@ CUresult vg_blobs_append(struct vg_blobs *b, const struct vg_blob_append *piece,
 	    piece->bytes > blob->total - blob->have) {
 		result = CUDA_ERROR_INVALID_VALUE;
 		if (blob)
-			drop(b, blob);
+			drop(blob);
 		goto out;
 	}
 	memcpy(blob->data + blob->have, data, piece->bytes);
@@ -123,10 +123,7 @@ const void *vg_exec_blob_take(struct vg_exec *x, uint32_t id, size_t *bytes)
 
 void vg_exec_blob_free(struct vg_exec *x, const void *data, size_t bytes)
 {
-	struct vg_blobs *b = x->blobs;
-
+	(void)x;
 	munmap((void *)data, bytes);
-	pthread_mutex_lock(&b->lock);
-	b->bytes -= bytes;
-	pthread_mutex_unlock(&b->lock);
+	vg_budget_give(VG_BUDGET_BLOBS, bytes);
 }

@@ -6,8 +6,10 @@
  * thread may be in a call that waits for this very stream.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
+#include "budget.h"
 #include "calls.h"
 #include "common/clock.h"
 #include "common/ring_sync.h"
@@ -20,6 +22,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* one function at a time */
 static struct vgpu_mailbox *mailbox;
 static struct vg_exec *executor;
+static _Atomic bool ready;		/* both are set, for good */
 static uint32_t due;
 
 CUresult vge_vgpu_callbacks(struct vg_exec *x, const struct vg_req *rq, void *block,
@@ -34,6 +37,7 @@ CUresult vge_vgpu_callbacks(struct vg_exec *x, const struct vg_req *rq, void *bl
 	if (!mailbox) {
 		mailbox = block;
 		executor = x;
+		atomic_store(&ready, true);
 		r = CUDA_SUCCESS;
 	}
 	pthread_mutex_unlock(&lock);
@@ -68,31 +72,37 @@ void vg_x_run_in_guest(uint32_t cookie, CUresult status)
 	pthread_mutex_unlock(&lock);
 }
 
+/* Of a node: it runs with each launch of its graph. */
 static void host_function(void *cookie)
 {
 	vg_x_run_in_guest((uint32_t)(uintptr_t)cookie, CUDA_SUCCESS);
+}
+
+/* These run once, and wait until then: that many there may be. */
+static void once(void *cookie)
+{
+	host_function(cookie);
+	vg_budget_give(VG_BUDGET_CALLBACKS, VG_CALLBACK_BYTES);
 }
 
 static void stream_callback(CUstream s, CUresult status, void *cookie)
 {
 	(void)s;
 	vg_x_run_in_guest((uint32_t)(uintptr_t)cookie, status);
+	vg_budget_give(VG_BUDGET_CALLBACKS, VG_CALLBACK_BYTES);
 }
 
+/* Without the lock: a function that runs holds it, and the ring must not wait for that. */
 bool vg_x_callbacks_ready(void)
 {
-	bool is;
-
-	pthread_mutex_lock(&lock);
-	is = mailbox;
-	pthread_mutex_unlock(&lock);
-	return is;
+	return atomic_load(&ready);
 }
 
 CUresult vge_vgpu_callback(struct vg_exec *x, const struct vg_req *rq, CUstream s,
 			   unsigned int cookie, unsigned int with_status)
 {
 	void *data = (void *)(uintptr_t)cookie;
+	CUresult r;
 
 	(void)x;
 	(void)rq;
@@ -100,9 +110,16 @@ CUresult vge_vgpu_callback(struct vg_exec *x, const struct vg_req *rq, CUstream 
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!vg_x_callbacks_ready())
 		return CUDA_ERROR_INVALID_VALUE;
-	if (with_status)
-		return cu.cuStreamAddCallback(s, stream_callback, data, 0);
-	return cu.cuLaunchHostFunc(s, host_function, data);
+	/* In a capture it becomes a node. */
+	if (!with_status && vg_x_may_copy_pageable(s))
+		return cu.cuLaunchHostFunc(s, host_function, data);
+	if (!vg_budget_take(VG_BUDGET_CALLBACKS, VG_CALLBACK_BYTES))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = with_status ? cu.cuStreamAddCallback(s, stream_callback, data, 0) :
+			  cu.cuLaunchHostFunc(s, once, data);
+	if (r)
+		vg_budget_give(VG_BUDGET_CALLBACKS, VG_CALLBACK_BYTES);
+	return r;
 }
 
 static CUDA_HOST_NODE_PARAMS host_node(unsigned int cookie)

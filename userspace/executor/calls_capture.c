@@ -202,6 +202,7 @@ CUresult vge_vgpu_capture_end(struct vg_exec *x, const struct vg_req *rq, CUstre
 	const struct vg_rq_vgpu_capture_end *q = rq->payload;
 	CUgraph graph = NULL;
 	struct capture c;
+	uint64_t v;
 	CUresult r;
 
 	if (!cu.cuStreamEndCapture || !cu.cuGraphDestroy)
@@ -212,7 +213,10 @@ CUresult vge_vgpu_capture_end(struct vg_exec *x, const struct vg_req *rq, CUstre
 	if (r)
 		return r;
 	*id = vg_x_mint(x, VG_GRAPH, (uintptr_t)graph, 0);
-	if (!*id) {
+	if (!*id || !vg_handle_weigh(vg_exec_handles(x), *id, VG_GRAPH, vg_x_graph_bytes(graph))) {
+		if (*id && vg_handle_take(vg_exec_handles(x), *id, VG_GRAPH, &v))
+			vg_x_orphans(x, *id);
+		*id = 0;
 		cu.cuGraphDestroy(graph);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}

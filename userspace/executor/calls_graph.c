@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "budget.h"
 #include "calls.h"
 #include "vg_cuda.h"
 
@@ -27,6 +28,43 @@ uint32_t vg_x_mint(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_
 	id = minted < VG_HANDLE_MAX ? minted++ : 0;
 	pthread_mutex_unlock(&lock);
 	return id && vg_x_put(x, id, kind, value, owner) ? id : 0;
+}
+
+#define DEPTH_MAX 64
+
+/* Nodes of a graph, and of the graphs in it; UINT64_MAX: too many to count. */
+static uint64_t count_nodes(CUgraph graph, int depth)
+{
+	CUgraphNode *nodes;
+	CUgraphNodeType type;
+	uint64_t sum;
+	CUgraph child;
+	size_t n = 0;
+
+	if (!cu.cuGraphGetNodes || cu.cuGraphGetNodes(graph, NULL, &n) || !n)
+		return 0;
+	if (!cu.cuGraphNodeGetType || !cu.cuGraphChildGraphNodeGetGraph)
+		return n;
+	nodes = n > NODES_MAX || depth == DEPTH_MAX ? NULL : calloc(n, sizeof(*nodes));
+	if (!nodes || cu.cuGraphGetNodes(graph, nodes, &n)) {
+		free(nodes);
+		return UINT64_MAX;
+	}
+	sum = n;
+	for (size_t i = 0; i < n && sum != UINT64_MAX; i++)
+		if (!cu.cuGraphNodeGetType(nodes[i], &type) && type == CU_GRAPH_NODE_TYPE_GRAPH &&
+		    !cu.cuGraphChildGraphNodeGetGraph(nodes[i], &child) &&
+		    __builtin_add_overflow(sum, count_nodes(child, depth + 1), &sum))
+			sum = UINT64_MAX;
+	free(nodes);
+	return sum;
+}
+
+uint64_t vg_x_graph_bytes(CUgraph graph)
+{
+	uint64_t n = count_nodes(graph, 0);
+
+	return n > UINT64_MAX / VG_NODE_BYTES ? UINT64_MAX : n * VG_NODE_BYTES;
 }
 
 bool vg_x_mint_nodes(struct vg_exec *x, const CUgraphNode *nodes, size_t n, uint32_t owner,

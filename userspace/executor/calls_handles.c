@@ -49,6 +49,20 @@ bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,
 	return true;
 }
 
+CUresult vg_x_bind(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,
+		   uint32_t owner, uint64_t more)
+{
+	uint64_t v;
+
+	if (!vg_x_put(x, id, kind, value, owner))
+		return id && id < VG_HANDLE_MAX && vg_x_unbound(x, id) ? CUDA_ERROR_OUT_OF_MEMORY :
+									 CUDA_ERROR_INVALID_HANDLE;
+	if (!more || vg_handle_weigh(vg_exec_handles(x), id, kind, more))
+		return CUDA_SUCCESS;
+	vg_handle_take(vg_exec_handles(x), id, kind, &v);
+	return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
 /*
  * The driver has destroyed these with their owner; an id must not lead to what
  * is no more.  Owners go seldom, so a search through all ids will do.

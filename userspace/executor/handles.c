@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "budget.h"
 #include "exec_internal.h"
 
 #define PAGE_ENTRIES 4096u
@@ -17,6 +18,7 @@ struct entry {
 	_Atomic uint32_t serial;
 	_Atomic uint64_t value;
 	_Atomic uint64_t aux;
+	uint64_t bytes;			/* taken from the budget; under the lock */
 };
 
 struct vg_handles {
@@ -46,6 +48,23 @@ static struct entry *lookup(struct vg_handles *h, uint32_t id, enum vg_kind kind
 	return atomic_load_explicit(&e->kind, memory_order_acquire) == kind ? e : NULL;
 }
 
+static uint64_t bytes_of(enum vg_kind kind)
+{
+	switch (kind) {
+	case VG_CONTEXT:
+		return VG_CONTEXT_BYTES;
+	case VG_MODULE:
+	case VG_LIBRARY:
+		return VG_MODULE_BYTES;
+	case VG_STREAM:
+		return VG_STREAM_BYTES;
+	case VG_GRAPH_NODE:
+		return VG_NODE_BYTES;
+	default:
+		return VG_OBJECT_BYTES;
+	}
+}
+
 bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value)
 {
 	struct entry *page, *e;
@@ -62,7 +81,8 @@ bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_
 		atomic_store(&h->page[id / PAGE_ENTRIES], page);
 	}
 	e = &page[id % PAGE_ENTRIES];
-	if (atomic_load(&e->kind) == VG_NONE) {
+	if (atomic_load(&e->kind) == VG_NONE && vg_budget_take(VG_BUDGET_OBJECTS, bytes_of(kind))) {
+		e->bytes = bytes_of(kind);
 		atomic_store(&e->value, value);
 		atomic_store(&e->aux, 0);
 		atomic_fetch_add(&e->serial, 1);
@@ -93,6 +113,7 @@ bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64
 	if (e) {
 		*value = atomic_load(&e->value);
 		atomic_store(&e->kind, VG_NONE);
+		vg_budget_give(VG_BUDGET_OBJECTS, e->bytes);
 	}
 	pthread_mutex_unlock(&h->lock);
 	return e;
@@ -123,4 +144,18 @@ bool vg_handle_serial(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint
 	if (e)
 		*serial = atomic_load(&e->serial);
 	return e;
+}
+
+bool vg_handle_weigh(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t more)
+{
+	struct entry *e;
+	bool ok;
+
+	pthread_mutex_lock(&h->lock);
+	e = lookup(h, id, kind);
+	ok = e && vg_budget_take(VG_BUDGET_OBJECTS, more);
+	if (ok)
+		e->bytes += more;
+	pthread_mutex_unlock(&h->lock);
+	return ok;
 }

@@ -44,7 +44,10 @@ enum vg_kind {
 
 struct vg_handles;
 
-/* Bind id to a driver handle.  False if the id is out of range or in use. */
+/*
+ * Bind id to a driver handle.  False if the id is out of range or in use, or the budget
+ * for objects is used up (budget.h).
+ */
 bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value);
 
 /* The driver handle of id, into *value.  False if there is none of this kind. */
@@ -59,6 +62,9 @@ bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64
  */
 bool vg_handle_set_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t aux);
 bool vg_handle_get_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *aux);
+
+/* Take more of the budget for it, until the id is free again; false: there is none left. */
+bool vg_handle_weigh(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t more);
 
 /* How often the id has been bound: tells whether it still is what it was. */
 bool vg_handle_serial(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *serial);

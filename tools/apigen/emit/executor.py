@@ -75,10 +75,23 @@ class Decoder:
         value = f"(uintptr_t){p.name}" if h.tag else p.name
         owner = self.model.owner(self.f, h.kind)
         held = f"q->{owner.name}" if owner else "rq->ctx" if h.kind in OF_CONTEXT else "0"
-        self.after.append(f"if (!vg_x_put(x, q->{p.name}, {names.kind(h)}, {value}, {held})) {{")
+        self.after.append(wrap(f"r = vg_x_bind(x, q->{p.name},", [names.kind(h), value, held,
+                               self.more(h)], ");", 88).replace("\n", "\n\t"))
+        self.after.append("if (r) {")
         if h.undo:
             self.after += [f"\tif (cu.{h.undo})", f"\t\tcu.{h.undo}({p.name});"]
-        self.after += ["\treturn CUDA_ERROR_INVALID_HANDLE;", "}"]
+        self.after += ["\treturn r;", "}"]
+
+    def more(self, h):
+        """Host memory that it takes beyond what each of its kind does (budget.h)."""
+        graphs = [g.name for g in self.f.params
+                  if not g.dir and (k := self.model.handle(g.ctype)) and k.kind == "GRAPH"]
+        if h.kind == "GRAPH_NODE":
+            graphs = graphs[1:]		# the first is the one that gets the node
+        if h.kind in GRAPHS and graphs:
+            return f"vg_x_graph_bytes({graphs[0]})"
+        blobs = [b.name for b in self.f.params if b.dir == "blob"]
+        return f"{blobs[0]}_bytes" if blobs else "0"
 
     def tail(self, p, bytes_expr, ctype):
         self.sizes.append(f"{p.name} = vg_x_tail(rq, &at, {bytes_expr});")
@@ -222,9 +235,8 @@ class Decoder:
         o += ["\t" + g for g in self.gone]
         if self.after or w.rfields:
             o += ["\tif (r)", "\t\tgoto drop;" if self.drops else "\t\treturn r;"]
-            o += ["\t" + (a.replace("return CUDA_ERROR_INVALID_HANDLE;",
-                                    "r = CUDA_ERROR_INVALID_HANDLE;\n\t\tgoto drop;")
-                          if self.drops else a) for a in self.after]
+            o += ["\t" + (a.replace("return r;", "goto drop;") if self.drops else a)
+                  for a in self.after]
         if w.rfields:
             o.append("\tp->ok = 1;")
             o.append("\trp->bytes = left;" if w.rtails else "\trp->bytes = sizeof(*p);")
@@ -319,6 +331,11 @@ def emit_header(model):
          "bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,\n"
          "\t\tuint32_t owner);\n"
          "void vg_x_orphans(struct vg_exec *x, uint32_t owner);\n"
+         "/* Bind an id, which takes `more` of the budget than others of its kind. */\n"
+         "CUresult vg_x_bind(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,\n"
+         "\t\t   uint32_t owner, uint64_t more);\n"
+         "/* calls_graph.c: what the nodes of a graph take, of those in it too. */\n"
+         "uint64_t vg_x_graph_bytes(CUgraph graph);\n"
          "/* A stream goes, and with it the capture that it began. */\n"
          "void vg_x_capture_gone(struct vg_exec *x, uint32_t stream);\n"
          "/* Whether the driver would keep what the id stands for, or should. */\n"

@@ -16,6 +16,11 @@ bool vg_x_function(struct vg_exec *x, uint32_t id, CUfunction *f);
 bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,
 		uint32_t owner);
 void vg_x_orphans(struct vg_exec *x, uint32_t owner);
+/* Bind an id, which takes `more` of the budget than others of its kind. */
+CUresult vg_x_bind(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,
+		   uint32_t owner, uint64_t more);
+/* calls_graph.c: what the nodes of a graph take, of those in it too. */
+uint64_t vg_x_graph_bytes(CUgraph graph);
 /* A stream goes, and with it the capture that it began. */
 void vg_x_capture_gone(struct vg_exec *x, uint32_t stream);
 /* Whether the driver would keep what the id stands for, or should. */

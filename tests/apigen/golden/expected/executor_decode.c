@@ -45,10 +45,11 @@ static CUresult run_cuStreamCreate(struct vg_exec *x, const struct vg_req *rq, s
 	r = cu.cuStreamCreate(&stream, q->flags);
 	if (r)
 		return r;
-	if (!vg_x_put(x, q->stream, VG_STREAM, (uintptr_t)stream, rq->ctx)) {
+	r = vg_x_bind(x, q->stream, VG_STREAM, (uintptr_t)stream, rq->ctx, 0);
+	if (r) {
 		if (cu.cuStreamDestroy)
 			cu.cuStreamDestroy(stream);
-		return CUDA_ERROR_INVALID_HANDLE;
+		return r;
 	}
 	p->ok = 1;
 	rp->bytes = sizeof(*p);
@@ -108,8 +109,9 @@ static CUresult run_cuModuleGetFunction(struct vg_exec *x, const struct vg_req *
 	r = cu.cuModuleGetFunction(&f, module, name);
 	if (r)
 		return r;
-	if (!vg_x_put(x, q->f, VG_FUNCTION, (uintptr_t)f, q->module)) {
-		return CUDA_ERROR_INVALID_HANDLE;
+	r = vg_x_bind(x, q->f, VG_FUNCTION, (uintptr_t)f, q->module, 0);
+	if (r) {
+		return r;
 	}
 	p->ok = 1;
 	rp->bytes = sizeof(*p);
@@ -278,12 +280,12 @@ static CUresult run_vgpu_image(struct vg_exec *x, const struct vg_req *rq, struc
 	r = vge_vgpu_image(x, rq, &module, &memory, image, image_bytes);
 	if (r)
 		goto drop;
-	if (!vg_x_put(x, q->module, VG_MODULE, (uintptr_t)module, rq->ctx)) {
-		r = CUDA_ERROR_INVALID_HANDLE;
+	r = vg_x_bind(x, q->module, VG_MODULE, (uintptr_t)module, rq->ctx, image_bytes);
+	if (r) {
 		goto drop;
 	}
-	if (!vg_x_put(x, q->memory, VG_MEM_ALLOC, memory, 0)) {
-		r = CUDA_ERROR_INVALID_HANDLE;
+	r = vg_x_bind(x, q->memory, VG_MEM_ALLOC, memory, 0, image_bytes);
+	if (r) {
 		goto drop;
 	}
 	p->ok = 1;

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Host memory that a guest can make its executor and the driver in it hold: how much of
+ * each kind, and of all together.  Whoever would pass a limit gets
+ * CUDA_ERROR_OUT_OF_MEMORY.  docs/operations.md has the same numbers.
+ */
+#ifndef VG_BUDGET_H
+#define VG_BUDGET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum vg_budget {
+	VG_BUDGET_BLOBS,	/* what is sent ahead of calls: images, above all */
+	VG_BUDGET_OBJECTS,	/* what ids stand for, nodes of graphs too */
+	VG_BUDGET_CALLBACKS,	/* host functions that wait in streams */
+	VG_BUDGETS,
+};
+
+#define VG_BLOBS_MAX		(1ull << 30)
+#define VG_OBJECTS_MAX		(1ull << 30)
+#define VG_CALLBACKS_MAX	(16ull << 20)
+#define VG_HOST_MAX		(2ull << 30)	/* all of these together */
+
+/*
+ * What the driver holds for one object, as far as can be told from outside: rounded up from
+ * what softgpu and NVIDIA's driver grow by.
+ */
+#define VG_CONTEXT_BYTES	(16u << 20)
+#define VG_MODULE_BYTES		(64u << 10)	/* and as much again as its image has */
+#define VG_STREAM_BYTES		(64u << 10)
+#define VG_NODE_BYTES		1024u		/* in a graph, and again in each clone or execution */
+#define VG_OBJECT_BYTES		512u		/* any other */
+#define VG_CALLBACK_BYTES	1024u
+
+/* What kernels print and the guest does not fetch, of each output (output.c). */
+#define VG_OUTPUT_MAX		(64ull << 20)
+
+bool vg_budget_take(enum vg_budget kind, uint64_t bytes);
+void vg_budget_give(enum vg_budget kind, uint64_t bytes);
+uint64_t vg_budget_held(enum vg_budget kind);
+
+#endif /* VG_BUDGET_H */
