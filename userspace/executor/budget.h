@@ -18,9 +18,9 @@ enum vg_budget {
 };
 
 #define VG_BLOBS_MAX		(1ull << 30)
-#define VG_OBJECTS_MAX		(1ull << 30)
+#define VG_OBJECTS_MAX		(4ull << 30)	/* all of PyTorch's code, loaded eagerly, is some 2 GiB */
 #define VG_CALLBACKS_MAX	(16ull << 20)
-#define VG_HOST_MAX		(2ull << 30)	/* all of these together */
+#define VG_HOST_MAX		(4ull << 30)	/* all of these together */
 
 /*
  * What the driver holds for one object, as far as can be told from outside: rounded up from
