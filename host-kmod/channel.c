@@ -25,8 +25,7 @@ static void channel_free(struct kref *ref)
 {
 	struct vgpu_channel *ch = container_of(ref, struct vgpu_channel, ref);
 
-	if (ch->bell)
-		eventfd_ctx_put(ch->bell);
+	WARN_ON_ONCE(ch->bell);
 	xa_destroy(&ch->regions);
 	mutex_destroy(&ch->map_lock);
 	vgpu_put(ch->vgpu);
@@ -307,11 +306,27 @@ void vgpu_channel_attach(struct vgpu_channel *ch)
 	channel_set_state(ch, VGPU_CH_ATTACHED);
 }
 
+/*
+ * A doorbell that has found the channel by RCU may still be about to signal the
+ * eventfd, so the reference is dropped only once bell_lock has taken it away.
+ */
+static void channel_take_bell(struct vgpu_channel *ch)
+{
+	struct eventfd_ctx *bell = NULL;
+
+	spin_lock(&ch->bell_lock);
+	swap(ch->bell, bell);
+	spin_unlock(&ch->bell_lock);
+	if (bell)
+		eventfd_ctx_put(bell);
+}
+
 /* The executor's last descriptor and mapping have gone. */
 void vgpu_channel_detach(struct vgpu_channel *ch)
 {
 	struct vgpu *vgpu = ch->vgpu;
 
+	channel_take_bell(ch);
 	mutex_lock(&vgpu->lock);
 	switch (ch->state) {
 	case VGPU_CH_ATTACHED:

@@ -107,7 +107,7 @@ struct vgpu_channel {
 	struct address_space mapping;	/* of the descriptor, for zapping */
 
 	spinlock_t bell_lock;
-	struct eventfd_ctx *bell;
+	struct eventfd_ctx *bell;	/* taken away when the descriptor is released */
 	bool bell_pending;
 
 	wait_queue_head_t wq;		/* pollers of the descriptor */

@@ -191,11 +191,35 @@ static void early_doorbell(struct kunit *test)
 	fake_unlock(test);
 }
 
+/*
+ * A doorbell that has looked the channel up holds it by RCU alone.  Here a
+ * reference stands for that reader: it must find no eventfd after the release.
+ */
+static void bell_is_taken_at_release(struct kunit *test)
+{
+	struct fake *f = fake_lock(test);
+	struct vgpu_channel *ch;
+
+	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
+	ch = the_channel(f);
+	kref_get(&ch->ref);
+	vgpu_channel_attach(ch);
+	ch->bell = (struct eventfd_ctx *)test;	/* any address: it is only dropped */
+	KUNIT_EXPECT_EQ(test, vgpu_channel_destroy(&f->vgpu, 7), -EINPROGRESS);
+	KUNIT_EXPECT_EQ(test, f->eventfd_puts, 0);
+	detach(f, ch);
+	KUNIT_EXPECT_NULL(test, ch->bell);
+	KUNIT_EXPECT_EQ(test, f->eventfd_puts, 1);
+	vgpu_channel_put(ch);
+	KUNIT_EXPECT_EQ(test, f->eventfd_puts, 1);
+	fake_unlock(test);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(never_served), KUNIT_CASE(guest_goes_first), KUNIT_CASE(executor_goes_first),
 	KUNIT_CASE(reset_under_an_executor), KUNIT_CASE(told_anew),
 	KUNIT_CASE(vm_gives_up_memory), KUNIT_CASE(mapped_region_stays),
-	KUNIT_CASE(early_doorbell), {}
+	KUNIT_CASE(early_doorbell), KUNIT_CASE(bell_is_taken_at_release), {}
 };
 
 struct kunit_suite channel_suite = {

@@ -164,6 +164,11 @@ void vfio_unpin_pages(struct vfio_device *vfio, dma_addr_t iova, int npage)
 		fake->pins[(iova >> PAGE_SHIFT) + i]--;
 }
 
+void fake_eventfd_put(struct eventfd_ctx *ctx)
+{
+	fake->eventfd_puts++;
+}
+
 bool vgpu_mediator_serves(struct vgpu *vgpu)
 {
 	return true;

@@ -19,6 +19,7 @@ struct fake {
 	struct page *pages[FAKE_PAGES];
 	int pins[FAKE_PAGES];
 	int fail_in;		/* pin calls until one fails; 0 = never */
+	int eventfd_puts;	/* references to eventfds dropped */
 };
 
 int fake_init(struct kunit *test);
@@ -35,6 +36,9 @@ void fake_list(struct fake *f, u64 list, u64 addr, u32 pages);
 
 /* A channel of id 7 in the table; its list lies at FAKE_LIST. */
 int fake_channel(struct kunit *test);
+
+/* Stands in for eventfd_ctx_put(), since no suite has an eventfd. */
+void fake_eventfd_put(struct eventfd_ctx *ctx);
 
 /* vgpu->lock, around a case (init and exit may run in other threads). */
 struct fake *fake_lock(struct kunit *test);

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The module's sources as they are, over the fakes. */
+#include <linux/eventfd.h>
+
+#include "fake.h"
+
+#define eventfd_ctx_put fake_eventfd_put
+
 #include "../config.c"
 #include "../types.c"
 #include "../pages.c"
