@@ -4,9 +4,11 @@
  *
  * A list page is copied from the guest once, checked as a copy, and used as
  * that copy.  A list's length is bounded by the bytes that the command named,
- * since every run has at least one page.
+ * because every run has at least one page and every list page but the last is
+ * full.  So a list that names itself costs no more than an honest one.
  */
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "vgpu_host.h"
@@ -41,8 +43,10 @@ int vgpu_list_check(const struct vgpu_adm_list *list, u64 *bytes_left)
 			return -EINVAL;
 		*bytes_left -= bytes;
 	}
-	/* The last page of the list is the one that completes it. */
+	/* The last page of the list is the one that completes it; the others are full. */
 	if (!*bytes_left != !list->next)
+		return -EINVAL;
+	if (list->next && list->count != VGPU_ADM_RUNS)
 		return -EINVAL;
 	return 0;
 }
@@ -56,6 +60,10 @@ static int run_pin(struct vgpu *vgpu, struct vgpu_mem *mem, u64 addr, u32 pages)
 		u32 n = min(pages, PIN_BATCH);
 		int got;
 
+		/* A VM that is being killed must not pin to the end first. */
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
 		got = vfio_pin_pages(&vgpu->vfio, addr, n, IOMMU_READ | IOMMU_WRITE,
 				     mem->pages + mem->npages);
 		if (got <= 0)
@@ -71,7 +79,10 @@ static int run_pin(struct vgpu *vgpu, struct vgpu_mem *mem, u64 addr, u32 pages)
 	return 0;
 }
 
-/* Runs to be pinned for a list page: a long run takes several batches. */
+/*
+ * Room for the runs of a list page: a long run takes several batches.  The room
+ * at least doubles, so that copying all runs costs no more than adding them.
+ */
 static int runs_reserve(struct vgpu_mem *mem, const struct vgpu_adm_list *list, u32 *room)
 {
 	u32 need = mem->nruns;
@@ -82,6 +93,7 @@ static int runs_reserve(struct vgpu_mem *mem, const struct vgpu_adm_list *list, 
 		need += DIV_ROUND_UP(list->run[i].bytes >> PAGE_SHIFT, PIN_BATCH);
 	if (need <= *room)
 		return 0;
+	need = max(need, 2 * *room);
 	runs = kvmalloc_array(need, sizeof(*runs), GFP_KERNEL_ACCOUNT);
 	if (!runs)
 		return -ENOMEM;
@@ -121,6 +133,16 @@ static int list_pin(struct vgpu *vgpu, struct vgpu_mem *mem, struct vgpu_adm_lis
 		addr = list->next;
 	}
 	return left ? -EINVAL : 0;
+}
+
+static void runs_unpin(struct vgpu *vgpu, const struct vgpu_mem *mem)
+{
+	u32 i;
+
+	for (i = 0; i < mem->nruns; i++) {
+		vfio_unpin_pages(&vgpu->vfio, mem->runs[i].iova, mem->runs[i].pages);
+		cond_resched();
+	}
 }
 
 struct vgpu_mem *vgpu_mem_pin(struct vgpu *vgpu, u64 list_addr, u64 bytes, u64 va)
@@ -171,8 +193,7 @@ struct vgpu_mem *vgpu_mem_pin(struct vgpu *vgpu, u64 list_addr, u64 bytes, u64 v
 	return mem;
 
 unpin:
-	for (i = 0; i < mem->nruns; i++)
-		vfio_unpin_pages(&vgpu->vfio, mem->runs[i].iova, mem->runs[i].pages);
+	runs_unpin(vgpu, mem);
 fail:
 	kfree(list);
 	if (mem) {
@@ -196,12 +217,9 @@ void vgpu_mem_put(struct vgpu_mem *mem)
 /* For memory that can no longer be mapped: revoked, or never published. */
 void vgpu_mem_unpin(struct vgpu *vgpu, struct vgpu_mem *mem)
 {
-	u32 i;
-
 	lockdep_assert_held(&vgpu->lock);
 
-	for (i = 0; i < mem->nruns; i++)
-		vfio_unpin_pages(&vgpu->vfio, mem->runs[i].iova, mem->runs[i].pages);
+	runs_unpin(vgpu, mem);
 	atomic64_sub(mem->npages, &vgpu->pinned_pages);
 	kvfree(mem->pages);
 	kvfree(mem->runs);

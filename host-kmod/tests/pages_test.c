@@ -24,8 +24,8 @@ static void list_bounds(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, check(l, PAGE_SIZE), 0);
 	KUNIT_EXPECT_EQ(test, check(l, 2 * PAGE_SIZE), -EINVAL);	/* ends early */
 	l->next = PAGE_SIZE;
-	KUNIT_EXPECT_EQ(test, check(l, 2 * PAGE_SIZE), 0);
 	KUNIT_EXPECT_EQ(test, check(l, PAGE_SIZE), -EINVAL);		/* goes on */
+	KUNIT_EXPECT_EQ(test, check(l, 2 * PAGE_SIZE), -EINVAL);	/* is not full */
 	l->next = 0;
 	l->reserved = 1;
 	KUNIT_EXPECT_EQ(test, check(l, PAGE_SIZE), -EINVAL);
@@ -36,6 +36,26 @@ static void list_bounds(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, check(l, PAGE_SIZE), -EINVAL);
 	l->count = ~0u;
 	KUNIT_EXPECT_EQ(test, check(l, PAGE_SIZE), -EINVAL);
+}
+
+/* Only the last page of a list may have fewer than VGPU_ADM_RUNS runs. */
+static void full_pages(struct kunit *test)
+{
+	struct vgpu_adm_list *l = one_run(test, PAGE_SIZE, PAGE_SIZE);
+	u64 left = (VGPU_ADM_RUNS + 1) * PAGE_SIZE;
+	u32 i;
+
+	for (i = 0; i < VGPU_ADM_RUNS; i++)
+		l->run[i] = l->run[0];
+	l->next = PAGE_SIZE;
+	l->count = VGPU_ADM_RUNS - 1;
+	KUNIT_EXPECT_EQ(test, check(l, left), -EINVAL);
+	l->count = VGPU_ADM_RUNS;
+	KUNIT_EXPECT_EQ(test, vgpu_list_check(l, &left), 0);
+	KUNIT_EXPECT_EQ(test, left, PAGE_SIZE);
+	l->count = 1;
+	l->next = 0;
+	KUNIT_EXPECT_EQ(test, check(l, left), 0);
 }
 
 static void run_bounds(struct kunit *test)
@@ -94,12 +114,32 @@ static void bad_lists(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, PTR_ERR(vgpu_mem_pin(&f->vgpu, FAKE_LIST, 2 * PAGE_SIZE, 0)), -EINVAL);
 	l->next = 12345;
 	KUNIT_EXPECT_EQ(test, PTR_ERR(vgpu_mem_pin(&f->vgpu, FAKE_LIST, 4 * PAGE_SIZE, 0)), -EINVAL);
-	l->next = 0;	/* a loop: the list names itself, until the bytes run out */
-	KUNIT_EXPECT_EQ(test, PTR_ERR(vgpu_mem_pin(&f->vgpu, FAKE_LIST, 4 * PAGE_SIZE, 0)), -EINVAL);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(vgpu_mem_pin(&f->vgpu, 1ull << 40, PAGE_SIZE, 0)), -EFAULT);
 	l->next = 0;
 	l->run[1].addr = 1ull << 40;
 	KUNIT_EXPECT_EQ(test, PTR_ERR(vgpu_mem_pin(&f->vgpu, FAKE_LIST, 2 * PAGE_SIZE, 0)), -EFAULT);
+	KUNIT_EXPECT_EQ(test, fake_pinned(f), 0);
+	fake_unlock(test);
+}
+
+/* A list that names itself is read as often as an honest one of that length. */
+static void loop(struct kunit *test)
+{
+	struct fake *f = fake_lock(test);
+	struct vgpu_adm_list *l = fake_mem(f, FAKE_LIST);
+	u64 bytes = 8 * VGPU_ADM_RUNS * PAGE_SIZE;
+	u32 i;
+
+	vgpu_pin_limit_pages = ~0ul;
+	l->next = FAKE_LIST;
+	l->count = VGPU_ADM_RUNS;
+	for (i = 0; i < VGPU_ADM_RUNS; i++)
+		l->run[i] = (struct vgpu_adm_run){ .addr = 2 * PAGE_SIZE, .bytes = PAGE_SIZE };
+	KUNIT_EXPECT_EQ(test, PTR_ERR(vgpu_mem_pin(&f->vgpu, FAKE_LIST, bytes, 0)), -EINVAL);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->vgpu.bytes_read), 8 * sizeof(*l));
+	l->count = 1;
+	KUNIT_EXPECT_EQ(test, PTR_ERR(vgpu_mem_pin(&f->vgpu, FAKE_LIST, bytes, 0)), -EINVAL);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->vgpu.bytes_read), 9 * sizeof(*l));
 	KUNIT_EXPECT_EQ(test, fake_pinned(f), 0);
 	fake_unlock(test);
 }
@@ -122,8 +162,9 @@ static void limit(struct kunit *test)
 }
 
 static struct kunit_case cases[] = {
-	KUNIT_CASE(list_bounds), KUNIT_CASE(run_bounds), KUNIT_CASE(pins_and_unpins),
-	KUNIT_CASE(failure_sweep), KUNIT_CASE(bad_lists), KUNIT_CASE(limit), {}
+	KUNIT_CASE(list_bounds), KUNIT_CASE(full_pages), KUNIT_CASE(run_bounds),
+	KUNIT_CASE(pins_and_unpins), KUNIT_CASE(failure_sweep), KUNIT_CASE(bad_lists),
+	KUNIT_CASE(loop), KUNIT_CASE(limit), {}
 };
 
 struct kunit_suite pages_suite = {

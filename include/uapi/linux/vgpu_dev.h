@@ -101,6 +101,7 @@
  *   EFAULT     a bus address is not (all) guest memory
  *   ENOSPC     more memory than the host lets this device pin
  *   ENOMEM     the host has no memory for it
+ *   EINTR      the VM is being killed
  *   EINPROGRESS  DESTROY only: wait for VGPU_EVENT_RELEASED
  */
 #define VGPU_ADM_CREATE		1u
@@ -119,7 +120,8 @@ struct vgpu_adm_head {
 
 /*
  * A run of guest memory, page-aligned (4 KiB) in address and length.  Lists
- * of runs are chained through pages of this form.
+ * of runs are chained through pages of this form; every page but the last has
+ * VGPU_ADM_RUNS runs (EINVAL otherwise).
  */
 struct vgpu_adm_run {
 	__u64 addr;		/* bus address */
@@ -130,7 +132,7 @@ struct vgpu_adm_run {
 
 struct vgpu_adm_list {
 	__u64 next;		/* bus address of the next page, 0 = last */
-	__u32 count;		/* runs in this page, 1 to VGPU_ADM_RUNS */
+	__u32 count;		/* runs here: VGPU_ADM_RUNS, in the last page 1 or more */
 	__u32 reserved;		/* 0 */
 	struct vgpu_adm_run run[VGPU_ADM_RUNS];
 };
