@@ -64,7 +64,7 @@ u32 vgpu_admin_run(struct vgpu *vgpu, u64 addr, u32 bytes)
 	int ret = -EFAULT;
 	u8 *buf;
 
-	lockdep_assert_held(&vgpu->lock);
+	lockdep_assert_held(&vgpu->admin_lock);
 
 	if (bytes < sizeof(struct vgpu_adm_head) || bytes > VGPU_ADM_BYTES_MAX)
 		return EINVAL;

@@ -66,12 +66,12 @@ void vgpu_bar_write(struct vgpu *vgpu, u32 off, u32 val)
 		return;	/* read-only, or nothing there */
 	}
 
-	mutex_lock(&vgpu->lock);
+	mutex_lock(&vgpu->admin_lock);
 	if (off == VGPU_REG_ADMIN_LO)
 		vgpu->admin_addr = (vgpu->admin_addr & ~(u64)U32_MAX) | val;
 	else if (off == VGPU_REG_ADMIN_HI)
 		vgpu->admin_addr = (vgpu->admin_addr & U32_MAX) | (u64)val << 32;
 	else
 		WRITE_ONCE(vgpu->admin_result, vgpu_admin_run(vgpu, vgpu->admin_addr, val));
-	mutex_unlock(&vgpu->lock);
+	mutex_unlock(&vgpu->admin_lock);
 }

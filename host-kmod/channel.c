@@ -39,7 +39,7 @@ void vgpu_channel_put(struct vgpu_channel *ch)
 
 static void channel_set_state(struct vgpu_channel *ch, enum vgpu_channel_state state)
 {
-	lockdep_assert_held(&ch->vgpu->lock);
+	lockdep_assert_held(&ch->vgpu->table_lock);
 
 	WRITE_ONCE(ch->state, state);
 	ch->announced = false;
@@ -72,7 +72,7 @@ static void channel_revoke(struct vgpu_channel *ch)
 	struct vgpu_mem *mem, *region;
 	unsigned long i;
 
-	lockdep_assert_held(&ch->vgpu->lock);
+	lockdep_assert_held(&ch->vgpu->admin_lock);
 
 	mutex_lock(&ch->map_lock);
 	mem = ch->mem;
@@ -85,7 +85,7 @@ static void channel_revoke(struct vgpu_channel *ch)
 
 	unmap_mapping_range(&ch->mapping, 0, 0, 1);
 
-	/* Only vgpu->lock holders store into regions, so the walk is stable. */
+	/* Only admin_lock holders store into regions, so the walk is stable. */
 	xa_for_each(&ch->regions, i, region) {
 		mutex_lock(&ch->map_lock);
 		xa_erase(&ch->regions, i);
@@ -97,18 +97,18 @@ static void channel_revoke(struct vgpu_channel *ch)
 	wake_up_all(&ch->wq);
 }
 
-/* Out of the table, with the table's reference. */
-static void channel_drop(struct vgpu_channel *ch)
+/* Out of the table; the caller has the table's reference now. */
+static void channel_erase(struct vgpu_channel *ch)
 {
 	struct vgpu *vgpu = ch->vgpu;
-	bool held = ch->state == VGPU_CH_ATTACHED || ch->state == VGPU_CH_CLOSING;
 
-	channel_revoke(ch);
+	lockdep_assert_held(&vgpu->admin_lock);
+	lockdep_assert_held(&vgpu->table_lock);
+
+	if (ch->state == VGPU_CH_ATTACHED || ch->state == VGPU_CH_CLOSING)
+		list_add_tail(&ch->dying, &vgpu->dying);
 	xa_erase(&vgpu->channels, ch->id);
 	channel_set_state(ch, VGPU_CH_DEAD);
-	if (held)
-		list_add_tail(&ch->dying, &vgpu->dying);
-	vgpu_channel_put(ch);
 }
 
 int vgpu_channel_create(struct vgpu *vgpu, const struct vgpu_adm_create *cmd)
@@ -119,7 +119,7 @@ int vgpu_channel_create(struct vgpu *vgpu, const struct vgpu_adm_create *cmd)
 	struct vgpu_mem *mem;
 	int ret;
 
-	lockdep_assert_held(&vgpu->lock);
+	lockdep_assert_held(&vgpu->admin_lock);
 
 	if (cmd->head.channel >= VGPU_CHANNELS)
 		return -EINVAL;
@@ -174,22 +174,28 @@ int vgpu_channel_create(struct vgpu *vgpu, const struct vgpu_adm_create *cmd)
 int vgpu_channel_destroy(struct vgpu *vgpu, u32 id)
 {
 	struct vgpu_channel *ch;
+	int ret = 0;
 
-	lockdep_assert_held(&vgpu->lock);
+	lockdep_assert_held(&vgpu->admin_lock);
 
+	spin_lock(&vgpu->table_lock);
 	ch = xa_load(&vgpu->channels, id);
-	if (!ch)
-		return -ENOENT;
-	switch (ch->state) {
-	case VGPU_CH_ATTACHED:
-		channel_set_state(ch, VGPU_CH_CLOSING);
-		return -EINPROGRESS;
-	case VGPU_CH_CLOSING:
-		return -EINPROGRESS;
-	default:
-		channel_drop(ch);
-		return 0;
+	if (!ch) {
+		ret = -ENOENT;
+	} else if (ch->state == VGPU_CH_ATTACHED || ch->state == VGPU_CH_CLOSING) {
+		if (ch->state == VGPU_CH_ATTACHED)
+			channel_set_state(ch, VGPU_CH_CLOSING);
+		ret = -EINPROGRESS;
+	} else {
+		channel_erase(ch);
 	}
+	spin_unlock(&vgpu->table_lock);
+	if (ret)
+		return ret;
+
+	channel_revoke(ch);
+	vgpu_channel_put(ch);
+	return 0;
 }
 
 int vgpu_channel_map(struct vgpu *vgpu, const struct vgpu_adm_map *cmd)
@@ -198,7 +204,7 @@ int vgpu_channel_map(struct vgpu *vgpu, const struct vgpu_adm_map *cmd)
 	struct vgpu_mem *mem;
 	int ret;
 
-	lockdep_assert_held(&vgpu->lock);
+	lockdep_assert_held(&vgpu->admin_lock);
 
 	if (cmd->reserved || cmd->region >= VGPU_REGIONS)
 		return -EINVAL;
@@ -245,7 +251,7 @@ int vgpu_channel_unmap(struct vgpu *vgpu, u32 id, u32 region)
 	struct vgpu_channel *ch;
 	struct vgpu_mem *mem;
 
-	lockdep_assert_held(&vgpu->lock);
+	lockdep_assert_held(&vgpu->admin_lock);
 
 	ch = xa_load(&vgpu->channels, id);
 	mem = ch && region < VGPU_REGIONS ? xa_load(&ch->regions, region) : NULL;
@@ -267,10 +273,15 @@ void vgpu_channels_drop(struct vgpu *vgpu)
 	struct vgpu_channel *ch;
 	unsigned long i;
 
-	lockdep_assert_held(&vgpu->lock);
+	lockdep_assert_held(&vgpu->admin_lock);
 
-	xa_for_each(&vgpu->channels, i, ch)
-		channel_drop(ch);
+	xa_for_each(&vgpu->channels, i, ch) {
+		spin_lock(&vgpu->table_lock);
+		channel_erase(ch);
+		spin_unlock(&vgpu->table_lock);
+		channel_revoke(ch);
+		vgpu_channel_put(ch);
+	}
 }
 
 /* The VM gives up memory: nothing of it may stay pinned. */
@@ -280,15 +291,17 @@ void vgpu_channels_dma_unmap(struct vgpu *vgpu, u64 iova, u64 bytes)
 	struct vgpu_mem *mem;
 	unsigned long i, r;
 
-	lockdep_assert_held(&vgpu->lock);
+	lockdep_assert_held(&vgpu->admin_lock);
 
 	xa_for_each(&vgpu->channels, i, ch) {
 		if (ch->mem && vgpu_mem_overlaps(ch->mem, iova, bytes)) {
 			channel_revoke(ch);
+			spin_lock(&vgpu->table_lock);
 			if (ch->state == VGPU_CH_WAITING) {
 				channel_set_state(ch, VGPU_CH_LOST);
 				vgpu_event_post(vgpu, ch->id, VGPU_EVENT_LOST);
 			}
+			spin_unlock(&vgpu->table_lock);
 		}
 		xa_for_each(&ch->regions, r, mem)
 			if (vgpu_mem_overlaps(mem, iova, bytes))
@@ -297,13 +310,20 @@ void vgpu_channels_dma_unmap(struct vgpu *vgpu, u64 iova, u64 bytes)
 }
 
 /* A WAITING channel gets its descriptor. */
-void vgpu_channel_attach(struct vgpu_channel *ch)
+int vgpu_channel_attach(struct vgpu_channel *ch, struct file *file)
 {
-	lockdep_assert_held(&ch->vgpu->lock);
+	struct vgpu *vgpu = ch->vgpu;
+	int ret = 0;
 
-	kref_get(&ch->ref);
-	atomic_inc(&ch->vgpu->executors);
-	channel_set_state(ch, VGPU_CH_ATTACHED);
+	spin_lock(&vgpu->table_lock);
+	if (ch->state == VGPU_CH_WAITING) {
+		ch->file = file;
+		channel_set_state(ch, VGPU_CH_ATTACHED);
+	} else {
+		ret = ch->state == VGPU_CH_ATTACHED ? -EBUSY : -EPIPE;
+	}
+	spin_unlock(&vgpu->table_lock);
+	return ret;
 }
 
 /*
@@ -321,34 +341,93 @@ static void channel_take_bell(struct vgpu_channel *ch)
 		eventfd_ctx_put(bell);
 }
 
-/* The executor's last descriptor and mapping have gone. */
+/*
+ * The last descriptor and mapping of the channel have gone: nobody on the host
+ * reaches its memory any more.
+ */
 void vgpu_channel_detach(struct vgpu_channel *ch)
 {
 	struct vgpu *vgpu = ch->vgpu;
+	bool erased = false;
+
+	lockdep_assert_held(&vgpu->admin_lock);
 
 	channel_take_bell(ch);
-	mutex_lock(&vgpu->lock);
+	channel_revoke(ch);
+	spin_lock(&vgpu->table_lock);
 	switch (ch->state) {
 	case VGPU_CH_ATTACHED:
-		channel_revoke(ch);
 		channel_set_state(ch, VGPU_CH_LOST);
 		vgpu_event_post(vgpu, ch->id, VGPU_EVENT_LOST);
 		break;
 	case VGPU_CH_CLOSING:
-		channel_revoke(ch);
-		xa_erase(&vgpu->channels, ch->id);
-		channel_set_state(ch, VGPU_CH_DEAD);
+		channel_erase(ch);
+		list_del_init(&ch->dying);
 		vgpu_event_post(vgpu, ch->id, VGPU_EVENT_RELEASED);
-		vgpu_channel_put(ch);
+		erased = true;
 		break;
 	default:
 		list_del_init(&ch->dying);
 		break;
 	}
-	if (atomic_dec_and_test(&vgpu->executors))
+	if (list_empty(&vgpu->dying))
 		wake_up_all(&vgpu->idle_wq);
-	mutex_unlock(&vgpu->lock);
+	spin_unlock(&vgpu->table_lock);
+	if (erased)
+		vgpu_channel_put(ch);
 	vgpu_channel_put(ch);
+}
+
+static struct workqueue_struct *release_wq;
+
+static void release_work(struct work_struct *work)
+{
+	struct vgpu *vgpu = container_of(work, struct vgpu, release_work);
+	struct vgpu_channel *ch, *next;
+
+	mutex_lock(&vgpu->admin_lock);
+	llist_for_each_entry_safe(ch, next, llist_del_all(&vgpu->released_channels), released)
+		vgpu_channel_detach(ch);
+	mutex_unlock(&vgpu->admin_lock);
+	vgpu_put(vgpu);
+}
+
+/*
+ * The file of an attached channel is released.  Whoever closes it (a mediator
+ * serves all VMs) must not wait for a pin of this VM, so the rest is a work item's,
+ * which has a reference to the vGPU of its own.
+ */
+void vgpu_channel_release(struct vgpu_channel *ch)
+{
+	struct vgpu *vgpu = ch->vgpu;
+
+	vgpu_get(vgpu);
+	llist_add(&ch->released, &vgpu->released_channels);
+	if (!queue_work(release_wq, &vgpu->release_work))
+		vgpu_put(vgpu);
+}
+
+void vgpu_channels_init(struct vgpu *vgpu)
+{
+	mutex_init(&vgpu->admin_lock);
+	spin_lock_init(&vgpu->table_lock);
+	xa_init(&vgpu->channels);
+	INIT_LIST_HEAD(&vgpu->dying);
+	init_waitqueue_head(&vgpu->idle_wq);
+	init_llist_head(&vgpu->released_channels);
+	INIT_WORK(&vgpu->release_work, release_work);
+}
+
+int vgpu_channels_start(void)
+{
+	/* One item for each vGPU, so one VM's takes no other's turn. */
+	release_wq = alloc_workqueue("vgpu_host", WQ_UNBOUND, 0);
+	return release_wq ? 0 : -ENOMEM;
+}
+
+void vgpu_channels_stop(void)
+{
+	destroy_workqueue(release_wq);
 }
 
 /*
@@ -372,14 +451,18 @@ void vgpu_channel_doorbell(struct vgpu *vgpu, u32 id)
 	rcu_read_unlock();
 }
 
-struct vgpu_channel *vgpu_channel_find(struct vgpu *vgpu, u32 id, u64 cookie)
+struct vgpu_channel *vgpu_channel_get(struct vgpu *vgpu, u32 id, u64 cookie)
 {
 	struct vgpu_channel *ch;
 
-	lockdep_assert_held(&vgpu->lock);
-
+	spin_lock(&vgpu->table_lock);
 	ch = xa_load(&vgpu->channels, id);
-	return ch && ch->cookie == cookie ? ch : NULL;
+	if (ch && ch->cookie == cookie)
+		kref_get(&ch->ref);
+	else
+		ch = NULL;
+	spin_unlock(&vgpu->table_lock);
+	return ch;
 }
 
 /* The event that the mediator is to hear about a channel; 0 is none. */
@@ -398,12 +481,12 @@ static u32 channel_untold(const struct vgpu_channel *ch)
 	}
 }
 
-struct vgpu_channel *vgpu_channel_untold(struct vgpu *vgpu)
+static struct vgpu_channel *channels_find_untold(struct vgpu *vgpu)
 {
 	struct vgpu_channel *ch;
 	unsigned long i;
 
-	lockdep_assert_held(&vgpu->lock);
+	lockdep_assert_held(&vgpu->table_lock);
 
 	list_for_each_entry(ch, &vgpu->dying, dying)
 		if (channel_untold(ch))
@@ -414,18 +497,45 @@ struct vgpu_channel *vgpu_channel_untold(struct vgpu *vgpu)
 	return NULL;
 }
 
-/* Take the next thing that the mediator does not know yet. */
-bool vgpu_channel_event(struct vgpu *vgpu, struct vgpu_host_event *event)
+bool vgpu_channels_untold(struct vgpu *vgpu)
 {
-	struct vgpu_channel *ch = vgpu_channel_untold(vgpu);
+	bool found;
 
-	if (!ch)
-		return false;
-	*event = (struct vgpu_host_event){
-		.kind = channel_untold(ch), .id = ch->id, .cookie = ch->cookie,
-	};
-	ch->announced = true;
-	return true;
+	spin_lock(&vgpu->table_lock);
+	found = channels_find_untold(vgpu);
+	spin_unlock(&vgpu->table_lock);
+	return found;
+}
+
+/* The next thing that the mediator does not know yet; it stays so until told. */
+bool vgpu_channels_event(struct vgpu *vgpu, struct vgpu_host_event *event)
+{
+	struct vgpu_channel *ch;
+
+	spin_lock(&vgpu->table_lock);
+	ch = channels_find_untold(vgpu);
+	if (ch)
+		*event = (struct vgpu_host_event){
+			.kind = channel_untold(ch), .id = ch->id, .cookie = ch->cookie,
+		};
+	spin_unlock(&vgpu->table_lock);
+	return ch;
+}
+
+/* The event has reached the mediator.  What has changed since is still untold. */
+void vgpu_channels_told(struct vgpu *vgpu, const struct vgpu_host_event *event)
+{
+	struct vgpu_channel *ch, *told = NULL;
+
+	spin_lock(&vgpu->table_lock);
+	list_for_each_entry(ch, &vgpu->dying, dying)
+		if (ch->cookie == event->cookie)
+			told = ch;
+	if (!told)
+		told = xa_load(&vgpu->channels, event->id);
+	if (told && told->cookie == event->cookie && channel_untold(told) == event->kind)
+		told->announced = true;
+	spin_unlock(&vgpu->table_lock);
 }
 
 /* A new mediator is to hear of everything again. */
@@ -434,10 +544,11 @@ void vgpu_channels_unannounce(struct vgpu *vgpu)
 	struct vgpu_channel *ch;
 	unsigned long i;
 
-	lockdep_assert_held(&vgpu->lock);
-
+	spin_lock(&vgpu->table_lock);
 	list_for_each_entry(ch, &vgpu->dying, dying)
 		ch->announced = false;
 	xa_for_each(&vgpu->channels, i, ch)
 		ch->announced = false;
+	spin_unlock(&vgpu->table_lock);
+	wake_up_all(&vgpu->wq);
 }

@@ -10,7 +10,6 @@
 #include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/poll.h>
-#include <vgpu/ioctl_table.h>
 
 #include "vgpu_host.h"
 
@@ -194,7 +193,12 @@ static long channel_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 
 static int channel_release(struct inode *inode, struct file *file)
 {
-	vgpu_channel_detach(file->private_data);
+	struct vgpu_channel *ch = file->private_data;
+
+	if (ch->file == file)
+		vgpu_channel_release(ch);
+	else
+		vgpu_channel_put(ch);	/* prepared, and never attached */
 	return 0;
 }
 
@@ -209,27 +213,41 @@ static const struct file_operations channel_fops = {
 
 static const struct address_space_operations channel_aops = {};
 
-int vgpu_channel_fd(struct vgpu_channel *ch)
+static int channel_commit(struct file *file)
 {
-	struct file *file;
-	int fd;
+	struct vgpu_channel *ch = file->private_data;
+	int ret;
 
-	lockdep_assert_held(&ch->vgpu->lock);
-
-	if (ch->state != VGPU_CH_WAITING)
-		return ch->state == VGPU_CH_ATTACHED ? -EBUSY : -EPIPE;
-	fd = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0)
-		return fd;
-	file = anon_inode_getfile("[vgpu-channel]", &channel_fops, ch, O_RDWR | O_CLOEXEC);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		return PTR_ERR(file);
-	}
+	ret = vgpu_channel_attach(ch, file);
+	if (ret)
+		return ret;
 	ch->mapping.host = file_inode(file);
 	ch->mapping.a_ops = &channel_aops;
 	file->f_mapping = &ch->mapping;
-	vgpu_channel_attach(ch);
-	fd_install(fd, file);
-	return fd;
+	return 0;
+}
+
+/* Prepare a descriptor, which takes over the caller's reference. */
+int vgpu_channel_fd(struct vgpu_channel *ch, struct vgpu_opening *opening)
+{
+	int ret;
+
+	opening->commit = channel_commit;
+	opening->fd = get_unused_fd_flags(O_CLOEXEC);
+	if (opening->fd < 0) {
+		ret = opening->fd;
+		goto put;
+	}
+	opening->file = anon_inode_getfile("[vgpu-channel]", &channel_fops, ch,
+					   O_RDWR | O_CLOEXEC);
+	if (IS_ERR(opening->file)) {
+		ret = PTR_ERR(opening->file);
+		put_unused_fd(opening->fd);
+		goto put;
+	}
+	return opening->fd;
+
+put:
+	vgpu_channel_put(ch);
+	return ret;
 }

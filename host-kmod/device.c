@@ -48,26 +48,25 @@ int vgpu_region_info(struct vfio_region_info *info)
  */
 void vgpu_reset(struct vgpu *vgpu)
 {
-	mutex_lock(&vgpu->lock);
+	mutex_lock(&vgpu->admin_lock);
 	vgpu_channels_drop(vgpu);
 	vgpu_events_clear(vgpu);
 	vgpu->admin_addr = 0;
 	vgpu->admin_result = 0;
-	mutex_unlock(&vgpu->lock);
+	mutex_unlock(&vgpu->admin_lock);
 
-	if (!wait_event_timeout(vgpu->idle_wq, !atomic_read(&vgpu->executors), RESET_WAIT))
-		dev_warn(vgpu->vfio.dev, "reset: %d executors still hold on\n",
-			 atomic_read(&vgpu->executors));
+	if (!wait_event_timeout(vgpu->idle_wq, list_empty(&vgpu->dying), RESET_WAIT))
+		dev_warn(vgpu->vfio.dev, "reset: an executor still holds on\n");
 }
 
 static int device_open(struct vfio_device *vfio)
 {
 	struct vgpu *vgpu = to_vgpu(vfio);
 
-	mutex_lock(&vgpu->lock);
+	spin_lock(&vgpu->table_lock);
 	vgpu_config_init(&vgpu->config);
-	vgpu->in_use = true;
-	mutex_unlock(&vgpu->lock);
+	WRITE_ONCE(vgpu->in_use, true);
+	spin_unlock(&vgpu->table_lock);
 	return 0;
 }
 
@@ -75,11 +74,11 @@ static void device_close(struct vfio_device *vfio)
 {
 	struct vgpu *vgpu = to_vgpu(vfio);
 
-	mutex_lock(&vgpu->lock);
+	mutex_lock(&vgpu->admin_lock);
 	vgpu_channels_drop(vgpu);
 	vgpu_events_clear(vgpu);
-	vgpu->in_use = false;
-	mutex_unlock(&vgpu->lock);
+	WRITE_ONCE(vgpu->in_use, false);
+	mutex_unlock(&vgpu->admin_lock);
 	vgpu_irq_release(vgpu);
 }
 
@@ -122,12 +121,12 @@ static int region_access(struct vgpu *vgpu, loff_t pos, u8 *buf, size_t len, boo
 		bar_access(vgpu, off, buf, len, write);
 		return 0;
 	}
-	mutex_lock(&vgpu->lock);
+	spin_lock(&vgpu->table_lock);
 	if (write)
 		ret = vgpu_config_write(&vgpu->config, off, buf, len);
 	else
 		ret = vgpu_config_read(&vgpu->config, off, buf, len);
-	mutex_unlock(&vgpu->lock);
+	spin_unlock(&vgpu->table_lock);
 	return ret;
 }
 
@@ -245,9 +244,9 @@ static long device_set_irqs(struct vgpu *vgpu, void __user *arg)
 		if (IS_ERR(data))
 			return PTR_ERR(data);
 	}
-	mutex_lock(&vgpu->lock);
+	mutex_lock(&vgpu->admin_lock);
 	ret = vgpu_irq_set(vgpu, &set, data);
-	mutex_unlock(&vgpu->lock);
+	mutex_unlock(&vgpu->admin_lock);
 	kfree(data);
 	return ret;
 }
@@ -285,9 +284,9 @@ static void device_dma_unmap(struct vfio_device *vfio, u64 iova, u64 bytes)
 {
 	struct vgpu *vgpu = to_vgpu(vfio);
 
-	mutex_lock(&vgpu->lock);
+	mutex_lock(&vgpu->admin_lock);
 	vgpu_channels_dma_unmap(vgpu, iova, bytes);
-	mutex_unlock(&vgpu->lock);
+	mutex_unlock(&vgpu->admin_lock);
 }
 
 static int device_init(struct vfio_device *vfio)
@@ -296,13 +295,10 @@ static int device_init(struct vfio_device *vfio)
 	struct mdev_device *mdev = to_mdev_device(vfio->dev);
 
 	INIT_LIST_HEAD(&vgpu->node);
-	INIT_LIST_HEAD(&vgpu->dying);
 	guid_copy(&vgpu->uuid, &mdev->uuid);
 	vgpu->type = vgpu_type_of(mdev->type);
-	mutex_init(&vgpu->lock);
+	vgpu_channels_init(vgpu);
 	spin_lock_init(&vgpu->irq_lock);
-	xa_init(&vgpu->channels);
-	init_waitqueue_head(&vgpu->idle_wq);
 	init_waitqueue_head(&vgpu->wq);
 	vgpu_config_init(&vgpu->config);
 	return 0;
@@ -313,7 +309,7 @@ static void device_release(struct vfio_device *vfio)
 	struct vgpu *vgpu = to_vgpu(vfio);
 
 	xa_destroy(&vgpu->channels);
-	mutex_destroy(&vgpu->lock);
+	mutex_destroy(&vgpu->admin_lock);
 	compat_vfio_free_device(vfio);
 }
 

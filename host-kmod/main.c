@@ -125,9 +125,7 @@ static void vgpu_remove(struct mdev_device *mdev)
 	list_del(&vgpu->node);
 	mutex_unlock(&vgpu_host_lock);
 
-	mutex_lock(&vgpu->lock);
 	WRITE_ONCE(vgpu->removed, true);
-	mutex_unlock(&vgpu->lock);
 	wake_up_all(&vgpu->wq);
 
 	vgpu_put(vgpu);
@@ -185,9 +183,12 @@ static int __init vgpu_host_init(void)
 	ret = vgpu_types_parse(types);
 	if (ret)
 		return ret;
-	ret = vgpu_mediator_init();
+	ret = vgpu_channels_start();
 	if (ret)
 		goto free_types;
+	ret = vgpu_mediator_init();
+	if (ret)
+		goto stop_channels;
 	ret = class_register(&vgpu_class);
 	if (ret)
 		goto exit_mediator;
@@ -216,6 +217,8 @@ put_parent:
 	class_unregister(&vgpu_class);
 exit_mediator:
 	vgpu_mediator_exit();
+stop_channels:
+	vgpu_channels_stop();
 free_types:
 	vgpu_types_free();
 	return ret;
@@ -229,9 +232,10 @@ static void __exit vgpu_host_exit(void)
 	put_device(&parent_dev);
 	class_unregister(&vgpu_class);
 	vgpu_mediator_exit();
+	/* Runs what is left of released channels, with the last references to vGPUs. */
+	vgpu_channels_stop();
 	vgpu_types_free();
 	ida_destroy(&vgpu_ida);
-	rcu_barrier();	/* channels are freed by RCU */
 }
 
 module_init(vgpu_host_init);

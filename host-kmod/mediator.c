@@ -4,12 +4,16 @@
  *
  * Nothing here is remembered for a mediator that has died: closing a
  * descriptor marks what it knew as untold, and the next one hears it again.
+ * Something counts as told once it has been copied out, so a read() with a bad
+ * pointer loses nothing; two reads at a time may both return it.
+ *
+ * Nothing here takes a vGPU's admin_lock, so no VM can make the mediator wait.
  */
 #include <linux/anon_inodes.h>
 #include <linux/file.h>
 #include <linux/miscdevice.h>
 #include <linux/poll.h>
-#include <vgpu/ioctl_table.h>
+#include <linux/sched/signal.h>
 
 #include "vgpu_host.h"
 
@@ -26,24 +30,7 @@ bool vgpu_mediator_serves(struct vgpu *vgpu)
 	return READ_ONCE(vgpu->mediator);
 }
 
-static int event_to_user(char __user *buf, size_t count, const struct vgpu_host_event *event)
-{
-	if (count < sizeof(*event))
-		return -EINVAL;
-	return copy_to_user(buf, event, sizeof(*event)) ? -EFAULT : (int)sizeof(*event);
-}
-
 /* The mediator's descriptor of a vGPU. */
-
-static bool vgpu_fd_event(struct vgpu *vgpu, struct vgpu_host_event *event)
-{
-	bool found;
-
-	mutex_lock(&vgpu->lock);
-	found = vgpu_channel_event(vgpu, event);
-	mutex_unlock(&vgpu->lock);
-	return found;
-}
 
 static ssize_t vgpu_fd_read(struct file *file, char __user *buf, size_t count, loff_t *ppos)
 {
@@ -53,19 +40,20 @@ static ssize_t vgpu_fd_read(struct file *file, char __user *buf, size_t count, l
 
 	if (count < sizeof(event))
 		return -EINVAL;
-	if (!vgpu_fd_event(vgpu, &event)) {
+	while (!vgpu_channels_event(vgpu, &event)) {
 		if (READ_ONCE(vgpu->removed))
 			return -ENODEV;
 		if (file->f_flags & O_NONBLOCK)
 			return -EAGAIN;
-		ret = wait_event_interruptible(vgpu->wq, vgpu_fd_event(vgpu, &event) ||
+		ret = wait_event_interruptible(vgpu->wq, vgpu_channels_untold(vgpu) ||
 								 READ_ONCE(vgpu->removed));
 		if (ret)
 			return ret;
-		if (READ_ONCE(vgpu->removed))
-			return -ENODEV;
 	}
-	return event_to_user(buf, count, &event);
+	if (copy_to_user(buf, &event, sizeof(event)))
+		return -EFAULT;
+	vgpu_channels_told(vgpu, &event);
+	return sizeof(event);
 }
 
 static __poll_t vgpu_fd_poll(struct file *file, poll_table *wait)
@@ -74,10 +62,8 @@ static __poll_t vgpu_fd_poll(struct file *file, poll_table *wait)
 	__poll_t mask = 0;
 
 	poll_wait(file, &vgpu->wq, wait);
-	mutex_lock(&vgpu->lock);
-	if (vgpu_channel_untold(vgpu))
+	if (vgpu_channels_untold(vgpu))
 		mask |= EPOLLIN | EPOLLRDNORM;
-	mutex_unlock(&vgpu->lock);
 	if (READ_ONCE(vgpu->removed))
 		mask |= EPOLLHUP;
 	return mask;
@@ -96,12 +82,10 @@ static int ioc_vgpu_info(struct file *file, void *arg)
 	info->out_mem_bytes = vgpu->type->mem_bytes;
 	strscpy_pad(info->out_pool, vgpu->type->pool, sizeof(info->out_pool));
 	strscpy_pad(info->out_type, vgpu->type->name, sizeof(info->out_type));
-	mutex_lock(&vgpu->lock);
-	info->out_in_use = vgpu->in_use;
+	info->out_in_use = READ_ONCE(vgpu->in_use);
 	info->out_channels = 0;
-	xa_for_each(&vgpu->channels, i, ch)
+	xa_for_each(&vgpu->channels, i, ch)	/* by RCU: only counted */
 		info->out_channels++;
-	mutex_unlock(&vgpu->lock);
 	info->out_traps = atomic64_read(&vgpu->traps);
 	info->out_doorbells = atomic64_read(&vgpu->doorbells);
 	info->out_interrupts = atomic64_read(&vgpu->interrupts);
@@ -110,22 +94,21 @@ static int ioc_vgpu_info(struct file *file, void *arg)
 	return 0;
 }
 
-static int ioc_open_channel(struct file *file, void *arg)
+static int ioc_open_channel(struct file *file, void *arg, struct vgpu_opening *opening)
 {
 	struct vgpu *vgpu = file->private_data;
 	struct vgpu_host_open_channel *open = arg;
 	struct vgpu_channel *ch;
-	int fd = -ENOENT;
+	int fd;
 
 	if (open->flags)
 		return -EINVAL;
-	mutex_lock(&vgpu->lock);
-	ch = vgpu_channel_find(vgpu, open->id, open->cookie);
 	if (READ_ONCE(vgpu->removed))
-		fd = -ENODEV;
-	else if (ch)
-		fd = vgpu_channel_fd(ch);
-	mutex_unlock(&vgpu->lock);
+		return -ENODEV;
+	ch = vgpu_channel_get(vgpu, open->id, open->cookie);
+	if (!ch)
+		return -ENOENT;
+	fd = vgpu_channel_fd(ch, opening);
 	if (fd < 0)
 		return fd;
 	open->out_fd = fd;
@@ -134,7 +117,8 @@ static int ioc_open_channel(struct file *file, void *arg)
 
 static const struct vgpu_ioctl vgpu_fd_ioctls[] = {
 	VGPU_IOCTL(VGPU_HOST_IOC_VGPU_INFO, vgpu_host_vgpu_info, out_pinned_bytes, ioc_vgpu_info),
-	VGPU_IOCTL(VGPU_HOST_IOC_OPEN_CHANNEL, vgpu_host_open_channel, cookie, ioc_open_channel),
+	VGPU_IOCTL_OPEN(VGPU_HOST_IOC_OPEN_CHANNEL, vgpu_host_open_channel, cookie,
+			ioc_open_channel),
 };
 
 static long vgpu_fd_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -147,11 +131,11 @@ static int vgpu_fd_release(struct inode *inode, struct file *file)
 	struct vgpu *vgpu = file->private_data;
 
 	mutex_lock(&vgpu_host_lock);
-	mutex_lock(&vgpu->lock);
-	WRITE_ONCE(vgpu->mediator, NULL);
-	vgpu->announced = false;
-	vgpu_channels_unannounce(vgpu);
-	mutex_unlock(&vgpu->lock);
+	if (vgpu->mediator == file) {	/* else prepared, and never committed */
+		WRITE_ONCE(vgpu->mediator, NULL);
+		vgpu->announced = false;
+		vgpu_channels_unannounce(vgpu);
+	}
 	mutex_unlock(&vgpu_host_lock);
 	vgpu_mediator_wake();
 	vgpu_put(vgpu);
@@ -187,12 +171,41 @@ static bool host_event(struct vgpu_host_event *event)
 
 	mutex_lock(&vgpu_host_lock);
 	vgpu = host_find_untold();
-	if (vgpu) {
-		vgpu->announced = true;
+	if (vgpu)
 		*event = (struct vgpu_host_event){ .kind = VGPU_HOST_EV_ADDED, .id = vgpu->id };
-	}
 	mutex_unlock(&vgpu_host_lock);
 	return vgpu;
+}
+
+static void host_told(const struct vgpu_host_event *event)
+{
+	struct vgpu *vgpu;
+
+	mutex_lock(&vgpu_host_lock);
+	list_for_each_entry(vgpu, &vgpu_host_list, node)
+		if (vgpu->id == event->id)
+			vgpu->announced = true;
+	mutex_unlock(&vgpu_host_lock);
+}
+
+/* Looking takes a mutex, so this sleeps by wait_woken() and not in a condition. */
+static int host_wait(struct file *file, struct vgpu_host_event *event)
+{
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
+	int ret = 0;
+
+	add_wait_queue(&host_wq, &wait);
+	while (!host_event(event)) {
+		if (file->f_flags & O_NONBLOCK)
+			ret = -EAGAIN;
+		else if (signal_pending(current))
+			ret = -ERESTARTSYS;
+		if (ret)
+			break;
+		wait_woken(&wait, TASK_INTERRUPTIBLE, MAX_SCHEDULE_TIMEOUT);
+	}
+	remove_wait_queue(&host_wq, &wait);
+	return ret;
 }
 
 static ssize_t host_read(struct file *file, char __user *buf, size_t count, loff_t *ppos)
@@ -202,14 +215,13 @@ static ssize_t host_read(struct file *file, char __user *buf, size_t count, loff
 
 	if (count < sizeof(event))
 		return -EINVAL;
-	if (!host_event(&event)) {
-		if (file->f_flags & O_NONBLOCK)
-			return -EAGAIN;
-		ret = wait_event_interruptible(host_wq, host_event(&event));
-		if (ret)
-			return ret;
-	}
-	return event_to_user(buf, count, &event);
+	ret = host_wait(file, &event);
+	if (ret)
+		return ret;
+	if (copy_to_user(buf, &event, sizeof(event)))
+		return -EFAULT;
+	host_told(&event);
+	return sizeof(event);
 }
 
 static __poll_t host_poll(struct file *file, poll_table *wait)
@@ -239,49 +251,70 @@ static int ioc_host_info(struct file *file, void *arg)
 	return 0;
 }
 
-static int ioc_open_vgpu(struct file *file, void *arg)
+static int vgpu_fd_commit(struct file *file)
 {
-	struct vgpu_host_open_vgpu *open = arg;
-	struct vgpu *vgpu, *found = NULL;
-	struct file *vgpu_file;
-	int fd, ret;
+	struct vgpu *vgpu = file->private_data;
+	int ret = 0;
 
-	if (open->flags)
-		return -EINVAL;
-	fd = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0)
-		return fd;
+	mutex_lock(&vgpu_host_lock);
+	if (vgpu->mediator) {
+		ret = -EBUSY;
+	} else {
+		WRITE_ONCE(vgpu->mediator, file);
+		vgpu->announced = true;
+	}
+	mutex_unlock(&vgpu_host_lock);
+	return ret;
+}
+
+static struct vgpu *host_get(u32 id)
+{
+	struct vgpu *vgpu, *found = NULL;
 
 	mutex_lock(&vgpu_host_lock);
 	list_for_each_entry(vgpu, &vgpu_host_list, node)
-		if (vgpu->id == open->id)
+		if (vgpu->id == id)
 			found = vgpu;
-	ret = !found ? -ENOENT : found->mediator ? -EBUSY : 0;
-	if (ret)
-		goto unlock;
-	vgpu_file = anon_inode_getfile("[vgpu]", &vgpu_fd_fops, found, O_RDONLY | O_CLOEXEC);
-	if (IS_ERR(vgpu_file)) {
-		ret = PTR_ERR(vgpu_file);
-		goto unlock;
-	}
-	vgpu_get(found);
-	WRITE_ONCE(found->mediator, vgpu_file);
-	found->announced = true;
+	if (found)
+		vgpu_get(found);
 	mutex_unlock(&vgpu_host_lock);
+	return found;
+}
 
-	fd_install(fd, vgpu_file);
-	open->out_fd = fd;
+static int ioc_open_vgpu(struct file *file, void *arg, struct vgpu_opening *opening)
+{
+	struct vgpu_host_open_vgpu *open = arg;
+	struct vgpu *vgpu;
+	int ret;
+
+	if (open->flags)
+		return -EINVAL;
+	vgpu = host_get(open->id);
+	if (!vgpu)
+		return -ENOENT;
+	opening->commit = vgpu_fd_commit;
+	opening->fd = get_unused_fd_flags(O_CLOEXEC);
+	if (opening->fd < 0) {
+		ret = opening->fd;
+		goto put;
+	}
+	opening->file = anon_inode_getfile("[vgpu]", &vgpu_fd_fops, vgpu, O_RDONLY | O_CLOEXEC);
+	if (IS_ERR(opening->file)) {
+		ret = PTR_ERR(opening->file);
+		put_unused_fd(opening->fd);
+		goto put;
+	}
+	open->out_fd = opening->fd;
 	return 0;
 
-unlock:
-	mutex_unlock(&vgpu_host_lock);
-	put_unused_fd(fd);
+put:
+	vgpu_put(vgpu);
 	return ret;
 }
 
 static const struct vgpu_ioctl host_ioctls[] = {
 	VGPU_IOCTL(VGPU_HOST_IOC_INFO, vgpu_host_info, out_vgpus, ioc_host_info),
-	VGPU_IOCTL(VGPU_HOST_IOC_OPEN_VGPU, vgpu_host_open_vgpu, out_fd, ioc_open_vgpu),
+	VGPU_IOCTL_OPEN(VGPU_HOST_IOC_OPEN_VGPU, vgpu_host_open_vgpu, out_fd, ioc_open_vgpu),
 };
 
 static long host_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

@@ -153,7 +153,7 @@ struct vgpu_mem *vgpu_mem_pin(struct vgpu *vgpu, u64 list_addr, u64 bytes, u64 v
 	u32 i;
 	int ret;
 
-	lockdep_assert_held(&vgpu->lock);
+	lockdep_assert_held(&vgpu->admin_lock);
 
 	if (!pages || !PAGE_ALIGNED(bytes) || pages > U32_MAX)
 		return ERR_PTR(-EINVAL);
@@ -217,7 +217,7 @@ void vgpu_mem_put(struct vgpu_mem *mem)
 /* For memory that can no longer be mapped: revoked, or never published. */
 void vgpu_mem_unpin(struct vgpu *vgpu, struct vgpu_mem *mem)
 {
-	lockdep_assert_held(&vgpu->lock);
+	lockdep_assert_held(&vgpu->admin_lock);
 
 	runs_unpin(vgpu, mem);
 	atomic64_sub(mem->npages, &vgpu->pinned_pages);

@@ -16,17 +16,24 @@
  * are taken with ours held.
  *
  *   vgpu_host_lock       the list of vGPUs, the mediator's place
- *   vgpu->lock           channel table and states, page lists, BAR0 admin
- *                        registers                        -> VFIO's iommu lock,
+ *   vgpu->admin_lock     one slow thing at a time: admin commands, reset, and
+ *                        whatever else pins, zaps or unpins guest memory
+ *                                                         -> VFIO's iommu lock,
  *                                                            mmap_lock of QEMU
  *   (mmap_lock)          of an executor, on a page fault
  *   channel->map_lock    what may be mapped: region table, vgpu_mem.revoked
+ *   vgpu->table_lock     channel table and states, what the mediator has been
+ *                        told, configuration space (spin)
  *   vgpu->irq_lock       eventfds of interrupts, pending guest events (spin)
  *   channel->bell_lock   the doorbell's eventfd (spin)
  *
- * vgpu->lock is never taken in a page fault, map_lock never held over a pin.
+ * admin_lock is never taken in a page fault nor in any call of the mediator's,
+ * because a guest can hold it for as long as its page lists take to pin; the
+ * release of a channel's descriptor leaves the unpin to a work item for that
+ * reason.  map_lock is never held over a pin.  A channel leaves the table under
+ * both admin_lock and table_lock, so either keeps it there.
  * VFIO calls dma_unmap() with its list of devices locked, and that call takes
- * vgpu->lock; nothing of ours adds or removes a device with vgpu->lock held.
+ * admin_lock; nothing of ours adds or removes a device with admin_lock held.
  */
 #ifndef VGPU_HOST_H
 #define VGPU_HOST_H
@@ -36,6 +43,7 @@
 #include <linux/fs.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/llist.h>
 #include <linux/mdev.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
@@ -44,7 +52,9 @@
 #include <linux/vgpu_dev.h>
 #include <linux/vgpu_host.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
+#include <vgpu/ioctl_table.h>
 
 #include "compat/compat.h"
 #include "config.h"
@@ -97,9 +107,11 @@ struct vgpu_channel {
 	char comm[16];
 	struct vgpu_layout layout;
 
-	enum vgpu_channel_state state;	/* written under vgpu->lock */
-	bool announced;			/* the mediator knows; under vgpu->lock */
-	struct list_head dying;		/* in vgpu->dying; likewise */
+	enum vgpu_channel_state state;	/* written under table_lock, as the next three */
+	bool announced;			/* the mediator knows this state */
+	struct list_head dying;		/* in vgpu->dying */
+	struct file *file;		/* the descriptor that was attached */
+	struct llist_node released;	/* in vgpu->released_channels */
 
 	struct mutex map_lock;
 	struct vgpu_mem *mem;		/* NULL once unpinned */
@@ -120,17 +132,22 @@ struct vgpu {
 	guid_t uuid;
 	const struct vgpu_type *type;
 
-	struct mutex lock;
-	struct vgpu_config config;
-	bool in_use;			/* a VM has it open */
-	bool removed;
+	struct mutex admin_lock;
 	u64 admin_addr;
 	u32 admin_result;
 	u64 next_cookie;
-	struct xarray channels;		/* by id; stores under lock, loads under RCU */
+
+	spinlock_t table_lock;
+	struct vgpu_config config;
+	bool in_use;			/* a VM has it open */
+	bool removed;
+	struct xarray channels;		/* by id; loads also under RCU alone */
 	struct list_head dying;		/* DEAD channels that an executor still holds */
-	atomic_t executors;		/* channel descriptors open */
-	wait_queue_head_t idle_wq;	/* executors fell to zero */
+	wait_queue_head_t idle_wq;	/* dying became empty */
+
+	/* Channels whose descriptor was released, for release_work to detach. */
+	struct llist_head released_channels;
+	struct work_struct release_work;
 
 	spinlock_t irq_lock;
 	struct eventfd_ctx *msix[VGPU_VECTORS];
@@ -164,7 +181,7 @@ ssize_t vgpu_type_description(struct mdev_type *mdev, char *buf);
 
 /* device.c: the VFIO device */
 extern const struct vfio_device_ops vgpu_vfio_ops;
-void vgpu_reset(struct vgpu *vgpu);	/* takes vgpu->lock, and may wait */
+void vgpu_reset(struct vgpu *vgpu);	/* takes admin_lock, and may wait */
 int vgpu_region_info(struct vfio_region_info *info);
 
 static inline struct vgpu *to_vgpu(struct vfio_device *vfio)
@@ -186,10 +203,10 @@ static inline void vgpu_put(struct vgpu *vgpu)
 u32 vgpu_bar_read(struct vgpu *vgpu, u32 off);
 void vgpu_bar_write(struct vgpu *vgpu, u32 off, u32 val);
 
-/* admin.c: the guest's commands; vgpu->lock held; 0 or a positive errno */
+/* admin.c: the guest's commands; admin_lock held; 0 or a positive errno */
 u32 vgpu_admin_run(struct vgpu *vgpu, u64 addr, u32 bytes);
 
-/* pages.c: pinned guest memory; vgpu->lock held */
+/* pages.c: pinned guest memory; admin_lock held */
 int vgpu_guest_read(struct vgpu *vgpu, u64 addr, void *to, size_t bytes);
 struct vgpu_mem *vgpu_mem_pin(struct vgpu *vgpu, u64 list, u64 bytes, u64 va);
 void vgpu_mem_unpin(struct vgpu *vgpu, struct vgpu_mem *mem);	/* drops a reference */
@@ -197,26 +214,33 @@ void vgpu_mem_put(struct vgpu_mem *mem);	/* no lock */
 bool vgpu_mem_overlaps(const struct vgpu_mem *mem, u64 iova, u64 bytes);
 int vgpu_list_check(const struct vgpu_adm_list *list, u64 *bytes_left);
 
-/* channel.c: life of a channel; vgpu->lock held unless said */
+/* channel.c: life of a channel; admin_lock held */
 int vgpu_channel_create(struct vgpu *vgpu, const struct vgpu_adm_create *cmd);
 int vgpu_channel_destroy(struct vgpu *vgpu, u32 id);
 int vgpu_channel_map(struct vgpu *vgpu, const struct vgpu_adm_map *cmd);
 int vgpu_channel_unmap(struct vgpu *vgpu, u32 id, u32 region);
 void vgpu_channels_drop(struct vgpu *vgpu);
 void vgpu_channels_dma_unmap(struct vgpu *vgpu, u64 iova, u64 bytes);
-void vgpu_channel_attach(struct vgpu_channel *ch);
-void vgpu_channel_detach(struct vgpu_channel *ch);	/* takes vgpu->lock */
-void vgpu_channel_doorbell(struct vgpu *vgpu, u32 id);	/* no lock */
-void vgpu_channel_put(struct vgpu_channel *ch);		/* no lock */
-bool vgpu_channel_dead(const struct vgpu_channel *ch);	/* no lock */
-struct vgpu_mem *vgpu_channel_mem(struct vgpu_channel *ch, u64 slot);	/* map_lock held */
-struct vgpu_channel *vgpu_channel_find(struct vgpu *vgpu, u32 id, u64 cookie);
-struct vgpu_channel *vgpu_channel_untold(struct vgpu *vgpu);
-bool vgpu_channel_event(struct vgpu *vgpu, struct vgpu_host_event *event);
-void vgpu_channels_unannounce(struct vgpu *vgpu);
+void vgpu_channel_detach(struct vgpu_channel *ch);	/* drops a reference */
 
-/* channel_fd.c: the executor's descriptor; vgpu->lock held */
-int vgpu_channel_fd(struct vgpu_channel *ch);
+/* channel.c: no lock of the vGPU held; these take table_lock at most */
+void vgpu_channels_init(struct vgpu *vgpu);
+int vgpu_channel_attach(struct vgpu_channel *ch, struct file *file);
+void vgpu_channel_release(struct vgpu_channel *ch);	/* takes over a reference */
+void vgpu_channel_doorbell(struct vgpu *vgpu, u32 id);
+void vgpu_channel_put(struct vgpu_channel *ch);
+bool vgpu_channel_dead(const struct vgpu_channel *ch);
+struct vgpu_mem *vgpu_channel_mem(struct vgpu_channel *ch, u64 slot);	/* map_lock held */
+struct vgpu_channel *vgpu_channel_get(struct vgpu *vgpu, u32 id, u64 cookie);
+bool vgpu_channels_untold(struct vgpu *vgpu);
+bool vgpu_channels_event(struct vgpu *vgpu, struct vgpu_host_event *event);
+void vgpu_channels_told(struct vgpu *vgpu, const struct vgpu_host_event *event);
+void vgpu_channels_unannounce(struct vgpu *vgpu);
+int vgpu_channels_start(void);
+void vgpu_channels_stop(void);
+
+/* channel_fd.c: the executor's descriptor */
+int vgpu_channel_fd(struct vgpu_channel *ch, struct vgpu_opening *opening);
 #define VGPU_MMAP_SLOT_SHIFT 32	/* mmap offset: channel memory, then each region */
 
 /* irq.c */

@@ -128,7 +128,7 @@ static void by_register(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
 	memcpy(fake_mem(f, CMD), &head, sizeof(head));
-	mutex_unlock(&f->vgpu.lock);
+	mutex_unlock(&f->vgpu.admin_lock);
 	vgpu_bar_write(&f->vgpu, VGPU_REG_ADMIN_LO, lower_32_bits(CMD));
 	vgpu_bar_write(&f->vgpu, VGPU_REG_ADMIN_HI, upper_32_bits(CMD));
 	vgpu_bar_write(&f->vgpu, VGPU_REG_ADMIN_KICK, sizeof(head));
@@ -137,7 +137,7 @@ static void by_register(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vgpu_bar_read(&f->vgpu, VGPU_REG_ADMIN_RESULT), ENOENT);
 	KUNIT_EXPECT_EQ(test, vgpu_bar_read(&f->vgpu, VGPU_REG_MAGIC), VGPU_DEV_MAGIC);
 	KUNIT_EXPECT_EQ(test, vgpu_bar_read(&f->vgpu, 0xffc), ~0u);
-	mutex_lock(&f->vgpu.lock);
+	mutex_lock(&f->vgpu.admin_lock);
 	fake_unlock(test);
 }
 

@@ -6,12 +6,34 @@ static struct vgpu_channel *the_channel(struct fake *f)
 	return xa_load(&f->vgpu.channels, 7);
 }
 
-/* As the executor's last close does, which takes the lock itself. */
-static void detach(struct fake *f, struct vgpu_channel *ch)
+/* As OPEN_CHANNEL does: the descriptor has a reference of its own. */
+static int attach(struct vgpu_channel *ch)
 {
-	mutex_unlock(&f->vgpu.lock);
-	vgpu_channel_detach(ch);
-	mutex_lock(&f->vgpu.lock);
+	int ret;
+
+	kref_get(&ch->ref);
+	ret = vgpu_channel_attach(ch, NULL);
+	if (ret)
+		vgpu_channel_put(ch);
+	return ret;
+}
+
+/* The mediator reads an event, which reaches it. */
+static bool take(struct fake *f, struct vgpu_host_event *event)
+{
+	if (!vgpu_channels_event(&f->vgpu, event))
+		return false;
+	vgpu_channels_told(&f->vgpu, event);
+	return true;
+}
+
+static bool is(struct fake *f, u32 id, u64 cookie, struct vgpu_channel *want)
+{
+	struct vgpu_channel *ch = vgpu_channel_get(&f->vgpu, id, cookie);
+
+	if (ch)
+		vgpu_channel_put(ch);
+	return ch == want;
 }
 
 static void expect_event(struct kunit *test, u32 kind)
@@ -46,14 +68,14 @@ static void guest_goes_first(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
 	ch = the_channel(f);
-	vgpu_channel_attach(ch);
+	KUNIT_EXPECT_EQ(test, attach(ch), 0);
 	KUNIT_EXPECT_FALSE(test, vgpu_channel_dead(ch));
 	KUNIT_EXPECT_EQ(test, vgpu_channel_destroy(&f->vgpu, 7), -EINPROGRESS);
 	KUNIT_EXPECT_TRUE(test, vgpu_channel_dead(ch));
 	KUNIT_EXPECT_EQ(test, vgpu_channel_destroy(&f->vgpu, 7), -EINPROGRESS);
 	KUNIT_EXPECT_EQ(test, fake_channel(test), -EEXIST);
 	KUNIT_EXPECT_GT(test, fake_pinned(f), 0);
-	detach(f, ch);
+	vgpu_channel_detach(ch);
 	KUNIT_EXPECT_EQ(test, fake_pinned(f), 0);
 	expect_event(test, VGPU_EVENT_RELEASED);
 	KUNIT_EXPECT_NULL(test, the_channel(f));
@@ -68,10 +90,10 @@ static void executor_goes_first(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
 	ch = the_channel(f);
-	vgpu_channel_attach(ch);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->vgpu.executors), 1);
-	detach(f, ch);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->vgpu.executors), 0);
+	KUNIT_EXPECT_EQ(test, attach(ch), 0);
+	KUNIT_EXPECT_EQ(test, attach(ch), -EBUSY);
+	vgpu_channel_detach(ch);
+	KUNIT_EXPECT_EQ(test, attach(ch), -EPIPE);
 	expect_event(test, VGPU_EVENT_LOST);
 	KUNIT_EXPECT_EQ(test, fake_pinned(f), 0);
 	KUNIT_EXPECT_PTR_EQ(test, the_channel(f), ch);
@@ -88,21 +110,21 @@ static void reset_under_an_executor(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
 	ch = the_channel(f);
-	KUNIT_EXPECT_TRUE(test, vgpu_channel_event(&f->vgpu, &event));
+	KUNIT_EXPECT_TRUE(test, take(f, &event));
 	KUNIT_EXPECT_EQ(test, event.kind, VGPU_HOST_EV_CHANNEL);
-	KUNIT_EXPECT_PTR_EQ(test, vgpu_channel_find(&f->vgpu, 7, event.cookie), ch);
-	KUNIT_EXPECT_NULL(test, vgpu_channel_find(&f->vgpu, 7, event.cookie + 1));
-	KUNIT_EXPECT_FALSE(test, vgpu_channel_event(&f->vgpu, &event));
-	vgpu_channel_attach(ch);
+	KUNIT_EXPECT_TRUE(test, is(f, 7, event.cookie, ch));
+	KUNIT_EXPECT_TRUE(test, is(f, 7, event.cookie + 1, NULL));
+	KUNIT_EXPECT_FALSE(test, take(f, &event));
+	KUNIT_EXPECT_EQ(test, attach(ch), 0);
 	vgpu_channels_drop(&f->vgpu);
 	KUNIT_EXPECT_EQ(test, fake_pinned(f), 0);
 	KUNIT_EXPECT_TRUE(test, vgpu_channel_dead(ch));
-	KUNIT_EXPECT_TRUE(test, vgpu_channel_event(&f->vgpu, &event));
+	KUNIT_EXPECT_TRUE(test, take(f, &event));
 	KUNIT_EXPECT_EQ(test, event.kind, VGPU_HOST_EV_CLOSED);
-	KUNIT_EXPECT_FALSE(test, vgpu_channel_event(&f->vgpu, &event));
+	KUNIT_EXPECT_FALSE(test, take(f, &event));
 	/* The id is free at once, and the old executor's end does not touch it. */
 	KUNIT_EXPECT_EQ(test, fake_channel(test), 0);
-	detach(f, ch);
+	vgpu_channel_detach(ch);
 	KUNIT_EXPECT_NOT_NULL(test, the_channel(f));
 	KUNIT_EXPECT_TRUE(test, list_empty(&f->vgpu.dying));
 	fake_unlock(test);
@@ -114,10 +136,42 @@ static void told_anew(struct kunit *test)
 	struct vgpu_host_event event;
 
 	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
-	KUNIT_EXPECT_TRUE(test, vgpu_channel_event(&f->vgpu, &event));
-	KUNIT_EXPECT_FALSE(test, vgpu_channel_event(&f->vgpu, &event));
+	KUNIT_EXPECT_TRUE(test, take(f, &event));
+	KUNIT_EXPECT_FALSE(test, take(f, &event));
 	vgpu_channels_unannounce(&f->vgpu);
-	KUNIT_EXPECT_TRUE(test, vgpu_channel_event(&f->vgpu, &event));
+	KUNIT_EXPECT_TRUE(test, take(f, &event));
+	fake_unlock(test);
+}
+
+/* What has not been copied out is not told, nor what has changed meanwhile. */
+static void told_once_it_arrives(struct kunit *test)
+{
+	struct fake *f = fake_lock(test);
+	struct vgpu_host_event event, again;
+	struct vgpu_channel *ch;
+
+	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
+	ch = the_channel(f);
+	KUNIT_EXPECT_TRUE(test, vgpu_channels_event(&f->vgpu, &event));
+	KUNIT_EXPECT_TRUE(test, vgpu_channels_untold(&f->vgpu));
+	KUNIT_EXPECT_TRUE(test, vgpu_channels_event(&f->vgpu, &again));
+	KUNIT_EXPECT_EQ(test, again.kind, event.kind);
+	KUNIT_EXPECT_EQ(test, again.cookie, event.cookie);
+	vgpu_channels_told(&f->vgpu, &event);
+	KUNIT_EXPECT_FALSE(test, vgpu_channels_untold(&f->vgpu));
+
+	KUNIT_EXPECT_EQ(test, attach(ch), 0);
+	KUNIT_EXPECT_EQ(test, vgpu_channel_destroy(&f->vgpu, 7), -EINPROGRESS);
+	vgpu_channels_told(&f->vgpu, &event);	/* late: of the state before */
+	KUNIT_EXPECT_TRUE(test, vgpu_channels_untold(&f->vgpu));
+	KUNIT_EXPECT_TRUE(test, vgpu_channels_event(&f->vgpu, &event));
+	KUNIT_EXPECT_EQ(test, event.kind, VGPU_HOST_EV_CLOSED);
+	/* A reset moves it out of the table; the mediator is still to hear of it. */
+	vgpu_channels_drop(&f->vgpu);
+	KUNIT_EXPECT_TRUE(test, vgpu_channels_untold(&f->vgpu));
+	KUNIT_EXPECT_TRUE(test, take(f, &event));
+	KUNIT_EXPECT_FALSE(test, vgpu_channels_untold(&f->vgpu));
+	vgpu_channel_detach(ch);
 	fake_unlock(test);
 }
 
@@ -203,11 +257,11 @@ static void bell_is_taken_at_release(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
 	ch = the_channel(f);
 	kref_get(&ch->ref);
-	vgpu_channel_attach(ch);
+	KUNIT_EXPECT_EQ(test, attach(ch), 0);
 	ch->bell = (struct eventfd_ctx *)test;	/* any address: it is only dropped */
 	KUNIT_EXPECT_EQ(test, vgpu_channel_destroy(&f->vgpu, 7), -EINPROGRESS);
 	KUNIT_EXPECT_EQ(test, f->eventfd_puts, 0);
-	detach(f, ch);
+	vgpu_channel_detach(ch);
 	KUNIT_EXPECT_NULL(test, ch->bell);
 	KUNIT_EXPECT_EQ(test, f->eventfd_puts, 1);
 	vgpu_channel_put(ch);
@@ -218,6 +272,7 @@ static void bell_is_taken_at_release(struct kunit *test)
 static struct kunit_case cases[] = {
 	KUNIT_CASE(never_served), KUNIT_CASE(guest_goes_first), KUNIT_CASE(executor_goes_first),
 	KUNIT_CASE(reset_under_an_executor), KUNIT_CASE(told_anew),
+	KUNIT_CASE(told_once_it_arrives),
 	KUNIT_CASE(vm_gives_up_memory), KUNIT_CASE(mapped_region_stays),
 	KUNIT_CASE(early_doorbell), KUNIT_CASE(bell_is_taken_at_release), {}
 };

@@ -34,11 +34,8 @@ int fake_init(struct kunit *test)
 	vgpu->type = &f->type;
 	device_initialize(&vgpu->vfio.device);
 	vgpu->vfio.device.release = fake_device_release;
-	INIT_LIST_HEAD(&vgpu->dying);
-	mutex_init(&vgpu->lock);
+	vgpu_channels_init(vgpu);
 	spin_lock_init(&vgpu->irq_lock);
-	xa_init(&vgpu->channels);
-	init_waitqueue_head(&vgpu->idle_wq);
 	init_waitqueue_head(&vgpu->wq);
 	vgpu_config_init(&vgpu->config);
 	vgpu_pin_limit_pages = FAKE_PAGES;
@@ -51,7 +48,7 @@ struct fake *fake_lock(struct kunit *test)
 {
 	struct fake *f = test->priv;
 
-	mutex_lock(&f->vgpu.lock);
+	mutex_lock(&f->vgpu.admin_lock);
 	return f;
 }
 
@@ -59,7 +56,7 @@ void fake_unlock(struct kunit *test)
 {
 	struct fake *f = test->priv;
 
-	mutex_unlock(&f->vgpu.lock);
+	mutex_unlock(&f->vgpu.admin_lock);
 }
 
 void fake_exit(struct kunit *test)
@@ -69,9 +66,9 @@ void fake_exit(struct kunit *test)
 
 	if (!f)
 		return;
-	mutex_lock(&f->vgpu.lock);
+	mutex_lock(&f->vgpu.admin_lock);
 	vgpu_channels_drop(&f->vgpu);
-	mutex_unlock(&f->vgpu.lock);
+	mutex_unlock(&f->vgpu.admin_lock);
 	rcu_barrier();
 	xa_destroy(&f->vgpu.channels);
 	KUNIT_EXPECT_EQ(test, fake_pinned(f), 0);

@@ -40,7 +40,7 @@ int fake_channel(struct kunit *test);
 /* Stands in for eventfd_ctx_put(), since no suite has an eventfd. */
 void fake_eventfd_put(struct eventfd_ctx *ctx);
 
-/* vgpu->lock, around a case (init and exit may run in other threads). */
+/* admin_lock, around a case (init and exit may run in other threads). */
 struct fake *fake_lock(struct kunit *test);
 void fake_unlock(struct kunit *test);
 

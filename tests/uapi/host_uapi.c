@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include <linux/vgpu_host.h>
@@ -89,6 +90,49 @@ static void events_are_told_again(void **state)
 	}
 }
 
+/* A page that a call can read its argument from, and not write an answer to. */
+static void *read_only(const void *from, size_t bytes)
+{
+	uint8_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(page, MAP_FAILED);
+	memcpy(page, from, bytes);
+	assert_int_equal(mprotect(page, 4096, PROT_READ), 0);
+	return page;
+}
+
+/* A bad pointer loses no event, uses up no descriptor and opens nothing. */
+static void answers_that_do_not_arrive(void **state)
+{
+	struct vgpu_host_open_vgpu open_arg = { .size = sizeof(open_arg) };
+	struct vgpu_host_event event;
+	int host = open_host(), before, vgpu;
+	void *ro;
+
+	(void)state;
+	ro = read_only("", 1);
+	assert_fails(read(host, ro, sizeof(event)), EFAULT);
+	munmap(ro, 4096);
+	assert_int_equal(read(host, &event, sizeof(event)), sizeof(event));
+	assert_int_equal(event.kind, VGPU_HOST_EV_ADDED);
+	assert_fails(read(host, &event, sizeof(event)), EAGAIN);
+
+	open_arg.id = event.id;
+	ro = read_only(&open_arg, sizeof(open_arg));
+	before = dup(0);
+	assert_true(before >= 0);
+	close(before);
+	assert_fails(ioctl(host, VGPU_HOST_IOC_OPEN_VGPU, ro), EFAULT);
+	vgpu = dup(0);
+	assert_int_equal(vgpu, before);
+	close(vgpu);
+	assert_int_equal(ioctl(host, VGPU_HOST_IOC_OPEN_VGPU, &open_arg), 0);
+	assert_int_equal(open_arg.out_fd, before);
+	close(open_arg.out_fd);
+	munmap(ro, 4096);
+	close(host);
+}
+
 static void vgpu_of_one_holder(void **state)
 {
 	struct vgpu_host_open_vgpu again = { .size = sizeof(again) };
@@ -133,6 +177,7 @@ int main(void)
 		cmocka_unit_test(one_mediator),
 		cmocka_unit_test(sizes_and_flags),
 		cmocka_unit_test(events_are_told_again),
+		cmocka_unit_test(answers_that_do_not_arrive),
 		cmocka_unit_test(vgpu_of_one_holder),
 	};
 

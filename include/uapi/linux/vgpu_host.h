@@ -11,7 +11,10 @@
  *
  * read() on the first two returns struct vgpu_host_event; poll() says when
  * (POLLIN).  Events are states, not a queue: after a mediator dies, its
- * successor is told anew of all that exists.  A vGPU polls POLLHUP once it has
+ * successor is told anew of all that exists.  What a read() or an ioctl could
+ * not copy out (EFAULT) has not happened: the event is still to be read, and no
+ * descriptor was made.  Two reads at a time may both return an event.  No call
+ * waits for a VM, however long the VM's page lists take to pin.  A vGPU polls POLLHUP once it has
  * been removed.  A channel polls POLLHUP once the guest has closed it, been
  * reset, or died; its executor is to let go of it then.  After a reset, or
  * when the VM gives up the memory, what is mapped through it is taken away at
