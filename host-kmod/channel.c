@@ -234,37 +234,60 @@ static u64 region_offset(u32 region)
 	return ((u64)region + 1) << VGPU_MMAP_SLOT_SHIFT;
 }
 
-static void region_revoke(struct vgpu_channel *ch, u32 region)
+/*
+ * Claim a region for its unpin: out of the table and revoked, so that no mmap()
+ * or fault comes in between.  With `unmapped`, only one that nobody maps.
+ */
+static struct vgpu_mem *region_claim(struct vgpu_channel *ch, u32 region, bool unmapped)
 {
 	struct vgpu_mem *mem;
 
 	mutex_lock(&ch->map_lock);
-	mem = xa_erase(&ch->regions, region);
-	mem->revoked = true;
+	mem = xa_load(&ch->regions, region);
+	if (!mem) {
+		mem = ERR_PTR(-ENOENT);
+	} else if (unmapped && atomic_read(&mem->maps)) {
+		mem = ERR_PTR(-EBUSY);
+	} else {
+		xa_erase(&ch->regions, region);
+		mem->revoked = true;
+	}
 	mutex_unlock(&ch->map_lock);
-	unmap_mapping_range(&ch->mapping, region_offset(region), mem->bytes, 1);
-	vgpu_mem_unpin(ch->vgpu, mem);
+	return mem;
 }
 
+static int region_revoke(struct vgpu_channel *ch, u32 region, bool unmapped)
+{
+	struct vgpu_mem *mem;
+
+	lockdep_assert_held(&ch->vgpu->admin_lock);
+
+	mem = region_claim(ch, region, unmapped);
+	if (IS_ERR(mem))
+		return PTR_ERR(mem);
+	if (!unmapped)
+		unmap_mapping_range(&ch->mapping, region_offset(region), mem->bytes, 1);
+	vgpu_mem_unpin(ch->vgpu, mem);
+	return 0;
+}
+
+/*
+ * An executor unregisters memory with the GPU driver before it unmaps it, and
+ * the guest has the pages back after.  The number of mappings says that much of
+ * an executor that follows its own rules.  One that a guest has taken over can
+ * unmap what the device still writes: the GPU driver's pins then keep the pages
+ * from everybody but this VM (docs/threat-model.md).
+ */
 int vgpu_channel_unmap(struct vgpu *vgpu, u32 id, u32 region)
 {
 	struct vgpu_channel *ch;
-	struct vgpu_mem *mem;
 
 	lockdep_assert_held(&vgpu->admin_lock);
 
 	ch = xa_load(&vgpu->channels, id);
-	mem = ch && region < VGPU_REGIONS ? xa_load(&ch->regions, region) : NULL;
-	if (!mem)
+	if (!ch || region >= VGPU_REGIONS)
 		return -ENOENT;
-	/*
-	 * An executor unmaps only after its device has let go of the memory,
-	 * so the guest must not have the pages back before.
-	 */
-	if (atomic_read(&mem->maps))
-		return -EBUSY;
-	region_revoke(ch, region);
-	return 0;
+	return region_revoke(ch, region, true);
 }
 
 /* Reset, the VM's end, removal: every channel, now. */
@@ -305,7 +328,7 @@ void vgpu_channels_dma_unmap(struct vgpu *vgpu, u64 iova, u64 bytes)
 		}
 		xa_for_each(&ch->regions, r, mem)
 			if (vgpu_mem_overlaps(mem, iova, bytes))
-				region_revoke(ch, r);
+				region_revoke(ch, r, false);
 	}
 }
 

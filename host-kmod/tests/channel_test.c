@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/completion.h>
+#include <linux/kthread.h>
+
 #include "fake.h"
 
 static struct vgpu_channel *the_channel(struct fake *f)
@@ -225,12 +228,68 @@ static void mapped_region_stays(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, mem);
 	atomic_inc(&mem->maps);
 	KUNIT_EXPECT_EQ(test, vgpu_channel_unmap(&f->vgpu, 7, 5), -EBUSY);
+	KUNIT_EXPECT_FALSE(test, mem->revoked);
 	atomic_dec(&mem->maps);
+	/* A mapping that exists keeps the struct, to be told that it is revoked. */
+	kref_get(&mem->ref);
 	KUNIT_EXPECT_EQ(test, vgpu_channel_unmap(&f->vgpu, 7, 5), 0);
+	KUNIT_EXPECT_TRUE(test, mem->revoked);
+	vgpu_mem_put(mem);
 	KUNIT_EXPECT_EQ(test, vgpu_channel_unmap(&f->vgpu, 7, 5), -ENOENT);
 	KUNIT_EXPECT_EQ(test, vgpu_channel_unmap(&f->vgpu, 8, 5), -ENOENT);
 	KUNIT_EXPECT_EQ(test, vgpu_channel_unmap(&f->vgpu, 7, ~0u), -ENOENT);
 	fake_unlock(test);
+}
+
+/*
+ * UNMAP against mmap(): a mapping is made under map_lock, and UNMAP looks and
+ * revokes under it.  Here mmap() has the lock first, and UNMAP must wait for what
+ * it does; then UNMAP refuses.
+ */
+static int unmap_thread(void *data)
+{
+	struct fake *f = data;
+	int ret;
+
+	mutex_lock(&f->vgpu.admin_lock);
+	ret = vgpu_channel_unmap(&f->vgpu, 7, 5);
+	mutex_unlock(&f->vgpu.admin_lock);
+	WRITE_ONCE(f->unmap_result, ret);
+	complete(&f->done);
+	return 0;
+}
+
+static void unmap_against_mmap(struct kunit *test)
+{
+	struct fake *f = fake_lock(test);
+	struct task_struct *thread;
+	struct vgpu_channel *ch;
+	struct vgpu_mem *mem;
+
+	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
+	ch = the_channel(f);
+	KUNIT_ASSERT_EQ(test, map(f, 5), 0);
+	fake_unlock(test);
+
+	init_completion(&f->done);
+	mutex_lock(&ch->map_lock);
+	thread = kthread_run(unmap_thread, f, "unmap");
+	if (IS_ERR(thread)) {
+		mutex_unlock(&ch->map_lock);
+		KUNIT_FAIL(test, "no thread");
+		return;
+	}
+	/* It stops at map_lock, wherever it has got to by now. */
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&f->done, HZ / 10), 0);
+	mem = vgpu_channel_mem(ch, 6);
+	KUNIT_EXPECT_NOT_NULL(test, mem);
+	if (mem)
+		atomic_inc(&mem->maps);
+	mutex_unlock(&ch->map_lock);
+	KUNIT_EXPECT_GT(test, wait_for_completion_timeout(&f->done, 10 * HZ), 0);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(f->unmap_result), -EBUSY);
+	if (mem)
+		atomic_dec(&mem->maps);
 }
 
 static void early_doorbell(struct kunit *test)
@@ -274,6 +333,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(reset_under_an_executor), KUNIT_CASE(told_anew),
 	KUNIT_CASE(told_once_it_arrives),
 	KUNIT_CASE(vm_gives_up_memory), KUNIT_CASE(mapped_region_stays),
+	KUNIT_CASE(unmap_against_mmap),
 	KUNIT_CASE(early_doorbell), KUNIT_CASE(bell_is_taken_at_release), {}
 };
 

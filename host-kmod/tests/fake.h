@@ -7,6 +7,7 @@
 #define VGPU_FAKE_H
 
 #include <kunit/test.h>
+#include <linux/completion.h>
 
 #include "vgpu_host.h"
 
@@ -19,6 +20,8 @@ struct fake {
 	struct page *pages[FAKE_PAGES];
 	int pins[FAKE_PAGES];
 	int fail_in;		/* pin calls until one fails; 0 = never */
+	int unmap_result;	/* of a thread of a case's own, with the next */
+	struct completion done;
 	int eventfd_puts;	/* references to eventfds dropped */
 };
 

@@ -21,6 +21,25 @@
  * once (SIGBUS); after a mere close it stays until the descriptor and the
  * mappings are gone, and only then does the guest reuse the pages.
  *
+ * When the guest gets its memory back.  A GPU driver goes on writing to memory
+ * that was registered with it and then unmapped, so munmap() proves nothing.
+ * The module unpins a channel's memory, and tells the guest LOST or RELEASED,
+ * when the last copy of the channel's descriptor and the last mapping have gone,
+ * that is at the release of its file, and never earlier.  For this to mean that
+ * the device has let go:
+ *
+ *   - the mediator keeps a copy of the descriptor until waitpid() has returned
+ *     the executor, because an exiting process releases its files in no useful
+ *     order, and the GPU driver's are closed for certain only then;
+ *   - the executor has its copy at a descriptor lower than any of the GPU
+ *     driver's (reserved before the driver is initialised), because Linux runs
+ *     the releases of an exiting process from the highest descriptor down; this
+ *     is what counts if the mediator has died.
+ *
+ * A region that the guest takes back alone (UNMAP in vgpu_dev.h) is unpinned
+ * once nothing maps it; so an executor must unregister a range with the GPU
+ * driver before it unmaps it.
+ *
  * Size rules and errors as in vgpu.h, and:
  *
  *   EBUSY      the host or channel is open already
