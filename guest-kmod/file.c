@@ -138,9 +138,12 @@ static int file_mmap(struct file *file, struct vm_area_struct *vma)
 		return ret;
 	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff)
 		return -EINVAL;
+	if (vma->vm_flags & VM_EXEC)
+		return -EPERM;
 	if (pages > ch->mem->npages)
 		return -EINVAL;
 	vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
+	vm_flags_clear(vma, VM_MAYEXEC);	/* the executor writes here */
 	return vm_map_pages_zero(vma, ch->mem->pages, ch->mem->npages);
 }
 

@@ -76,6 +76,9 @@ static int channel_mmap(struct file *file, struct vm_area_struct *vma)
 
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
+	/* What a guest writes never becomes code of the executor's. */
+	if (vma->vm_flags & VM_EXEC)
+		return -EPERM;
 
 	mutex_lock(&ch->map_lock);
 	mem = vgpu_channel_mem(ch, vma->vm_pgoff / SLOT_PAGES);
@@ -86,6 +89,7 @@ static int channel_mmap(struct file *file, struct vm_area_struct *vma)
 	} else {
 		vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP |
 				  (mem->gup ? VM_MIXEDMAP : VM_PFNMAP));
+		vm_flags_clear(vma, VM_MAYEXEC);
 		vma->vm_private_data = mem;
 		vma->vm_ops = &channel_vm_ops;
 		channel_vm_open(vma);

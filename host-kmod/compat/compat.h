@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What differs between kernels 6.1 and 7.x, and nothing else.  The HAVE_*
- * macros come from the compile probes in compat/Kbuild.probes.
+ * macros come from the compile probes in compat/probes (include/vgpu/probes.mk).
  */
 #ifndef VGPU_HOST_COMPAT_H
 #define VGPU_HOST_COMPAT_H
@@ -29,6 +29,11 @@ static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
 static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 {
 	vma->vm_flags |= flags;
+}
+
+static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vma->vm_flags &= ~flags;
 }
 #endif
 

@@ -232,6 +232,10 @@ static void mmap_bounds(void **state)
 	assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, ch.fd, 0),
 			 MAP_FAILED);
 	assert_ptr_equal(mremap(ch.base, total, total + 4096, MREMAP_MAYMOVE), MAP_FAILED);
+	/* What the executor writes is never code. */
+	assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_SHARED, ch.fd, 0), MAP_FAILED);
+	assert_int_equal(errno, EPERM);
+	assert_fails(mprotect(ch.base, 4096, PROT_READ | PROT_EXEC), EACCES);
 	/* The last byte is there. */
 	ch.base[total - 1] = 1;
 	channel_close(&ch);

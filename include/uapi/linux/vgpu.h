@@ -48,7 +48,7 @@ struct vgpu_info {
  * Set up the channel.  Sizes are in bytes; sq_bytes is a power of two from
  * VGPU_SQ_MIN to VGPU_SQ_MAX, slot_count 1 to VGPU_SLOTS_MAX, arena_bytes a
  * multiple of 4096 up to VGPU_ARENA_MAX.  Then mmap() the file at offset 0,
- * length out_layout.total_bytes (or less), MAP_SHARED.
+ * length out_layout.total_bytes (or less), MAP_SHARED, not executable (EPERM).
  */
 struct vgpu_setup {
 	__u32 size;

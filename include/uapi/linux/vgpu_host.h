@@ -109,7 +109,10 @@ struct vgpu_host_open_channel {
 	__u64 cookie;
 };
 
-/* mmap() at offset 0 is channel memory, layout.total_bytes long. */
+/*
+ * mmap() at offset 0 is channel memory, layout.total_bytes long; MAP_SHARED, and
+ * never executable (EPERM).
+ */
 struct vgpu_host_channel_info {
 	__u32 size;
 	__u32 flags;		/* 0 */
