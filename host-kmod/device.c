@@ -244,9 +244,7 @@ static long device_set_irqs(struct vgpu *vgpu, void __user *arg)
 		if (IS_ERR(data))
 			return PTR_ERR(data);
 	}
-	mutex_lock(&vgpu->admin_lock);
 	ret = vgpu_irq_set(vgpu, &set, data);
-	mutex_unlock(&vgpu->admin_lock);
 	kfree(data);
 	return ret;
 }

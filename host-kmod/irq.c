@@ -29,21 +29,45 @@ int vgpu_irq_info(struct vfio_irq_info *info)
 	}
 }
 
-static int irq_set_eventfd(struct vgpu *vgpu, struct eventfd_ctx **where, int fd)
+static void eventfds_put(struct eventfd_ctx **ctx, u32 count)
 {
-	struct eventfd_ctx *ctx = NULL;
+	while (count--)
+		if (ctx[count])
+			eventfd_ctx_put(ctx[count]);
+}
 
-	if (fd >= 0) {
-		ctx = eventfd_ctx_fdget(fd);
-		if (IS_ERR(ctx))
-			return PTR_ERR(ctx);
+/* The eventfds of descriptors, -1 being none: all of them, or an error. */
+static int eventfds_get(const s32 *fd, struct eventfd_ctx **ctx, u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		struct eventfd_ctx *one = NULL;
+
+		if (fd[i] < -1)
+			one = ERR_PTR(-EINVAL);
+		else if (fd[i] >= 0)
+			one = eventfd_ctx_fdget(fd[i]);
+		if (IS_ERR(one)) {
+			eventfds_put(ctx, i);
+			return PTR_ERR(one);
+		}
+		ctx[i] = one;
 	}
-	spin_lock(&vgpu->irq_lock);
-	swap(*where, ctx);
-	spin_unlock(&vgpu->irq_lock);
-	if (ctx)
-		eventfd_ctx_put(ctx);
 	return 0;
+}
+
+/* Puts ctx[] in place at once, and drops what was there. */
+static void eventfds_swap(struct vgpu *vgpu, struct eventfd_ctx **where,
+			  struct eventfd_ctx **ctx, u32 count)
+{
+	u32 i;
+
+	spin_lock(&vgpu->irq_lock);
+	for (i = 0; i < count; i++)
+		swap(where[i], ctx[i]);
+	spin_unlock(&vgpu->irq_lock);
+	eventfds_put(ctx, count);
 }
 
 static void irq_signal(struct vgpu *vgpu, struct eventfd_ctx **where)
@@ -54,9 +78,13 @@ static void irq_signal(struct vgpu *vgpu, struct eventfd_ctx **where)
 	spin_unlock(&vgpu->irq_lock);
 }
 
-/* VFIO_DEVICE_SET_IRQS; set and data have been checked against vgpu_irq_info(). */
+/*
+ * VFIO_DEVICE_SET_IRQS; set and data have been checked against vgpu_irq_info().
+ * It is done as a whole or not at all.
+ */
 int vgpu_irq_set(struct vgpu *vgpu, const struct vfio_irq_set *set, const void *data)
 {
+	struct eventfd_ctx *ctx[VGPU_VECTORS] = {};
 	struct eventfd_ctx **where;
 	u32 i, count;
 	int ret;
@@ -78,32 +106,31 @@ int vgpu_irq_set(struct vgpu *vgpu, const struct vfio_irq_set *set, const void *
 
 	/* No data and no vectors: take all eventfds away. */
 	if (!set->count && (set->flags & VFIO_IRQ_SET_DATA_NONE)) {
-		for (i = 0; i < count; i++)
-			irq_set_eventfd(vgpu, &where[i], -1);
+		eventfds_swap(vgpu, where, ctx, count);
 		return 0;
 	}
+	if (set->start > count || set->count > count - set->start)
+		return -EINVAL;
 
-	for (i = 0; i < set->count; i++) {
-		struct eventfd_ctx **vector = &where[set->start + i];
-
-		if (set->flags & VFIO_IRQ_SET_DATA_EVENTFD) {
-			ret = irq_set_eventfd(vgpu, vector, ((const s32 *)data)[i]);
-			if (ret)
-				return ret;
-		} else if (set->flags & VFIO_IRQ_SET_DATA_NONE || ((const u8 *)data)[i]) {
-			irq_signal(vgpu, vector);
-		}
+	if (set->flags & VFIO_IRQ_SET_DATA_EVENTFD) {
+		ret = eventfds_get(data, ctx, set->count);
+		if (ret)
+			return ret;
+		eventfds_swap(vgpu, &where[set->start], ctx, set->count);
+		return 0;
 	}
+	for (i = 0; i < set->count; i++)
+		if (set->flags & VFIO_IRQ_SET_DATA_NONE || ((const u8 *)data)[i])
+			irq_signal(vgpu, &where[set->start + i]);
 	return 0;
 }
 
 void vgpu_irq_release(struct vgpu *vgpu)
 {
-	u32 i;
+	struct eventfd_ctx *ctx[VGPU_VECTORS] = {}, *req = NULL;
 
-	for (i = 0; i < VGPU_VECTORS; i++)
-		irq_set_eventfd(vgpu, &vgpu->msix[i], -1);
-	irq_set_eventfd(vgpu, &vgpu->req, -1);
+	eventfds_swap(vgpu, vgpu->msix, ctx, VGPU_VECTORS);
+	eventfds_swap(vgpu, &vgpu->req, &req, 1);
 }
 
 void vgpu_irq_raise(struct vgpu *vgpu, u32 vector)

@@ -161,6 +161,16 @@ void vfio_unpin_pages(struct vfio_device *vfio, dma_addr_t iova, int npage)
 		fake->pins[(iova >> PAGE_SHIFT) + i]--;
 }
 
+struct eventfd_ctx *fake_eventfd_get(int fd)
+{
+	static long eventfds[FAKE_EVENTFDS];
+
+	if (fd < 0 || fd >= FAKE_EVENTFDS)
+		return ERR_PTR(-EBADF);
+	fake->eventfd_gets++;
+	return (struct eventfd_ctx *)&eventfds[fd];
+}
+
 void fake_eventfd_put(struct eventfd_ctx *ctx)
 {
 	fake->eventfd_puts++;

@@ -22,7 +22,8 @@ struct fake {
 	int fail_in;		/* pin calls until one fails; 0 = never */
 	int unmap_result;	/* of a thread of a case's own, with the next */
 	struct completion done;
-	int eventfd_puts;	/* references to eventfds dropped */
+	int eventfd_gets;	/* references to eventfds taken, and dropped */
+	int eventfd_puts;
 };
 
 int fake_init(struct kunit *test);
@@ -40,7 +41,12 @@ void fake_list(struct fake *f, u64 list, u64 addr, u32 pages);
 /* A channel of id 7 in the table; its list lies at FAKE_LIST. */
 int fake_channel(struct kunit *test);
 
-/* Stands in for eventfd_ctx_put(), since no suite has an eventfd. */
+/*
+ * Stand in for eventfd_ctx_fdget() and eventfd_ctx_put(), since no suite has an
+ * eventfd: descriptors below FAKE_EVENTFDS are some, others are EBADF.
+ */
+#define FAKE_EVENTFDS 100
+struct eventfd_ctx *fake_eventfd_get(int fd);
 void fake_eventfd_put(struct eventfd_ctx *ctx);
 
 /* admin_lock, around a case (init and exit may run in other threads). */

@@ -5,6 +5,7 @@
 #include "fake.h"
 
 #define eventfd_ctx_put fake_eventfd_put
+#define eventfd_ctx_fdget fake_eventfd_get
 
 #include "../config.c"
 #include "../types.c"
