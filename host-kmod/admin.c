@@ -3,6 +3,7 @@
  * Admin commands of the guest driver: one copy out of guest memory, the
  * checks that all commands share, then the handler.
  */
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -48,15 +49,20 @@ static int admin_run_copy(struct vgpu *vgpu, const u8 *buf, u32 bytes)
 {
 	const struct vgpu_adm_head *head = (const void *)buf;
 
+	u32 op = head->op;
+
 	if (head->size != bytes || head->flags)
 		return -EINVAL;
-	if (head->op >= ARRAY_SIZE(admin_ops) || !admin_ops[head->op].run)
+	if (op >= ARRAY_SIZE(admin_ops))
 		return -EOPNOTSUPP;
-	if (bytes < admin_ops[head->op].size)
+	op = array_index_nospec(op, ARRAY_SIZE(admin_ops));
+	if (!admin_ops[op].run)
+		return -EOPNOTSUPP;
+	if (bytes < admin_ops[op].size)
 		return -EINVAL;
-	if (memchr_inv(buf + admin_ops[head->op].size, 0, bytes - admin_ops[head->op].size))
+	if (memchr_inv(buf + admin_ops[op].size, 0, bytes - admin_ops[op].size))
 		return -E2BIG;
-	return admin_ops[head->op].run(vgpu, buf);
+	return admin_ops[op].run(vgpu, buf);
 }
 
 u32 vgpu_admin_run(struct vgpu *vgpu, u64 addr, u32 bytes)

@@ -16,6 +16,7 @@
  * executor that holds such a channel finds its mappings gone.
  */
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <vgpu/layout.h>
 
@@ -146,7 +147,7 @@ int vgpu_channel_create(struct vgpu *vgpu, const struct vgpu_adm_create *cmd)
 	vgpu_get(vgpu);
 	ch->vgpu = vgpu;
 	ch->id = cmd->head.channel;
-	ch->vector = cmd->vector;
+	ch->vector = array_index_nospec(cmd->vector, VGPU_VECTORS);
 	ch->cookie = ++vgpu->next_cookie;
 	ch->pid = cmd->pid;
 	memcpy(ch->comm, cmd->comm, sizeof(ch->comm));
