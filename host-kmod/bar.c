@@ -2,6 +2,12 @@
 /* The registers of BAR0 (vgpu_dev.h). */
 #include "vgpu_host.h"
 
+/*
+ * How long a reset by register holds the vCPU, for drivers that do not look at
+ * VGPU_FEATURE_RESET_BUSY.  QEMU's other threads stand still meanwhile.
+ */
+#define RESET_WAIT HZ
+
 u32 vgpu_bar_read(struct vgpu *vgpu, u32 off)
 {
 	atomic64_inc(&vgpu->traps);
@@ -19,13 +25,15 @@ u32 vgpu_bar_read(struct vgpu *vgpu, u32 off)
 	case VGPU_REG_ABI:
 		return VGPU_DEV_ABI;
 	case VGPU_REG_FEATURES:
-		return 0;
+		return VGPU_FEATURE_RESET_BUSY;
 	case VGPU_REG_CHANNELS:
 		return VGPU_CHANNELS;
 	case VGPU_REG_VECTORS:
 		return VGPU_VECTORS;
 	case VGPU_REG_STATUS:
 		return vgpu_mediator_serves(vgpu) ? VGPU_STATUS_MEDIATOR : 0;
+	case VGPU_REG_CTRL:
+		return vgpu_resetting(vgpu) ? VGPU_CTRL_RESET : 0;
 	case VGPU_REG_EVENT:
 		return vgpu_event_take(vgpu);
 	case VGPU_REG_ADMIN_LO:
@@ -56,7 +64,7 @@ void vgpu_bar_write(struct vgpu *vgpu, u32 off, u32 val)
 	switch (off) {
 	case VGPU_REG_CTRL:
 		if (val == VGPU_CTRL_RESET)
-			vgpu_reset(vgpu);
+			vgpu_reset(vgpu, RESET_WAIT);
 		return;
 	case VGPU_REG_ADMIN_LO:
 	case VGPU_REG_ADMIN_HI:
@@ -66,7 +74,9 @@ void vgpu_bar_write(struct vgpu *vgpu, u32 off, u32 val)
 		return;	/* read-only, or nothing there */
 	}
 
-	mutex_lock(&vgpu->admin_lock);
+	/* Behind another vCPU's command, which may pin for long. */
+	if (mutex_lock_killable(&vgpu->admin_lock))
+		return;
 	if (off == VGPU_REG_ADMIN_LO)
 		vgpu->admin_addr = (vgpu->admin_addr & ~(u64)U32_MAX) | val;
 	else if (off == VGPU_REG_ADMIN_HI)

@@ -15,7 +15,7 @@
 #define REGION_OF(pos)	((u32)((u64)(pos) >> REGION_SHIFT))
 #define REGION_POS(pos)	((u64)(pos) & ((1ull << REGION_SHIFT) - 1))
 
-/* How long a reset waits for executors to let go of guest memory. */
+/* How long VFIO_DEVICE_RESET waits for executors to let go of guest memory. */
 #define RESET_WAIT (5 * HZ)
 
 static u32 region_bytes(u32 index)
@@ -41,22 +41,18 @@ int vgpu_region_info(struct vfio_region_info *info)
 	return 0;
 }
 
-/*
- * Back to the state after creation.  Executors are asked to go; the guest may
- * reuse its memory when this returns, so wait until no device can still write
- * there on an executor's behalf.
- */
-void vgpu_reset(struct vgpu *vgpu)
+/* VFIO_DEVICE_RESET: as after creation, configuration space included. */
+static int device_reset(struct vgpu *vgpu)
 {
-	mutex_lock(&vgpu->admin_lock);
-	vgpu_channels_drop(vgpu);
-	vgpu_events_clear(vgpu);
-	vgpu->admin_addr = 0;
-	vgpu->admin_result = 0;
-	mutex_unlock(&vgpu->admin_lock);
+	int ret = vgpu_reset(vgpu, RESET_WAIT);
 
-	if (!wait_event_timeout(vgpu->idle_wq, list_empty(&vgpu->dying), RESET_WAIT))
-		dev_warn(vgpu->vfio.dev, "reset: an executor still holds on\n");
+	spin_lock(&vgpu->table_lock);
+	vgpu_config_init(&vgpu->config);
+	spin_unlock(&vgpu->table_lock);
+	if (ret == -ETIMEDOUT)
+		dev_warn_ratelimited(vgpu->vfio.dev,
+				     "reset: an executor still holds guest memory\n");
+	return ret;
 }
 
 static int device_open(struct vfio_device *vfio)
@@ -77,6 +73,8 @@ static void device_close(struct vfio_device *vfio)
 	mutex_lock(&vgpu->admin_lock);
 	vgpu_channels_drop(vgpu);
 	vgpu_events_clear(vgpu);
+	vgpu->admin_addr = 0;	/* of a VM that has gone: not the next one's */
+	WRITE_ONCE(vgpu->admin_result, 0);
 	WRITE_ONCE(vgpu->in_use, false);
 	mutex_unlock(&vgpu->admin_lock);
 	vgpu_irq_release(vgpu);
@@ -264,8 +262,7 @@ static long device_ioctl(struct vfio_device *vfio, unsigned int cmd, unsigned lo
 	case VFIO_DEVICE_SET_IRQS:
 		return device_set_irqs(vgpu, uarg);
 	case VFIO_DEVICE_RESET:
-		vgpu_reset(vgpu);
-		return 0;
+		return device_reset(vgpu);
 	default:
 		return -ENOTTY;
 	}

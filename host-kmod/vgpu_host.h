@@ -181,7 +181,6 @@ ssize_t vgpu_type_description(struct mdev_type *mdev, char *buf);
 
 /* device.c: the VFIO device */
 extern const struct vfio_device_ops vgpu_vfio_ops;
-void vgpu_reset(struct vgpu *vgpu);	/* takes admin_lock, and may wait */
 int vgpu_region_info(struct vfio_region_info *info);
 
 static inline struct vgpu *to_vgpu(struct vfio_device *vfio)
@@ -198,6 +197,10 @@ static inline void vgpu_put(struct vgpu *vgpu)
 {
 	put_device(&vgpu->vfio.device);
 }
+
+/* reset.c; waits at most so many jiffies */
+int vgpu_reset(struct vgpu *vgpu, long wait);	/* takes admin_lock */
+bool vgpu_resetting(struct vgpu *vgpu);
 
 /* bar.c: the registers of BAR0 */
 u32 vgpu_bar_read(struct vgpu *vgpu, u32 off);

@@ -133,6 +133,66 @@ static void reset_under_an_executor(struct kunit *test)
 	fake_unlock(test);
 }
 
+static u32 ctrl(struct fake *f)
+{
+	return vgpu_bar_read(&f->vgpu, VGPU_REG_CTRL);
+}
+
+static int detach_thread(void *data)
+{
+	struct vgpu_channel *ch = data;
+	struct fake *f = container_of(ch->vgpu, struct fake, vgpu);
+
+	wait_for_completion(&f->done);
+	mutex_lock(&f->vgpu.admin_lock);
+	vgpu_channel_detach(ch);
+	mutex_unlock(&f->vgpu.admin_lock);
+	return 0;
+}
+
+/* A reset reads as done when no executor holds a channel from before it. */
+static void reset_completes(struct kunit *test)
+{
+	struct fake *f = fake_lock(test);
+	struct vgpu_channel *old, *new;
+	struct task_struct *thread;
+
+	KUNIT_EXPECT_TRUE(test, vgpu_bar_read(&f->vgpu, VGPU_REG_FEATURES) & VGPU_FEATURE_RESET_BUSY);
+	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
+	fake_unlock(test);
+	/* Nobody holds it: done at once. */
+	vgpu_bar_write(&f->vgpu, VGPU_REG_CTRL, VGPU_CTRL_RESET);
+	KUNIT_EXPECT_EQ(test, ctrl(f), 0);
+
+	fake_lock(test);
+	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
+	old = the_channel(f);
+	KUNIT_EXPECT_EQ(test, attach(old), 0);
+	KUNIT_EXPECT_EQ(test, ctrl(f), 0);
+	fake_unlock(test);
+	KUNIT_EXPECT_EQ(test, vgpu_reset(&f->vgpu, 1), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, ctrl(f), VGPU_CTRL_RESET);
+
+	/* A channel that came after it does not count. */
+	fake_lock(test);
+	KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
+	new = the_channel(f);
+	KUNIT_EXPECT_EQ(test, attach(new), 0);
+	vgpu_channel_detach(old);
+	KUNIT_EXPECT_EQ(test, ctrl(f), 0);
+	fake_unlock(test);
+
+	/* The wait ends with the last executor, long before its time is up. */
+	init_completion(&f->done);
+	thread = kthread_run(detach_thread, new, "detach");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
+	complete(&f->done);
+	KUNIT_EXPECT_EQ(test, vgpu_reset(&f->vgpu, 100 * HZ), 0);
+	KUNIT_EXPECT_EQ(test, ctrl(f), 0);
+	mutex_lock(&f->vgpu.admin_lock);	/* until the thread has let go of it */
+	mutex_unlock(&f->vgpu.admin_lock);
+}
+
 static void told_anew(struct kunit *test)
 {
 	struct fake *f = fake_lock(test);
@@ -330,7 +390,8 @@ static void bell_is_taken_at_release(struct kunit *test)
 
 static struct kunit_case cases[] = {
 	KUNIT_CASE(never_served), KUNIT_CASE(guest_goes_first), KUNIT_CASE(executor_goes_first),
-	KUNIT_CASE(reset_under_an_executor), KUNIT_CASE(told_anew),
+	KUNIT_CASE(reset_under_an_executor), KUNIT_CASE(reset_completes),
+	KUNIT_CASE(told_anew),
 	KUNIT_CASE(told_once_it_arrives),
 	KUNIT_CASE(vm_gives_up_memory), KUNIT_CASE(mapped_region_stays),
 	KUNIT_CASE(unmap_against_mmap),

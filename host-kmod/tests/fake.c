@@ -180,7 +180,3 @@ bool vgpu_mediator_serves(struct vgpu *vgpu)
 {
 	return true;
 }
-
-void vgpu_reset(struct vgpu *vgpu)
-{
-}

@@ -13,4 +13,5 @@
 #include "../irq.c"
 #include "../bar.c"
 #include "../channel.c"
+#include "../reset.c"
 #include "../admin.c"

@@ -39,7 +39,7 @@ struct vgpu_info {
 	__u32 flags;		/* 0 */
 	__u32 out_abi;		/* VGPU_DEV_ABI of the device */
 	__u32 out_status;	/* VGPU_STATUS_* */
-	__u64 out_features;	/* none defined: 0 */
+	__u64 out_features;	/* VGPU_FEATURE_* of the device */
 	__u64 out_mem_bytes;	/* device memory limit */
 	__u8 out_uuid[16];
 };

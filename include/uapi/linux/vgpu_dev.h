@@ -54,11 +54,11 @@
 /* Registers: 32 bits wide, aligned access only; anything else reads as ~0. */
 #define VGPU_REG_MAGIC		0x00	/* R   VGPU_DEV_MAGIC */
 #define VGPU_REG_ABI		0x04	/* R   VGPU_DEV_ABI */
-#define VGPU_REG_FEATURES	0x08	/* R   none defined: 0 */
+#define VGPU_REG_FEATURES	0x08	/* R   VGPU_FEATURE_* */
 #define VGPU_REG_CHANNELS	0x0c	/* R   number of channel ids */
 #define VGPU_REG_VECTORS	0x10	/* R   number of MSI-X vectors */
 #define VGPU_REG_STATUS		0x14	/* R   VGPU_STATUS_* */
-#define VGPU_REG_CTRL		0x18	/* W   VGPU_CTRL_* */
+#define VGPU_REG_CTRL		0x18	/* RW  VGPU_CTRL_* */
 #define VGPU_REG_EVENT		0x1c	/* R   takes the next event, 0 = none */
 #define VGPU_REG_ADMIN_LO	0x20	/* RW  bus address of a command */
 #define VGPU_REG_ADMIN_HI	0x24	/* RW */
@@ -73,7 +73,20 @@
 
 #define VGPU_STATUS_MEDIATOR	(1u << 0)	/* a mediator serves this device */
 
-#define VGPU_CTRL_RESET		(1u << 0)	/* drop all channels and memory */
+/*
+ * A device without this bit reads VGPU_REG_CTRL as ~0; its reset is done when
+ * the write is, or after five seconds whether done or not.
+ */
+#define VGPU_FEATURE_RESET_BUSY	(1u << 0)	/* VGPU_REG_CTRL can be read */
+
+/*
+ * Written, RESET drops all channels and memory.  It reads as set until nobody on
+ * the host can reach memory of the dropped channels any more, which lasts as long
+ * as an executor takes to end.  Until then the driver must keep that memory from
+ * any other use.  The write itself waits one second for it at most, so that
+ * drivers that do not read it are right nearly always.
+ */
+#define VGPU_CTRL_RESET		(1u << 0)
 
 /*
  * VGPU_REG_EVENT: bit 31 set, kind in bits 16-23, channel in bits 0-15.
