@@ -25,9 +25,14 @@ MODULE_PARM_DESC(device_memory, "MiB of GPU memory to share out among vGPUs; 0 =
 
 static unsigned int pin_limit;
 module_param(pin_limit, uint, 0444);
-MODULE_PARM_DESC(pin_limit, "MiB of guest memory that one vGPU may pin; 0 = half of RAM");
+MODULE_PARM_DESC(pin_limit, "MiB of guest memory that one vGPU may pin; 0 = an eighth of RAM");
+
+static unsigned int pin_total;
+module_param(pin_total, uint, 0444);
+MODULE_PARM_DESC(pin_total, "MiB of guest memory that all vGPUs may pin; 0 = half of RAM");
 
 unsigned long vgpu_pin_limit_pages;
+unsigned long vgpu_pin_total_pages;
 DEFINE_MUTEX(vgpu_host_lock);
 LIST_HEAD(vgpu_host_list);
 
@@ -178,7 +183,10 @@ static int __init vgpu_host_init(void)
 	unsigned int count;
 	int ret;
 
+	/* One vGPU of 64 takes a quarter of what there is for all, not all of it. */
 	vgpu_pin_limit_pages = pin_limit ? (unsigned long)pin_limit << (20 - PAGE_SHIFT) :
+					   totalram_pages() / 8;
+	vgpu_pin_total_pages = pin_total ? (unsigned long)pin_total << (20 - PAGE_SHIFT) :
 					   totalram_pages() / 2;
 	ret = vgpu_types_parse(types);
 	if (ret)

@@ -51,6 +51,26 @@ int vgpu_list_check(const struct vgpu_adm_list *list, u64 *bytes_left)
 	return 0;
 }
 
+/* What all vGPUs have pinned; admin_lock is one vGPU's, so this is atomic. */
+static atomic64_t pinned_total;
+
+static void pin_unaccount(struct vgpu *vgpu, u64 pages)
+{
+	atomic64_sub(pages, &pinned_total);
+	atomic64_sub(pages, &vgpu->pinned_pages);
+}
+
+static bool pin_account(struct vgpu *vgpu, u64 pages)
+{
+	s64 own = atomic64_add_return(pages, &vgpu->pinned_pages);
+	s64 all = atomic64_add_return(pages, &pinned_total);
+
+	if (own <= vgpu_pin_limit_pages && all <= vgpu_pin_total_pages)
+		return true;
+	pin_unaccount(vgpu, pages);
+	return false;
+}
+
 /* VFIO pins at most so many pages a call (VFIO_PIN_PAGES_MAX_ENTRIES). */
 #define PIN_BATCH ((u32)(PAGE_SIZE / sizeof(unsigned long)))
 
@@ -157,7 +177,7 @@ struct vgpu_mem *vgpu_mem_pin(struct vgpu *vgpu, u64 list_addr, u64 bytes, u64 v
 
 	if (!pages || !PAGE_ALIGNED(bytes) || pages > U32_MAX)
 		return ERR_PTR(-EINVAL);
-	if (atomic64_read(&vgpu->pinned_pages) + pages > vgpu_pin_limit_pages)
+	if (!pin_account(vgpu, pages))
 		return ERR_PTR(-ENOSPC);
 
 	mem = kzalloc(sizeof(*mem), GFP_KERNEL_ACCOUNT);
@@ -189,7 +209,6 @@ struct vgpu_mem *vgpu_mem_pin(struct vgpu *vgpu, u64 list_addr, u64 bytes, u64 v
 	for (i = 0; i < mem->npages; i++)
 		if (PageAnon(mem->pages[i]) || PageHuge(mem->pages[i]))
 			mem->gup = false;
-	atomic64_add(mem->npages, &vgpu->pinned_pages);
 	return mem;
 
 unpin:
@@ -201,6 +220,7 @@ fail:
 		kvfree(mem->runs);
 	}
 	kfree(mem);
+	pin_unaccount(vgpu, pages);
 	return ERR_PTR(ret);
 }
 
@@ -220,7 +240,7 @@ void vgpu_mem_unpin(struct vgpu *vgpu, struct vgpu_mem *mem)
 	lockdep_assert_held(&vgpu->admin_lock);
 
 	runs_unpin(vgpu, mem);
-	atomic64_sub(mem->npages, &vgpu->pinned_pages);
+	pin_unaccount(vgpu, mem->npages);
 	kvfree(mem->pages);
 	kvfree(mem->runs);
 	vgpu_mem_put(mem);

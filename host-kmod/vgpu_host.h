@@ -168,7 +168,8 @@ struct vgpu {
 };
 
 /* main.c */
-extern unsigned long vgpu_pin_limit_pages;
+extern unsigned long vgpu_pin_limit_pages;	/* for one vGPU */
+extern unsigned long vgpu_pin_total_pages;	/* for all of them */
 extern struct mutex vgpu_host_lock;
 extern struct list_head vgpu_host_list;
 

@@ -6,6 +6,7 @@
 #include "fake.h"
 
 unsigned long vgpu_pin_limit_pages;
+unsigned long vgpu_pin_total_pages;
 DEFINE_MUTEX(vgpu_host_lock);
 LIST_HEAD(vgpu_host_list);
 
@@ -39,6 +40,7 @@ int fake_init(struct kunit *test)
 	init_waitqueue_head(&vgpu->wq);
 	vgpu_config_init(&vgpu->config);
 	vgpu_pin_limit_pages = FAKE_PAGES;
+	vgpu_pin_total_pages = ~0ul >> 1;
 	fake = f;
 	test->priv = f;
 	return 0;

@@ -130,7 +130,7 @@ static void loop(struct kunit *test)
 	u64 bytes = 8 * VGPU_ADM_RUNS * PAGE_SIZE;
 	u32 i;
 
-	vgpu_pin_limit_pages = ~0ul;
+	vgpu_pin_limit_pages = ~0ul >> 1;
 	l->next = FAKE_LIST;
 	l->count = VGPU_ADM_RUNS;
 	for (i = 0; i < VGPU_ADM_RUNS; i++)
@@ -161,10 +161,35 @@ static void limit(struct kunit *test)
 	fake_unlock(test);
 }
 
+/* What other vGPUs have pinned counts against the total, and is given back. */
+static void limit_of_all(struct kunit *test)
+{
+	struct fake *f = fake_lock(test);
+	struct vgpu *other = kunit_kzalloc(test, sizeof(*other), GFP_KERNEL);
+	struct vgpu_mem *mem;
+
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	mutex_init(&other->admin_lock);
+	mutex_lock_nested(&other->admin_lock, SINGLE_DEPTH_NESTING);
+	vgpu_pin_total_pages = 15;
+	fake_list(f, FAKE_LIST, 2 * PAGE_SIZE, 10);
+	mem = vgpu_mem_pin(other, FAKE_LIST, 10 * PAGE_SIZE, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(mem));
+	KUNIT_EXPECT_EQ(test, PTR_ERR(vgpu_mem_pin(&f->vgpu, FAKE_LIST, 10 * PAGE_SIZE, 0)), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->vgpu.pinned_pages), 0);
+	vgpu_mem_unpin(other, mem);
+	mem = vgpu_mem_pin(&f->vgpu, FAKE_LIST, 10 * PAGE_SIZE, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(mem));
+	vgpu_mem_unpin(&f->vgpu, mem);
+	mutex_unlock(&other->admin_lock);
+	fake_unlock(test);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(list_bounds), KUNIT_CASE(full_pages), KUNIT_CASE(run_bounds),
 	KUNIT_CASE(pins_and_unpins), KUNIT_CASE(failure_sweep), KUNIT_CASE(bad_lists),
-	KUNIT_CASE(loop), KUNIT_CASE(limit), {}
+	KUNIT_CASE(loop), KUNIT_CASE(limit),
+	KUNIT_CASE(limit_of_all), {}
 };
 
 struct kunit_suite pages_suite = {
