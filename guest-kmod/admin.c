@@ -24,7 +24,7 @@ static int admin_run(struct vgpu *vgpu, u32 bytes)
 	lockdep_assert_held(&vgpu->admin_lock);
 	lockdep_assert_held(&vgpu->gone_lock);
 
-	if (vgpu->gone)
+	if (vgpu_away(vgpu))
 		return -ENODEV;
 	vgpu_write(vgpu, VGPU_REG_ADMIN_LO, lower_32_bits(vgpu->cmd_dma));
 	vgpu_write(vgpu, VGPU_REG_ADMIN_HI, upper_32_bits(vgpu->cmd_dma));

@@ -3,8 +3,9 @@
  * A channel's life in the guest.
  *
  * Whatever the host may reach (the channel's pages, the pages that a program
- * registered) is given back only once the host has said RELEASED, or has been
- * reset, or has gone: until then a device may still write there.
+ * registered) is given back only once the host has said RELEASED, or that it has
+ * nothing of the channel, or that a reset is done: until then a device may still
+ * write there.  A host that says nothing of the kind leaves them unused for ever.
  */
 #include <linux/highmem.h>
 #include <linux/mm.h>
@@ -24,9 +25,8 @@ struct vgpu_channel *vgpu_channel_open(struct vgpu *vgpu)
 	kref_get(&vgpu->ref);
 	ch->vgpu = vgpu;
 	mutex_init(&ch->lock);
-	INIT_LIST_HEAD(&ch->vector_node);
+	INIT_LIST_HEAD(&ch->node);
 	xa_init_flags(&ch->regions, XA_FLAGS_ALLOC);
-	init_waitqueue_head(&ch->wq);
 	return ch;
 }
 
@@ -38,10 +38,10 @@ static void channel_free(struct kref *ref)
 	unsigned long i;
 
 	xa_for_each(&ch->regions, i, region)
-		vgpu_mem_free(vgpu, region);
+		vgpu_mem_free(region);
 	xa_destroy(&ch->regions);
 	if (ch->mem)
-		vgpu_mem_free(vgpu, ch->mem);
+		vgpu_mem_free(ch->mem);
 	if (ch->mm)
 		mmdrop(ch->mm);
 	mutex_destroy(&ch->lock);
@@ -60,33 +60,64 @@ static void channel_set_state(struct vgpu_channel *ch, enum vgpu_channel_state s
 
 	/* Pairs with the load in vgpu_channel_usable(): mm and mem come first. */
 	smp_store_release(&ch->state, state);
-	wake_up_all(&ch->wq);
+	wake_up_all(&ch->vgpu->vector[ch->vector].wq);
 }
 
-/* Out of the table, whose reference goes with it. */
-static void channel_erase(struct vgpu_channel *ch)
+/*
+ * Out of the table, into a list of those that the host has let go of or is about
+ * to.  The table's reference goes with it.
+ */
+static void channel_erase(struct vgpu_channel *ch, struct list_head *out)
 {
 	struct vgpu *vgpu = ch->vgpu;
 
 	lockdep_assert_held(&vgpu->table_lock);
 
-	spin_lock_irq(&vgpu->vector[ch->vector].lock);
-	list_del_init(&ch->vector_node);
-	spin_unlock_irq(&vgpu->vector[ch->vector].lock);
+	if (ch->undestroyed)
+		vgpu->undestroyed--;
 	xa_erase(&vgpu->channels, ch->id);
-	channel_put(ch);
+	list_add_tail(&ch->node, out);
+}
+
+/* The device is to know no addresses of it any more; gone_lock, or offline. */
+static void channel_dma_unmap(struct vgpu_channel *ch)
+{
+	struct vgpu_mem *region;
+	unsigned long i;
+
+	xa_for_each(&ch->regions, i, region)
+		vgpu_mem_dma_unmap(ch->vgpu, region);
+	if (ch->mem)
+		vgpu_mem_dma_unmap(ch->vgpu, ch->mem);
+}
+
+/* Those that the host has let go of.  No lock, as there may be much to free. */
+void vgpu_channels_put(struct list_head *list)
+{
+	struct vgpu_channel *ch, *next;
+
+	list_for_each_entry_safe(ch, next, list, node) {
+		list_del_init(&ch->node);
+		channel_put(ch);
+	}
+}
+
+bool vgpu_away(const struct vgpu *vgpu)
+{
+	return READ_ONCE(vgpu->gone) || READ_ONCE(vgpu->offline);
 }
 
 /*
  * May the caller use this channel now?  lock held, or the answer is a hint
  * (the device checks for itself).
  */
-int vgpu_channel_usable(struct vgpu_channel *ch)
+int vgpu_channel_usable(const struct vgpu_channel *ch)
 {
 	if (READ_ONCE(ch->vgpu->gone))
 		return -ENODEV;
 	switch (smp_load_acquire(&ch->state)) {
 	case VGPU_CH_NONE:
+	case VGPU_CH_STARTING:
 		return -ENXIO;
 	case VGPU_CH_LIVE:
 		return current->mm == ch->mm ? 0 : -EPERM;
@@ -103,76 +134,156 @@ static void ring_init(struct page *page)
 	kunmap_local(ring);
 }
 
+/*
+ * Tell the host that a closed channel is done with.  Without a clear answer the
+ * pages and the id stay as they are, because the host may still have them, and
+ * it is asked again later.
+ */
+static void channel_destroy(struct vgpu_channel *ch, struct list_head *out)
+{
+	struct vgpu *vgpu = ch->vgpu;
+	int ret;
+
+	lockdep_assert_held(&vgpu->table_lock);
+
+	ret = vgpu_admin_destroy(ch);
+	if (!ret || ret == -ENOENT) {
+		channel_erase(ch, out);
+		return;
+	}
+	if (ret == -EINPROGRESS) {	/* RELEASED will come, and erases it then */
+		if (ch->undestroyed)
+			vgpu->undestroyed--;
+		ch->undestroyed = false;
+		return;
+	}
+	if (!ch->undestroyed) {
+		vgpu->undestroyed++;
+		if (vgpu->pdev)
+			dev_warn_ratelimited(&vgpu->pdev->dev,
+					     "DESTROY of channel %u failed (%d): its pages stay until it succeeds\n",
+					     ch->id, ret);
+	}
+	ch->undestroyed = true;
+}
+
+static void channels_destroy_again(struct vgpu *vgpu, struct list_head *out)
+{
+	struct vgpu_channel *ch;
+	unsigned long i;
+
+	lockdep_assert_held(&vgpu->table_lock);
+
+	if (!vgpu->undestroyed)
+		return;
+	xa_for_each(&vgpu->channels, i, ch)
+		if (ch->undestroyed)
+			channel_destroy(ch, out);
+}
+
+/* What is on the list has been let go of; gone_lock held until it is unmapped. */
+static void channels_dma_unmap(struct list_head *list)
+{
+	struct vgpu_channel *ch;
+
+	list_for_each_entry(ch, list, node)
+		channel_dma_unmap(ch);
+}
+
 /* The channel gets an id and a vector, and the host learns of it. */
-static int channel_publish(struct vgpu_channel *ch)
+static int channel_publish(struct vgpu_channel *ch, struct list_head *out)
 {
 	struct vgpu *vgpu = ch->vgpu;
 	int ret;
 
 	mutex_lock(&vgpu->table_lock);
+	channels_destroy_again(vgpu, out);
 	ret = xa_alloc(&vgpu->channels, &ch->id, ch, XA_LIMIT(0, VGPU_CHANNELS - 1), GFP_KERNEL);
 	if (ret) {
-		ret = ret == -EBUSY ? -ENOSPC : ret;
-		goto unlock;
+		mutex_unlock(&vgpu->table_lock);
+		return ret == -EBUSY ? -ENOSPC : ret;
 	}
 	kref_get(&ch->ref);
 	ch->vector = 1 + ch->id % (vgpu->vectors - 1);
-	spin_lock_irq(&vgpu->vector[ch->vector].lock);
-	list_add(&ch->vector_node, &vgpu->vector[ch->vector].channels);
-	spin_unlock_irq(&vgpu->vector[ch->vector].lock);
-
-	ret = vgpu_admin_create(ch, ch->mem);
-	if (ret)
-		channel_erase(ch);
-	else
-		channel_set_state(ch, VGPU_CH_LIVE);
-unlock:
+	ch->seen_before = atomic_read(&vgpu->vector[ch->vector].seen);
+	channel_set_state(ch, VGPU_CH_STARTING);
 	mutex_unlock(&vgpu->table_lock);
+
+	/* The host pins meanwhile, which others need not wait for. */
+	ret = vgpu_admin_create(ch, ch->mem);
+
+	mutex_lock(&vgpu->table_lock);
+	if (ret) {
+		xa_erase(&vgpu->channels, ch->id);
+		channel_set_state(ch, VGPU_CH_NONE);
+	} else if (ch->state == VGPU_CH_STARTING) {	/* or lost already */
+		channel_set_state(ch, VGPU_CH_LIVE);
+	}
+	mutex_unlock(&vgpu->table_lock);
+	if (ret)
+		channel_put(ch);	/* the caller has another */
+	return ret;
+}
+
+/* gone_lock and the channel's lock held. */
+static int channel_start(struct vgpu_channel *ch, const struct vgpu_layout *layout,
+			 struct vgpu_mem *mem, struct list_head *out)
+{
+	struct vgpu *vgpu = ch->vgpu;
+	int ret;
+
+	if (vgpu_away(vgpu))
+		return -ENODEV;
+	if (ch->state != VGPU_CH_NONE)
+		return -EBUSY;
+	ret = vgpu_mem_dma_map(vgpu, mem);
+	if (ret)
+		return ret;
+	ch->layout = *layout;
+	ch->mem = mem;
+	ch->mm = current->mm;
+	mmgrab(ch->mm);
+	ret = channel_publish(ch, out);
+	if (ret) {
+		mmdrop(ch->mm);
+		ch->mm = NULL;
+		ch->mem = NULL;
+		vgpu_mem_dma_unmap(vgpu, mem);
+	}
 	return ret;
 }
 
 int vgpu_channel_setup(struct vgpu_channel *ch, struct vgpu_setup *setup)
 {
 	struct vgpu *vgpu = ch->vgpu;
+	struct vgpu_mem *mem;
+	LIST_HEAD(out);
 	int ret;
 
 	ret = vgpu_layout_make(setup->sq_bytes, setup->slot_count, setup->arena_bytes,
 			       &setup->out_layout);
 	if (ret)
 		return ret;
+	if (smp_load_acquire(&ch->state) != VGPU_CH_NONE)
+		return -EBUSY;
+	mem = vgpu_mem_alloc(setup->out_layout.total_bytes >> PAGE_SHIFT);
+	if (IS_ERR(mem))
+		return PTR_ERR(mem);
+	ring_init(mem->pages[0]);
 
-	mutex_lock(&ch->lock);
+	ret = -EINTR;
+	if (mutex_lock_killable(&ch->lock))
+		goto free;
 	down_read(&vgpu->gone_lock);
-	if (vgpu->gone) {
-		ret = -ENODEV;
-		goto unlock;
-	}
-	if (ch->state != VGPU_CH_NONE) {
-		ret = -EBUSY;
-		goto unlock;
-	}
-	ch->layout = setup->out_layout;
-	ch->mem = vgpu_mem_alloc(vgpu, ch->layout.total_bytes >> PAGE_SHIFT);
-	if (IS_ERR(ch->mem)) {
-		ret = PTR_ERR(ch->mem);
-		ch->mem = NULL;
-		goto unlock;
-	}
-	ring_init(ch->mem->pages[0]);
-	ch->mm = current->mm;
-	mmgrab(ch->mm);
-
-	ret = channel_publish(ch);
-	if (ret) {
-		mmdrop(ch->mm);
-		ch->mm = NULL;
-		vgpu_mem_free(vgpu, ch->mem);
-		ch->mem = NULL;
-	}
+	ret = channel_start(ch, &setup->out_layout, mem, &out);
 	setup->out_channel = ch->id;
-unlock:
+	channels_dma_unmap(&out);
 	up_read(&vgpu->gone_lock);
 	mutex_unlock(&ch->lock);
+	vgpu_channels_put(&out);
+free:
+	if (ret)
+		vgpu_mem_free(mem);
 	return ret;
 }
 
@@ -180,20 +291,28 @@ unlock:
 void vgpu_channel_close(struct vgpu_channel *ch)
 {
 	struct vgpu *vgpu = ch->vgpu;
-	int ret;
+	LIST_HEAD(out);
 
 	down_read(&vgpu->gone_lock);
 	mutex_lock(&vgpu->table_lock);
-	if (!vgpu->gone && ch->state != VGPU_CH_NONE) {
+	/* After a reset it is not in the table, and its id may be another's. */
+	if (!vgpu_away(vgpu) && ch->state != VGPU_CH_NONE &&
+	    xa_load(&vgpu->channels, ch->id) == ch) {
+		channels_destroy_again(vgpu, &out);
 		channel_set_state(ch, VGPU_CH_CLOSED);
-		ret = vgpu_admin_destroy(ch);
-		/* In progress: RELEASED will come, and erases it then. */
-		if (ret != -EINPROGRESS)
-			channel_erase(ch);
+		channel_destroy(ch, &out);
 	}
 	mutex_unlock(&vgpu->table_lock);
+	channels_dma_unmap(&out);
 	up_read(&vgpu->gone_lock);
+	vgpu_channels_put(&out);
 	channel_put(ch);
+}
+
+/* Interrupts since set-up.  The others of the vector's channels count as well. */
+u32 vgpu_channel_seen(const struct vgpu_channel *ch)
+{
+	return atomic_read(&ch->vgpu->vector[ch->vector].seen) - ch->seen_before;
 }
 
 int vgpu_channel_wait(struct vgpu_channel *ch, struct vgpu_wait *wait)
@@ -209,10 +328,10 @@ int vgpu_channel_wait(struct vgpu_channel *ch, struct vgpu_wait *wait)
 	if (ret)
 		return ret;
 
-	if (atomic_read(&ch->seen) == wait->seen) {
+	if (vgpu_channel_seen(ch) == wait->seen) {
 		atomic64_inc(&ch->waits);
-		timeout = wait_event_interruptible_timeout(ch->wq,
-				(done = atomic_read(&ch->seen) != wait->seen) ||
+		timeout = wait_event_interruptible_timeout(ch->vgpu->vector[ch->vector].wq,
+				(done = vgpu_channel_seen(ch) != wait->seen) ||
 					vgpu_channel_usable(ch),
 				timeout);
 		if (timeout < 0)
@@ -222,15 +341,46 @@ int vgpu_channel_wait(struct vgpu_channel *ch, struct vgpu_wait *wait)
 			return ret ? ret : -ETIMEDOUT;
 		}
 	}
-	wait->out_seen = atomic_read(&ch->seen);
+	wait->out_seen = vgpu_channel_seen(ch);
 	return 0;
+}
+
+/* gone_lock and the channel's lock held. */
+static int channel_map(struct vgpu_channel *ch, u64 va, struct vgpu_mem *mem, u32 *region)
+{
+	struct vgpu *vgpu = ch->vgpu;
+	u32 id;
+	int ret;
+
+	ret = vgpu_channel_usable(ch);
+	if (ret)
+		return ret;
+	ret = vgpu_mem_dma_map(vgpu, mem);
+	if (ret)
+		return ret;
+	ret = xa_alloc(&ch->regions, &id, mem, XA_LIMIT(0, VGPU_REGIONS - 1), GFP_KERNEL);
+	if (ret) {
+		ret = ret == -EBUSY ? -ENOSPC : ret;
+		goto unmap;
+	}
+	ret = vgpu_admin_map(ch, id, va, mem);
+	if (ret)
+		goto erase;
+	atomic64_add(mem->npages, &ch->pinned);
+	*region = id;
+	return 0;
+
+erase:
+	xa_erase(&ch->regions, id);
+unmap:
+	vgpu_mem_dma_unmap(vgpu, mem);
+	return ret;
 }
 
 int vgpu_channel_register(struct vgpu_channel *ch, struct vgpu_register *reg)
 {
 	struct vgpu *vgpu = ch->vgpu;
 	struct vgpu_mem *mem;
-	u32 id;
 	int ret;
 
 	if (!reg->bytes || reg->bytes > VGPU_REGION_BYTES_MAX || !PAGE_ALIGNED(reg->bytes) ||
@@ -238,45 +388,34 @@ int vgpu_channel_register(struct vgpu_channel *ch, struct vgpu_register *reg)
 	    reg->addr + reg->bytes > TASK_SIZE)
 		return -EINVAL;
 
-	mutex_lock(&ch->lock);
-	down_read(&vgpu->gone_lock);
 	ret = vgpu_channel_usable(ch);
 	if (ret)
-		goto unlock;
-	mem = vgpu_mem_pin(vgpu, reg->addr, reg->bytes >> PAGE_SHIFT);
-	if (IS_ERR(mem)) {
-		ret = PTR_ERR(mem);
-		goto unlock;
-	}
-	ret = xa_alloc(&ch->regions, &id, mem, XA_LIMIT(0, VGPU_REGIONS - 1), GFP_KERNEL);
-	if (ret) {
-		ret = ret == -EBUSY ? -ENOSPC : ret;
-		goto unpin;
-	}
-	ret = vgpu_admin_map(ch, id, reg->addr, mem);
-	if (ret)
-		goto erase;
-	atomic64_add(mem->npages, &ch->pinned);
-	reg->out_region = id;
-	goto unlock;
+		return ret;
+	mem = vgpu_mem_pin(reg->addr, reg->bytes >> PAGE_SHIFT);
+	if (IS_ERR(mem))
+		return PTR_ERR(mem);
 
-erase:
-	xa_erase(&ch->regions, id);
-unpin:
-	vgpu_mem_free(vgpu, mem);
-unlock:
+	ret = -EINTR;
+	if (mutex_lock_killable(&ch->lock))
+		goto free;
+	down_read(&vgpu->gone_lock);
+	ret = channel_map(ch, reg->addr, mem, &reg->out_region);
 	up_read(&vgpu->gone_lock);
 	mutex_unlock(&ch->lock);
+free:
+	if (ret)
+		vgpu_mem_free(mem);
 	return ret;
 }
 
 int vgpu_channel_unregister(struct vgpu_channel *ch, u32 region)
 {
 	struct vgpu *vgpu = ch->vgpu;
-	struct vgpu_mem *mem;
+	struct vgpu_mem *mem = NULL;
 	int ret;
 
-	mutex_lock(&ch->lock);
+	if (mutex_lock_killable(&ch->lock))
+		return -EINTR;
 	down_read(&vgpu->gone_lock);
 	ret = vgpu_channel_usable(ch);
 	if (ret)
@@ -291,48 +430,69 @@ int vgpu_channel_unregister(struct vgpu_channel *ch, u32 region)
 		goto unlock;
 	xa_erase(&ch->regions, region);
 	atomic64_sub(mem->npages, &ch->pinned);
-	vgpu_mem_free(vgpu, mem);
+	vgpu_mem_dma_unmap(vgpu, mem);
 unlock:
 	up_read(&vgpu->gone_lock);
 	mutex_unlock(&ch->lock);
+	if (!ret)
+		vgpu_mem_free(mem);
 	return ret;
 }
 
-/* An event of VGPU_REG_EVENT; nothing in it is taken on trust. */
-void vgpu_channels_event(struct vgpu *vgpu, u32 event)
+/*
+ * An event of VGPU_REG_EVENT; nothing in it is taken on trust.  Channels that the
+ * host has let go of are added to `out`, to be put once gone_lock is released.
+ */
+void vgpu_channels_event(struct vgpu *vgpu, u32 event, struct list_head *out)
 {
 	struct vgpu_channel *ch;
+
+	lockdep_assert_held(&vgpu->gone_lock);
 
 	mutex_lock(&vgpu->table_lock);
 	ch = xa_load(&vgpu->channels, VGPU_EVENT_CHANNEL(event));
 	if (!ch)
 		goto unlock;
-	if (VGPU_EVENT_KIND(event) == VGPU_EVENT_LOST && ch->state == VGPU_CH_LIVE)
+	if (VGPU_EVENT_KIND(event) == VGPU_EVENT_LOST &&
+	    (ch->state == VGPU_CH_LIVE || ch->state == VGPU_CH_STARTING))
 		channel_set_state(ch, VGPU_CH_LOST);
 	else if (VGPU_EVENT_KIND(event) == VGPU_EVENT_RELEASED && ch->state == VGPU_CH_CLOSED)
-		channel_erase(ch);
+		channel_erase(ch, out);
 unlock:
 	mutex_unlock(&vgpu->table_lock);
+	channels_dma_unmap(out);
 }
 
 /*
- * The device has been reset and is leaving: nothing on the host reaches any
- * channel's memory now.  Open files keep theirs until they are closed, but
- * not its bus addresses.
+ * The device has been told to reset, and no one talks to it now (gone or
+ * offline).  Programs find their channels lost.  let_go: no device reaches any
+ * channel's memory, so what belongs to no open file is freed, also of earlier
+ * resets; otherwise all of it is kept.
  */
-void vgpu_channels_gone(struct vgpu *vgpu)
+void vgpu_channels_drop(struct vgpu *vgpu, bool let_go)
 {
 	struct vgpu_channel *ch;
-	struct vgpu_mem *region;
-	unsigned long i, r;
+	unsigned long i, pages = 0;
+	u32 count = 0;
 
 	mutex_lock(&vgpu->table_lock);
 	xa_for_each(&vgpu->channels, i, ch) {
-		xa_for_each(&ch->regions, r, region)
-			vgpu_mem_dma_unmap(vgpu, region);
-		vgpu_mem_dma_unmap(vgpu, ch->mem);
-		wake_up_all(&ch->wq);
-		channel_erase(ch);
+		if (ch->state != VGPU_CH_CLOSED)
+			channel_set_state(ch, VGPU_CH_LOST);
+		channel_erase(ch, &vgpu->kept);
 	}
 	mutex_unlock(&vgpu->table_lock);
+	channels_dma_unmap(&vgpu->kept);
+	if (let_go) {
+		vgpu_channels_put(&vgpu->kept);
+		return;
+	}
+	list_for_each_entry(ch, &vgpu->kept, node) {
+		pages += ch->mem->npages + atomic64_read(&ch->pinned);
+		count++;
+	}
+	if (count && vgpu->pdev)
+		dev_err(&vgpu->pdev->dev,
+			"the host has not let go of %u channels: their %lu MiB stay unused\n",
+			count, pages >> (20 - PAGE_SHIFT));
 }

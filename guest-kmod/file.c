@@ -17,7 +17,7 @@ static int ioc_info(struct file *file, void *arg)
 	if (info->flags)
 		return -EINVAL;
 	down_read(&vgpu->gone_lock);
-	if (vgpu->gone) {
+	if (vgpu_away(vgpu)) {
 		ret = -ENODEV;
 		goto unlock;
 	}
@@ -102,7 +102,7 @@ static int ioc_stats(struct file *file, void *arg)
 	if (ret)
 		return ret;
 	stats->out_doorbells = atomic64_read(&ch->doorbells);
-	stats->out_interrupts = (u32)atomic_read(&ch->seen);
+	stats->out_interrupts = vgpu_channel_seen(ch);
 	stats->out_waits = atomic64_read(&ch->waits);
 	stats->out_pinned_bytes = (u64)atomic64_read(&ch->pinned) << PAGE_SHIFT;
 	return 0;

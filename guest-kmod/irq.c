@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Interrupts.  Vector 0 says that VGPU_REG_EVENT has news; the others wake
- * the channels that named them.
+ * those who wait on a channel that named them.
  */
 #include <linux/interrupt.h>
 
@@ -15,32 +15,30 @@ static irqreturn_t event_irq(int irq, void *data)
 static irqreturn_t event_thread(int irq, void *data)
 {
 	struct vgpu *vgpu = data;
+	LIST_HEAD(out);
 	u32 event;
 	int n;
 
 	down_read(&vgpu->gone_lock);
-	/* Each channel has two kinds at most; more is a device gone mad. */
-	for (n = 0; n < 2 * VGPU_CHANNELS && !vgpu->gone; n++) {
+	/* Each channel has two kinds at most: more events mean that the device misbehaves. */
+	for (n = 0; n < 2 * VGPU_CHANNELS && !vgpu_away(vgpu); n++) {
 		event = vgpu_read(vgpu, VGPU_REG_EVENT);
 		if (!(event & VGPU_EVENT_VALID) || event == ~0u)
 			break;
-		vgpu_channels_event(vgpu, event);
+		vgpu_channels_event(vgpu, event, &out);
 	}
 	up_read(&vgpu->gone_lock);
+	vgpu_channels_put(&out);
 	return IRQ_HANDLED;
 }
 
+/* Costs what the vector's sleepers cost, however many channels it has. */
 static irqreturn_t channel_irq(int irq, void *data)
 {
 	struct vgpu_vector *vector = data;
-	struct vgpu_channel *ch;
 
-	spin_lock(&vector->lock);
-	list_for_each_entry(ch, &vector->channels, vector_node) {
-		atomic_inc(&ch->seen);
-		wake_up_all(&ch->wq);
-	}
-	spin_unlock(&vector->lock);
+	atomic_inc(&vector->seen);
+	wake_up_all(&vector->wq);
 	return IRQ_HANDLED;
 }
 

@@ -5,11 +5,12 @@
  */
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "vgpu_guest.h"
 
-static int mem_dma_map(struct vgpu *vgpu, struct vgpu_mem *mem)
+int vgpu_mem_dma_map(struct vgpu *vgpu, struct vgpu_mem *mem)
 {
 	int ret;
 
@@ -35,102 +36,107 @@ void vgpu_mem_dma_unmap(struct vgpu *vgpu, struct vgpu_mem *mem)
 	mem->mapped = false;
 }
 
-static struct vgpu_mem *mem_new(unsigned long npages)
+static struct vgpu_mem *mem_new(unsigned long npages, bool user)
 {
 	struct vgpu_mem *mem = kzalloc(sizeof(*mem), GFP_KERNEL_ACCOUNT);
-
-	if (!mem)
-		return NULL;
-	mem->pages = kvcalloc(npages, sizeof(*mem->pages), GFP_KERNEL_ACCOUNT);
-	if (!mem->pages) {
-		kfree(mem);
-		return NULL;
-	}
-	return mem;
-}
-
-struct vgpu_mem *vgpu_mem_alloc(struct vgpu *vgpu, unsigned long npages)
-{
-	struct vgpu_mem *mem = mem_new(npages);
 	int ret = -ENOMEM;
 
 	if (!mem)
 		return ERR_PTR(-ENOMEM);
-	while (mem->npages < npages) {
-		struct page *page;
-
-		/* Too large a wish is to fail, not to get others killed. */
-		page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN |
-				  __GFP_RETRY_MAYFAIL);
-
-		if (!page)
-			goto fail;
-		mem->pages[mem->npages++] = page;
+	mem->account = vgpu_account_charge(npages, user);
+	if (IS_ERR(mem->account)) {
+		ret = PTR_ERR(mem->account);
+		goto free;
 	}
-	ret = mem_dma_map(vgpu, mem);
-	if (ret)
-		goto fail;
+	mem->pages = kvcalloc(npages, sizeof(*mem->pages), GFP_KERNEL_ACCOUNT);
+	if (!mem->pages)
+		goto uncharge;
+	mem->user = user;
 	return mem;
 
-fail:
-	vgpu_mem_free(vgpu, mem);
+uncharge:
+	vgpu_account_uncharge(mem->account, npages, user);
+free:
+	kfree(mem);
 	return ERR_PTR(ret);
 }
 
-struct vgpu_mem *vgpu_mem_pin(struct vgpu *vgpu, unsigned long addr, unsigned long npages)
+static void mem_destroy(struct vgpu_mem *mem, unsigned long charged)
 {
-	struct vgpu_mem *mem;
-	int ret = -ENOSPC;
+	vgpu_account_uncharge(mem->account, charged, mem->user);
+	kvfree(mem->pages);
+	kfree(mem);
+}
 
-	if (atomic_long_add_return(npages, &vgpu->pinned) > vgpu_pin_limit_pages)
-		goto unaccount;
-	mem = mem_new(npages);
-	if (!mem) {
-		ret = -ENOMEM;
-		goto unaccount;
+static void mem_free_pages(struct vgpu_mem *mem)
+{
+	unsigned long i;
+
+	for (i = 0; i < mem->npages; i++) {
+		__free_page(mem->pages[i]);
+		if (!(i % 1024))
+			cond_resched();
 	}
+}
+
+struct vgpu_mem *vgpu_mem_alloc(unsigned long npages)
+{
+	struct vgpu_mem *mem = mem_new(npages, false);
+
+	if (IS_ERR(mem))
+		return mem;
 	while (mem->npages < npages) {
-		ret = pin_user_pages_fast(addr + (mem->npages << PAGE_SHIFT),
+		/* Fail a too large allocation instead of invoking the OOM killer. */
+		struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN |
+					       __GFP_RETRY_MAYFAIL);
+
+		if (!page || fatal_signal_pending(current)) {
+			if (page)
+				__free_page(page);
+			mem_free_pages(mem);
+			mem_destroy(mem, npages);
+			return ERR_PTR(page ? -EINTR : -ENOMEM);
+		}
+		mem->pages[mem->npages++] = page;
+	}
+	return mem;
+}
+
+struct vgpu_mem *vgpu_mem_pin(unsigned long addr, unsigned long npages)
+{
+	struct vgpu_mem *mem = mem_new(npages, true);
+	long got;
+
+	if (IS_ERR(mem))
+		return mem;
+	while (mem->npages < npages) {
+		got = pin_user_pages_fast(addr + (mem->npages << PAGE_SHIFT),
 					  min(npages - mem->npages, 1ul << 16),
 					  FOLL_WRITE | FOLL_LONGTERM, mem->pages + mem->npages);
-		if (ret <= 0)
-			goto unpin;
-		mem->npages += ret;
+		if (got <= 0) {
+			unpin_user_pages(mem->pages, mem->npages);
+			mem_destroy(mem, npages);
+			return ERR_PTR(got ? got : -EFAULT);
+		}
+		mem->npages += got;
 	}
-	ret = mem_dma_map(vgpu, mem);
-	if (ret)
-		goto unpin;
-
-	mem->user = true;
 	mem->mm = current->mm;
 	mmgrab(mem->mm);
 	atomic64_add(npages, &mem->mm->pinned_vm);
 	return mem;
-
-unpin:
-	unpin_user_pages(mem->pages, mem->npages);
-	kvfree(mem->pages);
-	kfree(mem);
-unaccount:
-	atomic_long_sub(npages, &vgpu->pinned);
-	return ERR_PTR(ret ? ret : -EFAULT);
 }
 
-void vgpu_mem_free(struct vgpu *vgpu, struct vgpu_mem *mem)
+/* The host does not reach it any more, and it has no bus addresses. */
+void vgpu_mem_free(struct vgpu_mem *mem)
 {
-	unsigned long i;
-
-	vgpu_mem_dma_unmap(vgpu, mem);
+	WARN_ON_ONCE(mem->mapped);
 	if (mem->user) {
 		/* The host may have written to any of them. */
 		unpin_user_pages_dirty_lock(mem->pages, mem->npages, true);
 		atomic64_sub(mem->npages, &mem->mm->pinned_vm);
 		mmdrop(mem->mm);
-		atomic_long_sub(mem->npages, &vgpu->pinned);
 	} else {
-		for (i = 0; i < mem->npages; i++)
-			__free_page(mem->pages[i]);
+		mem_free_pages(mem);
 	}
-	kvfree(mem->pages);
-	kfree(mem);
+	mem_destroy(mem, mem->npages);
 }

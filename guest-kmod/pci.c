@@ -5,17 +5,10 @@
  * Start reading at vgpu_guest.h (objects and locks), then channel.c.
  */
 #include <linux/idr.h>
-#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
 #include "vgpu_guest.h"
-
-static unsigned int pin_limit;
-module_param(pin_limit, uint, 0444);
-MODULE_PARM_DESC(pin_limit, "MiB that programs may register on one device; 0 = half of RAM");
-
-unsigned long vgpu_pin_limit_pages;
 
 static DEFINE_IDA(vgpu_ida);
 
@@ -55,27 +48,10 @@ static struct vgpu *vgpu_new(struct pci_dev *pdev)
 	mutex_init(&vgpu->admin_lock);
 	mutex_init(&vgpu->table_lock);
 	xa_init_flags(&vgpu->channels, XA_FLAGS_ALLOC);
-	for (i = 0; i < VGPU_VECTORS; i++) {
-		spin_lock_init(&vgpu->vector[i].lock);
-		INIT_LIST_HEAD(&vgpu->vector[i].channels);
-	}
+	INIT_LIST_HEAD(&vgpu->kept);
+	for (i = 0; i < VGPU_VECTORS; i++)
+		init_waitqueue_head(&vgpu->vector[i].wq);
 	return vgpu;
-}
-
-static int vgpu_check(struct vgpu *vgpu)
-{
-	struct device *dev = &vgpu->pdev->dev;
-
-	if (vgpu_read(vgpu, VGPU_REG_MAGIC) != VGPU_DEV_MAGIC) {
-		dev_err(dev, "BAR0 does not answer as a vGPU\n");
-		return -ENODEV;
-	}
-	if (vgpu_read(vgpu, VGPU_REG_ABI) != VGPU_DEV_ABI) {
-		dev_err(dev, "the host speaks ABI %u, this driver %u: update the older one\n",
-			vgpu_read(vgpu, VGPU_REG_ABI), VGPU_DEV_ABI);
-		return -ENODEV;
-	}
-	return 0;
 }
 
 static int vgpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -114,7 +90,11 @@ static int vgpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		goto unmaster;
 	}
 	/* A driver before us (a crashed kernel's) may have left channels. */
-	vgpu_write(vgpu, VGPU_REG_CTRL, VGPU_CTRL_RESET);
+	ret = vgpu_reset(vgpu);
+	if (ret) {
+		dev_err(dev, "the host has not let go of what a driver before this one gave it\n");
+		goto free_cmd;
+	}
 	ret = vgpu_irq_init(vgpu);
 	if (ret)
 		goto free_cmd;
@@ -157,14 +137,8 @@ static void vgpu_remove(struct pci_dev *pdev)
 
 	misc_deregister(&vgpu->misc);
 
-	down_write(&vgpu->gone_lock);
-	/* Returns once no executor reaches guest memory any more. */
-	vgpu_write(vgpu, VGPU_REG_CTRL, VGPU_CTRL_RESET);
-	WRITE_ONCE(vgpu->gone, true);
-	up_write(&vgpu->gone_lock);
-
+	vgpu_leave(vgpu, true);
 	vgpu_irq_exit(vgpu);
-	vgpu_channels_gone(vgpu);
 	dma_free_coherent(&pdev->dev, VGPU_ADM_BYTES_MAX, vgpu->cmd, vgpu->cmd_dma);
 	pci_clear_master(pdev);
 	pci_iounmap(pdev, vgpu->bar);
@@ -176,9 +150,7 @@ static void vgpu_remove(struct pci_dev *pdev)
 /* The next kernel may use the memory at once: take it from the host. */
 static void vgpu_shutdown(struct pci_dev *pdev)
 {
-	struct vgpu *vgpu = pci_get_drvdata(pdev);
-
-	vgpu_write(vgpu, VGPU_REG_CTRL, VGPU_CTRL_RESET);
+	vgpu_leave(pci_get_drvdata(pdev), true);
 }
 
 static const struct pci_device_id vgpu_ids[] = {
@@ -197,8 +169,6 @@ static struct pci_driver vgpu_driver = {
 
 static int __init vgpu_guest_init(void)
 {
-	vgpu_pin_limit_pages = pin_limit ? (unsigned long)pin_limit << (20 - PAGE_SHIFT) :
-					   totalram_pages() / 2;
 	return pci_register_driver(&vgpu_driver);
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The life of a channel in the guest, over a device that answers admin
- * commands as it is told to.
+ * commands as it is told to, and the accounts of users.
  */
 #include <kunit/test.h>
+#include <linux/cred.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
@@ -11,13 +12,19 @@
 static struct {
 	int result;
 	u32 created, destroyed, mapped, unmapped;
+	void *lose;	/* the state whose channel is lost while it is created */
 } device;
 
+static void lose_channel(void *state, u32 id);
+
 #include "../channel.c"
+#include "../account.c"
 
 int vgpu_admin_create(struct vgpu_channel *ch, struct vgpu_mem *mem)
 {
 	device.created++;
+	if (device.lose)
+		lose_channel(device.lose, ch->id);
 	return device.result;
 }
 
@@ -39,13 +46,26 @@ int vgpu_admin_unmap(struct vgpu_channel *ch, u32 region)
 	return device.result;
 }
 
-/* Memory: real pages, without the bus. */
+/*
+ * Memory: real pages, without the bus.  Taking and giving it may last as long as
+ * a page fault or the freeing of 1 GiB, so no lock is held meanwhile.
+ */
 static long mems;
+static struct vgpu *the_vgpu;
+static bool lock_held;
 
-struct vgpu_mem *vgpu_mem_alloc(struct vgpu *vgpu, unsigned long npages)
+static void expect_no_lock(void)
+{
+	if (rwsem_is_locked(&the_vgpu->gone_lock) || mutex_is_locked(&the_vgpu->table_lock) ||
+	    mutex_is_locked(&the_vgpu->admin_lock))
+		lock_held = true;
+}
+
+struct vgpu_mem *vgpu_mem_alloc(unsigned long npages)
 {
 	struct vgpu_mem *mem = kzalloc(sizeof(*mem), GFP_KERNEL);
 
+	expect_no_lock();
 	mem->pages = kcalloc(1, sizeof(*mem->pages), GFP_KERNEL);
 	mem->pages[0] = alloc_page(GFP_KERNEL);
 	mem->npages = npages;
@@ -53,9 +73,15 @@ struct vgpu_mem *vgpu_mem_alloc(struct vgpu *vgpu, unsigned long npages)
 	return mem;
 }
 
-struct vgpu_mem *vgpu_mem_pin(struct vgpu *vgpu, unsigned long addr, unsigned long npages)
+struct vgpu_mem *vgpu_mem_pin(unsigned long addr, unsigned long npages)
 {
-	return vgpu_mem_alloc(vgpu, npages);
+	return vgpu_mem_alloc(npages);
+}
+
+int vgpu_mem_dma_map(struct vgpu *vgpu, struct vgpu_mem *mem)
+{
+	mem->mapped = true;
+	return 0;
 }
 
 void vgpu_mem_dma_unmap(struct vgpu *vgpu, struct vgpu_mem *mem)
@@ -63,8 +89,11 @@ void vgpu_mem_dma_unmap(struct vgpu *vgpu, struct vgpu_mem *mem)
 	mem->mapped = false;
 }
 
-void vgpu_mem_free(struct vgpu *vgpu, struct vgpu_mem *mem)
+void vgpu_mem_free(struct vgpu_mem *mem)
 {
+	expect_no_lock();
+	if (mem->mapped)
+		lock_held = true;	/* the device has its addresses */
 	__free_page(mem->pages[0]);
 	kfree(mem->pages);
 	kfree(mem);
@@ -101,10 +130,11 @@ static int state_init(struct kunit *test)
 	mutex_init(&vgpu->table_lock);
 	xa_init_flags(&vgpu->channels, XA_FLAGS_ALLOC);
 	vgpu->vectors = 3;
-	for (i = 0; i < VGPU_VECTORS; i++) {
-		spin_lock_init(&vgpu->vector[i].lock);
-		INIT_LIST_HEAD(&vgpu->vector[i].channels);
-	}
+	INIT_LIST_HEAD(&vgpu->kept);
+	for (i = 0; i < VGPU_VECTORS; i++)
+		init_waitqueue_head(&vgpu->vector[i].wq);
+	the_vgpu = vgpu;
+	lock_held = false;
 	memset(&device, 0, sizeof(device));
 	mems = 0;
 	refs = 1;
@@ -120,20 +150,49 @@ static void state_exit(struct kunit *test)
 	xa_destroy(&s->vgpu.channels);
 	KUNIT_EXPECT_EQ(test, mems, 0);
 	KUNIT_EXPECT_EQ(test, refs, 0);
+	KUNIT_EXPECT_FALSE(test, lock_held);
+	KUNIT_EXPECT_EQ(test, s->vgpu.undestroyed, 0);
 }
 
-static int setup(struct state *s)
+/* One more file on the device, beside s->ch. */
+static struct vgpu_channel *open_another(struct state *s)
+{
+	refs++;
+	return vgpu_channel_open(&s->vgpu);
+}
+
+static int setup_channel(struct vgpu_channel *ch)
 {
 	struct vgpu_setup setup = {
 		.sq_bytes = VGPU_SQ_MIN, .slot_count = 4, .arena_bytes = PAGE_SIZE,
 	};
 
-	return vgpu_channel_setup(s->ch, &setup);
+	return vgpu_channel_setup(ch, &setup);
 }
 
-static u32 event(u32 kind, u32 channel)
+static int setup(struct state *s)
 {
-	return VGPU_EVENT_VALID | kind << 16 | channel;
+	return setup_channel(s->ch);
+}
+
+/* As the interrupt's thread does. */
+static void tell(struct state *s, u32 kind, u32 channel)
+{
+	LIST_HEAD(out);
+
+	down_read(&s->vgpu.gone_lock);
+	vgpu_channels_event(&s->vgpu, VGPU_EVENT_VALID | kind << 16 | channel, &out);
+	up_read(&s->vgpu.gone_lock);
+	vgpu_channels_put(&out);
+}
+
+/* An event in the middle of CREATE; the thread has gone_lock already. */
+static void lose_channel(void *state, u32 id)
+{
+	struct state *s = state;
+	LIST_HEAD(out);
+
+	vgpu_channels_event(&s->vgpu, VGPU_EVENT_VALID | VGPU_EVENT_LOST << 16 | id, &out);
 }
 
 static void not_set_up(struct kunit *test)
@@ -186,13 +245,13 @@ static void close_in_progress(struct kunit *test)
 	device.result = -EINPROGRESS;
 	vgpu_channel_close(s->ch);
 	KUNIT_EXPECT_EQ(test, mems, 1);
-	vgpu_channels_event(&s->vgpu, event(VGPU_EVENT_LOST, id));
-	vgpu_channels_event(&s->vgpu, event(VGPU_EVENT_RELEASED, id + 1));
-	vgpu_channels_event(&s->vgpu, event(77, id));
+	tell(s, VGPU_EVENT_LOST, id);
+	tell(s, VGPU_EVENT_RELEASED, id + 1);
+	tell(s, 77, id);
 	KUNIT_EXPECT_EQ(test, mems, 1);
-	vgpu_channels_event(&s->vgpu, event(VGPU_EVENT_RELEASED, id));
+	tell(s, VGPU_EVENT_RELEASED, id);
 	KUNIT_EXPECT_EQ(test, mems, 0);
-	vgpu_channels_event(&s->vgpu, event(VGPU_EVENT_RELEASED, id));
+	tell(s, VGPU_EVENT_RELEASED, id);
 }
 
 static void executor_lost(struct kunit *test)
@@ -202,9 +261,9 @@ static void executor_lost(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, setup(s), 0);
 	/* A device that says RELEASED of a live channel is not believed. */
-	vgpu_channels_event(&s->vgpu, event(VGPU_EVENT_RELEASED, s->ch->id));
+	tell(s, VGPU_EVENT_RELEASED, s->ch->id);
 	KUNIT_EXPECT_EQ(test, vgpu_channel_usable(s->ch), 0);
-	vgpu_channels_event(&s->vgpu, event(VGPU_EVENT_LOST, s->ch->id));
+	tell(s, VGPU_EVENT_LOST, s->ch->id);
 	KUNIT_EXPECT_EQ(test, vgpu_channel_usable(s->ch), -EPIPE);
 	KUNIT_EXPECT_EQ(test, vgpu_channel_wait(s->ch, &wait), -EPIPE);
 	vgpu_channel_close(s->ch);
@@ -217,7 +276,7 @@ static void wait_counts(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, setup(s), 0);
 	KUNIT_EXPECT_EQ(test, vgpu_channel_wait(s->ch, &wait), -ETIMEDOUT);
-	atomic_inc(&s->ch->seen);
+	atomic_inc(&s->vgpu.vector[s->ch->vector].seen);
 	KUNIT_EXPECT_EQ(test, vgpu_channel_wait(s->ch, &wait), 0);
 	KUNIT_EXPECT_EQ(test, wait.out_seen, 1);
 	wait.seen = wait.out_seen;
@@ -231,11 +290,109 @@ static void device_leaves(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, setup(s), 0);
 	s->vgpu.gone = true;
-	vgpu_channels_gone(&s->vgpu);
+	vgpu_channels_drop(&s->vgpu, true);
 	KUNIT_EXPECT_EQ(test, vgpu_channel_usable(s->ch), -ENODEV);
 	KUNIT_EXPECT_EQ(test, mems, 1);	/* the file still maps it */
 	vgpu_channel_close(s->ch);
 	KUNIT_EXPECT_EQ(test, device.destroyed, 0);
+}
+
+/* A host that may still have a channel keeps its pages and its id. */
+static void destroy_fails(struct kunit *test)
+{
+	static const int errors[] = { -ENOMEM, -EFAULT, -EINTR, -EIO, -ENODEV };
+	struct state *s = test->priv;
+	struct vgpu_channel *old;
+	u32 id, i;
+
+	KUNIT_ASSERT_EQ(test, setup(s), 0);
+	old = s->ch;
+	id = old->id;
+	device.result = errors[0];
+	vgpu_channel_close(old);
+	KUNIT_EXPECT_EQ(test, mems, 1);
+	KUNIT_EXPECT_PTR_EQ(test, xa_load(&s->vgpu.channels, id), old);
+
+	/* The next SETUP asks again, whatever becomes of it. */
+	s->ch = open_another(s);
+	for (i = 0; i < ARRAY_SIZE(errors); i++) {
+		device.result = errors[i];
+		KUNIT_EXPECT_EQ(test, setup(s), errors[i]);
+		KUNIT_EXPECT_EQ(test, mems, 1);
+	}
+	KUNIT_EXPECT_EQ(test, device.destroyed, 1 + ARRAY_SIZE(errors));
+	device.result = 0;
+	KUNIT_EXPECT_EQ(test, setup(s), 0);
+	KUNIT_EXPECT_EQ(test, mems, 1);
+	KUNIT_EXPECT_EQ(test, s->vgpu.undestroyed, 0);
+	vgpu_channel_close(s->ch);
+	KUNIT_EXPECT_EQ(test, mems, 0);
+}
+
+/* A reset: old files get an error and have no say in the channels of new ones. */
+static void reset_under_a_program(struct kunit *test)
+{
+	struct state *s = test->priv;
+	struct vgpu_register reg = { .addr = PAGE_SIZE, .bytes = PAGE_SIZE };
+	struct vgpu_channel *new;
+	u32 id;
+
+	KUNIT_ASSERT_EQ(test, setup(s), 0);
+	KUNIT_EXPECT_EQ(test, vgpu_channel_register(s->ch, &reg), 0);
+	id = s->ch->id;
+	s->vgpu.offline = true;
+	vgpu_channels_drop(&s->vgpu, true);
+	KUNIT_EXPECT_EQ(test, vgpu_channel_usable(s->ch), -EPIPE);
+	KUNIT_EXPECT_EQ(test, vgpu_channel_register(s->ch, &reg), -EPIPE);
+	KUNIT_EXPECT_EQ(test, vgpu_channel_unregister(s->ch, reg.out_region), -EPIPE);
+	KUNIT_EXPECT_EQ(test, mems, 2);	/* the file still maps them */
+	new = open_another(s);
+	KUNIT_EXPECT_EQ(test, setup_channel(new), -ENODEV);
+	s->vgpu.offline = false;
+	KUNIT_EXPECT_EQ(test, setup_channel(new), 0);
+	KUNIT_EXPECT_EQ(test, new->id, id);
+	vgpu_channel_close(s->ch);
+	KUNIT_EXPECT_EQ(test, device.destroyed, 0);
+	KUNIT_EXPECT_EQ(test, mems, 1);
+	KUNIT_EXPECT_EQ(test, vgpu_channel_usable(new), 0);
+	vgpu_channel_close(new);
+	KUNIT_EXPECT_EQ(test, device.destroyed, 1);
+}
+
+/* A reset that the host does not complete: nothing is freed before it does. */
+static void reset_times_out(struct kunit *test)
+{
+	struct state *s = test->priv;
+	struct vgpu_channel *closed = s->ch;
+
+	KUNIT_ASSERT_EQ(test, setup(s), 0);
+	device.result = -EINPROGRESS;
+	vgpu_channel_close(closed);
+	device.result = 0;
+	s->ch = open_another(s);
+	KUNIT_ASSERT_EQ(test, setup(s), 0);
+	s->vgpu.offline = true;
+	vgpu_channels_drop(&s->vgpu, false);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&s->vgpu.channels));
+	KUNIT_EXPECT_EQ(test, mems, 2);
+	vgpu_channel_close(s->ch);
+	KUNIT_EXPECT_EQ(test, mems, 2);
+	vgpu_channels_drop(&s->vgpu, false);
+	KUNIT_EXPECT_EQ(test, mems, 2);
+	vgpu_channels_drop(&s->vgpu, true);
+	KUNIT_EXPECT_EQ(test, mems, 0);
+}
+
+/* The executor may be lost before SETUP returns, and that is not forgotten. */
+static void lost_while_starting(struct kunit *test)
+{
+	struct state *s = test->priv;
+
+	device.lose = s;
+	KUNIT_EXPECT_EQ(test, setup(s), 0);
+	device.lose = NULL;
+	KUNIT_EXPECT_EQ(test, vgpu_channel_usable(s->ch), -EPIPE);
+	vgpu_channel_close(s->ch);
 }
 
 static void regions(struct kunit *test)
@@ -265,14 +422,112 @@ static void regions(struct kunit *test)
 static struct kunit_case cases[] = {
 	KUNIT_CASE(not_set_up), KUNIT_CASE(set_up_once), KUNIT_CASE(refused_by_the_host),
 	KUNIT_CASE(close_in_progress), KUNIT_CASE(executor_lost), KUNIT_CASE(wait_counts),
-	KUNIT_CASE(device_leaves), KUNIT_CASE(regions), {}
+	KUNIT_CASE(device_leaves), KUNIT_CASE(destroy_fails),
+	KUNIT_CASE(reset_under_a_program), KUNIT_CASE(reset_times_out),
+	KUNIT_CASE(lost_while_starting), KUNIT_CASE(regions), {}
 };
 
 static struct kunit_suite channel_suite = {
 	.name = "vgpu_guest_channel", .init = state_init, .exit = state_exit, .test_cases = cases,
 };
 
-kunit_test_suite(channel_suite);
+/* Accounts, as somebody without capabilities finds them. */
+
+static const struct cred *become(kuid_t uid)
+{
+	struct cred *cred = prepare_creds();
+
+	if (!cred)
+		return NULL;
+	cred->uid = uid;
+	cap_clear(cred->cap_effective);
+	return override_creds(cred);
+}
+
+static void back(const struct cred *old)
+{
+	put_cred(revert_creds(old));
+}
+
+static int charge(struct kunit *test, unsigned long pages, bool lock)
+{
+	struct vgpu_account *account = vgpu_account_charge(pages, lock);
+
+	if (IS_ERR(account))
+		return PTR_ERR(account);
+	test->priv = account;
+	return 0;
+}
+
+static void limits_of_users(struct kunit *test)
+{
+	const unsigned long mib = SZ_1M >> PAGE_SHIFT;
+	struct vgpu_account *first;
+	const struct cred *old;
+
+	pin_limit = 10;
+	user_limit = 6;
+	old = become(KUIDT_INIT(1000));
+	KUNIT_ASSERT_NOT_NULL(test, old);
+	KUNIT_EXPECT_EQ(test, charge(test, 7 * mib, false), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, charge(test, 6 * mib, false), 0);
+	first = test->priv;
+	KUNIT_EXPECT_EQ(test, charge(test, 1, false), -ENOSPC);
+	back(old);
+
+	/* Another user has limits of its own, and all have one together. */
+	old = become(KUIDT_INIT(1001));
+	KUNIT_EXPECT_EQ(test, charge(test, 5 * mib, false), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, charge(test, 4 * mib, false), 0);
+	vgpu_account_uncharge(test->priv, 4 * mib, false);
+	back(old);
+
+	/* CAP_IPC_LOCK passes the user's limit and not the one of all. */
+	KUNIT_EXPECT_EQ(test, charge(test, ~0ul, false), -ENOSPC);
+	vgpu_account_uncharge(first, 6 * mib, false);
+	KUNIT_EXPECT_EQ(test, charge(test, 10 * mib + 1, false), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, charge(test, 10 * mib, true), 0);
+	vgpu_account_uncharge(test->priv, 10 * mib, true);
+	KUNIT_EXPECT_TRUE(test, list_empty(&accounts));
+	KUNIT_EXPECT_EQ(test, account_total, 0);
+}
+
+static void limit_of_locked_memory(struct kunit *test)
+{
+	unsigned long pages = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	struct vgpu_account *first;
+	const struct cred *old;
+
+	pin_limit = 1 << 10;
+	user_limit = 0;
+	KUNIT_ASSERT_GT(test, pages, 2);
+	KUNIT_ASSERT_LT(test, pages, account_user_max());
+	old = become(KUIDT_INIT(1000));
+	KUNIT_ASSERT_NOT_NULL(test, old);
+	KUNIT_EXPECT_EQ(test, charge(test, pages + 1, true), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, charge(test, pages - 1, true), 0);
+	first = test->priv;
+	KUNIT_EXPECT_EQ(test, charge(test, 2, true), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, charge(test, 2, false), 0);	/* a channel's */
+	vgpu_account_uncharge(test->priv, 2, false);
+	memlock = false;
+	KUNIT_EXPECT_EQ(test, charge(test, 2, true), 0);
+	vgpu_account_uncharge(test->priv, 2, true);
+	memlock = true;
+	vgpu_account_uncharge(first, pages - 1, true);
+	back(old);
+	KUNIT_EXPECT_TRUE(test, list_empty(&accounts));
+}
+
+static struct kunit_case account_cases[] = {
+	KUNIT_CASE(limits_of_users), KUNIT_CASE(limit_of_locked_memory), {}
+};
+
+static struct kunit_suite account_suite = {
+	.name = "vgpu_guest_account", .test_cases = account_cases,
+};
+
+kunit_test_suites(&channel_suite, &account_suite);
 
 MODULE_DESCRIPTION("KUnit suites of vgpu_guest");
 MODULE_LICENSE("GPL");

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -214,7 +215,7 @@ static void setup_too_large(void **state)
 
 	(void)state;
 	setup.arena_bytes = VGPU_ARENA_MAX;
-	assert_fails(ioctl(fd, VGPU_IOC_SETUP, &setup), ENOMEM);
+	assert_fails(ioctl(fd, VGPU_IOC_SETUP, &setup), ENOSPC);
 	setup = small_setup();
 	assert_int_equal(ioctl(fd, VGPU_IOC_SETUP, &setup), 0);
 	close(fd);
@@ -362,6 +363,49 @@ static int child_status(pid_t pid)
 
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return status;
+}
+
+/* What a user without CAP_IPC_LOCK may register, over all of its processes. */
+static int register_as_user(void)
+{
+	const size_t limit = 64 << 10;
+	struct rlimit memlock = { limit, limit };
+	struct vgpu_setup setup = small_setup();
+	struct vgpu_register reg = { .size = sizeof(reg), .bytes = 2 * limit };
+	struct vgpu_unregister unreg = { .size = sizeof(unreg) };
+	int fd, second;
+
+	reg.addr = (uintptr_t)mmap(NULL, 2 * limit, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (setrlimit(RLIMIT_MEMLOCK, &memlock) || setresuid(65534, 65534, 65534))
+		return 1;
+	fd = open(DEV, O_RDWR | O_CLOEXEC);
+	second = open(DEV, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || second < 0 || ioctl(fd, VGPU_IOC_SETUP, &setup) ||
+	    ioctl(second, VGPU_IOC_SETUP, &setup))
+		return 2;
+	if (!ioctl(fd, VGPU_IOC_REGISTER, &reg) || errno != ENOSPC)
+		return 3;
+	reg.bytes = limit;
+	if (ioctl(fd, VGPU_IOC_REGISTER, &reg))
+		return 4;
+	unreg.region = reg.out_region;
+	/* Not by another file of the user's either, before it is given back. */
+	if (!ioctl(second, VGPU_IOC_REGISTER, &reg) || errno != ENOSPC)
+		return 5;
+	if (ioctl(fd, VGPU_IOC_UNREGISTER, &unreg) || ioctl(second, VGPU_IOC_REGISTER, &reg))
+		return 6;
+	return 0;
+}
+
+static void register_is_limited(void **state)
+{
+	pid_t pid = fork();
+
+	(void)state;
+	if (!pid)
+		_exit(register_as_user());
+	assert_int_equal(child_status(pid), 0);
 }
 
 static void child_has_no_channel(void **state)
@@ -593,6 +637,7 @@ int main(void)
 		cmocka_unit_test(wait_is_interrupted),
 		cmocka_unit_test(register_bounds),
 		cmocka_unit_test(register_counts),
+		cmocka_unit_test(register_is_limited),
 		cmocka_unit_test(child_has_no_channel),
 		cmocka_unit_test(passed_descriptor),
 		cmocka_unit_test(many_at_once),

@@ -19,9 +19,12 @@
  *              executor has not let go of the region yet
  *   ENXIO      no channel on this file yet
  *   EPERM      the channel belongs to another address space
- *   EPIPE      the executor has gone; the channel is dead, close it
+ *   EPIPE      the executor has gone, or the device was reset or asleep; the
+ *              channel is dead, close it
  *   ENODEV     the device has gone; close it
- *   ENOSPC     no free channel or region, or over the limit on pinned memory
+ *   ENOSPC     no free channel or region; or SETUP, REGISTER: over a limit on
+ *              memory that the host may reach: of all users, of this user, on
+ *              the host, or (REGISTER) RLIMIT_MEMLOCK of this user
  *   ENOMEM     no memory
  *   EINTR      a signal came; ETIMEDOUT, the time was up
  */
@@ -82,7 +85,7 @@ struct vgpu_wait {
 /*
  * Give the executor [addr, addr + bytes) of this process, page-aligned, at
  * most VGPU_REGION_BYTES_MAX.  The pages stay pinned, and are counted in the
- * process's VmPin, until UNREGISTER, close or exit.
+ * process's VmPin and against its user's limits, until UNREGISTER, close or exit.
  */
 struct vgpu_register {
 	__u32 size;
@@ -105,7 +108,7 @@ struct vgpu_stats {
 	__u32 size;
 	__u32 flags;		/* 0 */
 	__u64 out_doorbells;	/* trapping register writes */
-	__u64 out_interrupts;	/* delivered to this channel */
+	__u64 out_interrupts;	/* of its vector, which channels may share */
 	__u64 out_waits;	/* VGPU_IOC_WAIT calls that slept */
 	__u64 out_pinned_bytes;	/* by REGISTER, now */
 };
