@@ -6,6 +6,7 @@
  */
 #include <linux/idr.h>
 #include <linux/module.h>
+#include <linux/pm.h>
 #include <linux/slab.h>
 
 #include "vgpu_guest.h"
@@ -153,6 +154,39 @@ static void vgpu_shutdown(struct pci_dev *pdev)
 	vgpu_leave(pci_get_drvdata(pdev), true);
 }
 
+/*
+ * Asleep, a VM may be moved or its memory saved, and the host resets the device
+ * when it wakes up.  So nothing of a channel survives, and programs get an error.
+ */
+static int vgpu_suspend(struct device *dev)
+{
+	vgpu_leave(dev_get_drvdata(dev), false);
+	return 0;
+}
+
+static int vgpu_resume(struct device *dev)
+{
+	return vgpu_return(dev_get_drvdata(dev));
+}
+
+static DEFINE_SIMPLE_DEV_PM_OPS(vgpu_pm_ops, vgpu_suspend, vgpu_resume);
+
+/* A reset of the function or of its bus, through sysfs or a driver of the bus. */
+static void vgpu_reset_prepare(struct pci_dev *pdev)
+{
+	vgpu_leave(pci_get_drvdata(pdev), false);
+}
+
+static void vgpu_reset_done(struct pci_dev *pdev)
+{
+	vgpu_return(pci_get_drvdata(pdev));
+}
+
+static const struct pci_error_handlers vgpu_err_handler = {
+	.reset_prepare = vgpu_reset_prepare,
+	.reset_done = vgpu_reset_done,
+};
+
 static const struct pci_device_id vgpu_ids[] = {
 	{ PCI_DEVICE(VGPU_PCI_VENDOR, VGPU_PCI_DEVICE) },
 	{ }
@@ -165,6 +199,8 @@ static struct pci_driver vgpu_driver = {
 	.probe = vgpu_probe,
 	.remove = vgpu_remove,
 	.shutdown = vgpu_shutdown,
+	.err_handler = &vgpu_err_handler,
+	.driver.pm = pm_sleep_ptr(&vgpu_pm_ops),
 };
 
 static int __init vgpu_guest_init(void)
