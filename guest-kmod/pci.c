@@ -4,10 +4,12 @@
  *
  * Start reading at vgpu_guest.h (objects and locks), then channel.c.
  */
+#include <linux/cc_platform.h>
 #include <linux/idr.h>
 #include <linux/module.h>
 #include <linux/pm.h>
 #include <linux/slab.h>
+#include <linux/swiotlb.h>
 
 #include "vgpu_guest.h"
 
@@ -55,6 +57,19 @@ static struct vgpu *vgpu_new(struct pci_dev *pdev)
 	return vgpu;
 }
 
+/*
+ * The host maps the very pages that a program uses.  Where DMA goes through
+ * bounce buffers, because memory is encrypted or swiotlb=force says so, it would
+ * map copies that nobody keeps up to date.
+ */
+static int vgpu_check_dma(struct device *dev)
+{
+	if (!is_swiotlb_force_bounce(dev) && !cc_platform_has(CC_ATTR_GUEST_MEM_ENCRYPT))
+		return 0;
+	dev_err(dev, "DMA is bounced here (encrypted memory or swiotlb=force): a vGPU cannot work\n");
+	return -EOPNOTSUPP;
+}
+
 static int vgpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct device *dev = &pdev->dev;
@@ -81,6 +96,10 @@ static int vgpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = vgpu_check(vgpu);
 	if (ret)
 		goto unmap;
+	ret = vgpu_check_dma(dev);
+	if (ret)
+		goto unmap;
+	dma_set_max_seg_size(dev, UINT_MAX);
 	ret = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
 	if (ret)
 		goto unmap;
@@ -188,7 +207,7 @@ static const struct pci_error_handlers vgpu_err_handler = {
 };
 
 static const struct pci_device_id vgpu_ids[] = {
-	{ PCI_DEVICE(VGPU_PCI_VENDOR, VGPU_PCI_DEVICE) },
+	{ PCI_DEVICE_SUB(VGPU_PCI_VENDOR, VGPU_PCI_DEVICE, VGPU_PCI_VENDOR, VGPU_PCI_SUBSYSTEM) },
 	{ }
 };
 MODULE_DEVICE_TABLE(pci, vgpu_ids);
