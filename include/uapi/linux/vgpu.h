@@ -35,7 +35,7 @@
 #include <linux/types.h>
 #include <linux/vgpu_dev.h>
 
-#define VGPU_IOC_TYPE	0xb7
+#define VGPU_IOC_TYPE	0xd7	/* free in ioctl-number.rst, as is 0xd8 */
 
 struct vgpu_info {
 	__u32 size;

@@ -55,7 +55,7 @@
 #include <linux/types.h>
 #include <linux/vgpu_dev.h>
 
-#define VGPU_HOST_IOC_TYPE	0xb8
+#define VGPU_HOST_IOC_TYPE	0xd8
 #define VGPU_HOST_ABI		1u
 
 /* On the host descriptor. */
