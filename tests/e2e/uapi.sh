@@ -14,6 +14,14 @@ out=$(timeout $((60 * RIG_SLOW * RIG_PATIENCE)) /tests/uapi 2>&1)
 status=$?
 echo "$out" | grep -E '^\[ +(OK|FAILED) +\]|PASSED|FAILED|rror'
 check "host uapi: every test passes" test $status = 0
+out=$(timeout $((120 * RIG_SLOW)) /tests/channel 2>&1)
+status=$?
+echo "$out" | grep -E '^\[ +(OK|FAILED) +\]|PASSED|FAILED|rror|asked'
+check "channels from both ends: every test passes" test $status = 0
+out=$(timeout $((120 * RIG_SLOW)) /tests/races 2>&1)
+status=$?
+echo "$out" | grep -E '^\[ +(OK|FAILED) +\]|PASSED|FAILED|rror|rounds'
+check "races: every test passes" test $status = 0
 vgpu_remove "$uuid"
 
 mediator_start || die "the mediator is up"
