@@ -170,7 +170,6 @@ struct vgpu_mem *vgpu_mem_pin(struct vgpu *vgpu, u64 list_addr, u64 bytes, u64 v
 	struct vgpu_adm_list *list;
 	struct vgpu_mem *mem;
 	u64 pages = bytes >> PAGE_SHIFT;
-	u32 i;
 	int ret;
 
 	lockdep_assert_held(&vgpu->admin_lock);
@@ -200,15 +199,7 @@ struct vgpu_mem *vgpu_mem_pin(struct vgpu *vgpu, u64 list_addr, u64 bytes, u64 v
 		goto unpin;
 	kfree(list);
 
-	/*
-	 * vm_insert_page() takes no anonymous pages, and hugetlb pages have
-	 * reference counts of their own; those are mapped by frame number,
-	 * through which get_user_pages() does not go.
-	 */
-	mem->gup = true;
-	for (i = 0; i < mem->npages; i++)
-		if (PageAnon(mem->pages[i]) || PageHuge(mem->pages[i]))
-			mem->gup = false;
+	mem->gup = vgpu_backing_hold(mem);
 	return mem;
 
 unpin:
@@ -239,6 +230,7 @@ void vgpu_mem_unpin(struct vgpu *vgpu, struct vgpu_mem *mem)
 {
 	lockdep_assert_held(&vgpu->admin_lock);
 
+	vgpu_backing_release(mem);
 	runs_unpin(vgpu, mem);
 	pin_unaccount(vgpu, mem->npages);
 	kvfree(mem->pages);

@@ -75,6 +75,8 @@ struct vgpu_run {
 	u32 pages;
 };
 
+#define VGPU_BACKINGS 4	/* files that one piece of memory may come from */
+
 struct vgpu_mem {
 	struct kref ref;	/* the channel's table, and each mapping */
 	atomic_t maps;		/* mappings; raised under map_lock */
@@ -86,6 +88,7 @@ struct vgpu_mem {
 	u32 nruns;
 	struct page **pages;
 	struct vgpu_run *runs;
+	struct file *backing[VGPU_BACKINGS];	/* if gup: the files of the pages */
 };
 
 enum vgpu_channel_state {
@@ -217,6 +220,10 @@ void vgpu_mem_unpin(struct vgpu *vgpu, struct vgpu_mem *mem);	/* drops a referen
 void vgpu_mem_put(struct vgpu_mem *mem);	/* no lock */
 bool vgpu_mem_overlaps(const struct vgpu_mem *mem, u64 iova, u64 bytes);
 int vgpu_list_check(const struct vgpu_adm_list *list, u64 *bytes_left);
+
+/* backing.c; in a thread of the VMM */
+bool vgpu_backing_hold(struct vgpu_mem *mem);
+void vgpu_backing_release(struct vgpu_mem *mem);	/* no lock */
 
 /* channel.c: life of a channel; admin_lock held */
 int vgpu_channel_create(struct vgpu *vgpu, const struct vgpu_adm_create *cmd);

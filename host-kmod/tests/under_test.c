@@ -10,6 +10,7 @@
 #include "../config.c"
 #include "../types.c"
 #include "../pages.c"
+#include "../backing.c"
 #include "../irq.c"
 #include "../bar.c"
 #include "../channel.c"

@@ -300,6 +300,37 @@ static void reset(void **state)
 	assert_int_equal(vmm_read(&f->vmm, VGPU_REG_CTRL), 0);
 }
 
+/*
+ * The memfd goes before the device, as it may when a VMM is killed. The executor's
+ * mapping stays what it was, and the kernel's log has no "Bad page".
+ */
+static void memory_goes_first(void **state)
+{
+	struct fixture *f = *state;
+	struct vgpu_host_region info = { .size = sizeof(info), .region = 1 };
+	uint8_t *base, *region;
+	int fd;
+
+	assert_int_equal(vmm_create(&f->vmm, 1), 0);
+	assert_int_equal(vmm_map(&f->vmm, 1, 1, REGION_ADDR, REGION_BYTES), 0);
+	fd = vmm_attach(f->vgpu);
+	base = map_channel(fd);
+	assert_int_equal(ioctl(fd, VGPU_HOST_IOC_REGION, &info), 0);
+	assert_true(info.out_flags & VGPU_REGION_GUP);
+	region = map_at(fd, info.out_offset, REGION_BYTES);
+	assert_ptr_not_equal(region, MAP_FAILED);
+	memset(base, 1, vmm_channel_bytes());
+	memset(region, 2, REGION_BYTES);
+	vmm_drop_memory(&f->vmm);
+	assert_int_equal(base[vmm_channel_bytes() - 1], 1);
+	assert_int_equal(region[REGION_BYTES - 1], 2);
+	munmap(region, REGION_BYTES);
+	munmap(base, vmm_channel_bytes());
+	close(fd);
+	expect_event(f, VGPU_EVENT_LOST, 1);
+	assert_int_equal(pinned(f), 0);
+}
+
 static uint16_t command(struct fixture *f)
 {
 	uint16_t val = 0;
@@ -397,6 +428,7 @@ int main(void)
 		TEST(regions),
 		TEST(answers_that_do_not_arrive),
 		TEST(reset),
+		TEST(memory_goes_first),
 		TEST(what_a_reset_forgets),
 		TEST(slow_pin_stalls_nobody),
 	};

@@ -97,8 +97,14 @@ void vmm_close(struct vmm *v)
 	close_one(&v->device);
 	close_one(&v->group);
 	close_one(&v->container);
+	vmm_drop_memory(v);
+}
+
+void vmm_drop_memory(struct vmm *v)
+{
 	if (v->ram)
 		munmap(v->ram, VMM_RAM);
+	v->ram = NULL;
 	close_one(&v->memfd);
 }
 

@@ -33,6 +33,8 @@ struct vmm {
 /* The first mdev there is; false, with a message, if something is missing. */
 bool vmm_open(struct vmm *v);
 void vmm_close(struct vmm *v);
+/* The VMM's own mapping and descriptor of the memory, as at its end. */
+void vmm_drop_memory(struct vmm *v);
 
 /* All of the VM's memory, given to the device and taken away. */
 int vmm_dma_map(struct vmm *v);
