@@ -81,6 +81,14 @@ static int ioc_register(struct file *file, void *arg)
 	return vgpu_channel_register(file->private_data, reg);
 }
 
+/* The program does not know the region's number, so nobody could give it back. */
+static void undo_register(struct file *file, void *arg)
+{
+	struct vgpu_register *reg = arg;
+
+	vgpu_channel_unregister(file->private_data, reg->out_region);
+}
+
 static int ioc_unregister(struct file *file, void *arg)
 {
 	struct vgpu_unregister *reg = arg;
@@ -113,7 +121,7 @@ static const struct vgpu_ioctl file_ioctls[] = {
 	VGPU_IOCTL(VGPU_IOC_SETUP, vgpu_setup, out_layout, ioc_setup),
 	VGPU_IOCTL(VGPU_IOC_DOORBELL, vgpu_doorbell, flags, ioc_doorbell),
 	VGPU_IOCTL(VGPU_IOC_WAIT, vgpu_wait, timeout_ns, ioc_wait),
-	VGPU_IOCTL(VGPU_IOC_REGISTER, vgpu_register, reserved, ioc_register),
+	VGPU_IOCTL_UNDO(VGPU_IOC_REGISTER, vgpu_register, reserved, ioc_register, undo_register),
 	VGPU_IOCTL(VGPU_IOC_UNREGISTER, vgpu_unregister, reserved, ioc_unregister),
 	VGPU_IOCTL(VGPU_IOC_STATS, vgpu_stats, out_pinned_bytes, ioc_stats),
 };

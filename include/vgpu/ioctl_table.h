@@ -8,7 +8,8 @@
  *
  * A handler that makes a descriptor only prepares it (struct vgpu_opening).  It
  * is committed and installed once its number has been copied out, so a caller
- * with a bad pointer gets EFAULT and neither leaks nor uses up anything.
+ * with a bad pointer gets EFAULT and neither leaks nor uses up anything.  For the
+ * same reason a handler may have an undo, for when its answer does not arrive.
  */
 #ifndef VGPU_IOCTL_TABLE_H
 #define VGPU_IOCTL_TABLE_H
@@ -32,6 +33,7 @@ struct vgpu_ioctl {
 	u32 min_size;	/* end of its last member in the first version */
 	int (*run)(struct file *file, void *arg);	/* one of the two */
 	int (*open)(struct file *file, void *arg, struct vgpu_opening *opening);
+	void (*undo)(struct file *file, void *arg);	/* of run; optional */
 };
 
 #define _VGPU_IOCTL(_cmd, _struct, _last)                                             \
@@ -41,6 +43,9 @@ struct vgpu_ioctl {
 
 #define VGPU_IOCTL(_cmd, _struct, _last, _run)                                        \
 	{ _VGPU_IOCTL(_cmd, _struct, _last), .run = (_run) }
+
+#define VGPU_IOCTL_UNDO(_cmd, _struct, _last, _run, _undo)                            \
+	{ _VGPU_IOCTL(_cmd, _struct, _last), .run = (_run), .undo = (_undo) }
 
 #define VGPU_IOCTL_OPEN(_cmd, _struct, _last, _open)                                  \
 	{ _VGPU_IOCTL(_cmd, _struct, _last), .open = (_open) }
@@ -89,8 +94,11 @@ static inline long vgpu_ioctl_dispatch(const struct vgpu_ioctl *table, size_t co
 
 	/* The size is the caller's to say, also where it changed meanwhile. */
 	*(u32 *)buf = usize;
-	if (copy_to_user(uptr, buf, min(usize, op->size)))
+	if (copy_to_user(uptr, buf, min(usize, op->size))) {
 		ret = -EFAULT;
+		if (op->undo)
+			op->undo(file, buf);
+	}
 	return op->open ? vgpu_opening_end(&opening, ret) : ret;
 }
 

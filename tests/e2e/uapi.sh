@@ -35,6 +35,10 @@ for kind in uml qemu; do
 	status=$?
 	echo "$out" | grep -E '^\[ +(OK|FAILED) +\]|PASSED|FAILED|rror'
 	check "guest uapi in $kind: every test passes" test $status = 0
+	out=$(guest_run $kind /tests/sweep 400)
+	status=$?
+	echo "$out" | grep -E '^\[ +(OK|SKIPPED|FAILED) +\]|FAILED|rror|points'
+	check "failures injected in $kind: every test passes" test $status = 0
 	check "its driver still works" guest_run $kind 'rmmod vgpu_guest && insmod /rig/vgpu_guest.ko && test -c /dev/vgpu0'
 	check "it has been searched for leaks" guest_leaks $kind
 	check "the $kind guest shuts down" guest_stop $kind

@@ -13,7 +13,8 @@
  *
  *   EINVAL     size too small, a field out of range, reserved not zero
  *   E2BIG      size larger than known, and the excess is not zero
- *   EFAULT     a pointer is bad
+ *   EFAULT     a pointer is bad; if the answer of SETUP could not be written, the
+ *              channel may be there, and closing the file ends it
  *   ENOTTY     unknown ioctl
  *   EBUSY      SETUP: this file has a channel already; UNREGISTER: the
  *              executor has not let go of the region yet
