@@ -229,6 +229,12 @@ static void handles_are_bounded(void **state)
 	assert_true(vg_handle_put(h, 1, VG_STREAM, 1));
 	for (uint32_t id = 1; id <= n; id++)
 		assert_true(vg_handle_take(h, id, VG_STREAM, &v));
+	/* Images have a budget of their own, and give it back, too. */
+	assert_true(vg_handle_put(h, 1, VG_MODULE, 1));
+	assert_true(vg_handle_weigh(h, 1, VG_MODULE, VG_IMAGES_MAX));
+	assert_false(vg_handle_weigh(h, 1, VG_MODULE, 1));
+	assert_true(vg_handle_take(h, 1, VG_MODULE, &v));
+	assert_int_equal(vg_budget_held(VG_BUDGET_IMAGES), 0);
 	assert_int_equal(vg_budget_held(VG_BUDGET_OBJECTS), before);
 }
 

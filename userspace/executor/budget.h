@@ -13,21 +13,27 @@
 enum vg_budget {
 	VG_BUDGET_BLOBS,	/* what is sent ahead of calls: images, above all */
 	VG_BUDGET_OBJECTS,	/* what ids stand for, nodes of graphs too */
+	VG_BUDGET_IMAGES,	/* what modules and libraries have been loaded from */
 	VG_BUDGET_CALLBACKS,	/* host functions that wait in streams */
 	VG_BUDGETS,
 };
 
-#define VG_BLOBS_MAX		(1ull << 30)
-#define VG_OBJECTS_MAX		(4ull << 30)	/* all of PyTorch's code, loaded eagerly, is some 2 GiB */
+/*
+ * One image may have 512 MiB, and threads load several at a time.  The images of a
+ * framework with its libraries have some gigabytes together.
+ */
+#define VG_BLOBS_MAX		(2ull << 30)
+#define VG_OBJECTS_MAX		(1ull << 30)
+#define VG_IMAGES_MAX		(8ull << 30)
 #define VG_CALLBACKS_MAX	(16ull << 20)
-#define VG_HOST_MAX		(4ull << 30)	/* all of these together */
+#define VG_HOST_MAX		(10ull << 30)	/* all of these together */
 
 /*
  * What the driver holds for one object, as far as can be told from outside: rounded up from
  * what softgpu and NVIDIA's driver grow by.
  */
 #define VG_CONTEXT_BYTES	(16u << 20)
-#define VG_MODULE_BYTES		(64u << 10)	/* and as much again as its image has */
+#define VG_MODULE_BYTES		(64u << 10)	/* beside its image */
 #define VG_STREAM_BYTES		(64u << 10)
 #define VG_NODE_BYTES		1024u		/* in a graph, and again in each clone or execution */
 #define VG_OBJECT_BYTES		512u		/* any other */

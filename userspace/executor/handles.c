@@ -18,7 +18,7 @@ struct entry {
 	_Atomic uint32_t serial;
 	_Atomic uint64_t value;
 	_Atomic uint64_t aux;
-	uint64_t bytes;			/* taken from the budget; under the lock */
+	uint64_t more;			/* by vg_handle_weigh(); under the lock */
 };
 
 struct vg_handles {
@@ -65,6 +65,12 @@ static uint64_t bytes_of(enum vg_kind kind)
 	}
 }
 
+/* What is taken beyond that: images of code, or nodes of graphs. */
+static enum vg_budget more_of(enum vg_kind kind)
+{
+	return kind == VG_MODULE || kind == VG_LIBRARY ? VG_BUDGET_IMAGES : VG_BUDGET_OBJECTS;
+}
+
 bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value)
 {
 	struct entry *page, *e;
@@ -82,7 +88,7 @@ bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_
 	}
 	e = &page[id % PAGE_ENTRIES];
 	if (atomic_load(&e->kind) == VG_NONE && vg_budget_take(VG_BUDGET_OBJECTS, bytes_of(kind))) {
-		e->bytes = bytes_of(kind);
+		e->more = 0;
 		atomic_store(&e->value, value);
 		atomic_store(&e->aux, 0);
 		atomic_fetch_add(&e->serial, 1);
@@ -113,7 +119,8 @@ bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64
 	if (e) {
 		*value = atomic_load(&e->value);
 		atomic_store(&e->kind, VG_NONE);
-		vg_budget_give(VG_BUDGET_OBJECTS, e->bytes);
+		vg_budget_give(VG_BUDGET_OBJECTS, bytes_of(kind));
+		vg_budget_give(more_of(kind), e->more);
 	}
 	pthread_mutex_unlock(&h->lock);
 	return e;
@@ -153,9 +160,9 @@ bool vg_handle_weigh(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint6
 
 	pthread_mutex_lock(&h->lock);
 	e = lookup(h, id, kind);
-	ok = e && vg_budget_take(VG_BUDGET_OBJECTS, more);
+	ok = e && vg_budget_take(more_of(kind), more);
 	if (ok)
-		e->bytes += more;
+		e->more += more;
 	pthread_mutex_unlock(&h->lock);
 	return ok;
 }
