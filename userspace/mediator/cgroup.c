@@ -97,7 +97,7 @@ void vg_cgroup_open(void)
 		fclose(f);
 	ret = *path && delegated(path) ? vg_cgroup_use(path) : -ENOENT;
 	if (ret == -ENOENT)
-		vg_warn("no limits for each vGPU on memory and threads: this cgroup is not "
+		vg_info("no limits for each vGPU on memory and threads: this cgroup is not "
 			"delegated to the mediator (Delegate=yes in its unit)");
 	else if (ret)
 		vg_warn("no limits for each vGPU on memory and threads: %s: %s", path,

@@ -237,6 +237,7 @@ int vg_config_load(const char *path, bool must_exist)
 		.spares = 1,
 		.warm = true,
 		.spin_us = 100,
+		.group_threads = 32768,
 		.connections = 64,
 		.programs = 128,
 		.starts = 20,
