@@ -211,7 +211,8 @@ static long cpu_ticks(pid_t pid)
 	assert_true(fread(text, 1, sizeof(text), f) > 0);
 	fclose(f);
 	assert_int_equal(sscanf(strrchr(text, ')') + 2,
-				"%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel), 2);
+				"%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+				&kernel), 2);
 	return user + kernel;
 }
 

@@ -456,7 +456,8 @@ static int no_programs_no_network(void)
 	REFUSED(fork());
 	REFUSED(syscall(SYS_vfork));
 	REFUSED(syscall(SYS_clone, CLONE_VM | SIGCHLD, 0, 0, 0, 0));
-	REFUSED(syscall(SYS_clone, CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_NEWNET, 0, 0, 0, 0));
+	REFUSED(syscall(SYS_clone, CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_NEWNET, 0, 0, 0,
+			0));
 	if (syscall(SYS_clone3, NULL, 0) >= 0 || errno != ENOSYS)
 		return __LINE__;
 	REFUSED(execl("/bin/true", "true", NULL));
@@ -640,8 +641,10 @@ static int files_confined(void)
 		return __LINE__;
 	/* The driver's. */
 	if (opens("/dev", "null", O_RDWR) || opens("/proc/self", "maps", O_RDONLY) ||
-	    opens("/proc", "cpuinfo", O_RDONLY) || opens("/sys/devices/system/cpu", "online", O_RDONLY) ||
-	    opens("/usr/lib", ".", O_RDONLY | O_DIRECTORY) || opens("/etc", "ld.so.cache", O_RDONLY))
+	    opens("/proc", "cpuinfo", O_RDONLY) ||
+	    opens("/sys/devices/system/cpu", "online", O_RDONLY) ||
+	    opens("/usr/lib", ".", O_RDONLY | O_DIRECTORY) ||
+	    opens("/etc", "ld.so.cache", O_RDONLY))
 		return __LINE__;
 	if (opens(store, "made", O_RDWR | O_CREAT | O_TRUNC))
 		return __LINE__;
@@ -693,7 +696,8 @@ static void files(void **state)
 	apart(files_confined);
 	apart(files_added);
 	for (int i = 0; i < 4; i++) {
-		snprintf(path, sizeof(path), "%s/%s", i % 2 ? store : aside, i / 2 ? "made" : "there");
+		snprintf(path, sizeof(path), "%s/%s", i % 2 ? store : aside,
+			 i / 2 ? "made" : "there");
 		unlink(path);
 	}
 	assert_int_equal(rmdir(store), 0);
@@ -751,10 +755,10 @@ static bool each_thread(uint32_t real, uint32_t saved, uint64_t permitted, uint6
 		snprintf(path, sizeof(path), "/proc/self/task/%s/status", e->d_name);
 		f = fopen(path, "r");
 		while (f && fgets(line, sizeof(line), f)) {
-			if (sscanf(line, "Uid: %llu %llu %llu %llu", id, id + 1, id + 2, id + 3) == 4 ||
-			    sscanf(line, "Gid: %llu %llu %llu %llu", id, id + 1, id + 2, id + 3) == 4)
-				good &= line[0] == 'G' || (id[0] == real && id[1] == real &&
-							   id[2] == saved && id[3] == real);
+			if (sscanf(line, "Uid: %llu %llu %llu %llu", id, id + 1, id + 2,
+				   id + 3) == 4)
+				good &= id[0] == real && id[1] == real && id[2] == saved &&
+					id[3] == real;
 			else if (sscanf(line, "CapPrm: %llx", &prm) == 1)
 				good &= prm == permitted;
 			else if (sscanf(line, "CapEff: %llx", &eff) == 1)

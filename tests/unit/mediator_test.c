@@ -84,7 +84,8 @@ static void settings(void **state)
 	assert_int_equal(vg_config.socket_mode, 0660);
 	assert_int_equal(vg_config.log_level, VG_DEBUG);
 	assert_false(vg_config.learn);
-	assert_int_equal(load("[sandbox]\nmode = log\nallow = rmdir, truncate,  kill\nfiles = no\n"), 0);
+	assert_int_equal(load("[sandbox]\nmode = log\nallow = rmdir, truncate,  kill\n"
+			      "files = no\n"), 0);
 	assert_string_equal(vg_config.allow, "rmdir,truncate,kill");
 	assert_true(vg_config.learn && !vg_config.files);
 }
@@ -99,10 +100,11 @@ static void mistakes(void **state)
 		"[sandbox]\nmode = off\n", "[executor]\ndata = 1M\n", "[executor]\ndata = much\n",
 		"[executor]\nuids = 5\n", "[executor]\nuids = 0-5\n", "[executor]\nuids = 6-5\n",
 		"[executor]\nuids = 1-4294967295\n", "[executor]\nuids = 1-2,4-5\n",
-		"[limits]\nmemory = x\n", "[limits]\nthreads = -1\n", "[limits]\nstarts = 0\n", "[limits]\nprograms = 0\n",
-		"[limits]\nconnections = 0\n", "[socket]\nmemory = 0\n",
+		"[limits]\nmemory = x\n", "[limits]\nthreads = -1\n", "[limits]\nstarts = 0\n",
+		"[limits]\nprograms = 0\n", "[limits]\nconnections = 0\n", "[socket]\nmemory = 0\n",
 		/* The second line is more of the first for the parser. */
-		"[socket]\npath = /tmp/x\n  memory = 64M\n", "[socket]\npool = abcdefghijklmnopqrstuvwxyz\n",
+		"[socket]\npath = /tmp/x\n  memory = 64M\n",
+		"[socket]\npool = abcdefghijklmnopqrstuvwxyz\n",
 	};
 
 	(void)state;
@@ -252,13 +254,13 @@ static void names(void **state)
 		{ "\xd0\xbe\xd0", "\xd0\xbe\\xd0" },			/* cut in a letter */
 		{ "a\nb\r\t", "a\\x0ab\\x0d\\x09" },
 		{ "\x1b[31m\x07\x7f", "\\x1b[31m\\x07\\x7f" },
-		{ "\xc2\x9b" "1m", "\\xc2\\x9b1m" },			/* a control character of eight bits */
+		{ "\xc2\x9b" "1m", "\\xc2\\x9b1m" },		/* a control character */
 		{ "\xff\xfe\x80", "\\xff\\xfe\\x80" },
 		{ "\xc0\xaf", "\\xc0\\xaf" },				/* overlong */
 		{ "\xe0\x80\xaf", "\\xe0\\x80\\xaf" },
 		{ "\xed\xa0\x80", "\\xed\\xa0\\x80" },			/* a surrogate */
 		{ "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" },		/* beyond Unicode */
-		{ "\xe2\x80\xae" "x", "\\xe2\\x80\\xaex" },		/* turns the line around */
+		{ "\xe2\x80\xae" "x", "\\xe2\\x80\\xaex" },	/* turns the line around */
 		{ "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80" },
 	};
 	char out[64], in[16];

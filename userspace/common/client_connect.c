@@ -48,8 +48,8 @@ static CUresult connect_error(int err, const char *path)
 		result = CUDA_ERROR_NOT_PERMITTED;
 		break;
 	case -EHOSTDOWN:
-		fprintf(stderr, "vgpu: %s: the host cannot run CUDA: its driver or its executor does "
-			"not start\n", path);
+		fprintf(stderr, "vgpu: %s: the host cannot run CUDA: its driver or its executor "
+			"does not start\n", path);
 		return CUDA_ERROR_SYSTEM_NOT_READY;
 	case -EUSERS:
 		fprintf(stderr, "vgpu: %s: this user has as many programs or connections as it "

@@ -155,8 +155,9 @@ int vg_files_prepare(void *library, const char *read, const char *write)
 	r.net = abi >= 4 ? NET_TCP : 0;
 	/* Not the scope of abstract sockets: the driver's own sharing uses them. */
 	r.scoped = abi >= 6 ? SCOPE_SIGNAL : 0;
-	rules = ruleset_create(&r, abi >= 6 ? sizeof(r) : abi >= 4 ? offsetof(struct ruleset, scoped) :
-				   offsetof(struct ruleset, net), 0);
+	rules = ruleset_create(&r, abi >= 6 ? sizeof(r) :
+				   abi >= 4 ? offsetof(struct ruleset, scoped) :
+					      offsetof(struct ruleset, net), 0);
 	if (rules < 0)
 		return -errno;
 	allow_all(rules, ALL(libraries), FS_LIBRARY, r.fs);

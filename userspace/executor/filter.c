@@ -133,7 +133,7 @@ static const struct {
 
 /* The C library has another call for what these do, and takes it on ENOSYS. */
 static const int unknown[] = {
-	/* Its flags are in memory, where a filter cannot see them; clone() has them in a register. */
+	/* Its flags are in memory, where a filter cannot see them; clone() has a register. */
 	SCMP_SYS(clone3),
 	SCMP_SYS(openat2), SCMP_SYS(epoll_pwait2),
 };
@@ -145,7 +145,9 @@ static const int unknown[] = {
 static const int refused_in_silence[] = { SCMP_SYS(symlink), SCMP_SYS(unlink) };
 
 /* Send signals to others, type into a terminal. */
-static const unsigned int ioctls[] = { FIOASYNC, FIOSETOWN, SIOCSPGRP, TIOCSTI, 0x541c /* TIOCLINUX */ };
+static const unsigned int ioctls[] = {
+	FIOASYNC, FIOSETOWN, SIOCSPGRP, TIOCSTI, 0x541c /* TIOCLINUX */,
+};
 
 /* What was said first of a call holds: the operator's word, then what is allowed. */
 static int add_one(scmp_filter_ctx f, int call, uint32_t action)

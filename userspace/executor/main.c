@@ -42,7 +42,7 @@ static void limits(uint64_t data)
 	} limit[] = {
 		{ RLIMIT_CORE, 0 },
 		{ RLIMIT_NOFILE, 65536 },
-		{ RLIMIT_MEMLOCK, 8 << 20 },	/* what the GPU driver pins does not count here */
+		{ RLIMIT_MEMLOCK, 8 << 20 },	/* what the GPU driver pins does not count */
 		{ RLIMIT_FSIZE, FILE_BYTES },
 		{ RLIMIT_DATA, data },
 	};
@@ -223,8 +223,8 @@ static void usage(FILE *to)
 {
 	fprintf(to,
 		"usage: vgpu-executor [--libcuda NAME] [--spin-us N] [--copy-time NS,NS] [--warm]\n"
-		"                     [--user NAME [--late-user]] [--log-level LEVEL] [--data BYTES]\n"
-		"                     [--allow CALL,...] [--read PATH:...] [--write PATH:...] [--any-file]\n"
+		"           [--user NAME [--late-user]] [--log-level LEVEL] [--data BYTES]\n"
+		"           [--allow CALL,...] [--read PATH:...] [--write PATH:...] [--any-file]\n"
 		"Started by vgpu-mediatord, with a socket to it as descriptor 3.\n");
 }
 

@@ -270,8 +270,8 @@ int vg_procs_init(void)
 	}
 	if (vg_config.files &&
 	    syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 0)
-		vg_warn("this kernel has no Landlock (%s): executors may open whatever their user may",
-			strerror(errno));
+		vg_warn("this kernel has no Landlock (%s): executors may open whatever their user "
+			"may", strerror(errno));
 	vg_cgroup_open();
 	if (!other_user()) {
 		if (!vg_config.uid_first)

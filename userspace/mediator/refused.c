@@ -42,8 +42,8 @@ static void tell(struct vg_proc *p, const struct seccomp_data *call)
 	char number[16];
 
 	snprintf(number, sizeof(number), "%d", call->nr);
-	vg_warn("executor %d: system call %s(0x%llx, 0x%llx, 0x%llx) is not on the list: %s", p->pid,
-		name ? name : number, (unsigned long long)call->args[0],
+	vg_warn("executor %d: system call %s(0x%llx, 0x%llx, 0x%llx) is not on the list: %s",
+		p->pid, name ? name : number, (unsigned long long)call->args[0],
 		(unsigned long long)call->args[1], (unsigned long long)call->args[2],
 		vg_config.learn ? "let through" : "refused");
 	free(name);
