@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
@@ -579,6 +581,25 @@ static int filter_adds(void)
 	return 0;
 }
 
+/* Where somebody has the only listener, calls are refused without one. */
+static int filter_without_listener(void)
+{
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = { 1, &allow };
+	int listener;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+		    &program) < 0)
+		return __LINE__;
+	if (!vg_filter_enter("rmdir", false, &listener) || vg_filter_enter("rmdir", false, NULL))
+		return __LINE__;
+	if (!rmdir("/nonexistent") || errno != ENOENT)
+		return __LINE__;
+	REFUSED(truncate("/nonexistent", 0));
+	return computing_works();
+}
+
 static int filter_names(void)
 {
 	return vg_filter_enter("getpid,no_such_call", false, NULL) == -EINVAL ? 0 : __LINE__;
@@ -612,6 +633,7 @@ static void filter(void **state)
 	apart(filter_refuses);
 	apart(filter_adds);
 	apart(filter_names);
+	apart(filter_without_listener);
 }
 
 /* -- files */

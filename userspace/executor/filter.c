@@ -150,10 +150,10 @@ static const unsigned int ioctls[] = {
 };
 
 /* What was said first of a call holds: the operator's word, then what is allowed. */
+static bool added[1024];
+
 static int add_one(scmp_filter_ctx f, int call, uint32_t action)
 {
-	static bool added[1024];
-
 	if (call >= 0 && call < (int)COUNT(added)) {
 		if (added[call])
 			return 0;
@@ -221,6 +221,7 @@ int vg_filter_enter(const char *names, bool folders, int *listener)
 	ret = refuse_ioctls();
 	if (ret)
 		return ret;
+	memset(added, 0, sizeof(added));
 	f = seccomp_init(listener ? SCMP_ACT_NOTIFY : SCMP_ACT_ERRNO(EPERM));
 	if (!f)
 		return -ENOMEM;

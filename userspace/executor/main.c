@@ -210,8 +210,11 @@ static int confine_calls(const char *names)
 	int listener, ret;
 
 	ret = vg_filter_enter(names, exec.folders, &listener);
-	if (ret)
-		return ret;
+	if (ret) {
+		/* A container's own filter may have the one listener that there can be. */
+		vg_warn("refused system calls will not be logged: %s", strerror(-ret));
+		return vg_filter_enter(names, exec.folders, NULL);
+	}
 	ret = vg_send_fds(VG_CONTROL_FD, &rq, sizeof(rq), &listener, 1);
 	if (!ret)
 		ret = vg_recv_fds(VG_CONTROL_FD, &a, sizeof(a), NULL, 0);
