@@ -1,19 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-# Fuzz targets: each file here but replay.c is one.  Built twice: with clang's libFuzzer
+# Fuzz targets: each file here but options.c and replay.c is one.  Built twice: with clang's libFuzzer
 # (`make fuzz`), and with gcc and replay.c for the inputs that are kept.
 VG_FUZZ := $(O)/fuzz
-VG_FUZZ_TARGETS := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
+VG_FUZZ_TARGETS := $(filter-out options replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 FUZZ_SECONDS ?= 300
 
 VG_FUZZ_image := $(wildcard userspace/softgpu/*.c) userspace/executor/calls_image.c
 VG_FUZZ_decoder := $(filter-out tests/apigen/decoder_test.c,$(VG_DECODER_SRCS))
-VG_FUZZ_token := $(addprefix userspace/mediator/,config.c tenant.c token.c) userspace/common/log.c
+VG_FUZZ_ring := $(wildcard userspace/softgpu/*.c) userspace/common/log.c userspace/common/fdpass.c \
+	$(filter-out $(addprefix userspace/executor/,main.c sandbox.c filter.c files.c tokens.c),\
+		$(wildcard userspace/executor/*.c)) \
+	$(addprefix $(O)/gen/,decoder_cases.c executor_decode.c executor_cuda.c)
+VG_FUZZ_token := $(addprefix userspace/mediator/,config.c cgroup.c tenant.c token.c text.c uid.c user.c) \
+	userspace/common/log.c
 
 # What softgpu's own build says of its arithmetic (userspace/softgpu/build.mk).
 VG_FUZZ_CFLAGS := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fwrapv -fno-strict-aliasing \
 	-ffp-contract=off -fno-math-errno -pthread -Wall -Wextra -Wno-unknown-pragmas
-VG_FUZZ_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
-VG_FUZZ_LIBS := -linih -llz4 -lzstd -lm -ldl
+# PTX in an image begins at any byte, so softgpu's reads of it are not aligned.
+VG_FUZZ_SANITIZE := -fsanitize=address,undefined -fno-sanitize=alignment \
+	-fno-sanitize-recover=undefined
+# The ring's target finds softgpu, which is linked into it, as it finds any driver: by name.
+VG_FUZZ_LIBS := -rdynamic -linih -lseccomp -llz4 -lzstd -lm -ldl
 
 $(VG_FUZZ)/libfuzzer/obj/%.o: %.c | $(O)/gen/stamp
 	@mkdir -p $(@D)
@@ -35,10 +43,10 @@ $(VG_FUZZ)/replay/obj/gen/%.o: $(O)/gen/%.c | $(O)/gen/stamp
 
 # $(call vg-fuzz,TARGET)
 define vg-fuzz
-$(VG_FUZZ)/libfuzzer/$(1): $(patsubst %.c,$(VG_FUZZ)/libfuzzer/obj/%.o,tests/fuzz/$(1).c $(patsubst $(O)/%,%,$(VG_FUZZ_$(1))))
+$(VG_FUZZ)/libfuzzer/$(1): $(patsubst %.c,$(VG_FUZZ)/libfuzzer/obj/%.o,tests/fuzz/$(1).c tests/fuzz/options.c $(patsubst $(O)/%,%,$(VG_FUZZ_$(1))))
 	$(CLANG) -pthread $(VG_FUZZ_SANITIZE) -fsanitize=fuzzer -o $$@ $$^ $(VG_FUZZ_LIBS)
 $(VG_FUZZ)/replay/$(1): $(patsubst %.c,$(VG_FUZZ)/replay/obj/%.o,\
-		tests/fuzz/$(1).c tests/fuzz/replay.c $(patsubst $(O)/%,%,$(VG_FUZZ_$(1))))
+		tests/fuzz/$(1).c tests/fuzz/options.c tests/fuzz/replay.c $(patsubst $(O)/%,%,$(VG_FUZZ_$(1))))
 	$(CC) -pthread $(VG_FUZZ_SANITIZE) -o $$@ $$^ $(VG_FUZZ_LIBS)
 endef
 $(foreach t,$(VG_FUZZ_TARGETS),$(eval $(call vg-fuzz,$(t))))
