@@ -165,8 +165,9 @@ int vg_files_prepare(void *library, const char *read, const char *write)
 	allow_list(rules, getenv("LD_LIBRARY_PATH"), FS_LIBRARY, r.fs);
 	allow_all(rules, ALL(readable), FS_READ, r.fs);
 	allow(rules, "/proc/self", FS_READ, r.fs);
-	/* The driver names its threads. */
-	allow(rules, "/proc/self/task", FS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE, r.fs);
+	/* The driver names its threads, and opens the file for it with O_TRUNC. */
+	allow(rules, "/proc/self/task", FS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE,
+	      r.fs);
 	allow_all(rules, ALL(devices), FS_DEVICE, r.fs);
 	allow_all(rules, ALL(stores), FS_STORE, r.fs);
 	allow_cache(rules, r.fs);
