@@ -54,6 +54,6 @@ struct fake *fake_lock(struct kunit *test);
 void fake_unlock(struct kunit *test);
 
 extern struct kunit_suite config_suite, types_suite, pages_suite, admin_suite, channel_suite,
-	irq_suite;
+	irq_suite, failures_suite;
 
 #endif /* VGPU_FAKE_H */
