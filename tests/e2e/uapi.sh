@@ -22,6 +22,10 @@ out=$(timeout $((120 * RIG_SLOW)) /tests/races 2>&1)
 status=$?
 echo "$out" | grep -E '^\[ +(OK|FAILED) +\]|PASSED|FAILED|rror|rounds'
 check "races: every test passes" test $status = 0
+out=$(timeout $((300 * RIG_SLOW)) /tests/sweep 2>&1)
+status=$?
+echo "$out" | grep -E '^\[ +(OK|SKIPPED|FAILED) +\]|FAILED|rror|points'
+check "failures injected on the host: every test passes" test $status = 0
 vgpu_remove "$uuid"
 
 mediator_start || die "the mediator is up"

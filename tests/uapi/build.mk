@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Run in VMs: guest_uapi in a guest, the host_* on a host.
-VG_UAPI_TESTS := $(O)/tests/guest/uapi $(O)/tests/guest/sweep $(O)/tests/host/uapi $(O)/tests/host/channel $(O)/tests/host/races
+VG_UAPI_TESTS := $(O)/tests/guest/uapi $(O)/tests/guest/sweep $(O)/tests/host/uapi $(O)/tests/host/channel $(O)/tests/host/races \
+	$(O)/tests/host/sweep
 
 $(eval $(call vg-program,$(O)/tests/guest/uapi,tests/uapi/guest_uapi.c tests/uapi/uapi_test.c \
 	userspace/common/fdpass.c,-lcmocka -lpthread))
@@ -11,6 +12,8 @@ $(eval $(call vg-program,$(O)/tests/host/channel,tests/uapi/host_channel.c tests
 	-lcmocka -lpthread))
 $(eval $(call vg-program,$(O)/tests/host/races,tests/uapi/host_races.c tests/uapi/vmm.c,\
 	-lcmocka -lpthread))
+$(eval $(call vg-program,$(O)/tests/host/sweep,tests/uapi/host_sweep.c tests/uapi/vmm.c \
+	tests/uapi/fail_nth.c,-lcmocka))
 
 tests: $(VG_UAPI_TESTS)
 .PHONY: tests
