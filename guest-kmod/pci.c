@@ -239,3 +239,4 @@ module_exit(vgpu_guest_exit);
 MODULE_DESCRIPTION("Driver of vGPUs inside a virtual machine");
 MODULE_AUTHOR("The vgpu authors");
 MODULE_LICENSE("GPL");
+MODULE_VERSION("1");	/* VGPU_DEV_ABI */

@@ -162,6 +162,7 @@ static struct mdev_driver vgpu_driver = {
 };
 
 /* The parent, /sys/class/vgpu_host/vgpu, which also names the types. */
+/* It is the module's own variable, so there is nothing to free. */
 static void parent_release(struct device *dev)
 {
 }
@@ -252,4 +253,5 @@ module_exit(vgpu_host_exit);
 MODULE_DESCRIPTION("vGPUs for virtual machines, by VFIO-mdev");
 MODULE_AUTHOR("The vgpu authors");
 MODULE_LICENSE("GPL");
+MODULE_VERSION("1");	/* VGPU_DEV_ABI */
 MODULE_SOFTDEP("pre: vfio_iommu_type1");

@@ -4,10 +4,14 @@
  * of POOL:MEMORY, memory with a suffix M or G.  "A:4G" shows in sysfs as
  * vgpu_host-A-4096M.
  */
+#undef pr_fmt
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/ctype.h>
 #include <linux/kernel.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/sysfs.h>
 
 #include "vgpu_host.h"
 
@@ -113,6 +117,6 @@ ssize_t vgpu_type_description(struct mdev_type *mdev, char *buf)
 {
 	const struct vgpu_type *type = vgpu_type_of(mdev);
 
-	return sprintf(buf, "pool=%s, memory=%lluM, channels=%u\n", type->pool,
-		       type->mem_bytes / SZ_1M, VGPU_CHANNELS);
+	return sysfs_emit(buf, "pool=%s, memory=%lluM, channels=%u\n", type->pool,
+			  type->mem_bytes / SZ_1M, VGPU_CHANNELS);
 }
