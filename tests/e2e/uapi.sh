@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # guests: any
-# timeout: 500
+# timeout: 900
 # expect: uapi\[\d+\]: segfault at
 # Both character devices as their headers promise them and as a hostile program
-# finds them: /dev/vgpu-host with no mediator, then /dev/vgpu0 in guests. The
+# finds them: /dev/vgpu-host with no mediator, then /dev/vgpu0 in guests; races in
+# the host's module, and each failure of an allocation or a user copy. The
 # segfault is a child's that touches the channel of its parent, and must not have it.
 step "/dev/vgpu-host, with one vGPU and no mediator"
 host_modules || die "the kernel's vfio and mdev modules load"
