@@ -541,6 +541,7 @@ static void ring_abuse(void **state)
 		{ { .size = ~15u, .op = 0 }, 16 },		/* padding beyond the ring */
 		{ { .size = 16, .op = 3 }, 8 },			/* a crooked tail */
 		{ { .size = 16, .op = 3 }, 1ull << 63 },	/* a tail from nowhere */
+		{ { .size = 16, .op = 3, .flags = VGPU_REC_REPLY, .slot = 4 }, 16 },	/* no such slot */
 	};
 	size_t i;
 
@@ -566,7 +567,6 @@ static void odd_records(void **state)
 	struct channel ch = channel_open();
 	const struct vgpu_rec rec[] = {
 		{ .size = 16, .op = 0xffff },				/* no such op */
-		{ .size = 16, .op = 3, .flags = VGPU_REC_REPLY, .slot = 4 },	/* no such slot */
 		{ .size = 16, .op = 3, .flags = 0x8000 },		/* no such flag */
 		{ .size = 16, .op = 2 },				/* payload missing */
 		{ .size = 16, .op = 3, .flags = VGPU_REC_REPLY, .slot = 1, .tag = ~0u },
