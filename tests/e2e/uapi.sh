@@ -44,6 +44,19 @@ for kind in uml qemu; do
 	status=$?
 	echo "$out" | grep -E '^\[ +(OK|SKIPPED|FAILED) +\]|FAILED|rror|points'
 	check "failures injected in $kind: every test passes" test $status = 0
+	job=$(guest_start $kind '/tests/register 100')
+	check "$kind: programs register memory" wait_until 30 job_says $kind "$job" registering
+	check "meanwhile the driver is unbound and bound" guest_run $kind '
+		cd /sys/bus/pci/drivers/vgpu_guest
+		d=$(echo 0000:*)
+		for i in 1 2 3 4 5; do
+			sleep 2
+			echo $d >unbind && echo $d >bind || exit 1
+		done' 200
+	out=$(guest_join $kind "$job" 120)
+	status=$?
+	echo "$out"
+	check "register against unbind in $kind: errors of a device that has gone" test $status = 0
 	check "its driver still works" guest_run $kind 'rmmod vgpu_guest && insmod /rig/vgpu_guest.ko && test -c /dev/vgpu0'
 	check "it has been searched for leaks" guest_leaks $kind
 	check "the $kind guest shuts down" guest_stop $kind
