@@ -442,7 +442,7 @@ static void graph_changes_while_instantiated(void **state)
 	uint32_t node = 1000;
 
 	(void)state;
-	for (uint32_t i = 0; i < 12; i++) {
+	for (uint32_t i = 0; i < 4; i++) {
 		struct vg_rq_cuGraphCreate create = { .phGraph = 50 + i };
 		struct vg_rq_cuGraphInstantiateWithFlags inst = { 0 };
 		struct vg_rq_cuGraphAddEmptyNode more = { .hGraph = 50 + i };
@@ -460,7 +460,7 @@ static void graph_changes_while_instantiated(void **state)
 		inst.phGraphExec = 500 + i;
 		inst.hGraph = 50 + i;
 		put(&ch, VG_OP_cuGraphInstantiateWithFlags, CTX, 1, &inst, sizeof(inst));
-		usleep(50 * i);
+		usleep(150 * i);
 		more.phGraphNode = node++;
 		put(&ch, VG_OP_cuGraphAddEmptyNode, CTX, -1, &more, sizeof(more));
 		put(&ch, VG_OP_cuGraphDestroy, CTX, -1, &destroy, sizeof(destroy));
