@@ -51,6 +51,10 @@ static CUresult connect_error(int err, const char *path)
 		fprintf(stderr, "vgpu: %s: the host cannot run CUDA: its driver or its executor "
 			"does not start\n", path);
 		return CUDA_ERROR_SYSTEM_NOT_READY;
+	case -ENOSPC:
+		fprintf(stderr, "vgpu: %s: the guest driver has no channel free, or its limit on "
+			"pinned memory is reached (user_limit and pin_limit of vgpu_guest)\n", path);
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	case -EUSERS:
 		fprintf(stderr, "vgpu: %s: this user has as many programs or connections as it "
 			"may\n", path);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -70,9 +71,18 @@ static int dev_share(struct vg_transport *t, void *va, size_t bytes, int memfd, 
 		.size = sizeof(reg), .addr = (uintptr_t)va, .bytes = bytes,
 	};
 
+	static atomic_flag told = ATOMIC_FLAG_INIT;
+
 	(void)memfd;
-	if (ioctl(t->fd, VGPU_IOC_REGISTER, &reg) < 0)
-		return -errno;
+	if (ioctl(t->fd, VGPU_IOC_REGISTER, &reg) < 0) {
+		int err = errno;
+
+		if (err == ENOSPC && !atomic_flag_test_and_set(&told))
+			fprintf(stderr, "vgpu: memory is not page-locked, because this user's limit "
+				"on locked memory (ulimit -l) or vgpu_guest's (user_limit, pin_limit) "
+				"is reached\n");
+		return -err;
+	}
 	*token = reg.out_region;
 	return 0;
 }
