@@ -433,6 +433,7 @@ static int others_are_out_of_reach(pid_t other)
 	REFUSED(ioctl(pair[0], FIOSETOWN, &other));
 	REFUSED(ioctl(pair[0], SIOCSPGRP, &other));
 	REFUSED(ioctl(pair[0], FIOASYNC, &on));
+	REFUSED(ioctl(pair[0], TIOCSTI, "x"));
 	/* Limits, processors and priorities. */
 	REFUSED(prlimit(other, RLIMIT_NOFILE, NULL, &limit));
 	REFUSED(sched_setaffinity(other, sizeof(cpus), &cpus));
