@@ -54,7 +54,7 @@ step "suspend"
 guest_run g 'echo N >/sys/module/printk/parameters/console_suspend'
 spin_start || die "spin computes"
 check "the guest sleeps, and its clock wakes it up" guest_run g \
-	'echo +10 >/sys/class/rtc/rtc0/wakealarm && echo freeze >/sys/power/state' 120
+	'echo +60 >/sys/class/rtc/rtc0/wakealarm && echo freeze >/sys/power/state' 120
 check "it slept" grep -q "PM: suspend exit" /run/vm/g/console.log
 fails "after a suspend"
 works "after a suspend"
