@@ -49,6 +49,11 @@ $(eval $(call vg-program,$(VG_UNIT)/pace,tests/unit/pace_test.c userspace/execut
 
 tests: $(VG_UNIT)/pace
 
+$(eval $(call vg-program,$(VG_UNIT)/host,tests/unit/host_test.c userspace/executor/calls_host.c,\
+	-lcmocka -lpthread))
+
+tests: $(VG_UNIT)/host
+
 $(eval $(call vg-program,$(VG_UNIT)/role,tests/unit/role_test.c userspace/executor/role.c \
 	userspace/common/log.c,-lcmocka -lpthread -Xlinker --wrap=pthread_create \
 	-Xlinker --wrap=usleep))

@@ -19,8 +19,10 @@ static struct {
 	pthread_mutex_t lock;
 	struct range {
 		uint64_t va, bytes;
+		uint64_t serial;	/* which registration: an address may have several */
 	} *range;			/* by va; none overlap */
 	size_t count, room;
+	uint64_t serials;		/* given so far */
 } pinned = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* The first that ends beyond va; the lock is held. */
@@ -80,20 +82,35 @@ static bool remember(uint64_t va, uint64_t bytes)
 		memmove(pinned.range + i + 1, pinned.range + end,
 			(pinned.count - end) * sizeof(*pinned.range));
 		pinned.count -= end - i;
-		pinned.range[i] = (struct range){ va, bytes };
+		pinned.range[i] = (struct range){ va, bytes, ++pinned.serials };
 		pinned.count++;
 	}
 	pthread_mutex_unlock(&pinned.lock);
 	return ok;
 }
 
-static void forget(uint64_t va)
+/* The serial of the registration that begins at va; 0: there is none. */
+static uint64_t serial_of(uint64_t va)
+{
+	uint64_t serial = 0;
+	size_t i;
+
+	pthread_mutex_lock(&pinned.lock);
+	i = after(va);
+	if (i < pinned.count && pinned.range[i].va == va)
+		serial = pinned.range[i].serial;
+	pthread_mutex_unlock(&pinned.lock);
+	return serial;
+}
+
+/* This registration only: since it ended, the ring's thread may have made another there. */
+static void forget(uint64_t va, uint64_t serial)
 {
 	size_t i;
 
 	pthread_mutex_lock(&pinned.lock);
 	i = after(va);
-	if (i < pinned.count && pinned.range[i].va == va) {
+	if (i < pinned.count && pinned.range[i].va == va && pinned.range[i].serial == serial) {
 		pinned.count--;
 		memmove(pinned.range + i, pinned.range + i + 1,
 			(pinned.count - i) * sizeof(*pinned.range));
@@ -127,8 +144,10 @@ CUresult vge_vgpu_host_register(struct vg_exec *x, const struct vg_req *rq, uint
 	return r;
 }
 
+/* It may block, so it runs on a thread of its own while the ring's registers memory. */
 CUresult vge_vgpu_host_unregister(struct vg_exec *x, const struct vg_req *rq, uint64_t va)
 {
+	uint64_t serial;
 	CUresult r;
 
 	(void)rq;
@@ -136,9 +155,10 @@ CUresult vge_vgpu_host_unregister(struct vg_exec *x, const struct vg_req *rq, ui
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!vg_exec_shared(x, va, 1))
 		return CUDA_ERROR_INVALID_VALUE;
+	serial = serial_of(va);
 	r = cu.cuMemHostUnregister((void *)(uintptr_t)va);
 	if (!r)
-		forget(va);
+		forget(va, serial);
 	return r;
 }
 
@@ -163,7 +183,7 @@ static CUresult unregister(struct vg_exec *x, uint64_t va)
 	return r;
 }
 
-static bool registered_in(uint64_t va, uint64_t end, uint64_t *first)
+static bool registered_in(uint64_t va, uint64_t end, struct range *first)
 {
 	bool yes;
 	size_t i;
@@ -172,22 +192,22 @@ static bool registered_in(uint64_t va, uint64_t end, uint64_t *first)
 	i = after(va);
 	yes = i < pinned.count && pinned.range[i].va < end;
 	if (yes)
-		*first = pinned.range[i].va;
+		*first = pinned.range[i];
 	pthread_mutex_unlock(&pinned.lock);
 	return yes;
 }
 
 CUresult vg_x_registrations_end(struct vg_exec *x, uint64_t va, uint64_t bytes)
 {
-	uint64_t first;
+	struct range first;
 	CUresult r;
 
 	/* What went with its context the driver does not know any more. */
 	while (registered_in(va, va + bytes, &first)) {
-		r = unregister(x, first);
+		r = unregister(x, first.va);
 		if (r && r != CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED)
 			return r;
-		forget(first);
+		forget(first.va, first.serial);
 	}
 	return CUDA_SUCCESS;
 }
