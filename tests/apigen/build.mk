@@ -20,9 +20,10 @@ $(VG_TA)/sharing_test: tests/apigen/sharing_test.c userspace/common/fdpass.c \
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< userspace/common/fdpass.c -L$(O)/lib -l:libcuda.so.1
 
 .PHONY: check-shim
-check-shim: $(VG_TA)/shim_test $(VG_TA)/sharing_test $(VG_TA)/libdouble.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
+check-shim: $(VG_TA)/shim_test $(VG_TA)/sharing_test $(O)/tests/proto/greens $(VG_TA)/libdouble.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(VG_TA)/shim_test
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(VG_TA)/sharing_test
+	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(O)/tests/proto/greens
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M tests/apigen/test_refused.py \
 		$(O)/lib/libcuda.so.1
 

@@ -78,7 +78,12 @@ class Decoder:
         self.after.append(wrap(f"r = vg_x_bind(x, q->{p.name},", [names.kind(h), value, held,
                                self.more(h)], ");", 88).replace("\n", "\n\t"))
         self.after.append("if (r) {")
-        if h.undo:
+        if owner:
+            pass		# a part of another object, which the driver frees with that
+        elif h.undo and self.model.functions[h.undo].hand_exec:
+            # It knows what else was made, and what the handle leads to.
+            self.after.append(f"\tvge_{h.undo}(x, rq, {p.name});")
+        elif h.undo:
             self.after += [f"\tif (cu.{h.undo})", f"\t\tcu.{h.undo}({p.name});"]
         self.after += ["\treturn r;", "}"]
 

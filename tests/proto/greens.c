@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Ids of green contexts, from a hostile program: none may lead to a context that the
+ * driver has destroyed.  Needs a mediator at VGPU_TRANSPORT=unix:PATH, whose executors
+ * load the stand-in for the driver (tests/apigen/double_green.c).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "peer.h"
+#include "vg_wire.h"
+
+#define PRIMARY	1u
+#define OTHER	2u		/* a context of the program's own */
+#define GREEN	3u
+#define CONTEXT	4u		/* what a green context is as a context */
+
+static int32_t retain(struct channel *ch)
+{
+	struct vg_rq_vgpu_primary_retain q = { .dev = 0, .id = PRIMARY };
+
+	return call(ch, VG_OP_vgpu_primary_retain, &q, sizeof(q));
+}
+
+static int32_t create(struct channel *ch, uint32_t id)
+{
+	struct vg_rq_vgpu_context_create q = { .ctx = id, .dev = 0 };
+
+	return call(ch, VG_OP_vgpu_context_create, &q, sizeof(q));
+}
+
+static int32_t use(struct channel *ch, uint32_t ctx)
+{
+	return call_in(ch, VG_OP_cuCtxSynchronize, ctx, NULL, 0, NULL, 0);
+}
+
+/* All of the device's multiprocessors: as a resource, and what a green context is made of. */
+static uint32_t description(struct channel *ch)
+{
+	struct vg_rq_vgpu_device_resource q = { .dev = 0, .type = CU_DEV_RESOURCE_TYPE_SM };
+	struct vg_rp_vgpu_device_resource p = { 0 };
+	struct {
+		struct vg_rq_vgpu_resource_describe q;
+		uint32_t ids[2];
+	} d = { .q = { .count = 1 } };
+	struct vg_rp_vgpu_resource_describe desc = { 0 };
+
+	assert_int_equal(call_in(ch, VG_OP_vgpu_device_resource, 0, &q, sizeof(q), &p, sizeof(p)),
+			 CUDA_SUCCESS);
+	d.ids[0] = p.resource.id;
+	assert_int_equal(call_in(ch, VG_OP_vgpu_resource_describe, 0, &d, sizeof(d), &desc,
+				 sizeof(desc)), CUDA_SUCCESS);
+	return desc.desc;
+}
+
+static int32_t green(struct channel *ch, uint32_t id, uint32_t primary)
+{
+	struct vg_rq_vgpu_green_create q = {
+		.green = id, .context = CONTEXT, .primary = primary, .desc = description(ch),
+		.dev = 0, .flags = CU_GREEN_CTX_DEFAULT_STREAM,
+	};
+
+	return call(ch, VG_OP_vgpu_green_create, &q, sizeof(q));
+}
+
+static struct channel open_with_contexts(void)
+{
+	struct channel ch = channel_open();
+
+	assert_int_equal(retain(&ch), CUDA_SUCCESS);
+	assert_int_equal(create(&ch, OTHER), CUDA_SUCCESS);
+	return ch;
+}
+
+/* The driver's green context is destroyed again, and its context has no id any more. */
+static void refused_green_leaves_no_context(void **state)
+{
+	struct channel ch = open_with_contexts();
+
+	(void)state;
+	assert_int_not_equal(green(&ch, OTHER, PRIMARY), CUDA_SUCCESS);
+	assert_int_equal(use(&ch, CONTEXT), CUDA_ERROR_INVALID_CONTEXT);
+	assert_int_equal(green(&ch, GREEN, PRIMARY), CUDA_SUCCESS);
+	assert_int_equal(use(&ch, CONTEXT), CUDA_SUCCESS);
+	channel_close(&ch);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refused_green_leaves_no_context),
+	};
+
+	if (!peer_path())
+		return 2;
+	return cmocka_run_group_tests_name("greens", tests, NULL, NULL);
+}
