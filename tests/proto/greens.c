@@ -33,6 +33,13 @@ static int32_t create(struct channel *ch, uint32_t id)
 	return call(ch, VG_OP_vgpu_context_create, &q, sizeof(q));
 }
 
+static int32_t destroy(struct channel *ch, uint32_t id)
+{
+	struct vg_rq_vgpu_context_destroy q = { .ctx = id };
+
+	return call(ch, VG_OP_vgpu_context_destroy, &q, sizeof(q));
+}
+
 static int32_t use(struct channel *ch, uint32_t ctx)
 {
 	return call_in(ch, VG_OP_cuCtxSynchronize, ctx, NULL, 0, NULL, 0);
@@ -89,10 +96,44 @@ static void refused_green_leaves_no_context(void **state)
 	channel_close(&ch);
 }
 
+/* Its ids go when the primary context does, so no other context may stand for that. */
+static void green_is_of_the_primary_context(void **state)
+{
+	struct channel ch = open_with_contexts();
+
+	(void)state;
+	assert_int_equal(green(&ch, GREEN, OTHER), CUDA_ERROR_INVALID_CONTEXT);
+	assert_int_equal(green(&ch, GREEN, CONTEXT), CUDA_ERROR_INVALID_CONTEXT);
+	channel_close(&ch);
+}
+
+/* Nothing of a green context is remembered that went with the primary one. */
+static void green_goes_with_the_primary_context(void **state)
+{
+	struct vg_rq_vgpu_primary_release release = { .dev = 0, .id = PRIMARY };
+	struct vg_rq_cuGreenCtxDestroy gone = { .hCtx = GREEN };
+	struct channel ch = open_with_contexts();
+
+	(void)state;
+	assert_int_equal(green(&ch, GREEN, PRIMARY), CUDA_SUCCESS);
+	assert_int_equal(call(&ch, VG_OP_vgpu_primary_release, &release, sizeof(release)),
+			 CUDA_SUCCESS);
+	assert_int_equal(use(&ch, CONTEXT), CUDA_ERROR_INVALID_CONTEXT);
+	assert_int_equal(call(&ch, VG_OP_cuGreenCtxDestroy, &gone, sizeof(gone)),
+			 CUDA_ERROR_INVALID_HANDLE);
+	/* The id is an ordinary context's now. */
+	assert_int_equal(retain(&ch), CUDA_SUCCESS);
+	assert_int_equal(create(&ch, CONTEXT), CUDA_SUCCESS);
+	assert_int_equal(destroy(&ch, CONTEXT), CUDA_SUCCESS);
+	channel_close(&ch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refused_green_leaves_no_context),
+		cmocka_unit_test(green_is_of_the_primary_context),
+		cmocka_unit_test(green_goes_with_the_primary_context),
 	};
 
 	if (!peer_path())

@@ -7,6 +7,8 @@
 
 /* calls_green.c: the primary context of one that stands for a green one; else the same. */
 uint32_t vg_x_home(uint32_t ctx);
+/* The green contexts of a primary context that is about to go; their contexts' ids stay. */
+void vg_x_greens_gone(struct vg_exec *x, uint32_t primary);
 
 /* calls_memory.c: allocations by address; `ctx` is the id of the context that holds one. */
 bool vg_x_allocated(uint64_t ptr, uint64_t bytes, uint32_t ctx);
@@ -62,8 +64,9 @@ bool vg_x_capturing(CUgraph graph);
 /* As above by id, of a graph or a node, or of what is around it. */
 bool vg_x_captured(struct vg_exec *x, enum vg_kind kind, uint32_t id);
 
-/* calls_context.c: whether an id stands for a device's primary context. */
+/* calls_context.c: whether an id stands for a device's primary context, or for this one's. */
 bool vg_x_primary(uint32_t id);
+bool vg_x_primary_of(CUdevice dev, uint32_t id);
 
 /* calls_graph_memory.c: a node that allocates is about to be made. */
 void vg_x_graph_memory(void);

@@ -10,7 +10,7 @@
 #define DEVICES_MAX 64
 static uint32_t primary[DEVICES_MAX];	/* the ring's thread's */
 
-static bool is_primary(CUdevice dev, uint32_t id)
+bool vg_x_primary_of(CUdevice dev, uint32_t id)
 {
 	return id && dev >= 0 && dev < DEVICES_MAX && primary[dev] == id;
 }
@@ -18,7 +18,7 @@ static bool is_primary(CUdevice dev, uint32_t id)
 bool vg_x_primary(uint32_t id)
 {
 	for (CUdevice dev = 0; dev < DEVICES_MAX; dev++)
-		if (is_primary(dev, id))
+		if (vg_x_primary_of(dev, id))
 			return true;
 	return false;
 }
@@ -63,12 +63,13 @@ CUresult vge_vgpu_primary_release(struct vg_exec *x, const struct vg_req *rq, CU
 	(void)rq;
 	if (!cu.cuDevicePrimaryCtxRelease_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!is_primary(dev, id))
+	if (!vg_x_primary_of(dev, id))
 		return CUDA_ERROR_INVALID_CONTEXT;
 	vg_exec_settle(x, id);
 	if (!vg_handle_take(vg_exec_handles(x), id, VG_CONTEXT, &v))
 		return CUDA_ERROR_INVALID_CONTEXT;
 	primary[dev] = 0;
+	vg_x_greens_gone(x, id);
 	vg_x_orphans(x, id);
 	vg_x_allocations_gone(x, id);
 	vg_exec_contexts_changed(x);
@@ -85,12 +86,13 @@ CUresult vge_vgpu_primary_reset(struct vg_exec *x, const struct vg_req *rq, CUde
 	(void)rq;
 	if (!cu.cuDevicePrimaryCtxReset_v2 || !cu.cuDevicePrimaryCtxRelease_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!is_primary(dev, id))
+	if (!vg_x_primary_of(dev, id))
 		return CUDA_ERROR_INVALID_CONTEXT;
 	vg_exec_settle(x, id);
 	if (!vg_handle_take(vg_exec_handles(x), id, VG_CONTEXT, &v))
 		return CUDA_ERROR_INVALID_CONTEXT;
 	primary[dev] = 0;
+	vg_x_greens_gone(x, id);
 	vg_x_orphans(x, id);
 	vg_x_allocations_gone(x, id);
 	vg_exec_contexts_changed(x);

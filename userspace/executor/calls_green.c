@@ -186,7 +186,6 @@ CUresult vge_vgpu_green_create(struct vg_exec *x, const struct vg_req *rq, CUgre
 {
 	struct green *more;
 	CUcontext ctx;
-	uint64_t v;
 	CUresult r;
 
 	(void)rq;
@@ -194,7 +193,8 @@ CUresult vge_vgpu_green_create(struct vg_exec *x, const struct vg_req *rq, CUgre
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!desc || desc > desc_count)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (!vg_handle_get(vg_exec_handles(x), primary, VG_CONTEXT, &v))
+	/* It goes with its device's primary context, and so does its id: by no other's. */
+	if (!vg_x_primary_of(dev, primary))
 		return CUDA_ERROR_INVALID_CONTEXT;
 	pthread_rwlock_wrlock(&lock);
 	more = realloc(greens, (count + 1) * sizeof(*more));
@@ -218,6 +218,26 @@ CUresult vge_vgpu_green_create(struct vg_exec *x, const struct vg_req *rq, CUgre
 	greens[count++] = (struct green){ *green, context, primary };
 	pthread_rwlock_unlock(&lock);
 	return CUDA_SUCCESS;
+}
+
+/* What this forgets is not to be found again when the driver's handle comes again. */
+void vg_x_greens_gone(struct vg_exec *x, uint32_t primary)
+{
+	CUgreenCtx green;
+	uint32_t id;
+	uint64_t v;
+
+	for (size_t i = count; i-- > 0;) {
+		if (greens[i].primary != primary)
+			continue;
+		green = greens[i].green;
+		pthread_rwlock_wrlock(&lock);
+		greens[i] = greens[--count];
+		pthread_rwlock_unlock(&lock);
+		if (vg_x_id_of(x, VG_GREEN_CTX, (uintptr_t)green, &id))
+			vg_handle_take(vg_exec_handles(x), id, VG_GREEN_CTX, &v);
+		cu.cuGreenCtxDestroy(green);
+	}
 }
 
 CUresult vge_cuGreenCtxDestroy(struct vg_exec *x, const struct vg_req *rq, CUgreenCtx green)
