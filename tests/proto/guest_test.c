@@ -436,6 +436,41 @@ static void destroy_waits_for_call(void **state)
 }
 
 /* CUDA does not guard graphs against two threads, so a record that changes one waits. */
+/* A launch into a capture changes the graph around it, which another thread would read. */
+static void graph_around_capture_stays(void **state)
+{
+	struct channel ch = open_with_context();
+	struct vg_rq_cuGraphCreate child = { .phGraph = 50 }, parent = { .phGraph = 51 };
+	struct vg_rq_cuGraphAddChildGraphNode add = {
+		.phGraphNode = 52, .hGraph = 51, .childGraph = 50,
+	};
+	struct vg_rq_vgpu_graph_child inner = { .node = 52 };
+	struct vg_rp_vgpu_graph_child id = { 0 };
+	struct vg_rq_cuStreamBeginCaptureToGraph begin = { .hStream = 2 };
+	struct vg_rq_cuGraphInstantiateWithFlags inst = { .phGraphExec = 9, .hGraph = 51 };
+	uint32_t graph;
+
+	(void)state;
+	stream(&ch, 2);
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphCreate, CTX, &child, sizeof(child), NULL, 0),
+			 CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphCreate, CTX, &parent, sizeof(parent), NULL, 0),
+			 CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphAddChildGraphNode, CTX, &add, sizeof(add), NULL,
+				 0), CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_vgpu_graph_child, CTX, &inner, sizeof(inner), &id,
+				 sizeof(id)), CUDA_SUCCESS);
+	begin.hGraph = id.graph;
+	assert_int_equal(call_in(&ch, VG_OP_cuStreamBeginCaptureToGraph, CTX, &begin, sizeof(begin),
+				 NULL, 0), CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphInstantiateWithFlags, CTX, &inst, sizeof(inst),
+				 NULL, 0), CUDA_ERROR_NOT_SUPPORTED);
+	assert_int_equal(capture_end(&ch, 2, &graph), CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphInstantiateWithFlags, CTX, &inst, sizeof(inst),
+				 NULL, 0), CUDA_SUCCESS);
+	channel_close(&ch);
+}
+
 static void graph_changes_while_instantiated(void **state)
 {
 	struct channel ch = open_with_context();
@@ -636,6 +671,7 @@ int main(void)
 		cmocka_unit_test(graph_under_capture_stays),
 		cmocka_unit_test(primary_context_has_one_id),
 		cmocka_unit_test(destroy_waits_for_call),
+		cmocka_unit_test(graph_around_capture_stays),
 		cmocka_unit_test(graph_changes_while_instantiated),
 		cmocka_unit_test(clones_are_bounded),
 		cmocka_unit_test(callbacks_are_bounded),

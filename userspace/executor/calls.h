@@ -59,9 +59,9 @@ uint32_t vg_x_mint(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_
 bool vg_x_mint_nodes(struct vg_exec *x, const CUgraphNode *nodes, size_t n, uint32_t owner,
 		     uint32_t *ids);
 
-/* calls_capture.c: whether a graph is under capture, so that any launch may change it. */
-bool vg_x_capturing(CUgraph graph);
-/* As above by id, of a graph or a node, or of what is around it. */
+/* calls_capture.c: whether a graph, or one in it, is under capture: any launch may change it. */
+bool vg_x_capturing_in(struct vg_exec *x, CUgraph graph);
+/* Whether one is by its id, a graph's or a node's, or whether what is around it is. */
 bool vg_x_captured(struct vg_exec *x, enum vg_kind kind, uint32_t id);
 
 /* calls_context.c: whether an id stands for a device's primary context, or for this one's. */

@@ -54,12 +54,45 @@ static bool forget(uint32_t stream, struct capture *out)
 	return c;
 }
 
-bool vg_x_capturing(CUgraph graph)
+static bool capturing(CUgraph graph)
 {
 	struct capture *c;
 
 	pthread_mutex_lock(&lock);
 	for (c = captures; c && c->graph != graph; c = c->next)
+		;
+	pthread_mutex_unlock(&lock);
+	return c;
+}
+
+/* A child graph, or the body of a conditional, lies in the graph of the node that has it. */
+static bool lies_in(struct vg_exec *x, CUgraph inner, CUgraph outer)
+{
+	enum vg_kind kind = VG_GRAPH;
+	uint64_t v = (uintptr_t)inner;
+	uint32_t id;
+
+	if (inner == outer)
+		return true;
+	if (!vg_x_id_of(x, VG_GRAPH, v, &id))
+		return false;
+	while (vg_handle_get(vg_exec_handles(x), id, kind, &v)) {
+		if (kind == VG_GRAPH && v == (uintptr_t)outer)
+			return true;
+		if (!vg_handle_get_aux(vg_exec_handles(x), id, kind, &v) || !v)
+			return false;
+		kind = kind == VG_GRAPH ? VG_GRAPH_NODE : VG_GRAPH;
+		id = (uint32_t)v;
+	}
+	return false;
+}
+
+bool vg_x_capturing_in(struct vg_exec *x, CUgraph graph)
+{
+	struct capture *c;
+
+	pthread_mutex_lock(&lock);
+	for (c = captures; c && !lies_in(x, c->graph, graph); c = c->next)
 		;
 	pthread_mutex_unlock(&lock);
 	return c;
@@ -71,7 +104,7 @@ bool vg_x_captured(struct vg_exec *x, enum vg_kind kind, uint32_t id)
 
 	/* A node's owner is its graph, and a child graph's owner is a node. */
 	while (vg_handle_get(vg_exec_handles(x), id, kind, &v)) {
-		if (kind == VG_GRAPH && vg_x_capturing((CUgraph)(uintptr_t)v))
+		if (kind == VG_GRAPH && capturing((CUgraph)(uintptr_t)v))
 			return true;
 		if (!vg_handle_get_aux(vg_exec_handles(x), id, kind, &v) || !v)
 			return false;

@@ -190,10 +190,10 @@ CUresult vge_cuGraphInstantiateWithFlags(struct vg_exec *x, const struct vg_req 
 	bool allocates = false;
 	CUresult r = CUDA_SUCCESS;
 
-	(void)x;
 	(void)rq;
 	/* While this thread reads it, launches into the capture would change it. */
-	if (!cu.cuGraphInstantiateWithFlags || !cu.cuGraphExecDestroy || vg_x_capturing(graph))
+	if (!cu.cuGraphInstantiateWithFlags || !cu.cuGraphExecDestroy ||
+	    vg_x_capturing_in(x, graph))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (any && cu.cuGraphGetNodes && cu.cuGraphNodeGetType && cu.cuGraphMemAllocNodeGetParams &&
 	    cu.cuGraphChildGraphNodeGetGraph) {
