@@ -161,8 +161,10 @@ static struct mdev_driver vgpu_driver = {
 	.show_description = vgpu_type_description,
 };
 
-/* The parent, /sys/class/vgpu_host/vgpu, which also names the types. */
-/* It is the module's own variable, so there is nothing to free. */
+/*
+ * The mdev parent is parent_dev, /sys/class/vgpu_host/vgpu.  It is a variable of this
+ * module, so its release has nothing to free.
+ */
 static void parent_release(struct device *dev)
 {
 }
@@ -184,7 +186,10 @@ static int __init vgpu_host_init(void)
 	unsigned int count;
 	int ret;
 
-	/* One vGPU of 64 takes a quarter of what there is for all, not all of it. */
+	/*
+	 * By default one vGPU may pin a quarter of what all vGPUs together may, so that
+	 * a single VM cannot use up the limit of all.
+	 */
 	vgpu_pin_limit_pages = pin_limit ? (unsigned long)pin_limit << (20 - PAGE_SHIFT) :
 					   totalram_pages() / 8;
 	vgpu_pin_total_pages = pin_total ? (unsigned long)pin_total << (20 - PAGE_SHIFT) :

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Host memory that a guest can make its executor and the driver in it hold: how much of
- * each kind, and of all together.  Whoever would pass a limit gets
+ * each kind, and of all together.  A call that would exceed a limit returns
  * CUDA_ERROR_OUT_OF_MEMORY.  docs/operations.md has the same numbers.
  */
 #ifndef VG_BUDGET_H

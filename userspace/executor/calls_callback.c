@@ -78,7 +78,7 @@ static void host_function(void *cookie)
 	vg_x_run_in_guest((uint32_t)(uintptr_t)cookie, CUDA_SUCCESS);
 }
 
-/* These run once, and wait until then: that many there may be. */
+/* A function in a stream runs once.  How many may wait to run is bounded by a budget. */
 static void once(void *cookie)
 {
 	host_function(cookie);

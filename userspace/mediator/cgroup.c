@@ -2,8 +2,8 @@
 /*
  * A cgroup (v2) for the executors of each vGPU, with limits on memory and on threads.
  *
- * It takes a cgroup that is the mediator's to divide: under systemd the unit says
- * Delegate=yes, and systemd marks the cgroup.  A cgroup that has children with
+ * This needs a cgroup that the mediator may divide.  systemd delegates one, and marks it
+ * with an extended attribute, if the unit has Delegate=.  A cgroup that has children with
  * controllers must hold no processes itself, so the mediator moves into a child first.
  * Spares stay with the mediator until they serve.
  */

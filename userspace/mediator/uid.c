@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * A user for the executors of each vGPU, and of each user of the socket, from the range
- * that the configuration gives.  One that nobody has any more is the last to be given out
- * again, so that what its processes may have left behind is not soon another's.
+ * that the configuration gives.  Numbers are given out in turn, so a number that has become
+ * free is used again as late as possible: another vGPU then does not soon get what its
+ * processes may have left behind.
  */
 #include <stdlib.h>
 #include <unistd.h>
