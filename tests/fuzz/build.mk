@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Fuzz targets: each file here but options.c and replay.c is one.  Built twice: with clang's libFuzzer
-# (`make fuzz`), and with gcc and replay.c for the inputs that are kept.
+# Each file here except options.c and replay.c is a fuzz target.  Each target is built twice:
+# with clang's libFuzzer for `make fuzz`, and with gcc and replay.c for `make check-fuzz`,
+# which replays the inputs that are kept in corpus/.
 VG_FUZZ := $(O)/fuzz
 VG_FUZZ_TARGETS := $(filter-out options replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 FUZZ_SECONDS ?= 300
