@@ -11,8 +11,8 @@ b=$(vgpu_create "$type_b") || die "an mdev of $type_b is created"
 case $RIG_GUESTS in both) kind_a=qemu kind_b=uml ;; *) kind_a=$RIG_GUEST kind_b=$RIG_GUEST ;; esac
 guest_boot a $kind_a "$a"
 guest_boot b $kind_b "$b"
-check "guest a ($kind_a, $type_a) comes up" guest_wait a 300 || exit 1
-check "guest b ($kind_b, $type_b) comes up" guest_wait b 300 || exit 1
+check "guest a ($kind_a, $type_a) comes up" guest_wait a || exit 1
+check "guest b ($kind_b, $type_b) comes up" guest_wait b || exit 1
 
 for round in 1 2 3; do
 	step "round $round: two programs in each guest"

@@ -24,7 +24,7 @@
 #
 #   guest_boot NAME uml|qemu UUID|none [OPTION...]    OPTION goes to the VMM
 #   guest_wait NAME [SECONDS]         until its agent answers; fails when its console
-#                             has been silent for SECONDS
+#                             has been silent for SECONDS (600)
 #   guest_run NAME COMMAND [SECONDS]  output and exit status of a command in it
 #   guest_start NAME COMMAND          the same in the background; prints a job id
 #   guest_join NAME JOB [SECONDS]     wait for such a job, output and status
@@ -341,9 +341,9 @@ _ready_or_dead() { [ -e "$VM/$1/ready" ] || ! guest_alive "$1"; }
 # A guest boots several times slower while the machine has other work, so what
 # counts is that its console goes on; RIG_PATIENCE bounds the whole.
 guest_wait() {
-	local silence=$((${2:-200} * RIG_SLOW * 100)) size last=-1 heard end
+	local silence=$((${2:-600} * RIG_SLOW * 100)) size last=-1 heard end
 	heard=$(_now)
-	end=$((heard + 2 * silence * RIG_PATIENCE))
+	end=$((heard + silence * RIG_PATIENCE))
 	until _ready_or_dead "$1"; do
 		size=$(stat -c %s "$VM/$1/console.log" 2>/dev/null)
 		[ "$size" = "$last" ] || heard=$(_now)
