@@ -29,10 +29,10 @@ REC_ALIGN = 16			# VGPU_REC_ALIGN of include/uapi/linux/vgpu_ring.h
 INTERNAL_OPS = {1: ("hello", 8), 2: ("blob_append", 32), 3: ("nop", 0), 4: ("exit", 0),
                 5: ("share", 32), 6: ("unshare", 16), 7: ("output", 8)}
 # What goes when another goes: kinds that hold others, and kinds that a context holds.
-OWNERS = {"CONTEXT", "MODULE", "LIBRARY", "KERNEL", "GRAPH", "MIPMAP"}
+OWNERS = {"CONTEXT", "MODULE", "LIBRARY", "KERNEL", "GRAPH", "MIPMAP", "ARRAY"}
 HELD_BY = {"FUNCTION": {"MODULE", "KERNEL"}, "KERNEL": {"LIBRARY"}, "MODULE": {"LIBRARY"},
            "TEXREF": {"MODULE"}, "SURFREF": {"MODULE"}, "GRAPH_NODE": {"GRAPH"},
-           "ARRAY": {"MIPMAP"}}
+           "ARRAY": {"MIPMAP", "ARRAY"}}
 OF_CONTEXT = {"STREAM", "EVENT", "MODULE", "ARRAY", "MIPMAP", "TEXREF"}
 FIRST_OP, LAST_OP = 16, 4095
 
