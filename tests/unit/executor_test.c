@@ -518,6 +518,9 @@ static int no_kernel_doors(void)
 	REFUSED(setuid(0));
 	REFUSED(syscall(SYS_setresuid, 0, 0, 0));
 	REFUSED(syscall(SYS_capset, NULL, NULL));
+	REFUSED(syscall(SYS_memfd_create, "x", MFD_HUGETLB));
+	REFUSED(syscall(SYS_mmap, NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB,
+			-1, 0));
 	REFUSED(syscall(4095));				/* one that is yet to come */
 	return 0;
 }

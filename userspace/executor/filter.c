@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -34,10 +35,10 @@
 /* With any arguments. */
 static const int allowed[] = {
 	/* memory */
-	SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(mprotect),
+	SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(mprotect),
 	SCMP_SYS(madvise), SCMP_SYS(mincore), SCMP_SYS(msync), SCMP_SYS(mlock), SCMP_SYS(mlock2),
 	SCMP_SYS(munlock), SCMP_SYS(mbind), SCMP_SYS(get_mempolicy), SCMP_SYS(set_mempolicy),
-	SCMP_SYS(membarrier), SCMP_SYS(memfd_create),
+	SCMP_SYS(membarrier),
 	/* this process and its threads */
 	SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(futex), SCMP_SYS(futex_waitv),
 	SCMP_SYS(set_robust_list), SCMP_SYS(get_robust_list), SCMP_SYS(rseq),
@@ -92,6 +93,9 @@ static const struct {
 } allowed_with[] = {
 #define IS(n, v) { .arg = (n), .op = SCMP_CMP_MASKED_EQ, .datum_a = 0xffffffff, .datum_b = (v) }
 #define BITS(n, mask, v) { .arg = (n), .op = SCMP_CMP_MASKED_EQ, .datum_a = (mask), .datum_b = (v) }
+	/* No huge pages of the host's pool, which neither RLIMIT_DATA nor a cgroup counts. */
+	{ SCMP_SYS(mmap), 1, { BITS(3, MAP_HUGETLB, 0) } },
+	{ SCMP_SYS(memfd_create), 1, { BITS(1, MFD_HUGETLB, 0) } },
 	{ SCMP_SYS(fcntl), 1, { IS(1, F_DUPFD) } },
 	{ SCMP_SYS(fcntl), 1, { IS(1, F_DUPFD_CLOEXEC) } },
 	{ SCMP_SYS(fcntl), 1, { IS(1, F_GETFD) } },
