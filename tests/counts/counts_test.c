@@ -28,6 +28,8 @@
 #include "syscalls.h"
 
 #define ROUNDS 5
+/* On a machine with other work an executor sleeps at times; one undisturbed round is enough. */
+#define ROUNDS_MAX 60
 #define N 1000
 
 /*
@@ -136,7 +138,9 @@ static void expect(const char *what, void (*call)(void), unsigned long records,
 {
 	unsigned long least = ~0ul, least_sleeps = ~0ul;
 
-	for (int round = 0; round < ROUNDS; round++) {
+	for (int round = 0; round < ROUNDS ||
+	     (round < ROUNDS_MAX && (least > doorbells_max || (!may_sleep && least_sleeps)));
+	     round++) {
 		begin();
 		for (int i = 0; i < N; i++)
 			call();
