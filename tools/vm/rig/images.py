@@ -104,8 +104,10 @@ def guest(kernel, with_module=True):
                 image.program("usr/lib/vgpu/" + library, source)
         _programs(image, "build/programs/*", "programs")
         _programs(image, "build/tests/guest/*", "tests")
-    with cache.lock(f"guest-{kernel.release}"):
-        return _write(image, os.path.join(OUT, f"guest-{kernel.release}.cpio"))
+    # Two runs at the same time may want the one and the other.
+    name = f"guest-{kernel.release}{'' if with_module else '-bare'}"
+    with cache.lock(cache.digest(OUT, name)):
+        return _write(image, os.path.join(OUT, f"{name}.cpio"))
 
 
 def host(into, kernel, scenario, env, uml=None, qemu=None, with_module=True):
