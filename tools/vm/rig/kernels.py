@@ -31,7 +31,8 @@ FOLLOW = r"linux-(image|binary|modules|base|headers|kbuild)-\d"
 # Of the kernel's own modules only these are of use here.
 MODULES = ["*/kernel/drivers/vfio", "*/kernel/virt/lib",
            "*/kernel/drivers/iommu/iommufd"]
-NAMES = [n + s for n in DEBIAN for s in ("", "-cloud")] + ["uml", "debug"]
+BUILT = ("uml", "debug", "kcsan")
+NAMES = [n + s for n in DEBIAN for s in ("", "-cloud")] + [*BUILT]
 
 
 class Kernel:
@@ -68,7 +69,7 @@ def get(name):
     if name not in NAMES:
         raise Failure(f"no kernel {name}; there are {', '.join(NAMES)}")
     if name not in _known:
-        if name in ("uml", "debug"):
+        if name in BUILT:
             _known[name] = _built(name)
         else:
             _known[name] = _debian(name)
@@ -348,50 +349,60 @@ def _config(*names):
     return text
 
 
+class Build:
+    """How a kernel is made; lines is how many its build prints, for the progress."""
+
+    def __init__(self, configs, arch, targets, image, lines, extra=()):
+        self.configs, self.arch, self.targets = configs, arch, targets
+        self.image, self.lines, self.extra = image, lines, list(extra)
+
+
+PC = ("x86_64", ["bzImage", "modules"], "arch/x86/boot/bzImage")
 BUILDS = {
-    # name: configurations, ARCH, targets, image, lines that its build prints
-    "uml": (["uml.config"], "um", ["linux", "modules"], "linux", 1280),
-    "debug": (["debug.config"], "x86_64", ["bzImage", "modules"],
-              "arch/x86/boot/bzImage", 2600),
+    "uml": Build(["uml.config"], "um", ["linux", "modules"], "linux", 1280),
+    "debug": Build(["pc.config", "debug.config"], *PC, 2600),
+    "kcsan": Build(["pc.config", "kcsan.config"], *PC, 2600, ["KCSAN_SANITIZE=n"]),
 }
 
 
 def _built(name):
     """A kernel built from source, kept by source version, our patches,
     configuration and compiler."""
-    configs, arch, targets, image, lines = BUILDS[name]
+    build = BUILDS[name]
+    arch = build.arch
     version, source = _source()
-    config = _config(*configs)
+    config = _config(*build.configs)
     compiler = subprocess.run(["gcc", "-dumpfullversion"], text=True,
                               stdout=subprocess.PIPE).stdout.strip()
     tree = cache.path("build", f"{name}-{version}-" +
                       cache.digest(config, arch, compiler,
-                                   _patch_digest(_patches(arch))))
+                                   _patch_digest(_patches(arch)), *build.extra))
     done = os.path.join(tree, "complete")
     with cache.lock(f"build-{name}"):
         if not os.path.exists(done):
-            _build(name, source, tree, config, arch, targets, lines)
+            _build(name, source, tree, config, build)
             open(done, "w").close()
     with open(os.path.join(tree, "include/config/kernel.release")) as handle:
         release = handle.read().strip()
-    return Kernel(name, release, os.path.join(tree, image), tree, tree,
+    return Kernel(name, release, os.path.join(tree, build.image), tree, tree,
                   "um" if arch == "um" else "x86")
 
 
-def _build(name, source, tree, config, arch, targets, lines):
+def _build(name, source, tree, config, build):
     shutil.rmtree(tree, ignore_errors=True)
     os.makedirs(tree)
     with open(os.path.join(tree, ".config"), "w") as out:
         out.write(config)
-    make = ["make", "-C", source, f"ARCH={arch}", f"O={tree}",
+    make = ["make", "-C", source, f"ARCH={build.arch}", f"O={tree}",
             f"-j{cache.jobs()}", "KBUILD_BUILD_USER=vgpu", "KBUILD_BUILD_HOST=rig",
+            *build.extra,
             "KCONFIG_ALLCONFIG=" + os.path.join(tree, "wanted.config")]
     with open(os.path.join(tree, "wanted.config"), "w") as out:
         out.write(config)
     cache.quiet(make + ["alldefconfig"], f"configuring {name}")
     _check_config(name, tree, config)
-    cache.long_job(make + targets, f"kernel {name} ({os.path.basename(tree)})",
-                   os.path.join(tree, "build.log"), lines)
+    cache.long_job(make + build.targets, f"kernel {name} ({os.path.basename(tree)})",
+                   os.path.join(tree, "build.log"), build.lines)
 
 
 def _check_config(name, tree, wanted):
