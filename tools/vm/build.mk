@@ -15,7 +15,7 @@ check: deps	## all tests; ends with "N passed, N failed"
 check-long: deps	## those and the full counts of rounds, about two hours
 	tests/run --long
 
-check-debug: deps	## the tests in VMs with KASAN, lockdep and kmemleak in the host
+check-debug: deps	## the tests in VMs with KASAN, lockdep, kmemleak and KCSAN in the host
 	tests/run --debug
 
 kunit: deps	## the KUnit suites of both modules, in user-mode Linux
