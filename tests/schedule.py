@@ -21,12 +21,15 @@ NOT_RUN = 125           # of one that needs what has failed
 
 
 class Job:
-    """needs and group are names; progress says that the job's stderr goes to ours."""
+    """needs and group are names; progress says that the job's stderr goes to ours.
+
+    When it has ended, seconds is how long it ran, and cpu the processors' time in seconds
+    of all that it has started and waited for."""
 
     def __init__(self, name, command, silence, log, needs=(), group=None, progress=False):
         self.name, self.command, self.silence, self.log = name, command, silence, log
         self.needs, self.group, self.progress = frozenset(needs), group, progress
-        self.status, self.seconds = None, 0.0
+        self.status, self.seconds, self.cpu = None, 0.0, 0.0
 
     def start(self, folder):
         self.began = self.heard = time.time()
@@ -38,10 +41,12 @@ class Job:
 
     def ended(self):
         """Whether it has come to its end, or had to be brought to it."""
-        self.status = self.process.poll()
+        pid, status, used = os.wait4(self.process.pid, os.WNOHANG)
         now = time.time()
         self.seconds = now - self.began
-        if self.status is not None:
+        if pid:
+            self.status = self.process.returncode = os.waitstatus_to_exitcode(status)
+            self.cpu = used.ru_utime + used.ru_stime
             return True
         if os.path.getsize(self.log) != self.size:
             self.size, self.heard = os.path.getsize(self.log), now
