@@ -49,13 +49,6 @@ check "under the vGPU's pool, $pool" test "$type" != "${type#vgpu_host-"$pool"-}
 check "12 MiB and more went to and fro" test "$(vgpu_status "$uuid" bytes_to_device)" -ge 8388608 \
 	-a "$(vgpu_status "$uuid" bytes_from_device)" -ge 4194304
 
-powerless() {
-	for pid in $(executors); do
-		grep -q '^Uid:	65534	65534	65534	65534$' "/proc/$pid/status" &&
-			grep -q '^CapPrm:	0*$' "/proc/$pid/status" || return 1
-	done
-	[ "$pid" ]
-}
 check "executors are nobody's, and have no capabilities" powerless
 
 step "everything is put away"

@@ -17,6 +17,7 @@
 #   mediator_stop [-SIGNAL]
 #   mediator_pid
 #   executors                 pids of all executors, spares too
+#   powerless                 are all executors nobody's, with no capabilities?
 #   vgpu_status UUID KEY      a number of `vgpuctl status --json`
 #   vgpu_types                the types that the parent offers
 #   vgpu_create TYPE [UUID]   create an mdev through sysfs; prints its UUID
@@ -226,6 +227,14 @@ mediator_stop() {
 }
 
 executors() { pidof vgpu-executor; }
+
+powerless() {
+	for pid in $(executors); do
+		grep -q '^Uid:	65534	65534	65534	65534$' "/proc/$pid/status" &&
+			grep -q '^CapPrm:	0*$' "/proc/$pid/status" || return 1
+	done
+	[ "$pid" ]
+}
 
 # The document is one key a line; a vGPU's own keys are indented by six.
 vgpu_status() {

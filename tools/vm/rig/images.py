@@ -118,6 +118,8 @@ def host(into, kernel, scenario, env, uml=None, qemu=None, with_module=True):
     image.file("init", os.path.join(HERE, "l1-init.sh"), 0o755)
     image.file("rig/l1-lib.sh", os.path.join(HERE, "l1-lib.sh"))
     image.file("rig/scenario.sh", scenario)
+    for part in glob.glob(os.path.join(TOP, "tests", "e2e", "parts", "*.sh")):
+        image.file("rig/parts/" + os.path.basename(part), part)
     image.text("rig/env", "".join(f"{k}={_quote(v)}\n" for k, v in env.items()))
     names = []
     for file in modules.order(kernel, HOST_MODULES):

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# programs GUEST UUID: every CUDA program in a guest; then one with an illegal address
+# beside one that computes, which must not notice.
+programs() {
+	local g=$1 uuid=$2 was calls rang spin round
+
+	step "each program alone"
+	check "devinfo" program "$g" devinfo
+	check "vectoradd, 1 Mi floats" program "$g" vectoradd 1048576
+	check "matmul_tiled: shared memory and barriers" program "$g" matmul_tiled
+	check "reduce_atomic: a reduction with atomics" program "$g" reduce_atomic
+	check "warp_scan: a scan with shuffles" program "$g" warp_scan
+	check "stream_pipeline: two streams, events and their timing" program "$g" stream_pipeline
+	check "threads4: launches from four threads" program "$g" threads4
+	check "features: recursion, calls, structures, branches, doubles" program "$g" features
+	check "hostmem: pinned, managed and registered memory, a polled flag" program "$g" hostmem 5000
+	check "ipc: two processes with one piece of device memory" program "$g" ipc 5000
+	check "illegal_address: the error, and a poisoned context" program "$g" illegal_address
+
+	step "registered memory is copied by the device alone"
+	# What an emulated guest of 128 MiB may pin; `make bench` has a larger one.
+	uncopied "$g" "$uuid" 32
+
+	step "10,000 pipelined launches, 1,000 at a time, with the program's start and end"
+	was=$(vgpu_status "$uuid" doorbells) calls=$(vgpu_status "$uuid" calls)
+	check "they run" guest_run "$g" '/tests/bench_calls launches 10 1000' 200
+	rang=$(($(vgpu_status "$uuid" doorbells) - was))
+	echo "$rang doorbells, $(($(vgpu_status "$uuid" calls) - calls)) calls"
+	check "each is a call" test $(($(vgpu_status "$uuid" calls) - calls)) -ge 10000
+	# As tests/counts has it over the socket; some 0.5 for 1,000 in an emulated guest.
+	check "at most 10 doorbells for each 1,000" test "$rang" -le 100
+
+	step "an illegal address beside a program that computes"
+	spin=$(guest_start "$g" 'spin 20')
+	wait_until 60 job_says "$g" "$spin" running || die "spin computes"
+	for round in 1 2 3; do
+		check "the fault of round $round is its own program's" program "$g" illegal_address
+	done
+	check "spin was right to its end" guest_join "$g" "$spin" 120
+	check "three faulted processes and spin are counted" test \
+		"$(vgpu_status "$uuid" processes_ended)" -ge 14
+	check "the faults are counted" test "$(vgpu_status "$uuid" faults)" -ge 4
+}
