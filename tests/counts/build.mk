@@ -6,7 +6,8 @@ $(VG_COUNTS): $(call vg-objs,tests/counts/counts_test.c tests/counts/syscalls.c)
 	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(O)/lib -l:libcuda.so.1 -lcmocka
 
 check-counts: $(VG_COUNTS) all	## what calls cost in records, system calls and copies
-	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 1G $(VG_COUNTS)
+	VGPU_TEST_CONF='[executor]\nspin_us = 1000000' \
+		tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 1G $(VG_COUNTS)
 .PHONY: check-counts
 
 tests: $(VG_COUNTS)
