@@ -105,7 +105,7 @@ def guest(kernel, with_module=True):
         _programs(image, "build/programs/*", "programs")
         _programs(image, "build/tests/guest/*", "tests")
     # Two runs at the same time may want the one and the other.
-    name = f"guest-{kernel.release}{'' if with_module else '-bare'}"
+    name = f"guest-{kernel.folder}{'' if with_module else '-bare'}"
     with cache.lock(cache.digest(OUT, name)):
         return _write(image, os.path.join(OUT, f"{name}.cpio"))
 

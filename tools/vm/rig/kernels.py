@@ -42,6 +42,11 @@ class Kernel:
         self.name, self.release, self.image = name, release, image
         self.modules, self.build, self.arch = modules, build, arch
 
+    @property
+    def folder(self):
+        """A name for what is built for it; uml, debug and kcsan have the same release."""
+        return f"{self.name}-{self.release}"
+
     def module(self, name):
         """The file of one of its modules, or None if it has it built in."""
         wanted = {name.replace("_", "-") + ".ko", name.replace("-", "_") + ".ko"}

@@ -5,7 +5,7 @@ from . import cache, kernels
 
 
 def folder(kernel):
-    return os.path.join(cache.BUILD, "kmod", kernel.release)
+    return os.path.join(cache.BUILD, "kmod", kernel.folder)
 
 
 def build(kernel, which, extra=""):
