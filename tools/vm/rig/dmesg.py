@@ -24,7 +24,7 @@ TROUBLE = re.compile("|".join([
 # Lines that look like trouble and are not, each with what it is.
 HARMLESS = re.compile("|".join([
     r"kmemleak: (Kernel memory leak detector|Automatic)",   # its start
-    r"kfence: initialized",
+    r"kfence: initialized", r"kcsan: (strict|non-strict|enabled)",
     r"rcu: .*(Hierarchical|RCU .*(enabled|calculated)|debug)",
     r"RCU (lockdep|calculated|event tracing|debug|CPU stall warnings)",
     r"rcu_.*stall_.*=", r"\b(UBSAN|KASAN).*(enabled|initialized)",
