@@ -211,6 +211,12 @@ void vg_exec_settle_graphs(struct vg_exec *x)
 	(void)x;
 }
 
+void vg_exec_settle_reads(struct vg_exec *x, uint32_t stream)
+{
+	(void)x;
+	(void)stream;
+}
+
 bool vg_exec_shared(struct vg_exec *x, uint64_t va, uint64_t bytes)
 {
 	(void)x;

@@ -390,6 +390,24 @@ static void primary_context_has_one_id(void **state)
 	channel_close(&ch);
 }
 
+/* A host function that waits in stream 2 until host_function_returns(). */
+static vgpu_mailbox *host_function_waits(struct channel *ch)
+{
+	vgpu_mailbox *mailbox = (vgpu_mailbox *)(ch->base + ch->layout.arena_off);
+	struct vg_rq_vgpu_callbacks box = { .mailbox_bytes = sizeof(*mailbox) };
+	struct vg_rq_vgpu_callback callback = { .stream = 2, .cookie = 1 };
+
+	assert_int_equal(call(ch, VG_OP_vgpu_callbacks, &box, sizeof(box)), CUDA_SUCCESS);
+	assert_int_equal(call_in(ch, VG_OP_vgpu_callback, CTX, &callback, sizeof(callback), NULL,
+				 0), CUDA_SUCCESS);
+	return mailbox;
+}
+
+static void host_function_returns(vgpu_mailbox *mailbox)
+{
+	vg_store_release(&mailbox->done, vg_load_acquire(&mailbox->due));
+}
+
 /*
  * A call that waits in stream 2 until the program's host function returns, and then a
  * record that ends what it works with: the driver hears of that when the call is over.
@@ -410,17 +428,12 @@ static void destroy_waits_for_call(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(end) / sizeof(end[0]); i++) {
 		struct channel ch = open_with_context();
-		vgpu_mailbox *mailbox = (vgpu_mailbox *)(ch.base + ch.layout.arena_off);
-		struct vg_rq_vgpu_callbacks box = { .mailbox_bytes = sizeof(*mailbox) };
-		struct vg_rq_vgpu_callback callback = { .stream = 2, .cookie = 1 };
 		struct vg_rq_cuStreamSynchronize sync = { .hStream = 2 };
+		vgpu_mailbox *mailbox;
 		uint32_t was[2];
 
 		stream(&ch, 2);
-		assert_int_equal(call(&ch, VG_OP_vgpu_callbacks, &box, sizeof(box)),
-				 CUDA_SUCCESS);
-		assert_int_equal(call_in(&ch, VG_OP_vgpu_callback, CTX, &callback,
-					 sizeof(callback), NULL, 0), CUDA_SUCCESS);
+		mailbox = host_function_waits(&ch);
 		was[0] = slot_of(&ch, 0)->done;
 		was[1] = slot_of(&ch, 1)->done;
 		put(&ch, VG_OP_cuStreamSynchronize, CTX, 1, &sync, sizeof(sync));
@@ -428,14 +441,73 @@ static void destroy_waits_for_call(void **state)
 		usleep(100000);
 		assert_int_equal(vg_load_acquire(&slot_of(&ch, 0)->done), was[0]);
 		assert_int_equal(vg_load_acquire(&slot_of(&ch, 1)->done), was[1]);
-		vg_store_release(&mailbox->done, vg_load_acquire(&mailbox->due));
+		host_function_returns(mailbox);
 		assert_int_equal(await(&ch, 1, was[1]), CUDA_SUCCESS);
 		assert_int_equal(await(&ch, 0, was[0]), CUDA_SUCCESS);
 		channel_close(&ch);
 	}
 }
 
-/* CUDA does not guard graphs against two threads, so a record that changes one waits. */
+/*
+ * A read has seen that stream 2 is not under capture, and waits in the driver.  A record that
+ * brings the stream under capture waits until the read is over, because the graph would keep the address.
+ */
+static void capture_waits_for_read(void **state)
+{
+	struct vg_rq_cuStreamBeginCapture_v2 begin = { .hStream = 2 };
+	struct vg_rq_cuStreamBeginCaptureToGraph to_graph = { .hStream = 2, .hGraph = 4 };
+	struct vg_rq_cuStreamWaitEvent join = { .hStream = 2, .hEvent = 5 };
+	const struct {
+		uint16_t op;
+		const void *payload;
+		uint32_t bytes;
+	} bring[] = {
+		{ VG_OP_cuStreamBeginCapture_v2, &begin, sizeof(begin) },
+		{ VG_OP_cuStreamBeginCaptureToGraph, &to_graph, sizeof(to_graph) },
+		{ VG_OP_cuStreamWaitEvent, &join, sizeof(join) },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(bring) / sizeof(bring[0]); i++) {
+		struct channel ch = open_with_context();
+		uint64_t dev = device_memory(&ch, 4096);
+		struct vg_rq_vgpu_read inline_read = { .src = dev, .stream = 2, .bytes = 64 };
+		struct vg_rq_vgpu_read_arena read = {
+			.src = dev, .stream = 2, .block_off = 8192, .block_bytes = 4096,
+		};
+		struct vg_rq_cuGraphCreate graph = { .phGraph = 4 };
+		struct vg_rq_cuEventCreate event = { .phEvent = 5 };
+		struct vg_rq_cuEventRecord record = { .hEvent = 5, .hStream = 3 };
+		vgpu_mailbox *mailbox;
+		uint32_t was[2];
+
+		stream(&ch, 2);
+		stream(&ch, 3);
+		assert_int_equal(call_in(&ch, VG_OP_cuGraphCreate, CTX, &graph, sizeof(graph), NULL,
+					 0), CUDA_SUCCESS);
+		assert_int_equal(call_in(&ch, VG_OP_cuEventCreate, CTX, &event, sizeof(event), NULL,
+					 0), CUDA_SUCCESS);
+		assert_int_equal(capture_begin(&ch, 3), CUDA_SUCCESS);
+		assert_int_equal(call_in(&ch, VG_OP_cuEventRecord, CTX, &record, sizeof(record),
+					 NULL, 0), CUDA_SUCCESS);
+		mailbox = host_function_waits(&ch);
+		was[0] = slot_of(&ch, 0)->done;
+		was[1] = slot_of(&ch, 1)->done;
+		if (i % 2)
+			put(&ch, VG_OP_vgpu_read, CTX, 1, &inline_read, sizeof(inline_read));
+		else
+			put(&ch, VG_OP_vgpu_read_arena, CTX, 1, &read, sizeof(read));
+		put(&ch, bring[i / 2].op, CTX, 0, bring[i / 2].payload, bring[i / 2].bytes);
+		usleep(100000);
+		assert_int_equal(vg_load_acquire(&slot_of(&ch, 0)->done), was[0]);
+		assert_int_equal(vg_load_acquire(&slot_of(&ch, 1)->done), was[1]);
+		host_function_returns(mailbox);
+		assert_int_equal(await(&ch, 1, was[1]), CUDA_SUCCESS);
+		assert_int_equal(await(&ch, 0, was[0]), CUDA_SUCCESS);
+		channel_close(&ch);
+	}
+}
+
 /* A launch into a capture changes the graph around it, which another thread would read. */
 static void graph_around_capture_stays(void **state)
 {
@@ -471,6 +543,7 @@ static void graph_around_capture_stays(void **state)
 	channel_close(&ch);
 }
 
+/* CUDA does not guard graphs against two threads, so a record that changes one waits. */
 static void graph_changes_while_instantiated(void **state)
 {
 	struct channel ch = open_with_context();
@@ -671,6 +744,7 @@ int main(void)
 		cmocka_unit_test(graph_under_capture_stays),
 		cmocka_unit_test(primary_context_has_one_id),
 		cmocka_unit_test(destroy_waits_for_call),
+		cmocka_unit_test(capture_waits_for_read),
 		cmocka_unit_test(graph_around_capture_stays),
 		cmocka_unit_test(graph_changes_while_instantiated),
 		cmocka_unit_test(clones_are_bounded),

@@ -174,6 +174,7 @@ CUresult vge_cuStreamBeginCapture_v2(struct vg_exec *x, const struct vg_req *rq,
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!cu.cuStreamEndCapture || !cu.cuGraphDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	vg_exec_settle_reads(x, q->hStream);
 	/* The modes look at threads, and these are not the guest's. */
 	r = cu.cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED);
 	return r ? r : began(x, s, q->hStream, NULL, false);
@@ -190,9 +191,24 @@ CUresult vge_cuStreamBeginCaptureToGraph(struct vg_exec *x, const struct vg_req 
 	(void)mode;
 	if (!cu.cuStreamBeginCaptureToGraph || !cu.cuStreamEndCapture)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	vg_exec_settle_reads(x, q->hStream);
 	r = cu.cuStreamBeginCaptureToGraph(s, graph, deps, edges, count,
 					   CU_STREAM_CAPTURE_MODE_RELAXED);
 	return r ? r : began(x, s, q->hStream, graph, true);
+}
+
+/* A stream joins a capture when it waits for an event that was recorded in the capture. */
+CUresult vge_cuStreamWaitEvent(struct vg_exec *x, const struct vg_req *rq, CUstream s, CUevent event,
+			       unsigned int flags)
+{
+	const struct vg_rq_cuStreamWaitEvent *q = rq->payload;
+
+	if (!cu.cuStreamWaitEvent)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	/* Captures begin and end on this thread, the ring's, so no lock is needed to look. */
+	if (captures)
+		vg_exec_settle_reads(x, q->hStream);
+	return cu.cuStreamWaitEvent(s, event, flags);
 }
 
 CUresult vge_vgpu_capture_info(struct vg_exec *x, const struct vg_req *rq, CUstream s,

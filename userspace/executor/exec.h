@@ -56,6 +56,7 @@ struct vg_op {
 	uint8_t mode;		/* enum vg_mode */
 	bool needs_ctx;		/* not run if rq->ctx cannot be made current */
 	bool graphs;		/* may block, and works with graphs */
+	bool reads;		/* may block, and copies out of the device, in a stream */
 	const struct vg_name *names;	/* of one that may block; NULL: none */
 };
 
@@ -85,6 +86,11 @@ bool vg_exec_shared(struct vg_exec *x, uint64_t va, uint64_t bytes);
  */
 void vg_exec_settle(struct vg_exec *x, uint32_t id);
 void vg_exec_settle_graphs(struct vg_exec *x);
+/*
+ * Wait until no call on another thread copies out of the device in the stream of this id.
+ * On the ring's thread only, before the stream comes under capture.
+ */
+void vg_exec_settle_reads(struct vg_exec *x, uint32_t stream);
 
 /* The handles of this guest process; see handles.h. */
 struct vg_handles *vg_exec_handles(struct vg_exec *x);

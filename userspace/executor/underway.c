@@ -7,6 +7,10 @@
  * CUDA does not guard a graph against use by two threads, so a call under way that works
  * with graphs has all of them for itself.
  *
+ * A read looks whether its stream is under capture and then gives the driver the address of
+ * a buffer.  If a capture began in between, the graph would keep that address.  So a record
+ * that brings a stream under capture waits until no read works in that stream.
+ *
  * Calls begin, and records wait, only on the thread that has the role (role.c): both see
  * all that was begun before.  So beginning is a few stores into a place of the thread's own,
  * and no lock.  Launches and copies do not look here at all.
@@ -26,7 +30,7 @@ struct underway {
 	struct underway *next;
 	bool known;			/* it is in the list */
 	_Atomic bool active;
-	bool graphs;
+	bool graphs, reads;
 	unsigned int count;
 	uint32_t id[NAMES_MAX];
 };
@@ -58,6 +62,7 @@ void vg_underway_begin(struct vg_exec *x, const struct vg_op *op, const struct v
 		vg_exec_settle_graphs(x);
 	u->count = 0;
 	u->graphs = op->graphs;
+	u->reads = op->reads;
 	name_context(u, rq->ctx);
 	for (const struct vg_name *n = op->names; n && n->kind; n++) {
 		uint32_t id;
@@ -83,25 +88,41 @@ void vg_underway_end(void)
 	atomic_store_explicit(&mine.active, false, memory_order_release);
 }
 
-static bool uses(const struct underway *u, uint32_t id)
+static bool is_active(const struct underway *u)
 {
-	if (!atomic_load_explicit(&u->active, memory_order_acquire))
-		return false;
-	if (!id)
-		return u->graphs;
+	return atomic_load_explicit(&u->active, memory_order_acquire);
+}
+
+static bool names(const struct underway *u, uint32_t id)
+{
 	for (unsigned int i = 0; i < u->count; i++)
 		if (u->id[i] == id)
 			return true;
 	return false;
 }
 
-/* id 0: any graph. */
-static void settle(uint32_t id)
+static bool uses(const struct underway *u, uint32_t id)
+{
+	return is_active(u) && names(u, id);
+}
+
+static bool uses_graphs(const struct underway *u, uint32_t id)
+{
+	(void)id;
+	return is_active(u) && u->graphs;
+}
+
+static bool reads_in(const struct underway *u, uint32_t stream)
+{
+	return is_active(u) && u->reads && names(u, stream);
+}
+
+static void settle(bool (*busy)(const struct underway *u, uint32_t id), uint32_t id)
 {
 	for (const struct underway *u = atomic_load(&all); u; u = u->next) {
 		struct timespec nap = { .tv_nsec = NAP_MIN_NS };
 
-		while (u != &mine && uses(u, id)) {
+		while (u != &mine && busy(u, id)) {
 			nanosleep(&nap, NULL);
 			if (nap.tv_nsec < NAP_MAX_NS)
 				nap.tv_nsec *= 2;
@@ -113,11 +134,17 @@ void vg_exec_settle(struct vg_exec *x, uint32_t id)
 {
 	(void)x;
 	if (id)
-		settle(id);
+		settle(uses, id);
 }
 
 void vg_exec_settle_graphs(struct vg_exec *x)
 {
 	(void)x;
-	settle(0);
+	settle(uses_graphs, 0);
+}
+
+void vg_exec_settle_reads(struct vg_exec *x, uint32_t stream)
+{
+	(void)x;
+	settle(reads_in, stream);
 }

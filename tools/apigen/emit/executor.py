@@ -283,6 +283,13 @@ def uses_graphs(model, f):
     return f.group == "graph" or any(h and h.kind in GRAPHS for h in handles)
 
 
+def reads_in_stream(model, f):
+    """Whether it copies out of the device, in a stream, into memory of the executor's."""
+    handles = (model.handle(p.ctype) for p in f.params if not p.dir)
+    room = any(p.dir == "arena" or (p.dir == "out" and p.maximum) for p in f.params)
+    return room and any(h and h.kind == "STREAM" for h in handles)
+
+
 def handle_names(model, f):
     """Where a call that may block names handles: what it uses while the ring goes on."""
     out = []
@@ -311,15 +318,16 @@ def emit_decode(model):
     o.append("const struct vg_op vg_ops[] = {")
     for op, (name, least) in INTERNAL_OPS.items():
         o.append(f"\t[{op}] = {{ \"{name}\", vg_internal_{name}, {least}, {INLINE_MAX}, VG_INORDER,"
-                 " false, false, NULL },")
+                 " false, false, false, NULL },")
     for f in model.wired():
         w = Wire(model, f)
         mode = "VG_BLOCKING" if f.mode == "blocking" else "VG_INORDER"
         ctx = "false" if f.noctx else "true"
         graphs = "true" if f.mode == "blocking" and uses_graphs(model, f) else "false"
+        reads = "true" if f.mode == "blocking" and reads_in_stream(model, f) else "false"
         called = f"names_{f.name}" if f.name in named else "NULL"
         o.append(wrap(f"\t[{f.op}] = {{ \"{f.name}\",", [f"run_{f.name}", f"{w.fixed}",
-                      f"{w.max_bytes}", mode, ctx, graphs, called], " },"))
+                      f"{w.max_bytes}", mode, ctx, graphs, reads, called], " },"))
     o.append("};\n\nconst unsigned int vg_ops_count = sizeof(vg_ops) / sizeof(vg_ops[0]);\n")
     return "\n".join(o)
 
