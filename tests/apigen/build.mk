@@ -4,9 +4,9 @@
 VG_TA := $(O)/tests/apigen
 
 # A stand-in for the driver, for tests of the wire alone.
-VG_DOUBLE_SRCS := $(addprefix tests/apigen/,double.c double_green.c double_sharing.c)
+VG_DOUBLE_SRCS := $(addprefix tests/apigen/,double.c double_green.c double_parts.c double_sharing.c)
 
-$(VG_TA)/libdouble.so: $(VG_DOUBLE_SRCS) tests/apigen/double_sharing.h | $(O)/gen/stamp
+$(VG_TA)/libdouble.so: $(VG_DOUBLE_SRCS) tests/apigen/double.h tests/apigen/double_sharing.h | $(O)/gen/stamp
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -shared -o $@ $(VG_DOUBLE_SRCS)
 
@@ -20,16 +20,17 @@ $(VG_TA)/sharing_test: tests/apigen/sharing_test.c userspace/common/fdpass.c \
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< userspace/common/fdpass.c -L$(O)/lib -l:libcuda.so.1
 
 .PHONY: check-shim
-check-shim: $(VG_TA)/shim_test $(VG_TA)/sharing_test $(O)/tests/proto/greens $(VG_TA)/libdouble.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
+check-shim: $(VG_TA)/shim_test $(VG_TA)/sharing_test $(O)/tests/proto/greens $(O)/tests/proto/ids $(VG_TA)/libdouble.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(VG_TA)/shim_test
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(VG_TA)/sharing_test
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(O)/tests/proto/greens
+	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M $(O)/tests/proto/ids
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 256M tests/apigen/test_refused.py \
 		$(O)/lib/libcuda.so.1
 
 # Every decoder against malformed payloads.
 $(O)/obj/gen/decoder_cases.o: CPPFLAGS += -Itests/apigen
-VG_DECODER_SRCS := tests/apigen/decoder_test.c userspace/common/log.c \
+VG_DECODER_SRCS := tests/apigen/decoder_test.c tests/apigen/decoder_stand_ins.c userspace/common/log.c \
 	$(wildcard userspace/executor/calls_*.c) userspace/executor/pace.c userspace/executor/budget.c \
 	$(addprefix $(O)/gen/,decoder_cases.c executor_decode.c executor_cuda.c)
 

@@ -3,7 +3,7 @@
  * Every operation's decoder against payloads that a hostile guest could send:
  * too short, too long, counts over their maximum, parts that are not there,
  * strings without an end, handles, blobs and arena blocks that do not exist.
- * The driver below answers nothing: a payload that is wrong must not reach it.
+ * The driver is a stand-in that answers nothing: a payload that is wrong must not reach it.
  * Of operations that are named on the command line each check is told.
  */
 #include <stdio.h>
@@ -12,268 +12,12 @@
 
 #include "client.h"
 #include "decoder_cases.h"
-#include "exec.h"
-#include "exec_calls.h"
-#include "vg_cuda.h"
+#include "decoder_stand_ins.h"
 
 #define ROOM (64u << 10)
 
-struct vg_channel;
-void vg_channel_wake(struct vg_channel *ch, const uint32_t *word);
-
-static unsigned int reached;		/* times that the driver was called */
 static unsigned int passed, failed;
-static bool handles_exist;		/* whether a lookup finds something */
 static const char **told;		/* names of operations */
-
-/* -- what the executor gives the decoders */
-
-struct vg_exec {
-	int unused;
-};
-
-static struct vg_exec executor;
-static uint64_t thing[128];		/* what a handle stands for */
-
-struct vg_handles *vg_exec_handles(struct vg_exec *x)
-{
-	return (struct vg_handles *)x;
-}
-
-bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value)
-{
-	(void)h;
-	(void)kind;
-	(void)value;
-	return id && handles_exist;
-}
-
-bool vg_handle_get(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value)
-{
-	(void)h;
-	(void)kind;
-	*value = (uintptr_t)thing;
-	return id && handles_exist;
-}
-
-bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value)
-{
-	return vg_handle_get(h, id, kind, value);
-}
-
-bool vg_handle_weigh(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t more)
-{
-	(void)h;
-	(void)kind;
-	(void)more;
-	return id && handles_exist;
-}
-
-bool vg_handle_set_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t aux)
-{
-	(void)h;
-	(void)id;
-	(void)kind;
-	(void)aux;
-	return true;
-}
-
-bool vg_handle_get_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *aux)
-{
-	(void)h;
-	(void)id;
-	(void)kind;
-	*aux = 0;
-	return false;
-}
-
-bool vg_handle_serial(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *serial)
-{
-	(void)h;
-	(void)kind;
-	*serial = 1;
-	return id && handles_exist;
-}
-
-void *vg_exec_arena(struct vg_exec *x, uint32_t off, uint64_t bytes)
-{
-	static char arena[4096];
-
-	(void)x;
-	return off <= sizeof(arena) && bytes <= sizeof(arena) - off ? arena + off : NULL;
-}
-
-const void *vg_exec_blob_take(struct vg_exec *x, uint32_t id, size_t *bytes)
-{
-	(void)x;
-	*bytes = 5;
-	return id && handles_exist ? "blob" : NULL;
-}
-
-void vg_exec_blob_free(struct vg_exec *x, const void *data, size_t bytes)
-{
-	(void)x;
-	(void)data;
-	(void)bytes;
-}
-
-bool vg_exec_charge(struct vg_exec *x, uint64_t bytes)
-{
-	(void)x;
-	(void)bytes;
-	reached++;		/* an allocation is about to be made */
-	return false;
-}
-
-void vg_exec_uncharge(struct vg_exec *x, uint64_t bytes)
-{
-	(void)x;
-	(void)bytes;
-}
-
-void vg_exec_memory(struct vg_exec *x, uint64_t *used, uint64_t *limit)
-{
-	(void)x;
-	*used = *limit = 0;
-}
-
-CUresult vg_exec_offer(struct vg_exec *x, enum vg_token_kind kind, uint64_t bytes, const void *data,
-		       size_t data_bytes, int fd, vgpu_token *token)
-{
-	(void)x;
-	(void)kind;
-	(void)bytes;
-	(void)data;
-	(void)data_bytes;
-	(void)fd;
-	(void)token;
-	reached++;
-	return CUDA_ERROR_INVALID_VALUE;
-}
-
-CUresult vg_exec_take(struct vg_exec *x, enum vg_token_kind kind, const vgpu_token *token,
-		      uint64_t *bytes, void *data, size_t data_bytes, int *fd)
-{
-	(void)x;
-	(void)kind;
-	(void)token;
-	(void)bytes;
-	(void)data;
-	(void)data_bytes;
-	(void)fd;
-	reached++;
-	return CUDA_ERROR_INVALID_VALUE;
-}
-
-void vg_exec_leave(struct vg_exec *x, const vgpu_token *token)
-{
-	(void)x;
-	(void)token;
-}
-
-void vg_exec_withdraw(struct vg_exec *x, const vgpu_token *token)
-{
-	(void)x;
-	(void)token;
-}
-
-void vg_exec_context(struct vg_exec *x, int device, int change)
-{
-	(void)x;
-	(void)device;
-	(void)change;
-}
-
-unsigned int vg_exec_processes(struct vg_exec *x, int device, uint32_t *pid, uint64_t *memory,
-			       unsigned int max)
-{
-	(void)x;
-	(void)device;
-	(void)pid;
-	(void)memory;
-	(void)max;
-	return 0;
-}
-
-void vg_exec_contexts_changed(struct vg_exec *x)
-{
-	(void)x;
-}
-
-void vg_exec_settle(struct vg_exec *x, uint32_t id)
-{
-	(void)x;
-	(void)id;
-}
-
-void vg_exec_settle_graphs(struct vg_exec *x)
-{
-	(void)x;
-}
-
-void vg_exec_settle_reads(struct vg_exec *x, uint32_t stream)
-{
-	(void)x;
-	(void)stream;
-}
-
-bool vg_exec_shared(struct vg_exec *x, uint64_t va, uint64_t bytes)
-{
-	(void)x;
-	(void)va;
-	(void)bytes;
-	return false;
-}
-
-void vg_channel_wake(struct vg_channel *ch, const uint32_t *word)
-{
-	(void)ch;
-	(void)word;
-}
-
-void vg_exec_moved(struct vg_exec *x, uint64_t in, uint64_t out)
-{
-	(void)x;
-	(void)in;
-	(void)out;
-}
-
-void vg_exec_moved_direct(struct vg_exec *x, uint64_t in, uint64_t out)
-{
-	(void)x;
-	(void)in;
-	(void)out;
-}
-
-static CUresult internal(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
-{
-	(void)x;
-	(void)rq;
-	(void)rp;
-	return CUDA_SUCCESS;
-}
-
-CUresult vg_internal_hello(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
-	__attribute__((alias("internal")));
-CUresult vg_internal_blob_append(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
-	__attribute__((alias("internal")));
-CUresult vg_internal_nop(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
-	__attribute__((alias("internal")));
-CUresult vg_internal_exit(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
-	__attribute__((alias("internal")));
-CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
-	__attribute__((alias("internal")));
-CUresult vg_internal_unshare(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
-	__attribute__((alias("internal")));
-CUresult vg_internal_output(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
-	__attribute__((alias("internal")));
-
-/* Every function of the driver. */
-static CUresult driver(void)
-{
-	reached++;
-	return CUDA_ERROR_UNKNOWN;
-}
 
 /* -- requests */
 
@@ -425,14 +169,12 @@ static void sane(const struct decoder_case *c, unsigned int *reaching)
 
 int main(int argc, char **argv)
 {
-	CUresult (**entry)(void) = (CUresult (**)(void))(void *)&cu;
 	unsigned int reaching = 0;
 
 	(void)argc;
 	told = (const char **)argv + 1;
 	payload = aligned_alloc(16, ROOM);
-	for (size_t i = 0; i < sizeof(cu) / sizeof(*entry); i++)
-		entry[i] = driver;
+	stand_in_for_driver();
 	for (unsigned int i = 0; i < decoder_case_count; i++) {
 		const struct decoder_case *c = &decoder_cases[i];
 

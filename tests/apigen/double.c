@@ -5,50 +5,38 @@
  * It runs no GPU code; softgpu does that.
  */
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cuda_abi.h"
+#include "double.h"
 
-#define EXPORT __attribute__((visibility("default")))
 #define TOTAL (1ull << 30)
 
-struct object {
-	unsigned int magic;		/* one of those below; freed objects have none */
-	unsigned int flags;
-	int priority;
-	const struct kernel *kernel;
-};
-
-enum { CONTEXT = 0x63747820, MODULE = 0x6d6f6420, STREAM = 0x73747220, EVENT = 0x65767420,
-       FUNCTION = 0x666e6320, LIBRARY = 0x6c696220 };
-
-static struct object primary = { .magic = CONTEXT };
+static struct double_object primary = { .magic = CONTEXT };
 static unsigned int primary_flags, retained;
-static __thread struct object *current;
+static __thread struct double_object *current;
 static _Atomic int sticky;
 
-static struct object *make(unsigned int magic)
+struct double_object *double_make(unsigned int magic)
 {
-	struct object *o = calloc(1, sizeof(*o));
+	struct double_object *o = calloc(1, sizeof(*o));
 
 	if (o)
 		o->magic = magic;
 	return o;
 }
 
-static bool is(const void *p, unsigned int magic)
+bool double_is(const void *p, unsigned int magic)
 {
-	return p && ((const struct object *)p)->magic == magic;
+	return p && ((const struct double_object *)p)->magic == magic;
 }
 
-static CUresult destroy(void *p, unsigned int magic)
+CUresult double_destroy(void *p, unsigned int magic)
 {
-	if (!is(p, magic))
+	if (!double_is(p, magic))
 		return CUDA_ERROR_INVALID_HANDLE;
-	((struct object *)p)->magic = 0;
+	((struct double_object *)p)->magic = 0;
 	free(p);
 	return CUDA_SUCCESS;
 }
@@ -134,7 +122,7 @@ EXPORT CUresult cuMemGetInfo_v2(size_t *left, size_t *total)
 EXPORT CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr d, const void *s, size_t n, CUstream stream)
 {
 	NEED_CONTEXT();
-	if ((stream && !is(stream, STREAM)) || !find(d, n))
+	if ((stream && !double_is(stream, STREAM)) || !find(d, n))
 		return CUDA_ERROR_INVALID_VALUE;
 	memcpy((void *)d, s, n);
 	return CUDA_SUCCESS;
@@ -143,7 +131,7 @@ EXPORT CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr d, const void *s, size_t n, CUs
 EXPORT CUresult cuMemcpyDtoHAsync_v2(void *d, CUdeviceptr s, size_t n, CUstream stream)
 {
 	NEED_CONTEXT();
-	if ((stream && !is(stream, STREAM)) || !find(s, n))
+	if ((stream && !double_is(stream, STREAM)) || !find(s, n))
 		return CUDA_ERROR_INVALID_VALUE;
 	memcpy(d, (void *)s, n);
 	return CUDA_SUCCESS;
@@ -152,7 +140,7 @@ EXPORT CUresult cuMemcpyDtoHAsync_v2(void *d, CUdeviceptr s, size_t n, CUstream 
 EXPORT CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr d, CUdeviceptr s, size_t n, CUstream stream)
 {
 	NEED_CONTEXT();
-	if ((stream && !is(stream, STREAM)) || !find(s, n) || !find(d, n))
+	if ((stream && !double_is(stream, STREAM)) || !find(s, n) || !find(d, n))
 		return CUDA_ERROR_INVALID_VALUE;
 	memmove((void *)d, (void *)s, n);
 	return CUDA_SUCCESS;
@@ -161,7 +149,7 @@ EXPORT CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr d, CUdeviceptr s, size_t n, CUs
 EXPORT CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *p, CUstream stream)
 {
 	NEED_CONTEXT();
-	if (stream && !is(stream, STREAM))
+	if (stream && !double_is(stream, STREAM))
 		return CUDA_ERROR_INVALID_HANDLE;
 	for (size_t z = 0; z < p->Depth; z++) {
 		for (size_t y = 0; y < p->Height; y++) {
@@ -188,7 +176,7 @@ EXPORT CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *p, CUstream stream)
 EXPORT CUresult cuMemsetD8Async(CUdeviceptr d, unsigned char v, size_t n, CUstream stream)
 {
 	NEED_CONTEXT();
-	if ((stream && !is(stream, STREAM)) || !find(d, n))
+	if ((stream && !double_is(stream, STREAM)) || !find(d, n))
 		return CUDA_ERROR_INVALID_VALUE;
 	memset((void *)d, v, n);
 	return CUDA_SUCCESS;
@@ -197,7 +185,7 @@ EXPORT CUresult cuMemsetD8Async(CUdeviceptr d, unsigned char v, size_t n, CUstre
 EXPORT CUresult cuMemsetD32Async(CUdeviceptr d, unsigned int v, size_t n, CUstream stream)
 {
 	NEED_CONTEXT();
-	if ((stream && !is(stream, STREAM)) || !find(d, n * 4))
+	if ((stream && !double_is(stream, STREAM)) || !find(d, n * 4))
 		return CUDA_ERROR_INVALID_VALUE;
 	for (size_t i = 0; i < n; i++)
 		((unsigned int *)d)[i] = v;
@@ -256,26 +244,26 @@ EXPORT CUresult cuModuleLoadDataEx(CUmodule *m, const void *image, unsigned int 
 	}
 	if (strstr(image, "bad"))
 		return CUDA_ERROR_INVALID_PTX;
-	*m = (CUmodule)make(MODULE);
+	*m = (CUmodule)double_make(MODULE);
 	return CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuModuleUnload(CUmodule m)
 {
-	return destroy(m, MODULE);
+	return double_destroy(m, MODULE);
 }
 
 EXPORT CUresult cuModuleGetFunction(CUfunction *f, CUmodule m, const char *name)
 {
 	NEED_CONTEXT();
-	if (!is(m, MODULE))
+	if (!double_is(m, MODULE))
 		return CUDA_ERROR_INVALID_HANDLE;
 	for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++) {
-		struct object *o;
+		struct double_object *o;
 
 		if (strcmp(kernels[i].name, name))
 			continue;
-		o = make(FUNCTION);
+		o = double_make(FUNCTION);
 		o->kernel = &kernels[i];
 		*f = (CUfunction)o;
 		return CUDA_SUCCESS;
@@ -285,7 +273,7 @@ EXPORT CUresult cuModuleGetFunction(CUfunction *f, CUmodule m, const char *name)
 
 EXPORT CUresult cuFuncGetAttribute(int *v, CUfunction_attribute a, CUfunction f)
 {
-	if (!is(f, FUNCTION))
+	if (!double_is(f, FUNCTION))
 		return CUDA_ERROR_INVALID_HANDLE;
 	*v = a == CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK ? 1024 :
 	     a == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES ? 49152 : 0;
@@ -294,7 +282,7 @@ EXPORT CUresult cuFuncGetAttribute(int *v, CUfunction_attribute a, CUfunction f)
 
 EXPORT CUresult cuFuncGetParamInfo(CUfunction f, size_t i, size_t *offset, size_t *size)
 {
-	const struct kernel *k = ((struct object *)f)->kernel;
+	const struct kernel *k = ((struct double_object *)f)->kernel;
 
 	if (i > 4 || !k->size[i])
 		return CUDA_ERROR_INVALID_VALUE;
@@ -314,14 +302,14 @@ EXPORT CUresult cuLaunchKernel(CUfunction f, unsigned int gx, unsigned int gy, u
 	NEED_CONTEXT();
 	(void)shared;
 	(void)params;
-	if (!is(f, FUNCTION) || (stream && !is(stream, STREAM)))
+	if (!double_is(f, FUNCTION) || (stream && !double_is(stream, STREAM)))
 		return CUDA_ERROR_INVALID_HANDLE;
 	if (!gx || !gy || !gz || !bx || !by || !bz || bx * by * bz > 1024)
 		return CUDA_ERROR_INVALID_VALUE;
 	for (int i = 0; extra && extra[i]; i += 2)
 		if (extra[i] == CU_LAUNCH_PARAM_BUFFER_POINTER)
 			block = extra[i + 1];
-	return ((struct object *)f)->kernel->run(block, gx * bx);
+	return ((struct double_object *)f)->kernel->run(block, gx * bx);
 }
 
 /* -- devices and contexts */
@@ -400,23 +388,23 @@ EXPORT CUresult cuCtxCreate_v2(CUcontext *c, unsigned int flags, CUdevice d)
 {
 	(void)flags;
 	(void)d;
-	current = make(CONTEXT);
+	current = double_make(CONTEXT);
 	*c = (CUcontext)current;
 	return CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuCtxDestroy_v2(CUcontext c)
 {
-	if (!is(c, CONTEXT) || c == (CUcontext)&primary)
+	if (!double_is(c, CONTEXT) || c == (CUcontext)&primary)
 		return CUDA_ERROR_INVALID_CONTEXT;
-	return destroy(c, CONTEXT);
+	return double_destroy(c, CONTEXT);
 }
 
 EXPORT CUresult cuCtxSetCurrent(CUcontext c)
 {
-	if (c && !is(c, CONTEXT))
+	if (c && !double_is(c, CONTEXT))
 		return CUDA_ERROR_INVALID_CONTEXT;
-	current = (struct object *)c;
+	current = (struct double_object *)c;
 	return CUDA_SUCCESS;
 }
 
@@ -446,8 +434,8 @@ EXPORT CUresult cuCtxGetStreamPriorityRange(int *least, int *greatest)
 EXPORT CUresult cuStreamCreate(CUstream *s, unsigned int flags)
 {
 	NEED_CONTEXT();
-	*s = (CUstream)make(STREAM);
-	((struct object *)*s)->flags = flags;
+	*s = (CUstream)double_make(STREAM);
+	((struct double_object *)*s)->flags = flags;
 	return CUDA_SUCCESS;
 }
 
@@ -459,13 +447,13 @@ EXPORT CUresult cuStreamCreateWithPriority(CUstream *s, unsigned int flags, int 
 
 EXPORT CUresult cuStreamDestroy_v2(CUstream s)
 {
-	return destroy(s, STREAM);
+	return double_destroy(s, STREAM);
 }
 
 EXPORT CUresult cuStreamSynchronize(CUstream s)
 {
 	NEED_CONTEXT();
-	return !s || is(s, STREAM) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	return !s || double_is(s, STREAM) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
 EXPORT CUresult cuStreamQuery(CUstream s)
@@ -476,30 +464,30 @@ EXPORT CUresult cuStreamQuery(CUstream s)
 EXPORT CUresult cuStreamWaitEvent(CUstream s, CUevent e, unsigned int flags)
 {
 	(void)flags;
-	return (!s || is(s, STREAM)) && is(e, EVENT) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	return (!s || double_is(s, STREAM)) && double_is(e, EVENT) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
 EXPORT CUresult cuEventCreate(CUevent *e, unsigned int flags)
 {
 	NEED_CONTEXT();
-	*e = (CUevent)make(EVENT);
-	((struct object *)*e)->flags = flags;
+	*e = (CUevent)double_make(EVENT);
+	((struct double_object *)*e)->flags = flags;
 	return CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuEventDestroy_v2(CUevent e)
 {
-	return destroy(e, EVENT);
+	return double_destroy(e, EVENT);
 }
 
 EXPORT CUresult cuEventRecord(CUevent e, CUstream s)
 {
-	return (!s || is(s, STREAM)) && is(e, EVENT) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	return (!s || double_is(s, STREAM)) && double_is(e, EVENT) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
 EXPORT CUresult cuEventQuery(CUevent e)
 {
-	return is(e, EVENT) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	return double_is(e, EVENT) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
 EXPORT CUresult cuEventSynchronize(CUevent e)
@@ -510,5 +498,5 @@ EXPORT CUresult cuEventSynchronize(CUevent e)
 EXPORT CUresult cuEventElapsedTime(float *ms, CUevent a, CUevent b)
 {
 	*ms = 1.5f;
-	return is(a, EVENT) && is(b, EVENT) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	return double_is(a, EVENT) && double_is(b, EVENT) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }

@@ -16,11 +16,14 @@ $(eval $(call vg-program,$(O)/tests/proto/limits,tests/proto/limits_test.c \
 
 tests: $(O)/tests/proto/limits
 
-# Green contexts are the stand-in's, which softgpu has none of; run by check-shim.
+# Green contexts and planes are the stand-in's, which softgpu has none of; run by check-shim.
 $(eval $(call vg-program,$(O)/tests/proto/greens,tests/proto/greens.c \
 	userspace/common/fdpass.c,-lcmocka))
 
-tests: $(O)/tests/proto/greens
+$(eval $(call vg-program,$(O)/tests/proto/ids,tests/proto/ids.c \
+	userspace/common/fdpass.c,-lcmocka))
+
+tests: $(addprefix $(O)/tests/proto/,greens ids)
 
 # An executor that a guest has taken over, towards the mediator.
 $(eval $(call vg-program,$(O)/tests/proto/bad_executor,tests/proto/bad_executor.c \

@@ -310,6 +310,28 @@ static uint32_t graph_under_capture(struct channel *ch, uint32_t s)
 	return p.info.graph;
 }
 
+static int32_t create_allocation(struct channel *ch, uint32_t id, uint64_t bytes)
+{
+	struct vg_rq_vgpu_mem_create q = { .handle = id, .bytes = bytes };
+
+	return call_in(ch, VG_OP_vgpu_mem_create, CTX, &q, sizeof(q), NULL, 0);
+}
+
+/* Memory whose id cannot be had is released and uncharged: the limit is 1 GiB. */
+static void refused_allocation_is_released(void **state)
+{
+	struct channel ch = open_with_context();
+	uint64_t bytes = 400ull << 20;
+
+	(void)state;
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(create_allocation(&ch, CTX, bytes), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(create_allocation(&ch, 2, bytes), CUDA_SUCCESS);
+	assert_int_equal(create_allocation(&ch, 3, bytes), CUDA_SUCCESS);
+	assert_int_equal(create_allocation(&ch, 4, bytes), CUDA_ERROR_OUT_OF_MEMORY);
+	channel_close(&ch);
+}
+
 static int32_t with_stream(struct channel *ch, uint16_t op, uint32_t s)
 {
 	struct vg_rq_cuStreamSynchronize q = { .hStream = s };	/* as all that take a stream alone */
@@ -361,6 +383,38 @@ static void graph_under_capture_stays(void **state)
 				 NULL, 0), CUDA_SUCCESS);
 	assert_int_equal(call_in(&ch, VG_OP_cuGraphDestroy, CTX, &destroy, sizeof(destroy), NULL,
 				 0), CUDA_SUCCESS);
+	channel_close(&ch);
+}
+
+/* A child graph is its node's to free. */
+static void child_graph_stays_with_its_node(void **state)
+{
+	struct channel ch = open_with_context();
+	struct vg_rq_cuGraphCreate child = { .phGraph = 50 }, parent = { .phGraph = 51 };
+	struct vg_rq_cuGraphAddChildGraphNode add = {
+		.phGraphNode = 52, .hGraph = 51, .childGraph = 50,
+	};
+	struct vg_rq_vgpu_graph_child inner = { .node = 52 };
+	struct vg_rp_vgpu_graph_child id = { 0 };
+	struct vg_rq_cuGraphDestroy destroy = { 0 };
+
+	(void)state;
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphCreate, CTX, &child, sizeof(child), NULL, 0),
+			 CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphCreate, CTX, &parent, sizeof(parent), NULL, 0),
+			 CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphAddChildGraphNode, CTX, &add, sizeof(add), NULL,
+				 0), CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_vgpu_graph_child, CTX, &inner, sizeof(inner), &id,
+				 sizeof(id)), CUDA_SUCCESS);
+	destroy.hGraph = id.graph;
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphDestroy, CTX, &destroy, sizeof(destroy), NULL,
+				 0), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(graph_nodes(&ch, id.graph), CUDA_SUCCESS);
+	destroy.hGraph = 51;
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphDestroy, CTX, &destroy, sizeof(destroy), NULL,
+				 0), CUDA_SUCCESS);
+	assert_int_equal(graph_nodes(&ch, id.graph), CUDA_ERROR_INVALID_HANDLE);
 	channel_close(&ch);
 }
 
@@ -742,6 +796,8 @@ int main(void)
 		cmocka_unit_test(capture_keeps_no_pageable_address),
 		cmocka_unit_test(failed_capture_leaves_no_graph),
 		cmocka_unit_test(graph_under_capture_stays),
+		cmocka_unit_test(child_graph_stays_with_its_node),
+		cmocka_unit_test(refused_allocation_is_released),
 		cmocka_unit_test(primary_context_has_one_id),
 		cmocka_unit_test(destroy_waits_for_call),
 		cmocka_unit_test(capture_waits_for_read),

@@ -68,19 +68,33 @@ static void handles_out_of_range(void **state)
 	assert_true(vg_handle_put(h, VG_HANDLE_MAX - 1, VG_STREAM, 1));
 }
 
-static void handles_second_value(void **state)
+static void handles_of_owners(void **state)
 {
 	struct vg_handles *h = vg_handles_new();
-	uint64_t aux = 1;
+	uint32_t owner = 1, ctx = 1;
+	uint64_t v;
 
 	(void)state;
-	assert_false(vg_handle_set_aux(h, 9, VG_EVENT, 7));
+	assert_false(vg_handle_set_owner(h, 9, VG_EVENT, 7));
+	assert_false(vg_handle_set_context(h, 9, VG_EVENT, 8));
 	assert_true(vg_handle_put(h, 9, VG_EVENT, 1));
-	assert_true(vg_handle_get_aux(h, 9, VG_EVENT, &aux));
-	assert_int_equal(aux, 0);
-	assert_true(vg_handle_set_aux(h, 9, VG_EVENT, 7));
-	assert_true(vg_handle_get_aux(h, 9, VG_EVENT, &aux));
-	assert_int_equal(aux, 7);
+	assert_true(vg_handle_get_owner(h, 9, VG_EVENT, &owner));
+	assert_true(vg_handle_get_context(h, 9, VG_EVENT, &ctx));
+	assert_int_equal(owner, 0);
+	assert_int_equal(ctx, 0);
+	assert_true(vg_handle_set_owner(h, 9, VG_EVENT, 7));
+	assert_true(vg_handle_set_context(h, 9, VG_EVENT, 8));
+	assert_true(vg_handle_get_owner(h, 9, VG_EVENT, &owner));
+	assert_true(vg_handle_get_context(h, 9, VG_EVENT, &ctx));
+	assert_int_equal(owner, 7);
+	assert_int_equal(ctx, 8);
+	/* Whoever has the id next has neither. */
+	assert_true(vg_handle_take(h, 9, VG_EVENT, &v));
+	assert_true(vg_handle_put(h, 9, VG_EVENT, 1));
+	assert_true(vg_handle_get_owner(h, 9, VG_EVENT, &owner));
+	assert_true(vg_handle_get_context(h, 9, VG_EVENT, &ctx));
+	assert_int_equal(owner, 0);
+	assert_int_equal(ctx, 0);
 }
 
 /* An id that is bound anew is not what it was. */
@@ -939,7 +953,7 @@ int main(void)
 		cmocka_unit_test(images_refused),
 		cmocka_unit_test(handles_by_kind),
 		cmocka_unit_test(handles_out_of_range),
-		cmocka_unit_test(handles_second_value),
+		cmocka_unit_test(handles_of_owners),
 		cmocka_unit_test(handles_serial),
 		cmocka_unit_test(blob_in_pieces),
 		cmocka_unit_test(blob_in_use),

@@ -5,6 +5,9 @@
 
 #include "exec_calls.h"
 
+/* calls_link.c: the driver has destroyed a link with its context. */
+void vg_x_link_gone(CUlinkState state);
+
 /* calls_green.c: the primary context of one that stands for a green one; else the same. */
 uint32_t vg_x_home(uint32_t ctx);
 /* The green contexts of a primary context that is about to go; their contexts' ids stay. */

@@ -70,7 +70,7 @@ static bool lies_in(struct vg_exec *x, CUgraph inner, CUgraph outer)
 {
 	enum vg_kind kind = VG_GRAPH;
 	uint64_t v = (uintptr_t)inner;
-	uint32_t id;
+	uint32_t id, owner;
 
 	if (inner == outer)
 		return true;
@@ -79,10 +79,10 @@ static bool lies_in(struct vg_exec *x, CUgraph inner, CUgraph outer)
 	while (vg_handle_get(vg_exec_handles(x), id, kind, &v)) {
 		if (kind == VG_GRAPH && v == (uintptr_t)outer)
 			return true;
-		if (!vg_handle_get_aux(vg_exec_handles(x), id, kind, &v) || !v)
+		if (!vg_handle_get_owner(vg_exec_handles(x), id, kind, &owner) || !owner)
 			return false;
 		kind = kind == VG_GRAPH ? VG_GRAPH_NODE : VG_GRAPH;
-		id = (uint32_t)v;
+		id = owner;
 	}
 	return false;
 }
@@ -100,16 +100,17 @@ bool vg_x_capturing_in(struct vg_exec *x, CUgraph graph)
 
 bool vg_x_captured(struct vg_exec *x, enum vg_kind kind, uint32_t id)
 {
+	uint32_t owner;
 	uint64_t v;
 
 	/* A node's owner is its graph, and a child graph's owner is a node. */
 	while (vg_handle_get(vg_exec_handles(x), id, kind, &v)) {
 		if (kind == VG_GRAPH && capturing((CUgraph)(uintptr_t)v))
 			return true;
-		if (!vg_handle_get_aux(vg_exec_handles(x), id, kind, &v) || !v)
+		if (!vg_handle_get_owner(vg_exec_handles(x), id, kind, &owner) || !owner)
 			return false;
 		kind = kind == VG_GRAPH ? VG_GRAPH_NODE : VG_GRAPH;
-		id = (uint32_t)v;
+		id = owner;
 	}
 	return false;
 }

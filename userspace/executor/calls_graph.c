@@ -176,7 +176,7 @@ CUresult vge_vgpu_graph_node_links(struct vg_exec *x, const struct vg_req *rq, C
 {
 	const struct vg_rq_vgpu_graph_node_links *q = rq->payload;
 	CUgraphNode nodes[VG_DEPENDENCIES_MAX];
-	uint64_t owner = 0;
+	uint32_t owner = 0;
 	size_t n = 0;
 	CUresult r = get_links(node, dependents, NULL, NULL, &n);
 
@@ -198,8 +198,8 @@ CUresult vge_vgpu_graph_node_links(struct vg_exec *x, const struct vg_req *rq, C
 	}
 	if (r)
 		return r;
-	vg_handle_get_aux(vg_exec_handles(x), q->node, VG_GRAPH_NODE, &owner);
-	return vg_x_mint_nodes(x, nodes, room, (uint32_t)owner, ids) ? CUDA_SUCCESS :
+	vg_handle_get_owner(vg_exec_handles(x), q->node, VG_GRAPH_NODE, &owner);
+	return vg_x_mint_nodes(x, nodes, room, owner, ids) ? CUDA_SUCCESS :
 							      CUDA_ERROR_OUT_OF_MEMORY;
 }
 

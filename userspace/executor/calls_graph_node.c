@@ -190,7 +190,7 @@ CUresult vge_vgpu_graph_child_move(struct vg_exec *x, const struct vg_req *rq, C
 	p.graph.ownership = CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE;
 	r = cu.cuGraphAddNode_v2(node, graph, deps, NULL, count, &p);
 	if (!r)
-		vg_handle_set_aux(vg_exec_handles(x), q->child, VG_GRAPH, q->node);
+		vg_handle_set_owner(vg_exec_handles(x), q->child, VG_GRAPH, q->node);
 	return r;
 }
 

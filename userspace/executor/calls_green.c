@@ -39,6 +39,18 @@ uint32_t vg_x_home(uint32_t ctx)
 	return home;
 }
 
+uint32_t vg_x_green_home(CUgreenCtx green)
+{
+	uint32_t home = 0;
+
+	pthread_rwlock_rdlock(&lock);
+	for (size_t i = 0; i < count; i++)
+		if (greens[i].green == green)
+			home = greens[i].primary;
+	pthread_rwlock_unlock(&lock);
+	return home;
+}
+
 /* Room for one more of something that there may be RESOURCES_MAX of. */
 static bool room(void *list, unsigned int have, size_t bytes)
 {

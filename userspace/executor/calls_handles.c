@@ -43,45 +43,59 @@ bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,
 
 	if (!vg_handle_put(vg_exec_handles(x), id, kind, value))
 		return false;
-	vg_handle_set_aux(vg_exec_handles(x), id, kind, owner);
+	vg_handle_set_owner(vg_exec_handles(x), id, kind, owner);
 	while (seen <= id && !atomic_compare_exchange_weak(mark, &seen, id + 1))
 		;
 	return true;
 }
 
 CUresult vg_x_bind(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,
-		   uint32_t owner, uint64_t more)
+		   uint32_t owner, uint32_t ctx, uint64_t more)
 {
 	uint64_t v;
 
 	if (!vg_x_put(x, id, kind, value, owner))
 		return id && id < VG_HANDLE_MAX && vg_x_unbound(x, id) ? CUDA_ERROR_OUT_OF_MEMORY :
 									 CUDA_ERROR_INVALID_HANDLE;
+	/* A green context may go before what was made in it, which the primary one takes along. */
+	vg_handle_set_context(vg_exec_handles(x), id, kind, ctx ? vg_x_home(ctx) : 0);
 	if (!more || vg_handle_weigh(vg_exec_handles(x), id, kind, more))
 		return CUDA_SUCCESS;
 	vg_handle_take(vg_exec_handles(x), id, kind, &v);
 	return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
+/* The id of something that the driver has destroyed; false: there is none. */
+static bool lose(struct vg_exec *x, uint32_t id, enum vg_kind kind)
+{
+	uint64_t v;
+
+	if (!vg_handle_take(vg_exec_handles(x), id, kind, &v))
+		return false;
+	if (kind == VG_STREAM)
+		vg_x_capture_gone(x, id);
+	if (kind == VG_LINK_STATE)
+		vg_x_link_gone((CUlinkState)(uintptr_t)v);
+	return true;
+}
+
 /*
- * The driver has destroyed these with their owner; an id must not lead to what
- * is no more.  Owners go seldom, so a search through all ids will do.
+ * The driver has destroyed these with their owner, or with their context; an id must not
+ * lead to what is no more.  Owners go seldom, so a search through all ids will do.
  */
-void vg_x_orphans(struct vg_exec *x, uint32_t owner)
+void vg_x_orphans(struct vg_exec *x, uint32_t gone)
 {
 	struct vg_handles *h = vg_exec_handles(x);
-	uint64_t aux, v;
+	uint32_t owner, ctx;
 
 	for (int half = 0; half < 2; half++) {
-		for (uint32_t id = half ? HALF : 1; owner && id < atomic_load(&end[half]); id++) {
+		for (uint32_t id = half ? HALF : 1; gone && id < atomic_load(&end[half]); id++) {
 			for (enum vg_kind kind = VG_NONE + 1; kind < VG_KIND_COUNT; kind++) {
-				if (!vg_handle_get_aux(h, id, kind, &aux))
+				if (!vg_handle_get_owner(h, id, kind, &owner) ||
+				    !vg_handle_get_context(h, id, kind, &ctx))
 					continue;
-				if (aux == owner && id != owner && vg_handle_take(h, id, kind, &v)) {
-					if (kind == VG_STREAM)
-						vg_x_capture_gone(x, id);
+				if ((owner == gone || ctx == gone) && id != gone && lose(x, id, kind))
 					vg_x_orphans(x, id);
-				}
 				break;
 			}
 		}
@@ -113,12 +127,24 @@ bool vg_x_next(struct vg_exec *x, enum vg_kind kind, uint32_t *id, uint64_t *val
 
 CUresult vg_x_may_destroy(struct vg_exec *x, enum vg_kind kind, uint32_t id)
 {
+	uint32_t owner;
+
 	/* Both are ended by other calls; the driver refuses these, and keeps the context. */
 	if (kind == VG_CONTEXT)
 		return vg_x_primary(id) || vg_x_home(id) != id ? CUDA_ERROR_INVALID_CONTEXT :
 								 CUDA_SUCCESS;
 	/* CUDA leaves open what a capture does that has lost its graph. */
-	return vg_x_captured(x, kind, id) ? CUDA_ERROR_ILLEGAL_STATE : CUDA_SUCCESS;
+	if ((kind == VG_GRAPH || kind == VG_GRAPH_NODE) && vg_x_captured(x, kind, id))
+		return CUDA_ERROR_ILLEGAL_STATE;
+	/*
+	 * A part is its owner's to free.  If the driver freed it for this call, other ids of
+	 * the same part would lead to what is no more.  Nodes have one id each, and are the
+	 * program's to destroy.
+	 */
+	if (kind != VG_GRAPH_NODE && vg_handle_get_owner(vg_exec_handles(x), id, kind, &owner) &&
+	    owner)
+		return kind == VG_GRAPH ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
+	return CUDA_SUCCESS;
 }
 
 bool vg_x_unbound(struct vg_exec *x, uint32_t id)

@@ -129,10 +129,16 @@ CUresult vge_vgpu_link_destroy(struct vg_exec *x, const struct vg_req *rq, CUlin
 		return CUDA_ERROR_NOT_SUPPORTED;
 	r = cu.cuLinkDestroy(l->state);
 	/* If the driver kept it, it may yet write to the options. */
-	if (r)
-		return r;
+	if (!r)
+		vg_x_link_gone(state);
+	return r;
+}
+
+void vg_x_link_gone(CUlinkState state)
+{
+	struct link *l = link_of(state);
+
 	l->options.log.key = 0;		/* nobody asks any more */
 	vg_x_jit_keep(&l->options);
 	free(l);
-	return r;
 }

@@ -188,12 +188,10 @@ CUresult vge_vgpu_event_export(struct vg_exec *x, const struct vg_req *rq, CUeve
 	struct shared s = { .kind = VG_TOKEN_EVENT, .key = (uintptr_t)event };
 	CUipcEventHandle handle;
 	CUresult r = CUDA_SUCCESS;
-	uint64_t owner = 0;
 
 	if (!cu.cuIpcGetEventHandle)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	vg_handle_get_aux(vg_exec_handles(x), q->event, VG_EVENT, &owner);
-	s.ctx = owner;
+	vg_handle_get_context(vg_exec_handles(x), q->event, VG_EVENT, &s.ctx);
 	pthread_mutex_lock(&lock);
 	if (!offered(VG_TOKEN_EVENT, s.key, token)) {
 		r = cu.cuIpcGetEventHandle(&handle, event);

@@ -17,7 +17,7 @@ struct entry {
 	_Atomic uint32_t kind;
 	_Atomic uint32_t serial;
 	_Atomic uint64_t value;
-	_Atomic uint64_t aux;
+	_Atomic uint32_t owner, context;	/* ids */
 	uint64_t more;			/* by vg_handle_weigh(); under the lock */
 };
 
@@ -90,7 +90,8 @@ bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_
 	if (atomic_load(&e->kind) == VG_NONE && vg_budget_take(VG_BUDGET_OBJECTS, bytes_of(kind))) {
 		e->more = 0;
 		atomic_store(&e->value, value);
-		atomic_store(&e->aux, 0);
+		atomic_store(&e->owner, 0);
+		atomic_store(&e->context, 0);
 		atomic_fetch_add(&e->serial, 1);
 		atomic_store_explicit(&e->kind, kind, memory_order_release);
 		ok = true;
@@ -126,21 +127,39 @@ bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64
 	return e;
 }
 
-bool vg_handle_set_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t aux)
+bool vg_handle_set_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t owner)
 {
 	struct entry *e = lookup(h, id, kind);
 
 	if (e)
-		atomic_store(&e->aux, aux);
+		atomic_store(&e->owner, owner);
 	return e;
 }
 
-bool vg_handle_get_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *aux)
+bool vg_handle_get_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *owner)
 {
 	struct entry *e = lookup(h, id, kind);
 
 	if (e)
-		*aux = atomic_load(&e->aux);
+		*owner = atomic_load(&e->owner);
+	return e;
+}
+
+bool vg_handle_set_context(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t ctx)
+{
+	struct entry *e = lookup(h, id, kind);
+
+	if (e)
+		atomic_store(&e->context, ctx);
+	return e;
+}
+
+bool vg_handle_get_context(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *ctx)
+{
+	struct entry *e = lookup(h, id, kind);
+
+	if (e)
+		*ctx = atomic_load(&e->context);
 	return e;
 }
 

@@ -57,11 +57,13 @@ bool vg_handle_get(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_
 bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value);
 
 /*
- * A second value that belongs to the handle (an allocation's size, the
- * context of a stream), 0 until set.
+ * The ids with which it goes, both 0 until set: that of the object of which it is a part, and
+ * that of the context in which it was made (the primary one, if that was a green context).
  */
-bool vg_handle_set_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t aux);
-bool vg_handle_get_aux(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *aux);
+bool vg_handle_set_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t owner);
+bool vg_handle_get_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *owner);
+bool vg_handle_set_context(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t ctx);
+bool vg_handle_get_context(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *ctx);
 
 /* Take more of the budget for it, until the id is free again; false: there is none left. */
 bool vg_handle_weigh(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t more);

@@ -21,7 +21,7 @@
 #include "calls.h"
 #include "exec_internal.h"
 
-#define NAMES_MAX	12u	/* contexts and home contexts: two for the caller, three for an id */
+#define NAMES_MAX	24u	/* the caller's context and its home; five for each of three ids at most */
 #define NAP_MIN_NS	20000L
 #define NAP_MAX_NS	500000L
 
@@ -44,6 +44,23 @@ static void name(struct underway *u, uint32_t id)
 		u->id[u->count++] = id;
 }
 
+/* What an id stands for goes with its context, with its owner, and with the owner's owner. */
+static void name_object(struct vg_exec *x, struct underway *u, uint32_t id, enum vg_kind kind)
+{
+	uint32_t ctx, owner;
+
+	while (u->count < NAMES_MAX && kind < VG_KIND_COUNT &&
+	       vg_handle_get_context(x->handles, id, kind, &ctx) &&
+	       vg_handle_get_owner(x->handles, id, kind, &owner)) {
+		name(u, id);
+		name(u, ctx);
+		id = owner;
+		for (kind = VG_NONE + 1; kind < VG_KIND_COUNT; kind++)
+			if (vg_handle_get_owner(x->handles, id, kind, &owner))
+				break;
+	}
+}
+
 static void name_context(struct underway *u, uint32_t ctx)
 {
 	uint32_t home = ctx ? vg_x_home(ctx) : 0;
@@ -56,7 +73,6 @@ static void name_context(struct underway *u, uint32_t ctx)
 void vg_underway_begin(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq)
 {
 	struct underway *u = &mine;
-	uint64_t owner;
 
 	if (op->graphs)
 		vg_exec_settle_graphs(x);
@@ -70,10 +86,8 @@ void vg_underway_begin(struct vg_exec *x, const struct vg_op *op, const struct v
 		memcpy(&id, (const uint8_t *)rq->payload + n->at, sizeof(id));
 		if (n->kind == VG_CONTEXT)
 			name_context(u, id);
-		else if (vg_handle_get_aux(x->handles, id, n->kind, &owner)) {
-			name(u, id);
-			name_context(u, (uint32_t)owner);
-		}
+		else
+			name_object(x, u, id, n->kind);
 	}
 	if (!u->known) {
 		u->known = true;

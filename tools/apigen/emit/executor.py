@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The executor: a decoder for each operation, the dispatch table, the loaded driver."""
 
-from model import INLINE_MAX, INTERNAL_OPS, OF_CONTEXT, OWNERS, CType
+from model import HELD_BY, INLINE_MAX, INTERNAL_OPS, OF_CONTEXT, OWNERS, CType
 from wire import Wire
 
 from . import NOTICE, names, prototype, wrap
@@ -57,7 +57,7 @@ class Decoder:
         h = self.model.handle(p.ctype)
         self.decl.append(f"{h.name} {p.name};")
         self.late.append(f"vg_exec_settle(x, q->{p.name});")
-        if h.kind in ("GRAPH", "GRAPH_NODE", "CONTEXT"):
+        if h.kind in {"GRAPH", "CONTEXT"} | set(HELD_BY):
             self.late += [f"r = vg_x_may_destroy(x, {names.kind(h)}, q->{p.name});",
                           "if (r)", "\treturn r;"]
         self.late += self.lookup(p, h, f"q->{p.name}", p.name, take=True)
@@ -74,8 +74,8 @@ class Decoder:
         self.args.append(f"&{p.name}")
         value = f"(uintptr_t){p.name}" if h.tag else p.name
         owner = self.model.owner(self.f, h.kind)
-        held = f"q->{owner.name}" if owner else "rq->ctx" if h.kind in OF_CONTEXT else "0"
-        self.after.append(wrap(f"r = vg_x_bind(x, q->{p.name},", [names.kind(h), value, held,
+        held = [f"q->{owner.name}" if owner else "0", self.context(h)]
+        self.after.append(wrap(f"r = vg_x_bind(x, q->{p.name},", [names.kind(h), value, *held,
                                self.more(h)], ");", 88).replace("\n", "\n\t"))
         self.after.append("if (r) {")
         if owner:
@@ -86,6 +86,14 @@ class Decoder:
         elif h.undo:
             self.after += [f"\tif (cu.{h.undo})", f"\t\tcu.{h.undo}({p.name});"]
         self.after += ["\treturn r;", "}"]
+
+    def context(self, h):
+        """The id of the context that takes it along."""
+        if h.kind not in OF_CONTEXT:
+            return "0"
+        green = [g.name for g in self.f.params
+                 if not g.dir and (k := self.model.handle(g.ctype)) and k.kind == "GREEN_CTX"]
+        return f"vg_x_green_home({green[0]})" if green else "rq->ctx"
 
     def more(self, h):
         """Host memory that it takes beyond what each of its kind does (budget.h)."""
@@ -340,13 +348,18 @@ def emit_header(model):
          "bool vg_x_stream(struct vg_exec *x, uint32_t id, CUstream *s);\n"
          "/* A CUfunction, or a CUkernel that stands for one. */\n"
          "bool vg_x_function(struct vg_exec *x, uint32_t id, CUfunction *f);\n"
-         "/* Bind an id, held by the object `owner`; forget all that one holds. */\n"
+         "/* Bind an id of a part of the object `owner` (0: of none); forget all that one holds. */\n"
          "bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,\n"
          "\t\tuint32_t owner);\n"
          "void vg_x_orphans(struct vg_exec *x, uint32_t owner);\n"
-         "/* Bind an id, which takes `more` of the budget than others of its kind. */\n"
+         "/*\n"
+         " * Bind an id, which goes with its owner and with the context `ctx` (0: with none), and\n"
+         " * takes `more` of the budget than others of its kind.\n"
+         " */\n"
          "CUresult vg_x_bind(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,\n"
-         "\t\t   uint32_t owner, uint64_t more);\n"
+         "\t\t   uint32_t owner, uint32_t ctx, uint64_t more);\n"
+         "/* calls_green.c: the id of the primary context that a green context is part of. */\n"
+         "uint32_t vg_x_green_home(CUgreenCtx green);\n"
          "/* calls_graph.c: what the nodes of a graph take, of those in it too. */\n"
          "uint64_t vg_x_graph_bytes(CUgraph graph);\n"
          "/* A stream goes, and with it the capture that it began. */\n"

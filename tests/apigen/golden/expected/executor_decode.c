@@ -45,7 +45,7 @@ static CUresult run_cuStreamCreate(struct vg_exec *x, const struct vg_req *rq, s
 	r = cu.cuStreamCreate(&stream, q->flags);
 	if (r)
 		return r;
-	r = vg_x_bind(x, q->stream, VG_STREAM, (uintptr_t)stream, rq->ctx, 0);
+	r = vg_x_bind(x, q->stream, VG_STREAM, (uintptr_t)stream, 0, rq->ctx, 0);
 	if (r) {
 		if (cu.cuStreamDestroy)
 			cu.cuStreamDestroy(stream);
@@ -109,7 +109,7 @@ static CUresult run_cuModuleGetFunction(struct vg_exec *x, const struct vg_req *
 	r = cu.cuModuleGetFunction(&f, module, name);
 	if (r)
 		return r;
-	r = vg_x_bind(x, q->f, VG_FUNCTION, (uintptr_t)f, q->module, 0);
+	r = vg_x_bind(x, q->f, VG_FUNCTION, (uintptr_t)f, q->module, rq->ctx, 0);
 	if (r) {
 		return r;
 	}
@@ -280,11 +280,11 @@ static CUresult run_vgpu_image(struct vg_exec *x, const struct vg_req *rq, struc
 	r = vge_vgpu_image(x, rq, &module, &memory, image, image_bytes);
 	if (r)
 		goto drop;
-	r = vg_x_bind(x, q->module, VG_MODULE, (uintptr_t)module, rq->ctx, image_bytes);
+	r = vg_x_bind(x, q->module, VG_MODULE, (uintptr_t)module, 0, rq->ctx, image_bytes);
 	if (r) {
 		goto drop;
 	}
-	r = vg_x_bind(x, q->memory, VG_MEM_ALLOC, memory, 0, image_bytes);
+	r = vg_x_bind(x, q->memory, VG_MEM_ALLOC, memory, 0, 0, image_bytes);
 	if (r) {
 		goto drop;
 	}
