@@ -59,3 +59,9 @@ $(eval $(call vg-program,$(VG_UNIT)/role,tests/unit/role_test.c userspace/execut
 	-Xlinker --wrap=usleep))
 
 tests: $(VG_UNIT)/role
+
+$(eval $(call vg-program,$(VG_UNIT)/held,tests/unit/held_test.c \
+	$(addprefix userspace/executor/,calls_link.c calls_jit.c calls_image.c calls_vmm.c budget.c),\
+	-lcmocka -lpthread))
+
+tests: $(VG_UNIT)/held

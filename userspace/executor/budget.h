@@ -12,8 +12,8 @@
 
 enum vg_budget {
 	VG_BUDGET_BLOBS,	/* what is sent ahead of calls: images, above all */
-	VG_BUDGET_OBJECTS,	/* what ids stand for, nodes of graphs too */
-	VG_BUDGET_IMAGES,	/* what modules and libraries have been loaded from */
+	VG_BUDGET_OBJECTS,	/* what ids stand for, nodes of graphs, ranges of virtual memory */
+	VG_BUDGET_IMAGES,	/* of modules, libraries and links; logs and results of links */
 	VG_BUDGET_CALLBACKS,	/* host functions that wait in streams */
 	VG_BUDGETS,
 };
@@ -37,6 +37,7 @@ enum vg_budget {
 #define VG_STREAM_BYTES		(64u << 10)
 #define VG_NODE_BYTES		1024u		/* in a graph, and again in each clone or execution */
 #define VG_OBJECT_BYTES		512u		/* any other */
+#define VG_RANGE_BYTES		1024u		/* of virtual memory: reserved, or mapped */
 #define VG_CALLBACK_BYTES	1024u
 
 /* What kernels print and the guest does not fetch, of each output (output.c). */

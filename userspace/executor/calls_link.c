@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "budget.h"
 #include "calls_jit.h"
 #include "vg_cuda.h"
 
@@ -15,7 +16,22 @@ struct link {
 	struct vg_x_jit options;	/* the driver goes on writing to these */
 	const void *cubin;		/* the driver's, until the state goes */
 	size_t bytes;
+	uint64_t held;			/* of the budget for images, until the state goes */
 };
+
+static bool hold(struct link *l, uint64_t bytes)
+{
+	if (!vg_budget_take(VG_BUDGET_IMAGES, bytes))
+		return false;
+	l->held += bytes;
+	return true;
+}
+
+static void let_go(struct link *l, uint64_t bytes)
+{
+	vg_budget_give(VG_BUDGET_IMAGES, bytes);
+	l->held -= bytes;
+}
 
 static struct link *link_of(CUlinkState s)
 {
@@ -37,9 +53,12 @@ CUresult vge_vgpu_link_create(struct vg_exec *x, const struct vg_req *rq, CUlink
 	if (!l)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = vg_x_jit_take(&l->options, keys, values, count, log);
+	if (!r && !hold(l, (uint64_t)l->options.log.bytes[0] + l->options.log.bytes[1]))
+		r = CUDA_ERROR_OUT_OF_MEMORY;
 	if (!r)
 		r = cu.cuLinkCreate_v2(l->options.count, l->options.key, l->options.value, &l->state);
 	if (r) {
+		let_go(l, l->held);
 		vg_x_jit_keep(&l->options);
 		free(l);
 		return r;
@@ -78,10 +97,15 @@ CUresult vge_vgpu_link_add(struct vg_exec *x, const struct vg_req *rq, CUlinkSta
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!whole(type, image, bytes))
 		return CUDA_ERROR_INVALID_IMAGE;
+	/* The driver keeps a copy, or what it has made of the image. */
+	if (!hold(l, bytes))
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = vg_x_jit_take(&o, keys, values, count, 0);
 	if (!r)
 		r = cu.cuLinkAddData_v2(l->state, type, (void *)image, bytes, name, o.count, o.key,
 					o.value);
+	if (r)
+		let_go(l, bytes);
 	vg_x_jit_keep(&o);
 	vg_x_jit_show(&l->options);
 	return r;
@@ -99,6 +123,8 @@ CUresult vge_vgpu_link_complete(struct vg_exec *x, const struct vg_req *rq, CUli
 	if (!cu.cuLinkComplete)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	r = cu.cuLinkComplete(l->state, &cubin, &l->bytes);
+	if (!r && !hold(l, l->bytes))
+		r = CUDA_ERROR_OUT_OF_MEMORY;	/* the result goes with the link */
 	l->cubin = r ? NULL : cubin;
 	*bytes = r ? 0 : l->bytes;
 	vg_x_jit_show(&l->options);
@@ -138,6 +164,7 @@ void vg_x_link_gone(CUlinkState state)
 {
 	struct link *l = link_of(state);
 
+	let_go(l, l->held);
 	l->options.log.key = 0;		/* nobody asks any more */
 	vg_x_jit_keep(&l->options);
 	free(l);

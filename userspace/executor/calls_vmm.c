@@ -2,13 +2,15 @@
 /*
  * Virtual memory management.  Memory counts against the vGPU until it has been
  * released and nothing maps it any more, so what maps what is remembered here.
- * What comes from another process has been charged there.
+ * What comes from another process has been charged there.  The budget for objects
+ * (budget.h) bounds how many ranges are reserved or mapped.
  * All of this runs on the ring's own thread.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "budget.h"
 #include "calls.h"
 #include "vg_cuda.h"
 
@@ -23,13 +25,18 @@ struct allocation {
 	vgpu_allocation props;
 };
 
-struct mapping {
+struct range {
 	uint64_t va, bytes;
-	struct allocation *allocation;
+	struct allocation *allocation;	/* of a mapping */
 };
 
-static struct mapping *mappings;	/* by va; none overlap */
-static size_t count, room;
+/* By va; none overlap. */
+struct ranges {
+	struct range *range;
+	size_t count, room;
+};
+
+static struct ranges mappings, reservations;
 
 static struct allocation *allocation_of(CUmemGenericAllocationHandle h)
 {
@@ -194,15 +201,15 @@ CUresult vge_vgpu_mem_release(struct vg_exec *x, const struct vg_req *rq,
 	return CUDA_SUCCESS;
 }
 
-/* The first mapping that ends beyond va. */
-static size_t after(uint64_t va)
+/* The first range that ends beyond va. */
+static size_t after(const struct ranges *all, uint64_t va)
 {
-	size_t lo = 0, hi = count;
+	size_t lo = 0, hi = all->count;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (mappings[mid].va + mappings[mid].bytes <= va)
+		if (all->range[mid].va + all->range[mid].bytes <= va)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -210,19 +217,80 @@ static size_t after(uint64_t va)
 	return lo;
 }
 
-static bool make_room(void)
+/* Room for one more, in the list and in the budget. */
+static bool make_room(struct ranges *all)
 {
-	size_t more = room ? room * 2 : 256;
-	struct mapping *p;
+	size_t more = all->room ? all->room * 2 : 256;
+	struct range *p;
 
-	if (count < room)
-		return true;
-	p = realloc(mappings, more * sizeof(*p));
-	if (!p)
-		return false;
-	mappings = p;
-	room = more;
-	return true;
+	if (all->count == all->room) {
+		p = realloc(all->range, more * sizeof(*p));
+		if (!p)
+			return false;
+		all->range = p;
+		all->room = more;
+	}
+	return vg_budget_take(VG_BUDGET_OBJECTS, VG_RANGE_BYTES);
+}
+
+/* The driver has refused what there was room for. */
+static void need_no_room(void)
+{
+	vg_budget_give(VG_BUDGET_OBJECTS, VG_RANGE_BYTES);
+}
+
+static void insert(struct ranges *all, struct range new)
+{
+	size_t i = after(all, new.va);
+
+	memmove(all->range + i + 1, all->range + i, (all->count - i) * sizeof(new));
+	all->range[i] = new;
+	all->count++;
+}
+
+static void drop(struct ranges *all, size_t first, size_t n)
+{
+	memmove(all->range + first, all->range + first + n,
+		(all->count - first - n) * sizeof(*all->range));
+	all->count -= n;
+	vg_budget_give(VG_BUDGET_OBJECTS, n * VG_RANGE_BYTES);
+}
+
+CUresult vge_cuMemAddressReserve(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr *ptr,
+				 size_t size, size_t alignment, CUdeviceptr addr,
+				 unsigned long long flags)
+{
+	CUresult r;
+
+	(void)x;
+	(void)rq;
+	if (!cu.cuMemAddressReserve || !cu.cuMemAddressFree)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!make_room(&reservations))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = cu.cuMemAddressReserve(ptr, size, alignment, addr, flags);
+	if (r)
+		need_no_room();
+	else
+		insert(&reservations, (struct range){ .va = *ptr, .bytes = size });
+	return r;
+}
+
+CUresult vge_cuMemAddressFree(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr ptr,
+			      size_t size)
+{
+	CUresult r;
+	size_t i;
+
+	(void)x;
+	(void)rq;
+	if (!cu.cuMemAddressFree)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = cu.cuMemAddressFree(ptr, size);
+	i = after(&reservations, ptr);
+	if (!r && i < reservations.count && reservations.range[i].va == ptr)
+		drop(&reservations, i, 1);
+	return r;
 }
 
 CUresult vge_cuMemMap(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr ptr, size_t size,
@@ -231,7 +299,6 @@ CUresult vge_cuMemMap(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr pt
 	struct allocation *a = allocation_of(handle);
 	uint64_t end;
 	CUresult r;
-	size_t i;
 
 	(void)x;
 	(void)rq;
@@ -239,22 +306,22 @@ CUresult vge_cuMemMap(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr pt
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!size || __builtin_add_overflow(ptr, size, &end))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (!make_room())
+	if (!make_room(&mappings))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = cu.cuMemMap(ptr, size, offset, a->handle, flags);
-	if (r)
+	if (r) {
+		need_no_room();
 		return r;
-	i = after(ptr);
-	memmove(mappings + i + 1, mappings + i, (count - i) * sizeof(*mappings));
-	mappings[i] = (struct mapping){ ptr, size, a };
-	count++;
+	}
+	insert(&mappings, (struct range){ ptr, size, a });
 	a->maps++;
 	return CUDA_SUCCESS;
 }
 
 CUresult vge_cuMemUnmap(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr ptr, size_t size)
 {
-	size_t first = after(ptr), n = 0;
+	size_t first = after(&mappings, ptr), n = 0;
+	struct range *range = mappings.range + first;
 	uint64_t at = ptr, end;
 	CUresult r;
 
@@ -264,19 +331,18 @@ CUresult vge_cuMemUnmap(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr 
 	if (!size || __builtin_add_overflow(ptr, size, &end))
 		return CUDA_ERROR_INVALID_VALUE;
 	/* Whole mappings, one after the other without a gap. */
-	while (at < end && first + n < count && mappings[first + n].va == at)
-		at += mappings[first + n++].bytes;
+	while (at < end && first + n < mappings.count && range[n].va == at)
+		at += range[n++].bytes;
 	if (at != end)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = cu.cuMemUnmap(ptr, size);
 	if (r)
 		return r;
-	for (size_t i = first; i < first + n; i++) {
-		mappings[i].allocation->maps--;
-		put(x, mappings[i].allocation);
+	for (size_t i = 0; i < n; i++) {
+		range[i].allocation->maps--;
+		put(x, range[i].allocation);
 	}
-	memmove(mappings + first, mappings + first + n, (count - first - n) * sizeof(*mappings));
-	count -= n;
+	drop(&mappings, first, n);
 	return CUDA_SUCCESS;
 }
 
