@@ -137,6 +137,20 @@ def driver_missing():
     place.end()
 
 
+def pageable_access():
+    # The mediator hands its environment to executors, and their driver is softgpu.
+    os.environ["VGPU_SOFTGPU_PAGEABLE"] = "1"
+    for allowed in ("no", "yes"):
+        place = Place(pageable_access=allowed).start()
+        true("a program of this machine is served although kernels reach pageable memory",
+             place.program()[0] == 0 and place.program()[0] == 0)
+        count = sum("uvm_disable_hmm=1" in line for line in place.lines())
+        true(f"the log names the option once, or not if that is allowed ({count} lines)",
+             count == (allowed == "no"))
+        place.end()
+    del os.environ["VGPU_SOFTGPU_PAGEABLE"]
+
+
 def main():
     socket_over_a_file("socket")
     socket_over_a_file("control")
@@ -144,6 +158,7 @@ def main():
         cache_of_another()
     executor_lost()
     driver_missing()
+    pageable_access()
     print(f"startup: {checks} checks passed, 0 failed")
 
 

@@ -65,3 +65,13 @@ $(eval $(call vg-program,$(VG_UNIT)/held,tests/unit/held_test.c \
 	-lcmocka -lpthread))
 
 tests: $(VG_UNIT)/held
+
+# It starts the executor, with a library that stands for the host module.
+$(VG_UNIT)/libpageable_channel.so: tests/unit/pageable_channel.c | $(O)/gen/stamp
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ $<
+
+$(eval $(call vg-program,$(VG_UNIT)/pageable,tests/unit/pageable_test.c userspace/common/fdpass.c,\
+	-lcmocka))
+
+tests: $(VG_UNIT)/pageable $(VG_UNIT)/libpageable_channel.so

@@ -132,12 +132,14 @@ struct vg_exec_ready {
 	uint32_t version;	/* of the driver, as cuDriverGetVersion says */
 	uint32_t devices;
 	struct vg_copy_time copy;
+	uint32_t pageable;	/* kernels reach all memory of their process */
+	uint32_t reserved;
 };
 
 _Static_assert(sizeof(struct vg_sock_hello) == 40, "ABI");
 _Static_assert(sizeof(struct vg_sock_welcome) == 40, "ABI");
 _Static_assert(sizeof(struct vg_assign) == 48, "ABI");
-_Static_assert(sizeof(struct vg_exec_ready) == 24, "ABI");
+_Static_assert(sizeof(struct vg_exec_ready) == 32, "ABI");
 _Static_assert(sizeof(struct vg_token_request) == 104, "ABI");
 _Static_assert(sizeof(struct vg_token_answer) == 96, "ABI");
 

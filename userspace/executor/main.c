@@ -87,18 +87,40 @@ static CUresult start_driver(const char *name, void *library)
 	return CUDA_SUCCESS;
 }
 
-static void say_ready(CUresult result)
+/*
+ * Whether kernels on any device reach pageable memory: by HMM, or by the processor's page
+ * tables.  Then a guest's kernels can read and write all memory of this process.
+ */
+static bool pageable_access(int devices)
+{
+	CUdevice dev;
+	int yes;
+
+	for (int i = 0; i < devices; i++) {
+		if (!cu.cuDeviceGet || !cu.cuDeviceGetAttribute || cu.cuDeviceGet(&dev, i) ||
+		    cu.cuDeviceGetAttribute(&yes, CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS, dev) ||
+		    yes)
+			return true;
+	}
+	return false;
+}
+
+/* Returns whether this process may serve a VM. */
+static bool say_ready(CUresult result, bool allow_pageable)
 {
 	struct vg_exec_ready msg = {
 		.size = sizeof(msg), .result = result, .version = exec.driver_version,
 	};
 	int devices = 0;
 
-	if (!result && cu.cuDeviceGetCount && !cu.cuDeviceGetCount(&devices))
+	if (!result && cu.cuDeviceGetCount && !cu.cuDeviceGetCount(&devices)) {
 		msg.devices = devices;
+		msg.pageable = pageable_access(devices);
+	}
 	msg.copy = vg_pace_copy_time();
 	if (vg_send_fds(VG_CONTROL_FD, &msg, sizeof(msg), NULL, 0))
 		_exit(EXIT_FAILURE);
+	return !msg.pageable || allow_pageable;
 }
 
 /* Ends the process as soon as the mediator or the guest has gone. */
@@ -228,6 +250,7 @@ static void usage(FILE *to)
 		"usage: vgpu-executor [--libcuda NAME] [--spin-us N] [--copy-time NS,NS] [--warm]\n"
 		"           [--user NAME [--late-user]] [--log-level LEVEL] [--data BYTES]\n"
 		"           [--allow CALL,...] [--read PATH:...] [--write PATH:...] [--any-file]\n"
+		"           [--pageable-access]\n"
 		"Started by vgpu-mediatord, with a socket to it as descriptor 3.\n");
 }
 
@@ -243,6 +266,7 @@ int main(int argc, char **argv)
 		{ "read", required_argument, NULL, 'R' },
 		{ "write", required_argument, NULL, 'W' },
 		{ "any-file", no_argument, NULL, 'A' },
+		{ "pageable-access", no_argument, NULL, 'P' },
 		{ "late-user", no_argument, NULL, 'L' },
 		{ "warm", no_argument, NULL, 'w' },
 		{ "log-level", required_argument, NULL, 'v' },
@@ -252,7 +276,7 @@ int main(int argc, char **argv)
 	const char *libcuda = "libcuda.so.1", *user = NULL;
 	const char *allow = "", *read = NULL, *write = NULL;
 	int level = VG_INFO, rules = -ENOSYS, option, ret;
-	bool warm = false, any_file = false, late = false;
+	bool warm = false, any_file = false, late = false, pageable = false, vms;
 	uint64_t data = RLIM_INFINITY;
 	uint32_t uid = 0;
 	pthread_t watcher;
@@ -296,6 +320,9 @@ int main(int argc, char **argv)
 			break;
 		case 'A':
 			any_file = true;
+			break;
+		case 'P':
+			pageable = true;
 			break;
 		case 'w':
 			warm = true;
@@ -343,7 +370,7 @@ int main(int argc, char **argv)
 	result = start_driver(libcuda, driver);
 	if (!result && warm)
 		vg_warm_up();
-	say_ready(result);
+	vms = say_ready(result, pageable);
 	ret = take_assignment(&uid);
 	if (ret == -EPIPE)
 		return EXIT_SUCCESS;	/* a spare that was not needed */
@@ -351,6 +378,9 @@ int main(int argc, char **argv)
 		vg_err("assignment: %s", strerror(-ret));
 		return EXIT_FAILURE;
 	}
+	/* The mediator has logged why, once, and what to do about it. */
+	if (exec.ch.kind == VG_ASSIGN_VM && !vms)
+		result = CUDA_ERROR_NOT_PERMITTED;
 	if (result) {
 		set_host_state(VGPU_HOST_REFUSED, EHOSTDOWN);
 		return EXIT_FAILURE;

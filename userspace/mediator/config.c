@@ -156,6 +156,8 @@ static int set(void *user, const char *section, const char *name, const char *va
 		ok = set_number(&c->spares, value, 10, 64);
 	else if (!strcmp(key, "executor.warm"))
 		ok = set_bool(&c->warm, value);
+	else if (!strcmp(key, "executor.pageable_access"))
+		ok = set_bool(&c->pageable_access, value);
 	else if (!strcmp(key, "executor.spin_us"))
 		ok = set_number(&c->spin_us, value, 10, 1000000);
 	else if (!strcmp(key, "limits.memory"))

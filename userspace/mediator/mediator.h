@@ -65,6 +65,7 @@ struct vg_config {
 	uint64_t local_memory;	/* bytes of device memory, for all of them */
 	unsigned int spares;	/* executors kept ready */
 	bool warm;		/* with a context on the first device each */
+	bool pageable_access;	/* serve VMs although kernels reach all of an executor's memory */
 	unsigned int spin_us;
 	char *allow;		/* names of system calls, besides the executor's own list */
 	unsigned int connections;	/* of one user, that have not said what they want */

@@ -115,6 +115,10 @@ static void control_ready(struct vg_source *s, uint32_t events)
 	/* Who started while others worked may have found nothing. */
 	if (!p->ready.copy.ns_per_mib)
 		p->ready.copy = driver.copy;
+	if (p->ready.pageable && !driver.pageable && !vg_config.pageable_access)
+		vg_err("GPU kernels can read and write all memory of their process (HMM), so no "
+		       "VM is served: load NVIDIA's module with \"options nvidia-uvm "
+		       "uvm_disable_hmm=1\", or set [executor] pageable_access = yes");
 	driver = p->ready;
 	if (p->state == VG_PROC_STARTING)
 		p->state = VG_PROC_SPARE;
@@ -171,6 +175,8 @@ static struct vg_proc *spawn(bool warm)
 		if (vg_uids_wanted())
 			*more++ = "--late-user";
 	}
+	if (vg_config.pageable_access)
+		*more++ = "--pageable-access";
 	*more++ = "--allow";
 	*more++ = vg_config.allow;
 	if (vg_config.files) {

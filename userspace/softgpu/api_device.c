@@ -11,6 +11,7 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct sg_device devices[SG_MAX_DEVICES];
 static int ndevices;
+static bool pageable;
 static _Atomic bool ready;
 static CUresult start_result;
 
@@ -42,6 +43,8 @@ static void start(void)
 	const char *n = getenv("VGPU_SOFTGPU_DEVICES");
 	uint64_t memory = parse_size(getenv("VGPU_SOFTGPU_MEM"), 1ull << 30);
 
+	/* For tests of whoever asks; kernels reach no more memory than without. */
+	pageable = getenv("VGPU_SOFTGPU_PAGEABLE") != NULL;
 	ndevices = n ? atoi(n) : 1;
 	if (ndevices < 0 || ndevices > SG_MAX_DEVICES)
 		ndevices = SG_MAX_DEVICES;
@@ -259,6 +262,9 @@ SG_API CUresult cuDeviceGetAttribute(int *pi, CUdevice_attribute attrib, CUdevic
 	if (!sg_device(dev))
 		return CUDA_ERROR_INVALID_DEVICE;
 	switch (attrib) {
+	case CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS:
+		*pi = pageable;
+		return CUDA_SUCCESS;
 	case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT:
 		*pi = sg_sm_count();
 		return CUDA_SUCCESS;
