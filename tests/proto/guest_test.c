@@ -332,6 +332,41 @@ static void refused_allocation_is_released(void **state)
 	channel_close(&ch);
 }
 
+/* Processes of this vGPU with a context on the device, as our NVML would show them. */
+static unsigned int processes(struct channel *ch)
+{
+	struct vg_rq_vgpu_processes q = { .ordinal = 0 };
+	struct vg_rp_vgpu_processes p;
+
+	assert_int_equal(call_in(ch, VG_OP_vgpu_processes, 0, &q, sizeof(q), &p, sizeof(p)),
+			 CUDA_SUCCESS);
+	return p.list.count;
+}
+
+/* A context whose id cannot be had is destroyed again, and counts no more. */
+static void refused_context_is_not_counted(void **state)
+{
+	struct channel ch = channel_open();
+	struct vg_rq_cuGraphCreate graph = { .phGraph = CTX };
+	struct vg_rq_vgpu_context_create create = { .ctx = CTX, .dev = 0 };
+
+	(void)state;
+	/* Executors of the tests before this one may still be ending. */
+	for (int i = 0; processes(&ch); i++) {
+		assert_in_range(i, 0, 2000);
+		usleep(10000);
+	}
+	assert_int_equal(call(&ch, VG_OP_cuGraphCreate, &graph, sizeof(graph)), CUDA_SUCCESS);
+	assert_int_equal(call(&ch, VG_OP_vgpu_context_create, &create, sizeof(create)),
+			 CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(processes(&ch), 0);
+	create.ctx = CTX + 1;
+	assert_int_equal(call(&ch, VG_OP_vgpu_context_create, &create, sizeof(create)),
+			 CUDA_SUCCESS);
+	assert_int_equal(processes(&ch), 1);
+	channel_close(&ch);
+}
+
 static int32_t with_stream(struct channel *ch, uint16_t op, uint32_t s)
 {
 	struct vg_rq_cuStreamSynchronize q = { .hStream = s };	/* as all that take a stream alone */
@@ -798,6 +833,7 @@ int main(void)
 		cmocka_unit_test(graph_under_capture_stays),
 		cmocka_unit_test(child_graph_stays_with_its_node),
 		cmocka_unit_test(refused_allocation_is_released),
+		cmocka_unit_test(refused_context_is_not_counted),
 		cmocka_unit_test(primary_context_has_one_id),
 		cmocka_unit_test(destroy_waits_for_call),
 		cmocka_unit_test(capture_waits_for_read),
