@@ -464,7 +464,8 @@ EXPORT CUresult cuStreamQuery(CUstream s)
 EXPORT CUresult cuStreamWaitEvent(CUstream s, CUevent e, unsigned int flags)
 {
 	(void)flags;
-	return (!s || double_is(s, STREAM)) && double_is(e, EVENT) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	return (!s || double_is(s, STREAM)) && double_is(e, EVENT) ? CUDA_SUCCESS :
+								     CUDA_ERROR_INVALID_HANDLE;
 }
 
 EXPORT CUresult cuEventCreate(CUevent *e, unsigned int flags)
@@ -482,7 +483,8 @@ EXPORT CUresult cuEventDestroy_v2(CUevent e)
 
 EXPORT CUresult cuEventRecord(CUevent e, CUstream s)
 {
-	return (!s || double_is(s, STREAM)) && double_is(e, EVENT) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	return (!s || double_is(s, STREAM)) && double_is(e, EVENT) ? CUDA_SUCCESS :
+								     CUDA_ERROR_INVALID_HANDLE;
 }
 
 EXPORT CUresult cuEventQuery(CUevent e)
@@ -498,5 +500,6 @@ EXPORT CUresult cuEventSynchronize(CUevent e)
 EXPORT CUresult cuEventElapsedTime(float *ms, CUevent a, CUevent b)
 {
 	*ms = 1.5f;
-	return double_is(a, EVENT) && double_is(b, EVENT) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	return double_is(a, EVENT) && double_is(b, EVENT) ? CUDA_SUCCESS :
+							    CUDA_ERROR_INVALID_HANDLE;
 }

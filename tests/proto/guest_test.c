@@ -172,8 +172,11 @@ static void address_stays_the_guests(void **state)
 	channel_close(&ch);
 }
 
-/* Two reasons for which an address cannot be had, and one answer. */
-static void share_tells_nothing(void **state)
+/*
+ * The executor maps memory of the guest neither over other memory of the guest nor over its
+ * own, here its stack.
+ */
+static void share_over_a_mapping_is_refused(void **state)
 {
 	struct channel ch = open_with_context();
 	pid_t pid = executor_of(&ch);
@@ -539,7 +542,8 @@ static void destroy_waits_for_call(void **state)
 
 /*
  * A read has seen that stream 2 is not under capture, and waits in the driver.  A record that
- * brings the stream under capture waits until the read is over, because the graph would keep the address.
+ * brings the stream under capture waits until the read is over, because the graph would keep
+ * the address.
  */
 static void capture_waits_for_read(void **state)
 {
@@ -827,7 +831,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(unshare_ends_registration),
 		cmocka_unit_test(address_stays_the_guests),
-		cmocka_unit_test(share_tells_nothing),
+		cmocka_unit_test(share_over_a_mapping_is_refused),
 		cmocka_unit_test(capture_keeps_no_pageable_address),
 		cmocka_unit_test(failed_capture_leaves_no_graph),
 		cmocka_unit_test(graph_under_capture_stays),

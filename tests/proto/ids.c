@@ -84,7 +84,8 @@ static void module_goes_with_its_library(void **state)
 
 	(void)state;
 	load_library(&ch);
-	assert_int_equal(get(&ch, VG_OP_cuLibraryGetModule, PRIMARY, MODULE, LIBRARY), CUDA_SUCCESS);
+	assert_int_equal(get(&ch, VG_OP_cuLibraryGetModule, PRIMARY, MODULE, LIBRARY),
+			 CUDA_SUCCESS);
 	assert_int_equal(get(&ch, VG_OP_cuLibraryGetModule, PRIMARY, AGAIN, LIBRARY), CUDA_SUCCESS);
 	assert_int_equal(with(&ch, VG_OP_cuModuleUnload, PRIMARY, MODULE),
 			 CUDA_ERROR_INVALID_HANDLE);
@@ -160,8 +161,8 @@ static void plane_goes_with_its_array(void **state)
 	struct channel ch = open_with_contexts();
 
 	(void)state;
-	assert_int_equal(call_in(&ch, VG_OP_cuArray3DCreate_v2, PRIMARY, &array, sizeof(array), NULL,
-				 0), CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_cuArray3DCreate_v2, PRIMARY, &array, sizeof(array),
+				 NULL, 0), CUDA_SUCCESS);
 	assert_int_equal(get(&ch, VG_OP_cuArrayGetPlane, PRIMARY, PLANE, ARRAY), CUDA_SUCCESS);
 	assert_int_equal(get(&ch, VG_OP_cuArrayGetPlane, PRIMARY, PLANE_AGAIN, ARRAY),
 			 CUDA_SUCCESS);

@@ -209,7 +209,8 @@ static void images_of_links(void **state)
 		assert_int_equal(add(l[i % 2], PART), CUDA_SUCCESS);
 	assert_int_equal(add(l[0], 1), CUDA_ERROR_OUT_OF_MEMORY);
 	cubin_bytes = 1;
-	assert_int_equal(vge_vgpu_link_complete(NULL, NULL, l[0], &bytes), CUDA_ERROR_OUT_OF_MEMORY);
+	assert_int_equal(vge_vgpu_link_complete(NULL, NULL, l[0], &bytes),
+			 CUDA_ERROR_OUT_OF_MEMORY);
 	assert_int_equal(bytes, 0);
 	assert_int_equal(vge_vgpu_link_destroy(NULL, NULL, l[1]), CUDA_SUCCESS);
 	cubin_bytes = 4096;

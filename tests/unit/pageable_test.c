@@ -77,7 +77,8 @@ static uint32_t assigned(struct executor *e, enum vg_assign_kind kind)
 		.slot_count = 4, .arena_off = 128 << 10, .arena_bytes = 65536,
 		.total_bytes = BYTES,
 	} };
-	int memory = memfd_create("channel", MFD_CLOEXEC), account = memfd_create("account", MFD_CLOEXEC);
+	int account = memfd_create("account", MFD_CLOEXEC);
+	int memory = memfd_create("channel", MFD_CLOEXEC);
 	struct vg_token_answer answer = { .size = sizeof(answer) };
 	struct vg_token_request rq;
 	int shares[2], vm[] = { memory, account }, fd, n = kind == VG_ASSIGN_VM ? 2 : 4;
@@ -92,7 +93,8 @@ static uint32_t assigned(struct executor *e, enum vg_assign_kind kind)
 	other[2] = shares[1];
 	ring = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
 	assert_ptr_not_equal(ring, MAP_FAILED);
-	assert_int_equal(vg_send_fds(e->control, &assign, sizeof(assign), n == 2 ? vm : other, n), 0);
+	assert_int_equal(vg_send_fds(e->control, &assign, sizeof(assign), n == 2 ? vm : other, n),
+			 0);
 	/* One that is to serve asks for somebody who answers its refused system calls. */
 	if (vg_recv_fds(e->control, &rq, sizeof(rq), &fd, 1) == 1) {
 		close(fd);

@@ -5,19 +5,23 @@
 
 enum vg_level { VG_ERROR = 3, VG_WARNING = 4, VG_INFO = 6, VG_DEBUG = 7 };
 
-/* Lines above `level` are dropped; `who` starts each line. */
+/* Write only lines that are at least as serious as `level`; each line begins with `who`. */
 void vg_log_init(const char *who, enum vg_level level);
 
-/* Where lines go, in place of standard error. */
+/* From now on write lines to this descriptor instead of standard error. */
 void vg_log_to(int fd);
 
-/* "error", "warning", "info", "debug"; -1 for anything else. */
+/* The level of "error", "warning", "info" or "debug"; -1 for any other name. */
 int vg_log_level_parse(const char *name);
 
-/* A control character in what is printed becomes a question mark. */
+/* Write one line.  Each control character in it is replaced by a question mark. */
 void vg_log(enum vg_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* For lines that somebody else can have written: five in ten seconds, and a count of the rest. */
+/*
+ * For lines that a guest or a program can cause as often as it likes: at most five lines are
+ * written in ten seconds, and then one line that says how many more there were.  `r` keeps
+ * the count; it starts as zeros, and each kind of line has one of its own.
+ */
 struct vg_log_rate {
 	long since;
 	unsigned int lines, kept_back;

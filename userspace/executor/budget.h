@@ -12,7 +12,7 @@
 
 enum vg_budget {
 	VG_BUDGET_BLOBS,	/* what is sent ahead of calls: images, above all */
-	VG_BUDGET_OBJECTS,	/* what ids stand for, nodes of graphs, ranges of virtual memory */
+	VG_BUDGET_OBJECTS,	/* what ids stand for, graphs' nodes, ranges of virtual memory */
 	VG_BUDGET_IMAGES,	/* of modules, libraries and links; logs and results of links */
 	VG_BUDGET_CALLBACKS,	/* host functions that wait in streams */
 	VG_BUDGETS,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Capture.  The graph under capture is the driver's, which frees it when the capture fails,
- * and the guest may have an id for it by then.  So each capture is remembered by the stream
- * that began it, with its graph.
+ * Capture of streams into graphs.  The driver makes the graph when a capture begins, and frees
+ * it if the capture fails.  The guest may have asked for an id of the graph by then, and that
+ * id must not lead to freed memory.  So the executor keeps a list of the captures under way:
+ * the id of the stream in which each one began, and its graph.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -15,10 +16,10 @@ struct capture {
 	struct capture *next;
 	uint32_t stream;		/* id */
 	CUgraph graph;
-	bool own;			/* the program's graph, which outlives a capture */
+	bool own;			/* the program's graph: a capture that fails leaves it */
 };
 
-/* The list; beginning and ending are the ring's thread's, looking anyone's. */
+/* Only the ring's thread changes the list; other threads look at it, with the lock held. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct capture *captures;
 
@@ -36,7 +37,7 @@ static bool remember(uint32_t stream, CUgraph graph, bool own)
 	return true;
 }
 
-/* False: no capture began in this stream. */
+/* Remove the capture that began in this stream, into *out; false if there is none. */
 static bool forget(uint32_t stream, struct capture *out)
 {
 	struct capture **at, *c;
@@ -65,7 +66,10 @@ static bool capturing(CUgraph graph)
 	return c;
 }
 
-/* A child graph, or the body of a conditional, lies in the graph of the node that has it. */
+/*
+ * Whether `inner` is `outer` or lies in it: a child graph, or the body of a conditional node,
+ * lies in the graph that the node is part of.
+ */
 static bool lies_in(struct vg_exec *x, CUgraph inner, CUgraph outer)
 {
 	enum vg_kind kind = VG_GRAPH;
@@ -115,7 +119,7 @@ bool vg_x_captured(struct vg_exec *x, enum vg_kind kind, uint32_t id)
 	return false;
 }
 
-/* The driver has freed the graph, or is about to: its id must not outlive it. */
+/* The driver has freed the graph of this capture, or is about to: take its id away. */
 static void lose(struct vg_exec *x, const struct capture *c)
 {
 	uint32_t id;
@@ -147,7 +151,7 @@ static CUresult graph_of(CUstream s, CUgraph *graph)
 	return CUDA_ERROR_NOT_SUPPORTED;
 }
 
-/* A capture of which nothing is remembered must not go on. */
+/* Put a capture that has just begun on the list; if that fails, end it again. */
 static CUresult began(struct vg_exec *x, CUstream s, uint32_t stream, CUgraph graph, bool own)
 {
 	CUresult r = graph ? CUDA_SUCCESS : graph_of(s, &graph);
@@ -176,7 +180,10 @@ CUresult vge_cuStreamBeginCapture_v2(struct vg_exec *x, const struct vg_req *rq,
 	if (!cu.cuStreamEndCapture || !cu.cuGraphDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	vg_exec_settle_reads(x, q->hStream);
-	/* The modes look at threads, and these are not the guest's. */
+	/*
+	 * The other modes make calls of some threads fail during a capture.  The driver sees
+	 * the executor's threads, not the guest's, so it would choose the wrong ones.
+	 */
 	r = cu.cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED);
 	return r ? r : began(x, s, q->hStream, NULL, false);
 }
@@ -199,8 +206,8 @@ CUresult vge_cuStreamBeginCaptureToGraph(struct vg_exec *x, const struct vg_req 
 }
 
 /* A stream joins a capture when it waits for an event that was recorded in the capture. */
-CUresult vge_cuStreamWaitEvent(struct vg_exec *x, const struct vg_req *rq, CUstream s, CUevent event,
-			       unsigned int flags)
+CUresult vge_cuStreamWaitEvent(struct vg_exec *x, const struct vg_req *rq, CUstream s,
+			       CUevent event, unsigned int flags)
 {
 	const struct vg_rq_cuStreamWaitEvent *q = rq->payload;
 

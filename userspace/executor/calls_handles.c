@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* From ids to the driver's handles, and what goes when another goes. */
+/* How ids of the guest become the driver's handles, and which ids go when an object goes. */
 #include <stdatomic.h>
 
 #include "calls.h"
 
 /*
- * One past the highest id bound so far, of the guest's half of the numbers and
- * of ours: how far a search has to go.
+ * The guest's shim chooses ids below HALF; the executor mints ids from HALF on (vg_x_mint()).
+ * For each half, end[] has the number after the highest id that was ever bound, at which a
+ * search through all ids stops.
  */
 #define HALF (VG_HANDLE_MAX / 2)
 static _Atomic uint32_t end[2] = { 1, HALF };
@@ -65,7 +66,7 @@ CUresult vg_x_bind(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t v
 	return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-/* The id of something that the driver has destroyed; false: there is none. */
+/* The driver has destroyed what this id stands for: take the id away. */
 static bool lose(struct vg_exec *x, uint32_t id, enum vg_kind kind)
 {
 	uint64_t v;
@@ -80,8 +81,9 @@ static bool lose(struct vg_exec *x, uint32_t id, enum vg_kind kind)
 }
 
 /*
- * The driver has destroyed these with their owner, or with their context; an id must not
- * lead to what is no more.  Owners go seldom, so a search through all ids will do.
+ * The driver has destroyed the object of the id `gone`, and with it all objects of which it was
+ * the owner or the context.  Take their ids away, because they would lead to freed memory.
+ * This happens seldom, so it searches all ids.
  */
 void vg_x_orphans(struct vg_exec *x, uint32_t gone)
 {
@@ -94,7 +96,8 @@ void vg_x_orphans(struct vg_exec *x, uint32_t gone)
 				if (!vg_handle_get_owner(h, id, kind, &owner) ||
 				    !vg_handle_get_context(h, id, kind, &ctx))
 					continue;
-				if ((owner == gone || ctx == gone) && id != gone && lose(x, id, kind))
+				if ((owner == gone || ctx == gone) && id != gone &&
+				    lose(x, id, kind))
 					vg_x_orphans(x, id);
 				break;
 			}
@@ -129,11 +132,14 @@ CUresult vg_x_may_destroy(struct vg_exec *x, enum vg_kind kind, uint32_t id)
 {
 	uint32_t owner;
 
-	/* Both are ended by other calls; the driver refuses these, and keeps the context. */
+	/*
+	 * The primary context and the context of a green one are ended by calls of their own
+	 * (vgpu_primary_release, cuGreenCtxDestroy).  cuCtxDestroy is not for them.
+	 */
 	if (kind == VG_CONTEXT)
 		return vg_x_primary(id) || vg_x_home(id) != id ? CUDA_ERROR_INVALID_CONTEXT :
 								 CUDA_SUCCESS;
-	/* CUDA leaves open what a capture does that has lost its graph. */
+	/* CUDA does not say what happens if the graph under a capture is destroyed. */
 	if ((kind == VG_GRAPH || kind == VG_GRAPH_NODE) && vg_x_captured(x, kind, id))
 		return CUDA_ERROR_ILLEGAL_STATE;
 	/*

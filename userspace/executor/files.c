@@ -2,11 +2,14 @@
 /*
  * The files that an executor may open, by Landlock (kernel 5.13 and later).
  *
- * A folder or a file that is not in the lists below cannot be opened any more, whoever
- * owns it.  What is open already stays open.  The rules hold for the thread that sets
- * them and for the threads that it starts later, so they are set before the driver
- * starts any.  They are put together while this process is still the mediator's user,
- * who may look into folders that the executor's user may not.
+ * Once the rules are in force, this process can open only the files and folders in the
+ * lists below, whoever owns the others.  Files that are open already stay open.  Landlock
+ * applies the rules to the thread that sets them and to the threads that it starts later, so
+ * they are set before the driver starts threads.
+ *
+ * vg_files_prepare() collects the rules while this process still runs as the mediator's user,
+ * because the executor's user may not be allowed to look into all of these folders.
+ * vg_files_confine() puts the rules in force after the change of the user.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -26,13 +29,14 @@
 
 #include "exec_internal.h"
 
-/* What newer kernels know, where this machine's headers are older. */
-#define FS_REFER	(1ull << 13)	/* since ABI 2 */
-#define FS_TRUNCATE	(1ull << 14)	/* 3 */
-#define FS_IOCTL_DEV	(1ull << 15)	/* 5 */
-#define NET_TCP		3ull		/* 4: bind and connect */
-#define SCOPE_SIGNAL	(1ull << 1)	/* 6: none to processes with other rules */
+/* Rights that older kernel headers lack, each with the version of the Landlock ABI that has it. */
+#define FS_REFER	(1ull << 13)	/* ABI 2 */
+#define FS_TRUNCATE	(1ull << 14)	/* ABI 3 */
+#define FS_IOCTL_DEV	(1ull << 15)	/* ABI 5 */
+#define NET_TCP		3ull		/* ABI 4: bind and connect */
+#define SCOPE_SIGNAL	(1ull << 1)	/* ABI 6: no signals to processes that have other rules */
 
+/* struct landlock_ruleset_attr as of ABI 6; an older kernel gets the fields that it knows. */
 struct ruleset {
 	uint64_t fs, net, scoped;
 };
@@ -43,11 +47,14 @@ struct ruleset {
 #define FS_STORE	(FS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | \
 			 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR | \
 			 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | FS_REFER)
-/* What a rule for a file, and not for a folder, may have. */
+/*
+ * The rights that a rule may grant if its path is a file.  Landlock refuses a rule for a file
+ * that grants any other right, because the others are about the entries of a folder.
+ */
 #define FS_OF_FILE	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | \
 			 LANDLOCK_ACCESS_FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
 
-/* Patterns of glob(7); what is not there is left out. */
+/* Patterns of glob(7).  A pattern that matches nothing on this machine is skipped. */
 static const char *const libraries[] = {
 	"/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib",
 	"/usr/local/cuda*/compat",
@@ -61,7 +68,7 @@ static const char *const devices[] = {
 	"/dev/nvidia*", "/dev/vgpu[0-9]*", "/dev/full", "/dev/null", "/dev/random",
 	"/dev/urandom", "/dev/zero",
 };
-/* The driver's own sharing between processes makes files here. */
+/* For the driver's own sharing between processes, which creates files here. */
 static const char *const stores[] = { "/dev/shm" };
 
 static long ruleset_create(const struct ruleset *r, size_t size, uint32_t flags)
@@ -81,8 +88,9 @@ static void allow(int rules, const char *path, uint64_t access, uint64_t handled
 		beneath.allowed_access &= FS_OF_FILE;
 	syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0);
 	/*
-	 * A rule is for an inode, and procfs makes a new one when a name has left the
-	 * dentry cache.  An open descriptor keeps it there.
+	 * Landlock ties a rule to an inode.  When the kernel drops a name of /proc from its
+	 * dentry cache, it drops the inode too; the next lookup makes another inode, for
+	 * which there is no rule.  An open descriptor keeps the inode, so it stays open.
 	 */
 	if (strncmp(path, "/proc/", 6))
 		close(beneath.parent_fd);
@@ -102,7 +110,7 @@ static void allow_all(int rules, const char *const *patterns, size_t count, uint
 	}
 }
 
-/* A list as in PATH. */
+/* `list` has paths with colons between them, like PATH. */
 static void allow_list(int rules, const char *list, uint64_t access, uint64_t handled)
 {
 	char *copy = list ? strdup(list) : NULL, *rest;
@@ -113,7 +121,7 @@ static void allow_list(int rules, const char *list, uint64_t access, uint64_t ha
 	free(copy);
 }
 
-/* The folder that the driver's library was found in; what it loads later lies beside it. */
+/* Allow the folder of the driver's library, because the driver loads other libraries from there. */
 static void allow_beside(int rules, void *library, uint64_t handled)
 {
 	struct link_map *map;
@@ -123,7 +131,7 @@ static void allow_beside(int rules, void *library, uint64_t handled)
 		allow(rules, dirname(path), FS_LIBRARY, handled);
 }
 
-/* Where the driver keeps code that it has compiled. */
+/* Allow the folder in which the driver keeps the code that it has compiled from PTX. */
 static void allow_cache(int rules, uint64_t handled)
 {
 	const char *cache = getenv("CUDA_CACHE_PATH"), *off = getenv("CUDA_CACHE_DISABLE");
@@ -153,7 +161,7 @@ int vg_files_prepare(void *library, const char *read, const char *write)
 	r.fs |= (abi >= 2 ? FS_REFER : 0) | (abi >= 3 ? FS_TRUNCATE : 0) |
 		(abi >= 5 ? FS_IOCTL_DEV : 0);
 	r.net = abi >= 4 ? NET_TCP : 0;
-	/* Not the scope of abstract sockets: the driver's own sharing uses them. */
+	/* Abstract Unix sockets stay allowed, because the driver's own sharing uses them. */
 	r.scoped = abi >= 6 ? SCOPE_SIGNAL : 0;
 	rules = ruleset_create(&r, abi >= 6 ? sizeof(r) :
 				   abi >= 4 ? offsetof(struct ruleset, scoped) :
@@ -165,7 +173,7 @@ int vg_files_prepare(void *library, const char *read, const char *write)
 	allow_list(rules, getenv("LD_LIBRARY_PATH"), FS_LIBRARY, r.fs);
 	allow_all(rules, ALL(readable), FS_READ, r.fs);
 	allow(rules, "/proc/self", FS_READ, r.fs);
-	/* The driver names its threads, and opens the file for it with O_TRUNC. */
+	/* The driver writes names of its threads here; it opens the file with O_TRUNC. */
 	allow(rules, "/proc/self/task", FS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE,
 	      r.fs);
 	allow_all(rules, ALL(devices), FS_DEVICE, r.fs);

@@ -93,13 +93,13 @@ static CUresult start_driver(const char *name, void *library)
  */
 static bool pageable_access(int devices)
 {
+	const CUdevice_attribute which = CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS;
 	CUdevice dev;
 	int yes;
 
 	for (int i = 0; i < devices; i++) {
 		if (!cu.cuDeviceGet || !cu.cuDeviceGetAttribute || cu.cuDeviceGet(&dev, i) ||
-		    cu.cuDeviceGetAttribute(&yes, CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS, dev) ||
-		    yes)
+		    cu.cuDeviceGetAttribute(&yes, which, dev) || yes)
 			return true;
 	}
 	return false;

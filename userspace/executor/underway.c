@@ -21,7 +21,8 @@
 #include "calls.h"
 #include "exec_internal.h"
 
-#define NAMES_MAX	24u	/* the caller's context and its home; five for each of three ids at most */
+/* The caller's context and its home; for each of three ids at most three owners and contexts. */
+#define NAMES_MAX	24u
 #define NAP_MIN_NS	20000L
 #define NAP_MAX_NS	500000L
 
@@ -54,6 +55,8 @@ static void name_object(struct vg_exec *x, struct underway *u, uint32_t id, enum
 	       vg_handle_get_owner(x->handles, id, kind, &owner)) {
 		name(u, id);
 		name(u, ctx);
+		if (!owner)
+			break;
 		id = owner;
 		for (kind = VG_NONE + 1; kind < VG_KIND_COUNT; kind++)
 			if (vg_handle_get_owner(x->handles, id, kind, &owner))
