@@ -18,13 +18,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "../proto/status.h"
 #include "cuda_abi.h"
 #include "syscalls.h"
 
@@ -57,41 +56,16 @@ struct counts {
 	uint64_t records, in, out, direct_in, direct_out;
 };
 
-static uint64_t number(const char *status, const char *key)
-{
-	char line[64];
-	const char *at;
-
-	/* The vGPU's own keys are indented by six. */
-	snprintf(line, sizeof(line), "\n      \"%s\":", key);
-	at = strstr(status, line);
-	if (!at)
-		fail_msg("vgpuctl's status has no %s", key);
-	return strtoull(at + strlen(line), NULL, 10);
-}
-
 static struct counts counts(void)
 {
-	static const char request[] = "{\"request\":\"status\"}\n";
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	static char status[65536];
-	size_t have = 0;
-	ssize_t n;
+	const char *status = status_text();
 
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", getenv("VGPU_TEST_CONTROL"));
-	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	assert_int_equal(write(fd, request, strlen(request)), strlen(request));
-	while ((n = read(fd, status + have, sizeof(status) - 1 - have)) > 0)
-		have += n;
-	status[have] = '\0';
-	close(fd);
 	return (struct counts){
-		.records = number(status, "calls"),
-		.in = number(status, "bytes_to_device"),
-		.out = number(status, "bytes_from_device"),
-		.direct_in = number(status, "direct_to_device"),
-		.direct_out = number(status, "direct_from_device"),
+		.records = status_number(status, "calls"),
+		.in = status_number(status, "bytes_to_device"),
+		.out = status_number(status, "bytes_from_device"),
+		.direct_in = status_number(status, "direct_to_device"),
+		.direct_out = status_number(status, "direct_from_device"),
 	};
 }
 

@@ -17,6 +17,7 @@
 
 #include "common/ops_internal.h"
 #include "peer.h"
+#include "status.h"
 #include "vg_wire.h"
 
 #define CTX	1u
@@ -255,14 +256,12 @@ static void kernel_outlives_program(void **state)
 	(void)state;
 	launch(&p, BYTES, 0x55555555, 4000);
 	usleep(20000);
+	assert_true(status_has(status_text(), getpid()));
 	channel_close(&p.ch);
-	/* Over the socket nobody tells when the executor has ended, so this waits for it. */
-	for (int i = 0; i < 100; i++) {
-		poison(&p);
-		usleep(100000);
-		if (p.memory[0] == POISON && p.memory[BYTES - 64] == POISON)
-			break;
-	}
+	/* Over the socket only the mediator knows when it has reaped the executor. */
+	while (status_has(status_text(), getpid()))
+		usleep(20000);
+	poison(&p);
 	usleep(300000);
 	assert_poisoned(&p);
 	munmap(p.memory, BYTES);
