@@ -6,6 +6,8 @@
  * registered) is given back only once the host has said RELEASED, or that it has
  * nothing of the channel, or that a reset is done: until then a device may still
  * write there.  A host that says nothing of the kind leaves them unused for ever.
+ * Pages count as the host's from the command that names them (CREATE, MAP), unless
+ * its answer is one of the errors with which the host keeps nothing.
  */
 #include <linux/highmem.h>
 #include <linux/mm.h>
@@ -126,6 +128,40 @@ int vgpu_channel_usable(const struct vgpu_channel *ch)
 	}
 }
 
+/*
+ * Did a CREATE or MAP leave nothing with the host?  It did not if the host refused
+ * it with one of the errors of vgpu_dev.h, or if the driver never sent it (ENOMEM).
+ * Any other answer (a register that reads as ones, a number that no command has)
+ * says nothing about the pages.
+ */
+static bool host_has_nothing(int ret)
+{
+	switch (ret) {
+	case -EINVAL:
+	case -E2BIG:
+	case -EOPNOTSUPP:
+	case -EEXIST:
+	case -ENOENT:
+	case -EFAULT:
+	case -ENOSPC:
+	case -ENOMEM:
+	case -EINTR:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The error of a program whose command got such an answer. */
+static int unclear(const struct vgpu_channel *ch, const char *op, int ret)
+{
+	if (ch->vgpu->pdev)
+		dev_warn_ratelimited(&ch->vgpu->pdev->dev,
+				     "%s of channel %u got no clear answer (%d): its pages stay until the host lets go of the channel\n",
+				     op, ch->id, ret);
+	return ret == -ENODEV ? ret : -EIO;
+}
+
 static void ring_init(struct page *page)
 {
 	struct vgpu_ring *ring = kmap_local_page(page);
@@ -190,7 +226,11 @@ static void channels_dma_unmap(struct list_head *list)
 		channel_dma_unmap(ch);
 }
 
-/* The channel gets an id and a vector, and the host learns of it. */
+/*
+ * The channel gets an id and a vector, and the host learns of it.  If the host may
+ * have its pages in spite of an error, it stays in the table as LOST, and the close
+ * of its file says DESTROY.
+ */
 static int channel_publish(struct vgpu_channel *ch, struct list_head *out)
 {
 	struct vgpu *vgpu = ch->vgpu;
@@ -213,19 +253,23 @@ static int channel_publish(struct vgpu_channel *ch, struct list_head *out)
 	ret = vgpu_admin_create(ch, ch->mem);
 
 	mutex_lock(&vgpu->table_lock);
-	if (ret) {
+	if (ret && host_has_nothing(ret)) {
 		xa_erase(&vgpu->channels, ch->id);
 		channel_set_state(ch, VGPU_CH_NONE);
+	} else if (ret) {
+		channel_set_state(ch, VGPU_CH_LOST);
 	} else if (ch->state == VGPU_CH_STARTING) {	/* or lost already */
 		channel_set_state(ch, VGPU_CH_LIVE);
 	}
 	mutex_unlock(&vgpu->table_lock);
+	if (ret && !host_has_nothing(ret))
+		return unclear(ch, "CREATE", ret);
 	if (ret)
 		channel_put(ch);	/* the caller has another */
 	return ret;
 }
 
-/* gone_lock and the channel's lock held. */
+/* gone_lock and the channel's lock held.  ch->mem says whether the channel took `mem`. */
 static int channel_start(struct vgpu_channel *ch, const struct vgpu_layout *layout,
 			 struct vgpu_mem *mem, struct list_head *out)
 {
@@ -244,7 +288,7 @@ static int channel_start(struct vgpu_channel *ch, const struct vgpu_layout *layo
 	ch->mm = current->mm;
 	mmgrab(ch->mm);
 	ret = channel_publish(ch, out);
-	if (ret) {
+	if (ret && ch->state == VGPU_CH_NONE) {
 		mmdrop(ch->mm);
 		ch->mm = NULL;
 		ch->mem = NULL;
@@ -276,13 +320,15 @@ int vgpu_channel_setup(struct vgpu_channel *ch, struct vgpu_setup *setup)
 		goto free;
 	down_read(&vgpu->gone_lock);
 	ret = channel_start(ch, &setup->out_layout, mem, &out);
+	if (ch->mem == mem)
+		mem = NULL;
 	setup->out_channel = ch->id;
 	channels_dma_unmap(&out);
 	up_read(&vgpu->gone_lock);
 	mutex_unlock(&ch->lock);
 	vgpu_channels_put(&out);
 free:
-	if (ret)
+	if (mem)
 		vgpu_mem_free(mem);
 	return ret;
 }
@@ -345,35 +391,35 @@ int vgpu_channel_wait(struct vgpu_channel *ch, struct vgpu_wait *wait)
 	return 0;
 }
 
-/* gone_lock and the channel's lock held. */
-static int channel_map(struct vgpu_channel *ch, u64 va, struct vgpu_mem *mem, u32 *region)
+/* gone_lock and the channel's lock held.  `*mem` becomes NULL if the channel takes it. */
+static int channel_map(struct vgpu_channel *ch, u64 va, struct vgpu_mem **mem, u32 *region)
 {
 	struct vgpu *vgpu = ch->vgpu;
-	u32 id;
 	int ret;
 
 	ret = vgpu_channel_usable(ch);
 	if (ret)
 		return ret;
-	ret = vgpu_mem_dma_map(vgpu, mem);
+	ret = vgpu_mem_dma_map(vgpu, *mem);
 	if (ret)
 		return ret;
-	ret = xa_alloc(&ch->regions, &id, mem, XA_LIMIT(0, VGPU_REGIONS - 1), GFP_KERNEL);
+	ret = xa_alloc(&ch->regions, region, *mem, XA_LIMIT(0, VGPU_REGIONS - 1), GFP_KERNEL);
 	if (ret) {
 		ret = ret == -EBUSY ? -ENOSPC : ret;
 		goto unmap;
 	}
-	ret = vgpu_admin_map(ch, id, va, mem);
-	if (ret)
+	ret = vgpu_admin_map(ch, *region, va, *mem);
+	if (ret && host_has_nothing(ret))
 		goto erase;
-	atomic64_add(mem->npages, &ch->pinned);
-	*region = id;
-	return 0;
+	/* If the host may have the pages in spite of an error, they go with the channel. */
+	atomic64_add((*mem)->npages, &ch->pinned);
+	*mem = NULL;
+	return ret ? unclear(ch, "MAP", ret) : 0;
 
 erase:
-	xa_erase(&ch->regions, id);
+	xa_erase(&ch->regions, *region);
 unmap:
-	vgpu_mem_dma_unmap(vgpu, mem);
+	vgpu_mem_dma_unmap(vgpu, *mem);
 	return ret;
 }
 
@@ -399,11 +445,11 @@ int vgpu_channel_register(struct vgpu_channel *ch, struct vgpu_register *reg)
 	if (mutex_lock_killable(&ch->lock))
 		goto free;
 	down_read(&vgpu->gone_lock);
-	ret = channel_map(ch, reg->addr, mem, &reg->out_region);
+	ret = channel_map(ch, reg->addr, &mem, &reg->out_region);
 	up_read(&vgpu->gone_lock);
 	mutex_unlock(&ch->lock);
 free:
-	if (ret)
+	if (mem)
 		vgpu_mem_free(mem);
 	return ret;
 }

@@ -11,6 +11,7 @@
 /* The device: what the next command returns, and what was asked. */
 static struct {
 	int result;
+	int destroy_result;	/* of DESTROY, if it is not `result` */
 	u32 created, destroyed, mapped, unmapped;
 	void *lose;	/* the state whose channel is lost while it is created */
 } device;
@@ -31,7 +32,7 @@ int vgpu_admin_create(struct vgpu_channel *ch, struct vgpu_mem *mem)
 int vgpu_admin_destroy(struct vgpu_channel *ch)
 {
 	device.destroyed++;
-	return device.result;
+	return device.destroy_result ? device.destroy_result : device.result;
 }
 
 int vgpu_admin_map(struct vgpu_channel *ch, u32 region, u64 va, struct vgpu_mem *mem)
@@ -316,11 +317,13 @@ static void destroy_fails(struct kunit *test)
 	/* The next SETUP asks again, whatever becomes of it. */
 	s->ch = open_another(s);
 	for (i = 0; i < ARRAY_SIZE(errors); i++) {
-		device.result = errors[i];
-		KUNIT_EXPECT_EQ(test, setup(s), errors[i]);
+		device.destroy_result = errors[i];
+		device.result = -ENOSPC;
+		KUNIT_EXPECT_EQ(test, setup(s), -ENOSPC);
 		KUNIT_EXPECT_EQ(test, mems, 1);
 	}
 	KUNIT_EXPECT_EQ(test, device.destroyed, 1 + ARRAY_SIZE(errors));
+	device.destroy_result = 0;
 	device.result = 0;
 	KUNIT_EXPECT_EQ(test, setup(s), 0);
 	KUNIT_EXPECT_EQ(test, mems, 1);
@@ -419,12 +422,111 @@ static void regions(struct kunit *test)
 	vgpu_channel_close(s->ch);	/* with a region still registered */
 }
 
+/* Answers that do not say whether the host has the pages of a CREATE or MAP. */
+static const int unclear_answers[] = { -EIO, -ENODEV, -EINPROGRESS, -EBUSY, -ETIMEDOUT, -4095 };
+
+/* The pages of a CREATE without a clear answer stay until DESTROY gets one. */
+static void create_is_unclear(struct kunit *test)
+{
+	struct state *s = test->priv;
+	struct vgpu_channel *next;
+	u32 i, id;
+
+	for (i = 0; i < ARRAY_SIZE(unclear_answers); i++) {
+		int ret = unclear_answers[i];
+
+		device.result = ret;
+		KUNIT_EXPECT_EQ(test, setup(s), ret == -ENODEV ? ret : -EIO);
+		KUNIT_EXPECT_EQ(test, mems, 1);
+		id = s->ch->id;
+		KUNIT_EXPECT_PTR_EQ(test, xa_load(&s->vgpu.channels, id), s->ch);
+		KUNIT_EXPECT_EQ(test, vgpu_channel_usable(s->ch), -EPIPE);
+		/* Its file is of no use any more, and the id is not another's. */
+		device.result = 0;
+		KUNIT_EXPECT_EQ(test, setup(s), -EBUSY);
+		next = open_another(s);
+		KUNIT_EXPECT_EQ(test, setup_channel(next), 0);
+		KUNIT_EXPECT_NE(test, next->id, id);
+		vgpu_channel_close(next);
+		/* DESTROY is not answered at first either. */
+		device.result = -EIO;
+		vgpu_channel_close(s->ch);
+		KUNIT_EXPECT_EQ(test, mems, 1);
+		KUNIT_EXPECT_EQ(test, s->vgpu.undestroyed, 1);
+		device.result = -ENOENT;
+		s->ch = open_another(s);
+		KUNIT_EXPECT_EQ(test, setup(s), -ENOENT);	/* asks again */
+		KUNIT_EXPECT_EQ(test, mems, 0);
+	}
+	vgpu_channel_close(s->ch);
+}
+
+/* The host may say later that it had the channel, or do a reset. */
+static void create_was_done(struct kunit *test)
+{
+	struct state *s = test->priv;
+	u32 id;
+
+	device.result = -EIO;
+	KUNIT_EXPECT_EQ(test, setup(s), -EIO);
+	id = s->ch->id;
+	tell(s, VGPU_EVENT_RELEASED, id);	/* not before DESTROY */
+	KUNIT_EXPECT_EQ(test, mems, 1);
+	device.result = -EINPROGRESS;
+	vgpu_channel_close(s->ch);
+	KUNIT_EXPECT_EQ(test, mems, 1);
+	tell(s, VGPU_EVENT_RELEASED, id);
+	KUNIT_EXPECT_EQ(test, mems, 0);
+
+	s->ch = open_another(s);
+	device.result = -EIO;
+	KUNIT_EXPECT_EQ(test, setup(s), -EIO);
+	vgpu_channel_close(s->ch);
+	s->vgpu.offline = true;
+	vgpu_channels_drop(&s->vgpu, false);
+	KUNIT_EXPECT_EQ(test, mems, 1);
+	vgpu_channels_drop(&s->vgpu, true);
+	KUNIT_EXPECT_EQ(test, mems, 0);
+}
+
+/* The pages of a MAP without a clear answer stay as long as the channel does. */
+static void map_is_unclear(struct kunit *test)
+{
+	struct state *s = test->priv;
+	struct vgpu_register reg = { .addr = PAGE_SIZE, .bytes = PAGE_SIZE };
+	u32 i, id;
+
+	KUNIT_ASSERT_EQ(test, setup(s), 0);
+	for (i = 0; i < ARRAY_SIZE(unclear_answers); i++) {
+		int ret = unclear_answers[i];
+
+		device.result = ret;
+		KUNIT_EXPECT_EQ(test, vgpu_channel_register(s->ch, &reg),
+				ret == -ENODEV ? ret : -EIO);
+		KUNIT_EXPECT_EQ(test, mems, 2 + i);
+		KUNIT_EXPECT_EQ(test, atomic64_read(&s->ch->pinned), 1 + i);
+	}
+	/* The channel can be used on, and the ids are not given out again. */
+	device.result = 0;
+	KUNIT_EXPECT_EQ(test, vgpu_channel_register(s->ch, &reg), 0);
+	KUNIT_EXPECT_EQ(test, reg.out_region, ARRAY_SIZE(unclear_answers));
+	KUNIT_EXPECT_EQ(test, vgpu_channel_unregister(s->ch, reg.out_region), 0);
+	KUNIT_EXPECT_EQ(test, mems, 1 + ARRAY_SIZE(unclear_answers));
+	id = s->ch->id;
+	device.result = -EINPROGRESS;
+	vgpu_channel_close(s->ch);
+	KUNIT_EXPECT_EQ(test, mems, 1 + ARRAY_SIZE(unclear_answers));
+	tell(s, VGPU_EVENT_RELEASED, id);
+	KUNIT_EXPECT_EQ(test, mems, 0);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(not_set_up), KUNIT_CASE(set_up_once), KUNIT_CASE(refused_by_the_host),
 	KUNIT_CASE(close_in_progress), KUNIT_CASE(executor_lost), KUNIT_CASE(wait_counts),
 	KUNIT_CASE(device_leaves), KUNIT_CASE(destroy_fails),
 	KUNIT_CASE(reset_under_a_program), KUNIT_CASE(reset_times_out),
-	KUNIT_CASE(lost_while_starting), KUNIT_CASE(regions), {}
+	KUNIT_CASE(lost_while_starting), KUNIT_CASE(regions),
+	KUNIT_CASE(create_is_unclear), KUNIT_CASE(create_was_done), KUNIT_CASE(map_is_unclear), {}
 };
 
 static struct kunit_suite channel_suite = {

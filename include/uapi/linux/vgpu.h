@@ -23,6 +23,9 @@
  *   EPIPE      the executor has gone, or the device was reset or asleep; the
  *              channel is dead, close it
  *   ENODEV     the device has gone; close it
+ *   EIO        SETUP, REGISTER: the host gave an answer that means nothing, so the
+ *              memory stays in use until the file is closed and the host lets go of
+ *              the channel; after SETUP the channel is dead
  *   ENOSPC     no free channel or region; or SETUP, REGISTER: over a limit on
  *              memory that the host may reach: of all users, of this user, on
  *              the host, or (REGISTER) RLIMIT_MEMLOCK of this user

@@ -116,6 +116,10 @@
  *   ENOMEM     the host has no memory for it
  *   EINTR      the VM is being killed
  *   EINPROGRESS  DESTROY only: wait for VGPU_EVENT_RELEASED
+ *
+ * After each of these errors but EINPROGRESS the host is as it was before the command.  A
+ * number that is not in the list says nothing: the host may have the memory that the
+ * command named.
  */
 #define VGPU_ADM_CREATE		1u
 #define VGPU_ADM_DESTROY	2u
