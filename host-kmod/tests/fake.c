@@ -144,6 +144,8 @@ int vfio_pin_pages(struct vfio_device *vfio, dma_addr_t iova, int npage, int pro
 	u64 first = iova >> PAGE_SHIFT;
 	int i;
 
+	if (fake->pinning)
+		fake->pinning();
 	if (fake->fail_in && !--fake->fail_in)
 		return -ENOMEM;
 	if (first >= FAKE_PAGES || npage > FAKE_PAGES - first)

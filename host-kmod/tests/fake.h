@@ -20,6 +20,7 @@ struct fake {
 	struct page *pages[FAKE_PAGES];
 	int pins[FAKE_PAGES];
 	int fail_in;		/* pin calls until one fails; 0 = never */
+	void (*pinning)(void);	/* called at each pin */
 	int unmap_result;	/* of a thread of a case's own, with the next */
 	struct completion done;
 	int eventfd_gets;	/* references to eventfds taken, and dropped */
@@ -34,6 +35,9 @@ void *fake_mem(struct fake *f, u64 addr);
 
 /* Pins that are held now, over all pages. */
 int fake_pinned(struct fake *f);
+
+/* Pages that all vGPUs have pinned, as pages.c counts them. */
+s64 fake_pinned_total(void);
 
 /* A list at `list`, of one-page runs from `addr` on, with a gap between each. */
 void fake_list(struct fake *f, u64 list, u64 addr, u32 pages);
@@ -54,6 +58,6 @@ struct fake *fake_lock(struct kunit *test);
 void fake_unlock(struct kunit *test);
 
 extern struct kunit_suite config_suite, types_suite, pages_suite, admin_suite, channel_suite,
-	irq_suite, failures_suite;
+	irq_suite, failures_suite, fuzz_suite;
 
 #endif /* VGPU_FAKE_H */

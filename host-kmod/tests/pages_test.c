@@ -48,6 +48,10 @@ static void full_pages(struct kunit *test)
 	for (i = 0; i < VGPU_ADM_RUNS; i++)
 		l->run[i] = l->run[0];
 	l->next = PAGE_SIZE;
+	l->count = VGPU_ADM_RUNS;
+	/* More than the command named, also where the list goes on. */
+	KUNIT_EXPECT_EQ(test, check(l, (VGPU_ADM_RUNS - 1) * PAGE_SIZE), -EINVAL);
+	KUNIT_EXPECT_EQ(test, check(l, PAGE_SIZE), -EINVAL);
 	l->count = VGPU_ADM_RUNS - 1;
 	KUNIT_EXPECT_EQ(test, check(l, left), -EINVAL);
 	l->count = VGPU_ADM_RUNS;

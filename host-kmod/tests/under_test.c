@@ -16,3 +16,8 @@
 #include "../channel.c"
 #include "../reset.c"
 #include "../admin.c"
+
+s64 fake_pinned_total(void)
+{
+	return atomic64_read(&pinned_total);
+}
