@@ -14,6 +14,10 @@ VG_FUZZ_ring := $(wildcard userspace/softgpu/*.c) userspace/common/log.c userspa
 	$(addprefix $(O)/gen/,decoder_cases.c executor_decode.c executor_cuda.c)
 VG_FUZZ_token := $(addprefix userspace/mediator/,config.c cgroup.c tenant.c token.c text.c uid.c user.c) \
 	userspace/common/log.c
+# It includes source.c and proc.c, with stand-ins for the clock and for processes.
+VG_FUZZ_mediator := $(filter-out $(addprefix userspace/mediator/,host.c main.c proc.c source.c),\
+		$(wildcard userspace/mediator/*.c)) \
+	userspace/common/log.c userspace/common/fdpass.c
 
 # What softgpu's own build says of its arithmetic (userspace/softgpu/build.mk).
 VG_FUZZ_CFLAGS := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fwrapv -fno-strict-aliasing \
@@ -22,7 +26,7 @@ VG_FUZZ_CFLAGS := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fwrapv -fno-strict-
 VG_FUZZ_SANITIZE := -fsanitize=address,undefined -fno-sanitize=alignment \
 	-fno-sanitize-recover=undefined
 # The ring's target finds softgpu, which is linked into it, as it finds any driver: by name.
-VG_FUZZ_LIBS := -rdynamic -linih -lseccomp -llz4 -lzstd -lm -ldl
+VG_FUZZ_LIBS := -rdynamic -linih -lseccomp -ljson-c -llz4 -lzstd -lm -ldl
 
 $(VG_FUZZ)/libfuzzer/obj/%.o: %.c | $(O)/gen/stamp
 	@mkdir -p $(@D)
