@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "fuzz.h"
@@ -34,13 +35,15 @@ int64_t vg_now_ms(void)
 }
 
 static struct vg_tenant *tenants[2];
-static int null_fd;
+static int null_fd, memory_fd;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
+	vg_log_init("fuzz", VG_ERROR);
 	null_fd = open("/dev/null", O_RDONLY);
+	memory_fd = memfd_create("fuzz", MFD_CLOEXEC);
 	return 0;
 }
 
@@ -68,7 +71,7 @@ static void step(struct input *in, struct vg_proc *procs, uint8_t (*names)[VG_TO
 	struct vg_token_answer answer;
 	uint64_t how = take(in, 2);
 	struct vg_proc *p = &procs[how % PROCS];
-	int fd = how & 0x100 ? dup(null_fd) : -1, out = -1;
+	int fd = how & 0x100 ? dup(how & 0x2000 ? null_fd : memory_fd) : -1, out = -1;
 
 	rq.op = how >> 2 & 7;
 	rq.kind = how >> 5 & 7;

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "mediator/mediator.h"
@@ -496,7 +498,7 @@ static void token_charge(void **state)
 	assert_int_equal(vg_tenant_memory(one), 0);
 	assert_int_equal(says(&b, VG_TOKEN_LEAVE, &k), -ENOENT);
 	/* The same where processes end, in either order. */
-	assert_int_equal(offers(&a, VG_TOKEN_ALLOCATION, 300, open("/dev/null", O_RDONLY), &k), 0);
+	assert_int_equal(offers(&a, VG_TOKEN_ALLOCATION, 300, memfd_create("t", MFD_CLOEXEC), &k), 0);
 	assert_int_equal(takes(&a, VG_TOKEN_ALLOCATION, &k), 0);
 	assert_int_equal(takes(&b, VG_TOKEN_ALLOCATION, &k), 0);
 	vg_tokens_forget(&a);
@@ -532,6 +534,44 @@ static void token_descriptors(void **state)
 	assert_int_equal(says(&a, VG_TOKEN_WITHDRAW, &keep), 0);
 	assert_int_equal(fcntl(out, F_GETFD), -1);
 	assert_int_equal(offers(&b, VG_TOKEN_POOL, 0, fd, &k), 0);
+	close(fd);
+}
+
+/* The mediator keeps, and closes, only what drivers export. */
+static void token_descriptor_kinds(void **state)
+{
+	char ctl[] = "/tmp/vgpu-nvidiactl-XXXXXX";
+	int odd[8], n = 0, fd;
+	struct token k;
+
+	(void)state;
+	odd[n++] = open("/dev/null", O_RDWR);
+	odd[n++] = open("/dev/zero", O_RDONLY);
+	odd[n++] = open("/", O_RDONLY | O_DIRECTORY);
+	odd[n++] = open("/proc/self/stat", O_RDONLY);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, odd + n), 0);
+	n += 2;
+	assert_int_equal(pipe(odd + n), 0);
+	n += 2;
+	while (n--) {
+		assert_true(odd[n] >= 0);
+		assert_int_equal(offers(&a, VG_TOKEN_ALLOCATION, 0, odd[n], &k), -EINVAL);
+		assert_int_equal(offers(&a, VG_TOKEN_POOL, 0, odd[n], &k), -EINVAL);
+		close(odd[n]);
+	}
+	assert_int_equal(one->token_count, 0);
+	assert_int_equal(one->token_fds, 0);
+	/* A node with the driver's number, which is enough to tell what it is. */
+	close(mkstemp(ctl));
+	unlink(ctl);
+	if (mknod(ctl, S_IFCHR | 0600, makedev(195, 255))) {
+		print_message("no device node can be made here: %s\n", strerror(errno));
+		return;
+	}
+	fd = open(ctl, O_PATH);
+	unlink(ctl);
+	assert_true(fd >= 0);
+	assert_int_equal(offers(&a, VG_TOKEN_ALLOCATION, 0, fd, &k), 0);
 	close(fd);
 }
 
@@ -596,8 +636,8 @@ int main(void)
 		cmocka_unit_test(cgroups),
 		cmocka_unit_test(names), cmocka_unit_test(log_lines),
 		TOKENS(token_reach),		   TOKENS(token_charge),
-		TOKENS(token_descriptors),	   TOKENS(token_bounds),
-		TOKENS(token_protocol),
+		TOKENS(token_descriptors),	   TOKENS(token_descriptor_kinds),
+		TOKENS(token_bounds),		   TOKENS(token_protocol),
 	};
 
 	vg_log_init("test", VG_ERROR);

@@ -9,12 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "mediator.h"
 
 #define TOKENS_MAX	4096u	/* of one vGPU */
 #define TOKEN_FDS_MAX	512u	/* descriptors among them */
+
+/* /dev/nvidiactl: nvidia-modprobe, and each NVIDIA driver, has this number for it. */
+#define NVIDIACTL	makedev(195, 255)
 
 /* How often a process has taken a token. */
 struct hold {
@@ -86,14 +91,36 @@ static struct vg_token *find(struct vg_tenant *t, const uint8_t *name)
 	return k;
 }
 
+/*
+ * Is it what drivers export?  NVIDIA's exports memory and pools as a file of /dev/nvidiactl,
+ * softgpu as a memfd.  The mediator may be the last to close what an executor has offered,
+ * and closing another kind may take long: a socket with descriptors in it, or the GPU
+ * driver's file that has the executor's address space.
+ */
+static bool is_export(int fd)
+{
+	struct stat st;
+
+	if (fcntl(fd, F_GET_SEALS) >= 0)
+		return true;
+	return !fstat(fd, &st) && S_ISCHR(st.st_mode) && st.st_rdev == NVIDIACTL;
+}
+
 static int offer(struct vg_proc *p, const struct vg_token_request *rq, int fd,
 		 struct vg_token_answer *a)
 {
 	struct vg_tenant *t = p->tenant;
+	static struct vg_log_rate odd;
 	struct vg_token *k;
 
 	if (rq->bytes > atomic_load(&t->account->limit))
 		return -EINVAL;
+	if (fd >= 0 && !is_export(fd)) {
+		vg_log_some(&odd, VG_WARNING,
+			    "executor %d: it shares a descriptor that is neither a memfd nor of /dev/nvidiactl: refused",
+			    p->pid);
+		return -EINVAL;
+	}
 	if (t->token_count >= TOKENS_MAX || (fd >= 0 && t->token_fds >= TOKEN_FDS_MAX))
 		return -ENOSPC;
 	k = calloc(1, sizeof(*k));
