@@ -75,3 +75,15 @@ $(eval $(call vg-program,$(VG_UNIT)/pageable,tests/unit/pageable_test.c userspac
 	-lcmocka))
 
 tests: $(VG_UNIT)/pageable $(VG_UNIT)/libpageable_channel.so
+
+# Code with threads, under ThreadSanitizer.  Programs that run CUDA are not among them:
+# the executor's limits and filter leave no room for what ThreadSanitizer does in a process.
+VG_TSAN := crew stage slab host role pace executor
+
+check-tsan:	## unit tests of code with threads, under ThreadSanitizer
+	@CFLAGS="-O1 -g -fsanitize=thread -Wno-tsan" LDFLAGS=-fsanitize=thread HARDEN=n WERROR= \
+		$(MAKE) -s O=$(O)/tsan $(VG_TSAN:%=$(O)/tsan/tests/unit/%)
+	@for t in $(VG_TSAN); do \
+		setarch -R env TSAN_OPTIONS=halt_on_error=1 $(O)/tsan/tests/unit/$$t || exit 1; done
+	@echo "tsan: $(words $(VG_TSAN)) checks passed"
+.PHONY: check-tsan
