@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "mediator/mediator.h"
@@ -310,7 +315,7 @@ static void log_lines(void **state)
 
 static char *content(const char *dir, const char *name)
 {
-	static char text[128];
+	static char text[4096];
 	char path[256];
 	ssize_t n;
 	int fd;
@@ -323,6 +328,29 @@ static char *content(const char *dir, const char *name)
 	text[n] = '\0';
 	close(fd);
 	return text;
+}
+
+static char *number(int n)
+{
+	static char text[16];
+
+	snprintf(text, sizeof(text), "%d", n);
+	return text;
+}
+
+static int put_text(const char *dir, const char *name, const char *text)
+{
+	char path[400];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, strlen(text));
+	close(fd);
+	return n < 0 ? -EIO : 0;
 }
 
 static void make(const char *dir, const char *name)
@@ -375,6 +403,143 @@ static void cgroups(void **state)
 	snprintf(path, sizeof(path), "%s/mediator", dir);
 	assert_int_equal(rmdir(path), 0);
 	assert_int_equal(rmdir(dir), 0);
+}
+
+/* The line for the operator has the setting as the unit file has it. */
+static void cgroup_not_delegated(void **state)
+{
+	static const char setting[] = "Delegate=memory pids";
+	char *line, *unit;
+	int log = memfd_create("log", MFD_CLOEXEC);
+
+	(void)state;
+	if (getxattr("/sys/fs/cgroup", "trusted.delegate", NULL, 0) > 0)
+		skip();
+	assert_int_equal(load("[limits]\nmemory = 8G\n"), 0);
+	vg_log_init("test", VG_INFO);
+	vg_log_to(log);
+	vg_cgroup_open();
+	vg_log_to(STDERR_FILENO);
+	vg_log_init("test", VG_ERROR);
+	line = strdup(content("/proc/self/fd", number(log)));
+	assert_non_null(strstr(line, setting));
+	unit = content("userspace/mediator", "vgpu-mediatord.service");
+	assert_non_null(strstr(unit, setting));
+	free(line);
+	close(log);
+}
+
+/* A folder of the kernel's own for a test, or NULL and why there is none. */
+static const char *cgroup_make(char *dir, size_t size, const char **why)
+{
+	static const char *const mounts[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+	struct statfs fs;
+	char *has;
+
+	*why = "cgroup v2 is not mounted";
+	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+		if (statfs(mounts[i], &fs) || fs.f_type != CGROUP2_SUPER_MAGIC)
+			continue;
+		*why = "no cgroup can be made";
+		snprintf(dir, size, "%s/vgpu-test-%d", mounts[i], getpid());
+		if (mkdir(dir, 0755))
+			continue;
+		has = content(dir, "cgroup.controllers");
+		if (strstr(has, "memory") && strstr(has, "pids"))
+			return dir;
+		*why = "a new cgroup has no controllers for memory and threads";
+		rmdir(dir);
+	}
+	return NULL;
+}
+
+/* A process of a vGPU that tries to start another when it is told to. */
+static pid_t start_executor(int order, int answer)
+{
+	pid_t pid = fork(), one;
+	char c;
+
+	if (pid)
+		return pid;
+	while (read(order, &c, 1) == 1) {
+		one = fork();
+		if (!one)
+			_exit(0);
+		if (one > 0)
+			waitpid(one, NULL, 0);
+		c = one > 0 ? 'y' : errno == EAGAIN ? 'n' : '?';
+		if (write(answer, &c, 1) != 1)
+			break;
+	}
+	_exit(0);
+}
+
+static char forks(int order, int answer)
+{
+	char c = 0;
+
+	assert_int_equal(write(order, "f", 1), 1);
+	assert_int_equal(read(answer, &c, 1), 1);
+	return c;
+}
+
+/* The process moves itself, so this is one of its own. */
+static void in_a_real_cgroup(const char *dir)
+{
+	struct vg_tenant *t = vg_tenant_new("one", "A", "t", 1000);
+	int order[2], answer[2], status;
+	char path[200], line[300];
+	pid_t pid;
+
+	assert_int_equal(pipe(order) | pipe(answer), 0);
+	pid = start_executor(order[0], answer[1]);
+	assert_int_equal(load("[limits]\nmemory = 8G\nthreads = 4096\n"), 0);
+	assert_int_equal(vg_cgroup_use(dir), 0);
+	assert_int_equal(vg_cgroup_enter(t, pid), 0);
+	assert_string_equal(content(dir, "mediator/cgroup.procs"), strcat(number(getpid()), "\n"));
+	assert_string_equal(content(dir, "one/memory.max"), "8589934592\n");
+	assert_string_equal(content(dir, "one/pids.max"), "4096\n");
+	assert_string_equal(content(dir, "one/cgroup.procs"), strcat(number(pid), "\n"));
+	assert_int_equal(forks(order[1], answer[0]), 'y');
+	/* The limit is one for all that the kernel finds in there. */
+	assert_int_equal(load("[limits]\nmemory = 8G\nthreads = 1\n"), 0);
+	assert_int_equal(vg_cgroup_enter(t, pid), 0);
+	assert_int_equal(forks(order[1], answer[0]), 'n');
+	/* A cgroup with processes stays; without any it goes with its vGPU. */
+	vg_tenant_free(t);
+	snprintf(path, sizeof(path), "%s/one", dir);
+	assert_int_equal(access(path, F_OK), 0);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	vg_cgroup_sweep();
+	assert_int_equal(access(path, F_OK), -1);
+	snprintf(line, sizeof(line), "%s/..", dir);
+	snprintf(path, sizeof(path), "%d", getpid());
+	assert_int_equal(put_text(line, "cgroup.procs", path), 0);
+}
+
+static void cgroups_of_the_kernel(void **state)
+{
+	char dir[128], path[160];
+	const char *why;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (!cgroup_make(dir, sizeof(dir), &why)) {
+		print_message("skipped: %s\n", why);
+		skip();
+	}
+	pid = fork();
+	if (!pid) {
+		in_a_real_cgroup(dir);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	snprintf(path, sizeof(path), "%s/mediator", dir);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(dir), 0);
+	assert_true(WIFEXITED(status) && !WEXITSTATUS(status));
 }
 
 /* -- tokens */
@@ -633,7 +798,8 @@ int main(void)
 		cmocka_unit_test(account_is_sealed),
 		cmocka_unit_test(starts), cmocka_unit_test(users),
 		cmocka_unit_test(uids),
-		cmocka_unit_test(cgroups),
+		cmocka_unit_test(cgroups), cmocka_unit_test(cgroup_not_delegated),
+		cmocka_unit_test(cgroups_of_the_kernel),
 		cmocka_unit_test(names), cmocka_unit_test(log_lines),
 		TOKENS(token_reach),		   TOKENS(token_charge),
 		TOKENS(token_descriptors),	   TOKENS(token_descriptor_kinds),

@@ -3,7 +3,7 @@
  * A cgroup (v2) for the executors of each vGPU, with limits on memory and on threads.
  *
  * This needs a cgroup that the mediator may divide.  systemd delegates one, and marks it
- * with an extended attribute, if the unit has Delegate=.  A cgroup that has children with
+ * with an extended attribute, if the unit has `Delegate=memory pids`.  A cgroup that has children with
  * controllers must hold no processes itself, so the mediator moves into a child first.
  * Spares stay with the mediator until they serve.
  */
@@ -98,7 +98,7 @@ void vg_cgroup_open(void)
 	ret = *path && delegated(path) ? vg_cgroup_use(path) : -ENOENT;
 	if (ret == -ENOENT)
 		vg_info("no limits for each vGPU on memory and threads: this cgroup is not "
-			"delegated to the mediator (Delegate=yes in its unit)");
+			"delegated to the mediator (its unit needs Delegate=memory pids)");
 	else if (ret)
 		vg_warn("no limits for each vGPU on memory and threads: %s: %s", path,
 			strerror(-ret));
