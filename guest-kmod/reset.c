@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The device leaves, for good or for a while: unbind, unplug, shutdown, suspend,
- * a reset by somebody else.  Programs find their channels lost, and what the host
- * could reach is given back once the host says that nothing reaches it.
+ * The driver stops using the device, for good (unbind, unplug, shutdown) or for a
+ * while (suspend, a reset through sysfs or by the bus).  It resets the device, which
+ * drops all channels on the host.  Programs then get errors from their channels.  The
+ * pages of the channels are freed only if the host has said that the reset is
+ * complete, because until then a GPU may still write to them.
  */
 #include <linux/delay.h>
 #include <linux/jiffies.h>
@@ -29,7 +31,11 @@ int vgpu_check(struct vgpu *vgpu)
 	return 0;
 }
 
-/* 0 if no device reaches guest memory any more on behalf of a channel. */
+/*
+ * Reset the device, and wait until the host says that the reset is complete: all
+ * executors that had a channel have ended, so no GPU writes to the channels' pages.
+ * 0, or a negative errno if the host does not say so.
+ */
 int vgpu_reset(struct vgpu *vgpu)
 {
 	unsigned long end = jiffies + RESET_WAIT;
@@ -40,7 +46,7 @@ int vgpu_reset(struct vgpu *vgpu)
 	if (features == ~0u)
 		return -ENODEV;		/* unplugged without notice */
 	if (!(features & VGPU_FEATURE_RESET_BUSY))
-		return 0;		/* the write has waited, as well as it could */
+		return 0;		/* an older host: the write itself has waited */
 	for (;;) {
 		ctrl = vgpu_read(vgpu, VGPU_REG_CTRL);
 		if (ctrl == ~0u)
@@ -53,7 +59,11 @@ int vgpu_reset(struct vgpu *vgpu)
 	}
 }
 
-/* Nobody else talks to the device from here on: gone_lock is not held for long. */
+/*
+ * Stop using the device.  Whoever uses it holds gone_lock for reading and looks at
+ * `gone` and `offline` first.  So once the lock has been taken for writing, nobody
+ * uses the device, and the reset, which may take seconds, needs no lock.
+ */
 void vgpu_leave(struct vgpu *vgpu, bool for_good)
 {
 	down_write(&vgpu->gone_lock);
@@ -65,7 +75,11 @@ void vgpu_leave(struct vgpu *vgpu, bool for_good)
 	vgpu_channels_drop(vgpu, !vgpu_reset(vgpu));
 }
 
-/* Awake, or reset by somebody else: what the host had is not there any more. */
+/*
+ * Use the device again, after suspend or after somebody else's reset.  The host has
+ * no channels then, but the pages of an earlier reset that did not complete may have
+ * been kept: this reset frees them if it completes.
+ */
 int vgpu_return(struct vgpu *vgpu)
 {
 	int ret;

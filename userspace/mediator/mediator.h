@@ -48,14 +48,14 @@ struct vg_user {
 	unsigned int silent;		/* connections that have not said what they want */
 	unsigned int programs;		/* that executors serve */
 	struct vg_rate starts;
-	uid_t executors;		/* whose its executors are, from uid.c; or 0 */
+	uid_t executors;		/* id that its executors run under (uid.c); 0: none yet */
 };
 
 struct vg_config {
 	char *executor;		/* path of vgpu-executor */
 	char *libcuda;		/* name for its dlopen() */
 	char *user;		/* who it is, if this is root; "" for root */
-	uid_t uid_first, uid_last;	/* for executors that serve, if this is root; 0: `user` */
+	uid_t uid_first, uid_last;	/* ids for executors that serve; 0: they stay `user` */
 	char *cache;		/* folder for the driver's compiled PTX; "" for none */
 	char *socket;		/* path, or "" for none */
 	unsigned int socket_mode;
@@ -85,7 +85,7 @@ struct vg_tenant {
 	struct vg_source source;	/* the vGPU's descriptor, fd -1 for the socket's */
 	bool local;
 	struct vg_rate starts;
-	uid_t executors;		/* as a user's, where it is not local */
+	uid_t executors;		/* as in struct vg_user; 0 for the socket's */
 	uint32_t id;
 	char uuid[40];
 	char pool[16];
@@ -111,7 +111,8 @@ struct vg_proc {
 	LIST_ENTRY(vg_proc) node;
 	struct vg_source control;	/* our end of its descriptor 3 */
 	struct vg_source client;	/* the program's connection, fd -1 in a VM */
-	struct vg_source listener;	/* of its system-call filter; `ready` once it has come */
+	/* Of its system-call filter; `ready` is NULL until the executor has sent it. */
+	struct vg_source listener;
 	uint64_t calls_told[VG_CALL_WORDS];	/* names that were logged */
 	unsigned int calls_refused;
 	pid_t pid;
@@ -120,7 +121,7 @@ struct vg_proc {
 	struct vg_exec_ready ready;
 	struct vg_tenant *tenant;	/* NULL for a spare */
 	struct vg_user *user;		/* of the socket, or NULL */
-	uid_t uid;			/* from uid.c, or 0 */
+	uid_t uid;			/* that it was told to become (uid.c); 0: none */
 	unsigned int account;
 	uint32_t channel;
 	uint64_t cookie;
@@ -146,7 +147,7 @@ extern struct vg_procs vg_procs;
 /* source.c: what the loop waits for */
 int vg_sources_open(void);
 int vg_source_add(struct vg_source *s, uint32_t events);
-/* Let it wait so many ms; only the other side's end is told meanwhile. */
+/* Do not call `ready` for so many ms, unless the other side has closed its end. */
 void vg_source_pause(struct vg_source *s, int64_t ms);
 void vg_source_remove(struct vg_source *s);	/* closes the descriptor */
 void vg_sources_wait(int ms);			/* and serve those that are ready */
@@ -159,9 +160,12 @@ struct vg_user *vg_user_get(uid_t uid);		/* NULL: no memory */
 void vg_user_put(struct vg_user *u);
 void vg_users_tick(void);
 
-/* uid.c; a uid is counted, and 0 is none */
-bool vg_uids_wanted(void);
-uid_t vg_uid_new(void);				/* 0: the range is used up */
+/*
+ * uid.c: user ids for executors.  vg_uid_new() and vg_uid_get() add a reference to an id,
+ * vg_uid_put() drops one; the last two do nothing with 0, which stands for no id.
+ */
+bool vg_uids_wanted(void);			/* configured, and this process is root */
+uid_t vg_uid_new(void);				/* 0: all ids of the range are in use */
 uid_t vg_uid_get(uid_t uid);
 void vg_uid_put(uid_t uid);
 

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A user for the executors of each vGPU, and of each user of the socket, from the range
- * that the configuration gives.  Numbers are given out in turn, so a number that has become
- * free is used again as late as possible: another vGPU then does not soon get what its
- * processes may have left behind.
+ * User ids for executors, from the range `uids` of the configuration.  All executors of one
+ * vGPU run under one id, and all executors of one user of the socket too.  An id is in use
+ * as long as a vGPU, a user or an executor refers to it, which is counted here.
+ *
+ * The search for a free id begins after the one that was given out last.  So an id that
+ * becomes free is used again as late as possible, because files and processes that an
+ * executor has left behind would belong to the next vGPU that gets the id.
  */
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "mediator.h"
 
-static unsigned int *refs;
-static unsigned int count, next;
+static unsigned int *refs;		/* of each id of the range: how many refer to it */
+static unsigned int count;		/* ids in the range */
+static unsigned int next;		/* where the next search begins */
 
 bool vg_uids_wanted(void)
 {
