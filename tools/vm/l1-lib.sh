@@ -23,7 +23,9 @@
 #   vgpu_create TYPE [UUID]   create an mdev through sysfs; prints its UUID
 #   vgpu_remove UUID
 #
-#   guest_boot NAME uml|qemu UUID|none [OPTION...]    OPTION goes to the VMM
+#   guest_boot NAME uml|qemu|qemu-s3 UUID|none [OPTION...]    OPTION goes to the VMM;
+#                             qemu-s3 can wake up from suspend to RAM, and takes longer
+#                             to boot (wakeable.c says why)
 #   guest_wait NAME [SECONDS]         until its agent answers; fails when its console
 #                             has been silent for SECONDS (600)
 #   guest_run NAME COMMAND [SECONDS]  output and exit status of a command in it
@@ -33,6 +35,8 @@
 #   guest_kill NAME SIGNAL            a signal to the guest's VMM
 #   guest_stop NAME [SECONDS]         shut it down and see that it ends
 #   guest_alive NAME
+#   guest_monitor NAME COMMAND        a QMP command without arguments to a guest's QEMU
+#   monitor_says NAME TEXT    has QEMU said so, in an answer or in an event?
 #   job_says NAME JOB TEXT    has a job of guest_start printed this?
 #   program NAME PROGRAM [SIZE]       a CUDA program that says PASS, in time
 #   uncopied NAME UUID MIB    checks of a large copy each way: only the device moves it
@@ -272,7 +276,8 @@ guest_boot() {
 	rm -rf "$dir"
 	mkdir -p "$dir"
 	echo 0 >"$dir/ids"
-	mkfifo "$dir/agent.in" "$dir/agent.out" "$dir/console"
+	mkfifo "$dir/agent.in" "$dir/agent.out" "$dir/console" \
+		"$dir/monitor.in" "$dir/monitor.out"
 	# The console, as it comes: kept here, and sent out with the guest's name.
 	awk -v name="$name" -v log_="$dir/console.log" '{
 		sub(/\r$/, ""); print >log_; fflush(log_)
@@ -292,7 +297,10 @@ guest_boot() {
 		<"$dir/agent.out" >/dev/null 2>&1 &
 	case $kind in
 	uml) _boot_uml "$name" "$uuid" "$@" ;;
-	qemu) _boot_qemu "$name" "$uuid" "$@" ;;
+	qemu) _boot_qemu "$name" "$uuid" kernel /rig/qemu/initrd "$@" ;;
+	qemu-s3)
+		_kernel_and_initrd >"$dir/initrd"
+		_boot_qemu "$name" "$uuid" wakeable "$dir/initrd" "$@" ;;
 	*) die "guest_boot: no kind $kind" ;;
 	esac
 	echo $! >"$dir/pid"
@@ -316,9 +324,20 @@ _boot_uml() {
 		panic=-1 printk.devkmsg=on rig.agent=ttyS0 rig.end=poweroff $device "$@"
 }
 
+# What wakeable.c expects as its initrd.
+_kernel_and_initrd() {
+	local kernel=/rig/qemu/kernel
+	printf '%-4096d' $((($(stat -c %s $kernel) + 4095) / 4096))
+	dd if=$kernel bs=4096 conv=sync 2>/dev/null
+	cat /rig/qemu/initrd
+}
+
 _boot_qemu() {
-	local dir=$VM/$1 uuid=$2 device=
-	shift 2
+	local dir=$VM/$1 uuid=$2 kernel=$3 initrd=$4 device=
+	shift 4
+	cat <"$dir/monitor.out" >"$dir/monitor.log" 2>/dev/null &
+	# QEMU tells of no event before it is asked to begin; the pipe waits for it.
+	echo '{"execute":"qmp_capabilities"}' >"$dir/monitor.in" 2>/dev/null &
 	[ "$uuid" != none ] && device="-device vfio-pci,sysfsdev=$MDEV/$uuid"
 	# Without ACPI there is no APIC and so no MSI-X; the parameters only save
 	# time under emulation.  Memory is a memfd, as zero-copy of pinned memory
@@ -329,10 +348,12 @@ _boot_qemu() {
 		-nodefaults -no-user-config -nographic -no-reboot -m 256 \
 		-object memory-backend-memfd,id=ram,size=256M,share=on \
 		-machine memory-backend=ram \
-		-kernel /rig/qemu/kernel -initrd /rig/qemu/initrd \
+		-kernel "/rig/qemu/$kernel" -initrd "$initrd" \
 		-append "console=ttyS0 loglevel=8 panic=-1 no_timer_check lpj=4000000 tsc=reliable mitigations=off cryptomgr.notests lsm=none audit=0 printk.devkmsg=on rig.agent=ttyS1 rig.end=reboot" \
 		-chardev stdio,id=console,signal=off -serial chardev:console \
 		-chardev pipe,id=agent,path="$dir/agent" -serial chardev:agent \
+		-chardev pipe,id=monitor,path="$dir/monitor" \
+		-mon chardev=monitor,mode=control \
 		$device "$@"
 }
 
@@ -398,6 +419,10 @@ guest_leaks() {
 }
 
 guest_run() { guest_join "$1" "$(guest_start "$1" "$2")" "${3:-120}"; }
+
+guest_monitor() { echo "{\"execute\":\"$2\"}" 1<>"$VM/$1/monitor.in"; }
+
+monitor_says() { grep -q "$2" "$VM/$1/monitor.log"; }
 
 job_says() { grep -q "$3" "$VM/$1/cmd.$2.out" 2>/dev/null; }
 

@@ -141,6 +141,7 @@ def host(into, kernel, scenario, env, uml=None, qemu=None, with_module=True):
         image.file("rig/uml/initrd", uml[1])
     if qemu:
         _qemu(image)
+        image.file("rig/qemu/wakeable", _wakeable(os.path.dirname(into)))
         image.file("rig/qemu/kernel", qemu[0].image)
         image.file("rig/qemu/initrd", qemu[1])
     return _write(image, into)
@@ -158,6 +159,18 @@ def _qemu(image):
         source = os.path.join(QEMU_DATA, name)
         if os.path.exists(source):
             image.file(f"usr/share/qemu/{name}", source)
+
+
+def _wakeable(folder):
+    """Build the loader of guests that wake up; 0x90000 is where firmware leaves it alone."""
+    program = os.path.join(folder, "wakeable")
+    cache.quiet(["gcc", "-m32", "-O1", "-Wall", "-Wextra", "-Werror", "-ffreestanding",
+                 "-fno-pic", "-no-pie", "-fno-stack-protector", "-fcf-protection=none",
+                 "-fno-asynchronous-unwind-tables", "-nostdlib", "-static",
+                 "-Wl,--build-id=none,--entry=start,-Ttext-segment=0x90000",
+                 "-Wl,-z,noseparate-code", "-o", program,
+                 os.path.join(HERE, "wakeable.c")], "wakeable.c")
+    return program
 
 
 def _quote(value):
