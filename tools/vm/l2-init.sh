@@ -41,12 +41,17 @@ leaks() {
 	cat /sys/kernel/debug/kmemleak >/dev/kmsg
 }
 
-echo READY >&3
-while read -r id command <&3; do
-	case $command in
-	stop) break ;;
-	leaks) leaks; echo "R$id 0" >&3 ;;
-	*) run "$id" "$command" & ;;
-	esac
-done
+# A shell whose child ends while it reads loses what it has read of the line.  So this
+# one has no children meanwhile: a job is a child of the first process.
+agent() {
+	echo READY >&3
+	while read -r id command <&3; do
+		case $command in
+		stop) break ;;
+		leaks) leaks; echo "R$id 0" >&3 ;;
+		*) (run "$id" "$command" &) ;;
+		esac
+	done
+}
+(agent)
 "${end:-reboot}" -f
