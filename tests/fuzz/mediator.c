@@ -356,8 +356,10 @@ static void asker_hears(int *fd)
 	answer[at] = '\0';
 	for (size_t i = 0; i < at; i++)
 		REQUIRE((unsigned char)answer[i] >= 0x20 || answer[i] == '\n');
-	/* A control character in a name would be an escape here. */
-	REQUIRE(!strstr(answer, "\\u00"));
+	/* A control character in a name would be an escape here; a backslash in one is two. */
+	for (size_t i = 0; i < at; i++)
+		if (answer[i] == '\\')
+			REQUIRE(strncmp(&answer[++i], "u00", 3));
 	parser = json_tokener_new();
 	json_tokener_set_flags(parser, JSON_TOKENER_VALIDATE_UTF8);
 	o = json_tokener_parse_ex(parser, answer, at);

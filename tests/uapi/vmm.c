@@ -131,22 +131,25 @@ uint32_t vmm_read(struct vmm *v, uint32_t reg)
 {
 	uint32_t val = ~0u;
 
-	if (pread(v->device, &val, sizeof(val), v->bar0 + reg) != sizeof(val))
-		return ~0u;
-	return val;
+	/* Again, if it was the copy that failed: what a register says does not depend on that. */
+	for (int i = 0; i < 2; i++)
+		if (pread(v->device, &val, sizeof(val), v->bar0 + reg) == sizeof(val))
+			return val;
+	return ~0u;
 }
 
-void vmm_write(struct vmm *v, uint32_t reg, uint32_t val)
+bool vmm_write(struct vmm *v, uint32_t reg, uint32_t val)
 {
-	(void)!pwrite(v->device, &val, sizeof(val), v->bar0 + reg);
+	return pwrite(v->device, &val, sizeof(val), v->bar0 + reg) == sizeof(val);
 }
 
 uint32_t vmm_admin(struct vmm *v, const void *cmd, uint32_t bytes)
 {
 	memcpy(v->ram + VMM_CMD, cmd, bytes);
-	vmm_write(v, VGPU_REG_ADMIN_LO, VMM_CMD);
-	vmm_write(v, VGPU_REG_ADMIN_HI, 0);
-	vmm_write(v, VGPU_REG_ADMIN_KICK, bytes);
+	/* A write that fails has reached nothing, and the result is of the command before. */
+	if (!vmm_write(v, VGPU_REG_ADMIN_LO, VMM_CMD) || !vmm_write(v, VGPU_REG_ADMIN_HI, 0) ||
+	    !vmm_write(v, VGPU_REG_ADMIN_KICK, bytes))
+		return EFAULT;
 	return vmm_read(v, VGPU_REG_ADMIN_RESULT);
 }
 

@@ -41,7 +41,7 @@ int vmm_dma_map(struct vmm *v);
 int vmm_dma_unmap(struct vmm *v);
 
 uint32_t vmm_read(struct vmm *v, uint32_t reg);
-void vmm_write(struct vmm *v, uint32_t reg, uint32_t val);
+bool vmm_write(struct vmm *v, uint32_t reg, uint32_t val);
 
 /* Admin commands: 0 or a positive errno. */
 uint32_t vmm_admin(struct vmm *v, const void *cmd, uint32_t bytes);
