@@ -61,7 +61,7 @@ $(eval $(call vg-program,$(VG_UNIT)/role,tests/unit/role_test.c userspace/execut
 tests: $(VG_UNIT)/role
 
 $(eval $(call vg-program,$(VG_UNIT)/held,tests/unit/held_test.c \
-	$(addprefix userspace/executor/,calls_link.c calls_jit.c calls_image.c calls_vmm.c budget.c),\
+	$(addprefix userspace/executor/,calls_link.c calls_jit.c calls_image.c calls_vmm.c budget.c linker.c),\
 	-lcmocka -lpthread))
 
 tests: $(VG_UNIT)/held
@@ -78,7 +78,7 @@ tests: $(VG_UNIT)/pageable $(VG_UNIT)/libpageable_channel.so
 
 # Code with threads, under ThreadSanitizer.  Programs that run CUDA are not among them:
 # the executor's limits and filter leave no room for what ThreadSanitizer does in a process.
-VG_TSAN := crew stage slab host role pace executor
+VG_TSAN := crew stage slab host role pace executor linker
 
 check-tsan:	## unit tests of code with threads, under ThreadSanitizer
 	@CFLAGS="-O1 -g -fsanitize=thread -Wno-tsan" LDFLAGS=-fsanitize=thread HARDEN=n WERROR= \
@@ -87,3 +87,8 @@ check-tsan:	## unit tests of code with threads, under ThreadSanitizer
 		setarch -R env TSAN_OPTIONS=halt_on_error=1 $(O)/tsan/tests/unit/$$t || exit 1; done
 	@echo "tsan: $(words $(VG_TSAN)) checks passed"
 .PHONY: check-tsan
+
+$(eval $(call vg-program,$(VG_UNIT)/linker,tests/unit/linker_test.c userspace/executor/linker.c,\
+	-lcmocka -lpthread))
+
+tests: $(VG_UNIT)/linker

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Linking.  All of it runs on the ring's own thread, so that no call is in a
- * link when another ends it.
+ * Linking.  Whoever consumes the ring waits for each of these calls, so no call is in a
+ * link when another ends it; the driver's part runs on the linker's thread (linker.h).
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "budget.h"
 #include "calls_jit.h"
+#include "linker.h"
 #include "vg_cuda.h"
 
 /* What an id of this kind leads to, in place of the driver's handle. */
@@ -38,6 +39,44 @@ static struct link *link_of(CUlinkState s)
 	return (struct link *)s;
 }
 
+/* What the driver is asked, on the linker's thread. */
+struct work {
+	struct link *link;
+	CUjitInputType type;
+	const void *image;
+	size_t bytes;
+	const char *name;
+	struct vg_x_jit *options;
+	void *cubin;
+};
+
+static CUresult create(void *arg)
+{
+	struct link *l = ((struct work *)arg)->link;
+
+	return cu.cuLinkCreate_v2(l->options.count, l->options.key, l->options.value, &l->state);
+}
+
+static CUresult add(void *arg)
+{
+	struct work *w = arg;
+
+	return cu.cuLinkAddData_v2(w->link->state, w->type, (void *)w->image, w->bytes, w->name,
+				   w->options->count, w->options->key, w->options->value);
+}
+
+static CUresult complete(void *arg)
+{
+	struct work *w = arg;
+
+	return cu.cuLinkComplete(w->link->state, &w->cubin, &w->bytes);
+}
+
+static CUresult destroy(void *arg)
+{
+	return cu.cuLinkDestroy(((struct work *)arg)->link->state);
+}
+
 CUresult vge_vgpu_link_create(struct vg_exec *x, const struct vg_req *rq, CUlinkState *state,
 			      unsigned int log, const unsigned int *keys, const uint64_t *values,
 			      unsigned int count)
@@ -56,7 +95,7 @@ CUresult vge_vgpu_link_create(struct vg_exec *x, const struct vg_req *rq, CUlink
 	if (!r && !hold(l, (uint64_t)l->options.log.bytes[0] + l->options.log.bytes[1]))
 		r = CUDA_ERROR_OUT_OF_MEMORY;
 	if (!r)
-		r = cu.cuLinkCreate_v2(l->options.count, l->options.key, l->options.value, &l->state);
+		r = vg_linker_run(create, &(struct work){ .link = l });
 	if (r) {
 		let_go(l, l->held);
 		vg_x_jit_keep(&l->options);
@@ -102,8 +141,9 @@ CUresult vge_vgpu_link_add(struct vg_exec *x, const struct vg_req *rq, CUlinkSta
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = vg_x_jit_take(&o, keys, values, count, 0);
 	if (!r)
-		r = cu.cuLinkAddData_v2(l->state, type, (void *)image, bytes, name, o.count, o.key,
-					o.value);
+		r = vg_linker_run(add, &(struct work){ .link = l, .type = type, .image = image,
+						       .bytes = bytes, .name = name,
+						       .options = &o });
 	if (r)
 		let_go(l, bytes);
 	vg_x_jit_keep(&o);
@@ -115,17 +155,18 @@ CUresult vge_vgpu_link_complete(struct vg_exec *x, const struct vg_req *rq, CUli
 				uint64_t *bytes)
 {
 	struct link *l = link_of(state);
-	void *cubin = NULL;
+	struct work w = { .link = l };
 	CUresult r;
 
 	(void)x;
 	(void)rq;
 	if (!cu.cuLinkComplete)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	r = cu.cuLinkComplete(l->state, &cubin, &l->bytes);
+	r = vg_linker_run(complete, &w);
+	l->bytes = w.bytes;
 	if (!r && !hold(l, l->bytes))
 		r = CUDA_ERROR_OUT_OF_MEMORY;	/* the result goes with the link */
-	l->cubin = r ? NULL : cubin;
+	l->cubin = r ? NULL : w.cubin;
 	*bytes = r ? 0 : l->bytes;
 	vg_x_jit_show(&l->options);
 	return r;
@@ -153,7 +194,7 @@ CUresult vge_vgpu_link_destroy(struct vg_exec *x, const struct vg_req *rq, CUlin
 	(void)rq;
 	if (!cu.cuLinkDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	r = cu.cuLinkDestroy(l->state);
+	r = vg_linker_run(destroy, &(struct work){ .link = l });
 	/* If the driver kept it, it may yet write to the options. */
 	if (!r)
 		vg_x_link_gone(state);
