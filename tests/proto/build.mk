@@ -65,3 +65,10 @@ check-confined: all
 	$(VG_CONFINED)
 	if [ "$$(id -u)" = 0 ]; then VGPU_TEST_CONF='[executor]\nuids = 200000-200009' \
 		$(VG_CONFINED) 200000-200009; fi
+
+# On the shim: what a process may do before, between and after CUDA.
+$(O)/tests/proto/process: $(call vg-objs,tests/proto/process_test.c) $(O)/lib/libcuda.so.1
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(O)/lib -l:libcuda.so.1 -lcmocka
+
+tests: $(O)/tests/proto/process

@@ -92,3 +92,8 @@ $(eval $(call vg-program,$(VG_UNIT)/linker,tests/unit/linker_test.c userspace/ex
 	-lcmocka -lpthread))
 
 tests: $(VG_UNIT)/linker
+
+$(eval $(call vg-program,$(VG_UNIT)/visible,tests/unit/visible_test.c userspace/shim/visible.c,\
+	-lcmocka))
+
+tests: $(VG_UNIT)/visible

@@ -42,9 +42,16 @@ struct vg_call {
  * Connect on first use.  Returns CUDA_SUCCESS, or why there is no device:
  * CUDA_ERROR_NO_DEVICE (no /dev/vgpu*, no socket), CUDA_ERROR_SYSTEM_NOT_READY
  * (no mediator, or it refused), CUDA_ERROR_NOT_INITIALIZED in a child after
- * fork.  Once lost, every call gives CUDA_ERROR_DEVICE_UNAVAILABLE.
+ * fork.  Once lost, every call gives CUDA_ERROR_DEVICE_UNAVAILABLE; after another failure
+ * the next vg_connect() tries again.
  */
 CUresult vg_connect(void);
+
+/*
+ * To be called once the executor has what this process has made.  From then on a child of
+ * fork() gets CUDA_ERROR_NOT_INITIALIZED; until then it may connect for itself.
+ */
+void vg_channel_keep(void);
 
 /*
  * For a library that needs no more than to ask: before the first vg_connect(), a

@@ -30,6 +30,7 @@
 static pthread_mutex_t connect_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool fork_watched;
 static bool small;
+static atomic_bool kept;	/* the executor has what this process has made */
 
 static CUresult connect_error(int err, const char *path)
 {
@@ -134,11 +135,39 @@ static CUresult wait_ready(struct vg_client *c, const char *path)
 	}
 }
 
+/* As before the first vg_connect(). */
+static void forget(struct vg_client *c)
+{
+	int state = atomic_load(&c->state);
+
+	/* The parent's is not mapped here, and its descriptors may be others by now. */
+	if (state == VG_CLIENT_UP || state == VG_CLIENT_LOST)
+		c->t.ops->close(&c->t);
+	memset(&c->t, 0, sizeof(c->t));
+	memset(c->slot_done, 0, sizeof(c->slot_done));
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->slot_freed, NULL);
+	c->tail = c->head = 0;
+	c->free_count = 0;
+	atomic_store(&c->state, VG_CLIENT_NEW);
+}
+
+/*
+ * A child has no channel.  If its parent has only asked something, the child may make one of
+ * its own; right after fork() the parent's descriptors are still the channel's.
+ */
 static void after_fork_in_child(void)
 {
-	if (atomic_load(&vg_client.state) != VG_CLIENT_NEW)
+	if (!atomic_load(&kept))
+		forget(&vg_client);
+	else if (atomic_load(&vg_client.state) != VG_CLIENT_NEW)
 		atomic_store(&vg_client.state, VG_CLIENT_FORKED);
 	pthread_mutex_init(&connect_lock, NULL);
+}
+
+void vg_channel_keep(void)
+{
+	atomic_store(&kept, true);
 }
 
 static CUresult client_connect(struct vg_client *c)
@@ -184,6 +213,7 @@ CUresult vg_connect(void)
 	pthread_mutex_lock(&connect_lock);
 	switch (atomic_load(&c->state)) {
 	case VG_CLIENT_NEW:
+	case VG_CLIENT_FAILED:		/* the mediator may be there now */
 		if (!fork_watched)
 			pthread_atfork(NULL, NULL, after_fork_in_child);
 		fork_watched = true;
@@ -213,21 +243,8 @@ void vg_channel_small(void)
 
 void vg_channel_close(void)
 {
-	struct vg_client *c = &vg_client;
-	int state;
-
 	pthread_mutex_lock(&connect_lock);
-	state = atomic_load(&c->state);
-	/* The parent's is not mapped here, and its descriptors may be others by now. */
-	if (state == VG_CLIENT_UP || state == VG_CLIENT_LOST)
-		c->t.ops->close(&c->t);
-	memset(&c->t, 0, sizeof(c->t));
-	memset(c->slot_done, 0, sizeof(c->slot_done));
-	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->slot_freed, NULL);
-	c->tail = c->head = 0;
-	c->free_count = 0;
-	atomic_store(&c->state, VG_CLIENT_NEW);
+	forget(&vg_client);
 	pthread_mutex_unlock(&connect_lock);
 }
 

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 
 #include "client.h"
+#include "launch.h"
 #include "shim.h"
 #include "shim_calls.h"
+#include "visible.h"
 
 struct vg_device vg_devices[VG_DEVICES_MAX];
 int vg_device_count;
@@ -49,14 +51,35 @@ struct vg_device *vg_device(CUdevice dev)
 	return dev >= 0 && dev < vg_device_count ? &vg_devices[dev] : NULL;
 }
 
-static CUresult fetch(int i)
+/*
+ * What CUDA_VISIBLE_DEVICES makes of the devices.  The executor numbers them as the driver
+ * does, and every call names them by that number, so only a list that begins as the driver's
+ * does can be followed.
+ */
+static CUresult choose(void)
 {
-	struct vg_device *d = &vg_devices[i];
+	const char *value = getenv("CUDA_VISIBLE_DEVICES");
+	CUuuid uuids[VG_DEVICES_MAX];
+	int seen[VG_DEVICES_MAX];
 	CUresult r;
 
-	r = vgw_vgpu_device(i, &d->info);
-	if (r)
-		return r;
+	for (int i = 0; i < vg_device_count; i++)
+		uuids[i] = vg_devices[i].info.uuid;
+	r = vg_visible(value, uuids, vg_device_count, seen, &vg_device_count);
+	for (int i = 0; i < vg_device_count && !r; i++) {
+		if (seen[i] == i)
+			continue;
+		fprintf(stderr, "vgpu: CUDA_VISIBLE_DEVICES=%s: devices in another order than the "
+			"driver's are not offered\n", value);
+		r = CUDA_ERROR_NOT_SUPPORTED;
+	}
+	return r;
+}
+
+static CUresult take(int i)
+{
+	struct vg_device *d = &vg_devices[i];
+
 	d->info.name[sizeof(d->info.name) - 1] = '\0';
 	for (size_t k = 0; k < sizeof(withheld) / sizeof(withheld[0]); k++)
 		d->info.attribute[withheld[k]] = 0;
@@ -74,8 +97,9 @@ CUresult vgh_cuInit(unsigned int flags)
 
 	if (flags)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (!vg_ready())
-		return CUDA_SUCCESS;
+	r = vg_ready();
+	if (r != CUDA_ERROR_NOT_INITIALIZED)
+		return r;
 	if (vg_forked())
 		return CUDA_ERROR_NOT_INITIALIZED;
 	pthread_mutex_lock(&lock);
@@ -92,9 +116,15 @@ CUresult vgh_cuInit(unsigned int flags)
 	host_version = info.version;
 	vg_device_count = info.devices < VG_DEVICES_MAX ? info.devices : VG_DEVICES_MAX;
 	for (int i = 0; i < vg_device_count && !r; i++)
-		r = fetch(i);
+		r = vgw_vgpu_device(i, &vg_devices[i].info);
 	if (!r)
+		r = choose();
+	for (int i = 0; i < vg_device_count && !r; i++)
+		r = take(i);
+	if (!r) {
+		vg_launch_environment();
 		vg_set_ready();
+	}
 out:
 	pthread_mutex_unlock(&lock);
 	return r;

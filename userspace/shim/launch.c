@@ -141,6 +141,26 @@ static CUresult convert(const CUlaunchConfig *c, struct vgpu_attribute *out)
 	return CUDA_SUCCESS;
 }
 
+/* CUDA_LAUNCH_BLOCKING: a launch returns when its kernel has ended, with how it ended. */
+static bool blocking;
+
+void vg_launch_environment(void)
+{
+	const char *value = getenv("CUDA_LAUNCH_BLOCKING");
+
+	blocking = value && atoi(value);
+}
+
+static CUresult end_of(CUstream s)
+{
+	CUstreamCaptureStatus status;
+
+	/* Under capture nothing runs yet. */
+	if (vgh_cuStreamIsCapturing(s, &status) || status != CU_STREAM_CAPTURE_STATUS_NONE)
+		return CUDA_SUCCESS;
+	return vgh_cuStreamSynchronize(s);
+}
+
 static CUresult launch(const CUlaunchConfig *c, CUfunction function, void **params, void **extra)
 {
 	struct vg_object *o = vg_function_get(function);
@@ -174,6 +194,8 @@ static CUresult launch(const CUlaunchConfig *c, CUfunction function, void **para
 					c->sharedMemBytes, c->numAttrs, attrs, p.block,
 					p.bytes);
 	vg_params_free(&p);
+	if (unlikely(blocking) && !r)
+		r = end_of(c->hStream);
 	return r;
 }
 

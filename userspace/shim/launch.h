@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A kernel's parameters as one block, in the layout that its function has. */
+/* Launches; a kernel's parameters as one block, in the layout that its function has. */
 #ifndef VG_LAUNCH_H
 #define VG_LAUNCH_H
 
@@ -14,5 +14,8 @@ struct vg_params {
 CUresult vg_params_pack(struct vg_params *p, const struct vg_layout *l, void **params,
 			void **extra);
 void vg_params_free(struct vg_params *p);
+
+/* Reads what the environment says about launches; at cuInit(). */
+void vg_launch_environment(void);
 
 #endif /* VG_LAUNCH_H */

@@ -95,7 +95,10 @@ struct vg_context {
 	int priority_known, priority_least, priority_greatest;
 };
 
-/* CUDA_SUCCESS once cuInit() has succeeded in this process. */
+/*
+ * CUDA_SUCCESS once cuInit() has succeeded in this process, CUDA_ERROR_DEINITIALIZED when
+ * the process ends, else CUDA_ERROR_NOT_INITIALIZED.
+ */
 CUresult vg_ready(void);
 void vg_set_ready(void);
 bool vg_forked(void);

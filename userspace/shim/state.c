@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the process has done (cuInit, fork) and what each thread has: its stack
+ * What the process has done (cuInit, fork, exit) and what each thread has: its stack
  * of contexts, which never leaves the guest, and its per-thread streams.
  */
 #include <pthread.h>
@@ -11,7 +11,7 @@
 #include "shim.h"
 #include "shim_calls.h"
 
-enum { UNREADY, READY, FORKED };
+enum { UNREADY, READY, FORKED, ENDED };
 
 static _Atomic int state;
 static _Atomic int pending;	/* a failure that no call has reported yet */
@@ -61,9 +61,17 @@ static void after_fork(void)
 
 CUresult vg_ready(void)
 {
-	if (likely(atomic_load_explicit(&state, memory_order_acquire) == READY))
+	int now = atomic_load_explicit(&state, memory_order_acquire);
+
+	if (likely(now == READY))
 		return CUDA_SUCCESS;
-	return CUDA_ERROR_NOT_INITIALIZED;
+	return now == ENDED ? CUDA_ERROR_DEINITIALIZED : CUDA_ERROR_NOT_INITIALIZED;
+}
+
+/* The process ends: what runs later (handlers older than cuInit(), destructors) has no CUDA. */
+static void at_exit(void)
+{
+	atomic_compare_exchange_strong(&state, &(int){ READY }, ENDED);
 }
 
 bool vg_forked(void)
@@ -90,6 +98,7 @@ static void start(void)
 {
 	pthread_key_create(&exit_key, thread_exit);
 	pthread_atfork(NULL, NULL, after_fork);
+	atexit(at_exit);
 }
 
 static void register_thread(void)
@@ -104,6 +113,7 @@ static void register_thread(void)
 void vg_set_ready(void)
 {
 	pthread_once(&once, start);
+	vg_channel_keep();
 	atomic_store_explicit(&state, READY, memory_order_release);
 }
 
