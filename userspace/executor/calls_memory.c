@@ -227,9 +227,13 @@ CUresult vge_cuMemGetInfo_v2(struct vg_exec *x, const struct vg_req *rq, size_t 
 	if (r)
 		return r;
 	vg_exec_memory(x, &used, &limit);
-	*total_out = limit && limit < total_real ? limit : total_real;
-	*free_out = *total_out > used ? *total_out - used : 0;
-	if (*free_out > free_real)
+	if (limit && limit < total_real)
+		total_real = limit;
+	if (free_real > total_real - (used < total_real ? used : total_real))
+		free_real = total_real - (used < total_real ? used : total_real);
+	if (total_out)
+		*total_out = total_real;
+	if (free_out)
 		*free_out = free_real;
 	return CUDA_SUCCESS;
 }

@@ -29,6 +29,9 @@ CUresult vgh_cuStreamBeginCapture_v2(CUstream s, CUstreamCaptureMode mode)
 	return r;
 }
 
+/* In value[0] of a graph that was captured into: without a place for it, it stays. */
+#define THE_PROGRAMS 1
+
 CUresult vgh_cuStreamBeginCaptureToGraph(CUstream s, CUgraph graph, const CUgraphNode *deps,
 					 const CUgraphEdgeData *edges, size_t count,
 					 CUstreamCaptureMode mode)
@@ -38,8 +41,10 @@ CUresult vgh_cuStreamBeginCaptureToGraph(CUstream s, CUgraph graph, const CUgrap
 	if (mode > CU_STREAM_CAPTURE_MODE_RELAXED || (count && !deps))
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgw_cuStreamBeginCaptureToGraph(s, graph, deps, edges, count, mode);
-	if (!r)
+	if (!r) {
 		atomic_fetch_add(&captures, 1);
+		vg_object_get(graph, VG_GRAPH)->value[0] = THE_PROGRAMS;
+	}
 	return r;
 }
 
@@ -53,11 +58,10 @@ CUresult vgh_cuStreamEndCapture(CUstream s, CUgraph *graph)
 	CUstreamCaptureStatus before = CU_STREAM_CAPTURE_STATUS_NONE;
 	unsigned int id = 0;
 	CUresult r = vg_context_ready();
+	CUgraph made;
 
 	if (r)
 		return r;
-	if (!graph)
-		return CUDA_ERROR_INVALID_VALUE;
 	if (vg_capturing())
 		vgw_cuStreamIsCapturing(s, &before);
 	r = vgw_vgpu_capture_end(s, &id);
@@ -65,8 +69,13 @@ CUresult vgh_cuStreamEndCapture(CUstream s, CUgraph *graph)
 	if (before != CU_STREAM_CAPTURE_STATUS_NONE)
 		atomic_fetch_sub(&captures, 1);
 	/* The graph may have been seen during its capture: its id is the host's. */
-	*graph = r ? NULL : (CUgraph)vg_object_adopt(id, VG_GRAPH, 0);
-	return r || *graph ? r : CUDA_ERROR_UNKNOWN;
+	made = r ? NULL : (CUgraph)vg_object_adopt(id, VG_GRAPH, 0);
+	if (!graph && made && vg_object_get(made, VG_GRAPH)->value[0] != THE_PROGRAMS)
+		return vgh_cuGraphDestroy(made);
+	if (!graph)
+		return r;
+	*graph = made;
+	return r || made ? r : CUDA_ERROR_UNKNOWN;
 }
 
 CUresult vgh_cuStreamIsCapturing(CUstream s, CUstreamCaptureStatus *status)

@@ -186,12 +186,13 @@ CUresult vgh_cuDevicePrimaryCtxGetState(CUdevice dev, unsigned int *flags, int *
 
 static CUresult create(CUcontext *pctx, unsigned int flags, CUdevice dev, unsigned int api)
 {
+	unsigned int sched = flags & CU_CTX_SCHED_MASK;	/* at most one way to wait */
 	struct vg_context *c;
 	struct vg_object *o;
 	CUcontext made;
 	CUresult r;
 
-	if (!pctx || flags & ~FLAGS_ALL)
+	if (!pctx || flags & ~FLAGS_ALL || sched & (sched - 1))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!vg_device(dev))
 		return CUDA_ERROR_INVALID_DEVICE;
@@ -225,7 +226,7 @@ CUresult vgh_cuCtxCreate_v3(CUcontext *pctx, CUexecAffinityParam *params, int co
 			    unsigned int flags, CUdevice dev)
 {
 	if (params || count)
-		return vg_refuse("cuCtxCreate_v3", "execution affinity is not implemented");
+		return CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
 	return create(pctx, flags, dev, 3020);
 }
 
@@ -243,6 +244,8 @@ CUresult vgh_cuCtxDestroy_v2(CUcontext ctx)
 	struct vg_context *c;
 	uint32_t id;
 
+	if (!ctx)
+		return CUDA_ERROR_INVALID_VALUE;
 	if (!o)
 		return CUDA_ERROR_INVALID_CONTEXT;
 	c = vg_context_of(o);

@@ -270,7 +270,7 @@ CUresult vgh_cuDeviceGetPCIBusId(char *id, int len, CUdevice dev)
 
 	if (!d)
 		return CUDA_ERROR_INVALID_DEVICE;
-	if (!id || len <= 0)
+	if (!id || len < (int)sizeof("0000:00:00.0"))
 		return CUDA_ERROR_INVALID_VALUE;
 	snprintf(text, sizeof(text), "%04X:%02X:%02X.0", (unsigned int)d->info.pci_domain & 0xffff,
 		 (unsigned int)d->info.pci_bus & 0xff, (unsigned int)d->info.pci_device & 0xff);

@@ -63,11 +63,11 @@ CUresult vgh_cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph, CUgraphExecUp
 	struct vg_object *g = vg_object_get(graph, VG_GRAPH);
 	CUresult r;
 
-	if (!info)
-		return CUDA_ERROR_INVALID_VALUE;
 	r = vgw_vgpu_graph_update(exec, graph, &status, &result, &node, &from);
 	if (r)
 		return r;
+	if (!info)
+		return status;
 	*info = (CUgraphExecUpdateResultInfo){
 		.result = result, .errorNode = node ? adopt(node, g->id) : NULL,
 		.errorFromNode = from ? adopt(from, g->id) : NULL,

@@ -153,8 +153,12 @@ CUresult vgh_cuMemHostAlloc(void **pp, size_t bytes, unsigned int flags)
 
 	if (r)
 		return r;
-	if (!pp || !bytes || flags & ~ALLOC_FLAGS)
+	if (!pp || flags & ~ALLOC_FLAGS)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (!bytes) {
+		*pp = NULL;
+		return CUDA_SUCCESS;
+	}
 	/* With unified addressing all of it is mapped, asked for or not. */
 	r = vg_hostmem_new(bytes, VG_RANGE_HOST, flags | CU_MEMHOSTALLOC_DEVICEMAP, &p);
 	if (!r) {
@@ -197,8 +201,11 @@ CUresult vg_hostmem_free(uint64_t p, enum vg_range_kind kind)
 CUresult vgh_cuMemFreeHost(void *p)
 {
 	bool lent;
-	CUresult r = vg_range_lend((uintptr_t)p, &lent);
+	CUresult r;
 
+	if (!p)
+		return vg_context_ready();
+	r = vg_range_lend((uintptr_t)p, &lent);
 	if (!r)
 		r = vg_hostmem_free((uintptr_t)p, VG_RANGE_HOST);
 	if (lent)
@@ -280,7 +287,9 @@ CUresult vgh_cuMemHostUnregister(void *p)
 	if (r)
 		return r;
 	if (!vg_range_remove((uintptr_t)p, 1u << VG_RANGE_REGISTERED, &range))
-		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+		return !p || vg_range_find((uintptr_t)p, &range) ?
+			       CUDA_ERROR_INVALID_VALUE :
+			       CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
 	if (!range.shared)
 		return CUDA_SUCCESS;
 	r = release(range.shared, (uintptr_t)p);

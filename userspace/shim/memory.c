@@ -274,8 +274,11 @@ CUresult vgh_cuMemFree_v2(CUdeviceptr dptr)
 	bool lent;
 	CUresult r;
 
-	if (!dptr)
-		return vg_context_ready();
+	if (!dptr) {
+		/* Nothing to free, and so no context needed. */
+		r = vg_context_ready();
+		return r == CUDA_ERROR_INVALID_CONTEXT ? CUDA_SUCCESS : r;
+	}
 	r = vg_range_lend(dptr, &lent);
 	if (!r)
 		r = mem_free(dptr);

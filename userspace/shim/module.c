@@ -239,7 +239,7 @@ CUresult vgh_cuModuleGetFunction(CUfunction *out, CUmodule module, const char *n
 	struct vg_object *m = vg_object_get(module, VG_MODULE), *o;
 	CUresult r = CUDA_SUCCESS;
 
-	if (!out || !name)
+	if (!out || !name || !*name)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!m)
 		return CUDA_ERROR_INVALID_HANDLE;
@@ -408,6 +408,8 @@ CUresult vgh_cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmodule mod
 	size_t size = 0;
 	CUresult r;
 
+	if (!dptr && !bytes)
+		return CUDA_ERROR_INVALID_VALUE;
 	r = vgw_cuModuleGetGlobal_v2(&found, &size, module, name);
 	return global(r, module, found, size, dptr, bytes);
 }

@@ -274,7 +274,7 @@ CUresult vgh_cuMemFreeAsync(CUdeviceptr dptr, CUstream s)
 	struct vg_range range;
 	CUresult r = vg_context_ready();
 
-	if (r)
+	if (r || !dptr)
 		return r;
 	if (vg_range_find(dptr, &range) && range.kind == VG_RANGE_GRAPH && range.base == dptr)
 		return vgw_cuMemFreeAsync(true, dptr, s);
