@@ -51,6 +51,8 @@ void copies_in_turn(void);
 void pinned_boxes(void);
 void captured_boxes(void);
 void array_boxes(void);
+/* driver_outputs.c */
+void outputs(void);
 /* driver_threads.c */
 void threads(void);
 /* driver_output.c */
