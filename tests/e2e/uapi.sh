@@ -30,4 +30,9 @@ for kind in uml qemu; do
 	check "its mdev is removed" vgpu_remove "$uuid"
 done
 check "the mediator stops" mediator_stop
+
+step "races in the host's module"
+uuid=$(vgpu_create "$(vgpu_types | head -n1)") || die "an mdev is created"
+host_races
+vgpu_remove "$uuid"
 check "vgpu_host.ko unloads" rmmod vgpu_host

@@ -34,4 +34,10 @@ step "nothing stays behind"
 check "the guest shuts down" guest_stop g
 check "no memory of it stays pinned" test "$(vgpu_status "$uuid" pinned)" = 0
 check "the mdev is removed" vgpu_remove "$uuid"
-check "the host lets go" host_down
+check "the mediator stops" mediator_stop
+
+step "races in the host's module"
+uuid=$(vgpu_create "$(vgpu_types | head -n1)") || die "an mdev is created"
+host_races
+vgpu_remove "$uuid"
+check "vgpu_host.ko unloads" rmmod vgpu_host
