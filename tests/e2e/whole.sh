@@ -16,7 +16,7 @@ host_device
 vgpu_remove "$uuid"
 
 step "a guest on an mdev"
-check "the mediator is up" mediator_start || exit 1
+mediator_start || die "the mediator is up"
 uuid=$(vgpu_create "$(vgpu_types | head -n1)") || die "an mdev is created"
 guest_boot g qemu "$uuid"
 check "the guest comes up" guest_wait g || exit 1
