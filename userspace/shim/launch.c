@@ -154,10 +154,11 @@ void vg_launch_environment(void)
 static CUresult end_of(CUstream s)
 {
 	CUstreamCaptureStatus status;
+	CUresult r = vgh_cuStreamIsCapturing(s, &status);
 
 	/* Under capture nothing runs yet. */
-	if (vgh_cuStreamIsCapturing(s, &status) || status != CU_STREAM_CAPTURE_STATUS_NONE)
-		return CUDA_SUCCESS;
+	if (r || status != CU_STREAM_CAPTURE_STATUS_NONE)
+		return r;
 	return vgh_cuStreamSynchronize(s);
 }
 
