@@ -26,12 +26,48 @@ struct vg_handles *vg_exec_handles(struct vg_exec *x)
 	return (struct vg_handles *)x;
 }
 
-bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value)
+enum vg_reserved vg_handle_reserve(struct vg_handles *h, uint32_t id, enum vg_kind kind,
+				   uint32_t owner, uint32_t ctx, uint64_t more)
+{
+	(void)h;
+	(void)kind;
+	(void)owner;
+	(void)ctx;
+	(void)more;
+	(void)id;
+	return handles_exist ? VG_RESERVED_OK : VG_RESERVED_NOT;
+}
+
+bool vg_handle_bind(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value)
 {
 	(void)h;
 	(void)kind;
 	(void)value;
-	return id && handles_exist;
+	(void)id;
+	return handles_exist;
+}
+
+void vg_handle_give_up(struct vg_handles *h, uint32_t id)
+{
+	(void)h;
+	(void)id;
+}
+
+bool vg_handle_orphan(struct vg_handles *h, uint32_t gone, struct vg_orphan *out)
+{
+	(void)h;
+	(void)gone;
+	(void)out;
+	return false;
+}
+
+bool vg_handle_id_of(struct vg_handles *h, enum vg_kind kind, uint64_t value, uint32_t *id)
+{
+	(void)h;
+	(void)kind;
+	(void)value;
+	*id = 0;
+	return false;
 }
 
 bool vg_handle_get(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value)
@@ -55,6 +91,26 @@ bool vg_handle_weigh(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint6
 	return id && handles_exist;
 }
 
+bool vg_handle_weigh_at_least(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t bytes)
+	__attribute__((alias("vg_handle_weigh")));
+bool vg_handle_weigh_held(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t more)
+	__attribute__((alias("vg_handle_weigh")));
+
+void vg_handle_lighten(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t less)
+{
+	(void)h;
+	(void)id;
+	(void)kind;
+	(void)less;
+}
+
+uint64_t vg_handle_weight(struct vg_handles *h, uint32_t id)
+{
+	(void)h;
+	(void)id;
+	return 0;
+}
+
 bool vg_handle_set_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t owner)
 {
 	(void)h;
@@ -73,8 +129,6 @@ bool vg_handle_get_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, u
 	return false;
 }
 
-bool vg_handle_set_context(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t ctx)
-	__attribute__((alias("vg_handle_set_owner")));
 bool vg_handle_get_context(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *ctx)
 	__attribute__((alias("vg_handle_get_owner")));
 

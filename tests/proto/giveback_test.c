@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "common/ops_internal.h"
+#include "executor/handles.h"
 #include "peer.h"
 #include "status.h"
 #include "vg_wire.h"
@@ -234,7 +235,7 @@ static void graph_after_unshare(void **state)
 	launch(&p, BYTES, 0x44444444, 1);
 	assert_int_equal(call_in(&p.ch, VG_OP_vgpu_capture_end, CTX, &ended, sizeof(ended), &graph,
 				 sizeof(graph)), CUDA_SUCCESS);
-	make.hGraph = graph.graph;
+	make.hGraph = VG_TOLD_ID(graph.graph);
 	assert_int_equal(ask(&p, VG_OP_cuGraphInstantiateWithFlags, &make, sizeof(make)),
 			 CUDA_SUCCESS);
 	ask(&p, VG_OP_cuGraphLaunch, &start, sizeof(start));

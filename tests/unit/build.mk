@@ -97,3 +97,10 @@ $(eval $(call vg-program,$(VG_UNIT)/visible,tests/unit/visible_test.c userspace/
 	-lcmocka))
 
 tests: $(VG_UNIT)/visible
+
+$(eval $(call vg-program,$(VG_UNIT)/mint,tests/unit/mint_test.c \
+	$(addprefix userspace/executor/,handles.c budget.c calls_handles.c),-lcmocka -lpthread))
+$(eval $(call vg-program,$(VG_UNIT)/objects,tests/unit/objects_test.c userspace/shim/objects.c,\
+	-lcmocka -lpthread))
+
+tests: $(VG_UNIT)/mint $(VG_UNIT)/objects

@@ -68,22 +68,58 @@ static void handles_out_of_range(void **state)
 	assert_true(vg_handle_put(h, VG_HANDLE_MAX - 1, VG_STREAM, 1));
 }
 
+/* An id that is reserved leads nowhere, is nobody else's, and counts. */
+static void handles_reserved(void **state)
+{
+	struct vg_handles *h = vg_handles_new();
+	uint64_t before, v;
+
+	(void)state;
+	assert_true(vg_handle_put(h, 1, VG_EVENT, 1));
+	before = vg_budget_held(VG_BUDGET_OBJECTS);
+	assert_int_equal(vg_handle_reserve(h, 9, VG_GRAPH, 0, 0, 100), VG_RESERVED_OK);
+	assert_int_equal(vg_budget_held(VG_BUDGET_OBJECTS), before + VG_OBJECT_BYTES + 100);
+	assert_false(vg_handle_get(h, 9, VG_GRAPH, &v));
+	assert_false(vg_handle_get(h, 9, VG_RESERVED, &v));
+	assert_false(vg_handle_take(h, 9, VG_RESERVED, &v));
+	assert_int_equal(vg_handle_reserve(h, 9, VG_GRAPH, 0, 0, 0), VG_RESERVED_NOT);
+	assert_false(vg_handle_bind(h, 9, VG_EVENT, 5));
+	vg_handle_give_up(h, 9);
+	assert_int_equal(vg_budget_held(VG_BUDGET_OBJECTS), before);
+	assert_false(vg_handle_bind(h, 9, VG_GRAPH, 5));
+	assert_int_equal(vg_handle_reserve(h, 9, VG_GRAPH, 0, 0, 100), VG_RESERVED_OK);
+	assert_true(vg_handle_bind(h, 9, VG_GRAPH, 5));
+	assert_true(vg_handle_get(h, 9, VG_GRAPH, &v));
+	assert_int_equal(v, 5);
+	vg_handle_give_up(h, 9);	/* too late */
+	assert_true(vg_handle_take(h, 9, VG_GRAPH, &v));
+	assert_int_equal(vg_budget_held(VG_BUDGET_OBJECTS), before);
+}
+
+static void bind_part(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t owner,
+		      uint32_t ctx, uint64_t more)
+{
+	assert_int_equal(vg_handle_reserve(h, id, kind, owner, ctx, more), VG_RESERVED_OK);
+	assert_true(vg_handle_bind(h, id, kind, 0x1000 + id));
+}
+
+/* What goes with an object has an owner that is there, and never outlives it. */
 static void handles_of_owners(void **state)
 {
 	struct vg_handles *h = vg_handles_new();
-	uint32_t owner = 1, ctx = 1;
+	uint32_t owner = 1, ctx = 1, gone = 0;
+	struct vg_orphan o;
 	uint64_t v;
 
 	(void)state;
-	assert_false(vg_handle_set_owner(h, 9, VG_EVENT, 7));
-	assert_false(vg_handle_set_context(h, 9, VG_EVENT, 8));
-	assert_true(vg_handle_put(h, 9, VG_EVENT, 1));
-	assert_true(vg_handle_get_owner(h, 9, VG_EVENT, &owner));
-	assert_true(vg_handle_get_context(h, 9, VG_EVENT, &ctx));
-	assert_int_equal(owner, 0);
-	assert_int_equal(ctx, 0);
-	assert_true(vg_handle_set_owner(h, 9, VG_EVENT, 7));
-	assert_true(vg_handle_set_context(h, 9, VG_EVENT, 8));
+	assert_int_equal(vg_handle_reserve(h, 9, VG_EVENT, 7, 0, 0), VG_RESERVED_ALONE);
+	assert_int_equal(vg_handle_reserve(h, 9, VG_EVENT, 9, 0, 0), VG_RESERVED_ALONE);
+	assert_int_equal(vg_handle_reserve(h, 9, VG_EVENT, VG_HANDLE_MAX, 0, 0),
+			 VG_RESERVED_ALONE);
+	assert_true(vg_handle_put(h, 7, VG_GRAPH, 1));
+	assert_int_equal(vg_handle_reserve(h, 9, VG_EVENT, 0, 7, 0), VG_RESERVED_ALONE);
+	assert_true(vg_handle_put(h, 8, VG_CONTEXT, 1));
+	bind_part(h, 9, VG_EVENT, 7, 8, 0);
 	assert_true(vg_handle_get_owner(h, 9, VG_EVENT, &owner));
 	assert_true(vg_handle_get_context(h, 9, VG_EVENT, &ctx));
 	assert_int_equal(owner, 7);
@@ -95,6 +131,98 @@ static void handles_of_owners(void **state)
 	assert_true(vg_handle_get_context(h, 9, VG_EVENT, &ctx));
 	assert_int_equal(owner, 0);
 	assert_int_equal(ctx, 0);
+
+	/* Parts of parts go, too, and what was made in the context. */
+	for (uint32_t id = 20; id < 30; id++)
+		bind_part(h, id, VG_GRAPH_NODE, id == 20 ? 7 : id - 1, id % 2 ? 8 : 0, 0);
+	bind_part(h, 30, VG_GRAPH_NODE, 25, 8, 0);
+	assert_true(vg_handle_take(h, 7, VG_GRAPH, &v));
+	assert_int_equal(vg_handle_reserve(h, 7, VG_GRAPH, 0, 0, 0), VG_RESERVED_NOT);
+	while (vg_handle_orphan(h, 7, &o)) {
+		assert_int_equal(o.kind, VG_GRAPH_NODE);
+		assert_int_equal(o.value, 0x1000 + o.id);
+		assert_false(vg_handle_get(h, o.id, VG_GRAPH_NODE, &v));
+		gone++;
+	}
+	assert_int_equal(gone, 11);
+	assert_true(vg_handle_put(h, 7, VG_GRAPH, 1));
+	assert_true(vg_handle_take(h, 8, VG_CONTEXT, &v));
+	assert_false(vg_handle_orphan(h, 8, &o));
+}
+
+/* Nothing becomes a part of its own part, and a part can be handed on. */
+static void handles_change_owner(void **state)
+{
+	struct vg_handles *h = vg_handles_new();
+	struct vg_orphan o;
+	uint32_t owner = 9;
+	uint64_t v;
+
+	(void)state;
+	assert_true(vg_handle_put(h, 1, VG_GRAPH, 1));
+	assert_true(vg_handle_put(h, 4, VG_GRAPH, 4));
+	bind_part(h, 2, VG_GRAPH_NODE, 1, 0, 0);
+	bind_part(h, 3, VG_GRAPH, 2, 0, 0);
+	assert_false(vg_handle_set_owner(h, 1, VG_GRAPH, 3));
+	assert_false(vg_handle_set_owner(h, 1, VG_GRAPH, 1));
+	assert_false(vg_handle_set_owner(h, 4, VG_GRAPH, 5));
+	assert_true(vg_handle_set_owner(h, 4, VG_GRAPH, 2));
+	assert_true(vg_handle_set_owner(h, 3, VG_GRAPH, 0));
+	assert_true(vg_handle_get_owner(h, 3, VG_GRAPH, &owner));
+	assert_int_equal(owner, 0);
+	assert_true(vg_handle_take(h, 2, VG_GRAPH_NODE, &v));
+	assert_true(vg_handle_orphan(h, 2, &o));
+	assert_int_equal(o.id, 4);
+	assert_false(vg_handle_orphan(h, 2, &o));
+	assert_true(vg_handle_get(h, 3, VG_GRAPH, &v));
+}
+
+/* A copy of a graph takes what all that is in it takes, at whatever depth. */
+static void handles_weigh_their_parts(void **state)
+{
+	struct vg_handles *h = vg_handles_new();
+	uint64_t sum = 5;
+
+	(void)state;
+	assert_int_equal(vg_handle_weight(h, 1), 0);
+	assert_true(vg_handle_put(h, 1, VG_GRAPH, 1));
+	assert_int_equal(vg_handle_weight(h, 1), 0);
+	assert_true(vg_handle_weigh(h, 1, VG_GRAPH, 5));
+	for (uint32_t id = 2; id < 2000; id++) {
+		bind_part(h, id, id % 2 ? VG_GRAPH : VG_GRAPH_NODE, id % 3 ? id - 1 : id / 3, 0, id);
+		sum += id + (id % 2 ? VG_OBJECT_BYTES : VG_NODE_BYTES);
+		assert_int_equal(vg_handle_weight(h, 1), sum);
+	}
+	assert_true(vg_handle_weigh_at_least(h, 1, VG_GRAPH, 4));
+	assert_int_equal(vg_handle_weight(h, 1), sum);
+	assert_true(vg_handle_weigh_at_least(h, 1, VG_GRAPH, 15));
+	assert_int_equal(vg_handle_weight(h, 1), sum + 10);
+	vg_handle_lighten(h, 1, VG_GRAPH, 10);
+	assert_int_equal(vg_handle_weight(h, 1), sum);
+}
+
+/* The id that was bound first, if several lead to the same. */
+static void handles_by_value(void **state)
+{
+	struct vg_handles *h = vg_handles_new();
+	uint32_t id;
+	uint64_t v;
+
+	(void)state;
+	assert_false(vg_handle_id_of(h, VG_EVENT, 77, &id));
+	for (uint32_t i = 1; i < 10000; i++)
+		assert_true(vg_handle_put(h, i, i % 2 ? VG_EVENT : VG_GRAPH, 77 + i / 4));
+	for (uint32_t i = 1; i < 10000; i++) {
+		assert_true(vg_handle_id_of(h, i % 2 ? VG_EVENT : VG_GRAPH, 77 + i / 4, &id));
+		assert_in_range(id, i < 3 ? 1 : i - 2, i);
+	}
+	assert_true(vg_handle_take(h, 4, VG_GRAPH, &v));
+	assert_true(vg_handle_id_of(h, VG_GRAPH, 78, &id));
+	assert_int_equal(id, 6);
+	assert_true(vg_handle_take(h, 6, VG_GRAPH, &v));
+	assert_false(vg_handle_id_of(h, VG_GRAPH, 78, &id));
+	for (id = 1; id < 10000; id++)
+		vg_handle_take(h, id, id % 2 ? VG_EVENT : VG_GRAPH, &v);
 }
 
 /* An id that is bound anew is not what it was. */
@@ -229,10 +357,17 @@ static void blob_bytes(void **state)
 static void handles_are_bounded(void **state)
 {
 	struct vg_handles *h = vg_handles_new();
-	uint64_t before = vg_budget_held(VG_BUDGET_OBJECTS), v;
+	uint64_t empty = vg_budget_held(VG_BUDGET_OBJECTS), before, v;
 	uint32_t n = 0;
 
 	(void)state;
+	/* So do the tables of ids, which stay. */
+	for (uint32_t id = 1; id <= VG_OBJECTS_MAX / VG_STREAM_BYTES; id += 1000) {
+		assert_true(vg_handle_put(h, id, VG_STREAM, 1));
+		assert_true(vg_handle_take(h, id, VG_STREAM, &v));
+	}
+	before = vg_budget_held(VG_BUDGET_OBJECTS);
+	assert_true(before > empty);
 	while (n < 2 * VG_OBJECTS_MAX / VG_STREAM_BYTES && vg_handle_put(h, n + 1, VG_STREAM, 1))
 		n++;
 	assert_in_range(n, 1, VG_OBJECTS_MAX / VG_STREAM_BYTES);
@@ -953,7 +1088,11 @@ int main(void)
 		cmocka_unit_test(images_refused),
 		cmocka_unit_test(handles_by_kind),
 		cmocka_unit_test(handles_out_of_range),
+		cmocka_unit_test(handles_reserved),
 		cmocka_unit_test(handles_of_owners),
+		cmocka_unit_test(handles_change_owner),
+		cmocka_unit_test(handles_weigh_their_parts),
+		cmocka_unit_test(handles_by_value),
 		cmocka_unit_test(handles_serial),
 		cmocka_unit_test(blob_in_pieces),
 		cmocka_unit_test(blob_in_use),

@@ -37,8 +37,6 @@ def check_type(model, t):
         raise SpecError(t.where, f"unknown type '{t.ctype.base}'")
     elif getattr(t, "kind", "") and t.kind not in KINDS:
         raise SpecError(t.where, f"unknown handle kind '{t.kind}'")
-    elif getattr(t, "undo", "") and t.undo not in model.functions:
-        raise SpecError(t.where, f"unknown function '{t.undo}'")
 
 
 def check_members(model, s):

@@ -105,7 +105,6 @@ class Handle:
     tag: str			# struct tag, or "" for a 64-bit number
     kind: str			# VG_<kind>, or "" if it never crosses the wire
     where: tuple
-    undo: str = ""		# the function that destroys one
 
 
 @dataclass

@@ -163,10 +163,10 @@ class Parser:
             return None
         if word == "handle":
             parts = rest.split()
-            if len(parts) not in (2, 3, 4):
-                raise SpecError(where, "write: handle NAME TAG [KIND [DESTROYER]]")
+            if len(parts) not in (2, 3):
+                raise SpecError(where, "write: handle NAME TAG [KIND]")
             tag = "" if parts[1] == "-" else parts[1]
-            self.add_type(Handle(parts[0], tag, "".join(parts[2:3]), where, "".join(parts[3:])))
+            self.add_type(Handle(parts[0], tag, "".join(parts[2:]), where))
             return None
         if word == "callback":
             m = re.fullmatch(rf"({NAME})\s+(\w+)\s*\((.*)\)", rest)

@@ -33,6 +33,12 @@ bool vg_budget_take(enum vg_budget kind, uint64_t bytes)
 	return false;
 }
 
+void vg_budget_owe(enum vg_budget kind, uint64_t bytes)
+{
+	atomic_fetch_add(&held[kind], bytes);
+	atomic_fetch_add(&all, bytes);
+}
+
 void vg_budget_give(enum vg_budget kind, uint64_t bytes)
 {
 	atomic_fetch_sub(&held[kind], bytes);

@@ -36,7 +36,8 @@ enum vg_budget {
 #define VG_MODULE_BYTES		(64u << 10)	/* beside its image */
 #define VG_STREAM_BYTES		(64u << 10)
 #define VG_NODE_BYTES		1024u		/* in a graph, and again in each clone or execution */
-#define VG_OBJECT_BYTES		512u		/* any other */
+#define VG_EDGE_BYTES		64u		/* between two nodes */
+#define VG_OBJECT_BYTES		512u		/* any other, also a conditional handle */
 #define VG_RANGE_BYTES		1024u		/* of virtual memory: reserved, or mapped */
 #define VG_CALLBACK_BYTES	1024u
 
@@ -44,6 +45,8 @@ enum vg_budget {
 #define VG_OUTPUT_MAX		(64ull << 20)
 
 bool vg_budget_take(enum vg_budget kind, uint64_t bytes);
+/* Beyond the limit if need be, for what is there already; nothing more can be had then. */
+void vg_budget_owe(enum vg_budget kind, uint64_t bytes);
 void vg_budget_give(enum vg_budget kind, uint64_t bytes);
 uint64_t vg_budget_held(enum vg_budget kind);
 

@@ -47,18 +47,22 @@ void *vg_x_scratch(void);
 void vg_x_unshare(struct vg_exec *x, enum vg_token_kind kind, uint64_t key);
 void vg_x_unshare_context(struct vg_exec *x, uint32_t ctx);
 
-/* calls_handles.c: the id that a driver handle is bound to, if any. */
-bool vg_x_id_of(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t *id);
+/* calls_handles.c: vg_x_reserve() and the rest in one, for contexts; false: it cannot be had. */
+bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value, uint32_t owner);
 
 /* The next id of a kind after *id, which starts as 0; false after the last. */
 bool vg_x_next(struct vg_exec *x, enum vg_kind kind, uint32_t *id, uint64_t *value);
-/* Whether an id may be given to something new. */
-bool vg_x_unbound(struct vg_exec *x, uint32_t id);
 
-/* calls_graph.c: the id of a driver handle, minted if it has none; 0 if no id is left. */
+/*
+ * The id of a driver handle, chosen here if it has none; 0 if no id is left, the budget is used
+ * up, or there is no such owner.  And one that is only reserved, for what is to be made.
+ */
 uint32_t vg_x_mint(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t owner);
+uint32_t vg_x_mint_reserve(struct vg_exec *x, enum vg_kind kind, uint32_t owner);
+/* The id as the guest is told it (VG_TOLD), once it is bound; 0 for 0. */
+uint32_t vg_x_told(struct vg_exec *x, enum vg_kind kind, uint32_t id);
 
-/* And those of nodes of the graph `owner`; false if no id is left. */
+/* And those of nodes of the graph `owner`, as they are told; false if no id is left. */
 bool vg_x_mint_nodes(struct vg_exec *x, const CUgraphNode *nodes, size_t n, uint32_t owner,
 		     uint32_t *ids);
 

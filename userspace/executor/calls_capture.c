@@ -4,12 +4,18 @@
  * it if the capture fails.  The guest may have asked for an id of the graph by then, and that
  * id must not lead to freed memory.  So the executor keeps a list of the captures under way:
  * the id of the stream in which each one began, and its graph.
+ *
+ * What a call puts into a graph under capture is counted before the driver gets the call.  Which
+ * of several captures it goes into is not known, because streams join a capture by events.  So
+ * each capture takes with it all that was counted from its begin to its end.
  */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "budget.h"
 #include "calls.h"
+#include "exec_internal.h"
 #include "vg_cuda.h"
 
 struct capture {
@@ -17,11 +23,16 @@ struct capture {
 	uint32_t stream;		/* id */
 	CUgraph graph;
 	bool own;			/* the program's graph: a capture that fails leaves it */
+	uint64_t since;			/* what `counted` was when it began */
 };
 
 /* Only the ring's thread changes the list; other threads look at it, with the lock held. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* all below */
 static struct capture *captures;
+static uint64_t counted;	/* bytes, by all captures since the executor began */
+static uint64_t held;		/* of these in the budget for the captures under way */
+
+_Atomic bool vg_capture_any;
 
 static bool remember(uint32_t stream, CUgraph graph, bool own)
 {
@@ -31,14 +42,75 @@ static bool remember(uint32_t stream, CUgraph graph, bool own)
 		return false;
 	*c = (struct capture){ .stream = stream, .graph = graph, .own = own };
 	pthread_mutex_lock(&lock);
+	c->since = counted;
 	c->next = captures;
 	captures = c;
+	atomic_store(&vg_capture_any, true);
 	pthread_mutex_unlock(&lock);
 	return true;
 }
 
-/* Remove the capture that began in this stream, into *out; false if there is none. */
-static bool forget(uint32_t stream, struct capture *out)
+static void count_locked(uint64_t bytes)
+{
+	counted += bytes;
+	held += bytes;
+}
+
+/* What is there already, or as good as. */
+static void owe(uint64_t bytes)
+{
+	vg_budget_owe(VG_BUDGET_OBJECTS, bytes);
+	pthread_mutex_lock(&lock);
+	count_locked(bytes);
+	pthread_mutex_unlock(&lock);
+}
+
+bool vg_capture_count(struct vg_exec *x, const struct vg_req *rq)
+{
+	uint64_t bytes = VG_NODE_BYTES + rq->bytes;
+	const struct vg_rq_cuGraphLaunch *launch = rq->payload;
+
+	switch (rq->op) {
+	case VG_OP_cuStreamIsCapturing:
+	case VG_OP_vgpu_capture_info:
+	case VG_OP_vgpu_capture_end:
+		return true;
+	case VG_OP_cuGraphLaunch:
+		bytes += vg_x_weight(x, launch->hGraph);
+		break;
+	case VG_OP_cuStreamUpdateCaptureDependencies_v2:
+		bytes += rq->bytes / sizeof(uint32_t) * VG_EDGE_BYTES;
+		break;
+	}
+	if (!vg_budget_take(VG_BUDGET_OBJECTS, bytes))
+		return false;
+	pthread_mutex_lock(&lock);
+	count_locked(bytes);
+	pthread_mutex_unlock(&lock);
+	return true;
+}
+
+/* A capture has left the list: what it takes with it, and the others still need. */
+static uint64_t share_locked(const struct capture *c)
+{
+	uint64_t share = counted - c->since, needed = 0;
+
+	for (const struct capture *o = captures; o; o = o->next)
+		if (counted - o->since > needed)
+			needed = counted - o->since;
+	if (share + needed > held)
+		vg_budget_owe(VG_BUDGET_OBJECTS, share + needed - held);
+	else
+		vg_budget_give(VG_BUDGET_OBJECTS, held - share - needed);
+	held = needed;
+	return share;
+}
+
+/*
+ * Remove the capture that began in this stream, into *out; false if there is none.  *share is
+ * what was counted for it, in bytes; the caller has it from here on.
+ */
+static bool forget(uint32_t stream, struct capture *out, uint64_t *share)
 {
 	struct capture **at, *c;
 
@@ -49,6 +121,8 @@ static bool forget(uint32_t stream, struct capture *out)
 	if (c) {
 		*at = c->next;
 		*out = *c;
+		*share = share_locked(c);
+		atomic_store(&vg_capture_any, captures != NULL);
 	}
 	pthread_mutex_unlock(&lock);
 	free(c);
@@ -78,7 +152,7 @@ static bool lies_in(struct vg_exec *x, CUgraph inner, CUgraph outer)
 
 	if (inner == outer)
 		return true;
-	if (!vg_x_id_of(x, VG_GRAPH, v, &id))
+	if (!vg_handle_id_of(vg_exec_handles(x), VG_GRAPH, v, &id))
 		return false;
 	while (vg_handle_get(vg_exec_handles(x), id, kind, &v)) {
 		if (kind == VG_GRAPH && v == (uintptr_t)outer)
@@ -125,7 +199,7 @@ static void lose(struct vg_exec *x, const struct capture *c)
 	uint32_t id;
 	uint64_t v;
 
-	if (c->own || !vg_x_id_of(x, VG_GRAPH, (uintptr_t)c->graph, &id))
+	if (c->own || !vg_handle_id_of(vg_exec_handles(x), VG_GRAPH, (uintptr_t)c->graph, &id))
 		return;
 	if (vg_handle_take(vg_exec_handles(x), id, VG_GRAPH, &v))
 		vg_x_orphans(x, id);
@@ -134,9 +208,12 @@ static void lose(struct vg_exec *x, const struct capture *c)
 void vg_x_capture_gone(struct vg_exec *x, uint32_t stream)
 {
 	struct capture c;
+	uint64_t share;
 
-	if (forget(stream, &c))
-		lose(x, &c);
+	if (!forget(stream, &c, &share))
+		return;
+	lose(x, &c);
+	vg_budget_give(VG_BUDGET_OBJECTS, share);
 }
 
 static CUresult graph_of(CUstream s, CUgraph *graph)
@@ -202,7 +279,27 @@ CUresult vge_cuStreamBeginCaptureToGraph(struct vg_exec *x, const struct vg_req 
 	vg_exec_settle_reads(x, q->hStream);
 	r = cu.cuStreamBeginCaptureToGraph(s, graph, deps, edges, count,
 					   CU_STREAM_CAPTURE_MODE_RELAXED);
-	return r ? r : began(x, s, q->hStream, graph, true);
+	if (!r)
+		r = began(x, s, q->hStream, graph, true);
+	if (!r)
+		owe(count * VG_EDGE_BYTES);
+	return r;
+}
+
+/* The next node in the stream gets an edge from each of these. */
+static void owe_edges(CUstream s)
+{
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+	cuuint64_t id;
+	size_t n = 0;
+	CUresult r = CUDA_ERROR_NOT_SUPPORTED;
+
+	if (cu.cuStreamGetCaptureInfo_v3)
+		r = cu.cuStreamGetCaptureInfo_v3(s, &status, &id, NULL, NULL, NULL, &n);
+	else if (cu.cuStreamGetCaptureInfo_v2)
+		r = cu.cuStreamGetCaptureInfo_v2(s, &status, &id, NULL, NULL, &n);
+	if (!r && status == CU_STREAM_CAPTURE_STATUS_ACTIVE)
+		owe(n * VG_EDGE_BYTES);
 }
 
 /* A stream joins a capture when it waits for an event that was recorded in the capture. */
@@ -210,13 +307,18 @@ CUresult vge_cuStreamWaitEvent(struct vg_exec *x, const struct vg_req *rq, CUstr
 			       CUevent event, unsigned int flags)
 {
 	const struct vg_rq_cuStreamWaitEvent *q = rq->payload;
+	CUresult r;
 
 	if (!cu.cuStreamWaitEvent)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	/* Captures begin and end on this thread, the ring's, so no lock is needed to look. */
-	if (captures)
-		vg_exec_settle_reads(x, q->hStream);
-	return cu.cuStreamWaitEvent(s, event, flags);
+	if (!captures)
+		return cu.cuStreamWaitEvent(s, event, flags);
+	vg_exec_settle_reads(x, q->hStream);
+	r = cu.cuStreamWaitEvent(s, event, flags);
+	if (!r)
+		owe_edges(s);
+	return r;
 }
 
 CUresult vge_vgpu_capture_info(struct vg_exec *x, const struct vg_req *rq, CUstream s,
@@ -228,6 +330,7 @@ CUresult vge_vgpu_capture_info(struct vg_exec *x, const struct vg_req *rq, CUstr
 	CUgraph graph = NULL;
 	cuuint64_t id = 0;
 	size_t n = 0;
+	uint32_t in;
 	CUresult r;
 
 	(void)rq;
@@ -245,9 +348,10 @@ CUresult vge_vgpu_capture_info(struct vg_exec *x, const struct vg_req *rq, CUstr
 		return CUDA_ERROR_NOT_SUPPORTED;
 	info->id = id;
 	info->count = n;
-	info->graph = vg_x_mint(x, VG_GRAPH, (uintptr_t)graph, 0);
-	if (!info->graph || !vg_x_mint_nodes(x, nodes, n, info->graph, info->node))
+	in = vg_x_mint(x, VG_GRAPH, (uintptr_t)graph, 0);
+	if (!in || !vg_x_mint_nodes(x, nodes, n, in, info->node))
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	info->graph = vg_x_told(x, VG_GRAPH, in);
 	for (size_t i = 0; data && i < n; i++)
 		memcpy(&info->edge[i], &data[i], sizeof(info->edge[i]));
 	return CUDA_SUCCESS;
@@ -257,25 +361,28 @@ CUresult vge_vgpu_capture_end(struct vg_exec *x, const struct vg_req *rq, CUstre
 			      unsigned int *id)
 {
 	const struct vg_rq_vgpu_capture_end *q = rq->payload;
+	struct vg_handles *h = vg_exec_handles(x);
+	struct capture c = { 0 };
+	uint64_t share = 0;
 	CUgraph graph = NULL;
-	struct capture c;
-	uint64_t v;
+	uint32_t made;
 	CUresult r;
 
 	if (!cu.cuStreamEndCapture || !cu.cuGraphDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	r = cu.cuStreamEndCapture(s, &graph);
-	if (forget(q->stream, &c) && r)
+	if (forget(q->stream, &c, &share) && r)
 		lose(x, &c);
-	if (r)
-		return r;
-	*id = vg_x_mint(x, VG_GRAPH, (uintptr_t)graph, 0);
-	if (!*id || !vg_handle_weigh(vg_exec_handles(x), *id, VG_GRAPH, vg_x_graph_bytes(graph))) {
-		if (*id && vg_handle_take(vg_exec_handles(x), *id, VG_GRAPH, &v))
-			vg_x_orphans(x, *id);
-		*id = 0;
-		cu.cuGraphDestroy(graph);
-		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (!r) {
+		made = vg_x_mint(x, VG_GRAPH, (uintptr_t)graph, 0);
+		*id = vg_x_told(x, VG_GRAPH, made);
+		if (vg_handle_weigh_held(h, made, VG_GRAPH, share))
+			return CUDA_SUCCESS;
+		/* Nobody has heard of it; a graph of the program's own has its id already. */
+		if (!c.own)
+			cu.cuGraphDestroy(graph);
+		r = CUDA_ERROR_OUT_OF_MEMORY;
 	}
-	return CUDA_SUCCESS;
+	vg_budget_give(VG_BUDGET_OBJECTS, share);
+	return r;
 }

@@ -153,9 +153,7 @@ CUresult vge_vgpu_context_destroy(struct vg_exec *x, const struct vg_req *rq, CU
 
 	if (!cu.cuCtxDestroy_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	/* One that is destroyed again because its id cannot be had holds nothing by that id. */
-	if (rq->op == VG_OP_vgpu_context_destroy)
-		vg_x_allocations_gone(x, q->ctx);
+	vg_x_allocations_gone(x, q->ctx);
 	vg_exec_contexts_changed(x);
 	vg_exec_context(x, device_of(ctx), -1);
 	return cu.cuCtxDestroy_v2(ctx);

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What is in graphs.  Nodes that capture made, and the graph under capture,
- * have no id of the guest's: one is minted here, from the half of the numbers
- * that the guest does not use, when the guest first asks for them.
+ * What is in graphs.  Nodes that capture made, and the graph under capture, have no id of
+ * the guest's: the executor chooses one when the guest first asks for them (vg_x_mint()).
  */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,60 +10,7 @@
 #include "calls.h"
 #include "vg_cuda.h"
 
-#define HOST_FIRST	(VG_HANDLE_MAX / 2)
 #define NODES_MAX	(1u << 20)		/* of one graph, when the guest asks for them */
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* minting */
-static uint32_t minted = HOST_FIRST;
-
-uint32_t vg_x_mint(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t owner)
-{
-	uint32_t id;
-
-	if (vg_x_id_of(x, kind, value, &id))
-		return id;
-	pthread_mutex_lock(&lock);
-	id = minted < VG_HANDLE_MAX ? minted++ : 0;
-	pthread_mutex_unlock(&lock);
-	return id && vg_x_put(x, id, kind, value, owner) ? id : 0;
-}
-
-#define DEPTH_MAX 64
-
-/* Nodes of a graph, and of the graphs in it; UINT64_MAX: too many to count. */
-static uint64_t count_nodes(CUgraph graph, int depth)
-{
-	CUgraphNode *nodes;
-	CUgraphNodeType type;
-	uint64_t sum;
-	CUgraph child;
-	size_t n = 0;
-
-	if (!cu.cuGraphGetNodes || cu.cuGraphGetNodes(graph, NULL, &n) || !n)
-		return 0;
-	if (!cu.cuGraphNodeGetType || !cu.cuGraphChildGraphNodeGetGraph)
-		return n;
-	nodes = n > NODES_MAX || depth == DEPTH_MAX ? NULL : calloc(n, sizeof(*nodes));
-	if (!nodes || cu.cuGraphGetNodes(graph, nodes, &n)) {
-		free(nodes);
-		return UINT64_MAX;
-	}
-	sum = n;
-	for (size_t i = 0; i < n && sum != UINT64_MAX; i++)
-		if (!cu.cuGraphNodeGetType(nodes[i], &type) && type == CU_GRAPH_NODE_TYPE_GRAPH &&
-		    !cu.cuGraphChildGraphNodeGetGraph(nodes[i], &child) &&
-		    __builtin_add_overflow(sum, count_nodes(child, depth + 1), &sum))
-			sum = UINT64_MAX;
-	free(nodes);
-	return sum;
-}
-
-uint64_t vg_x_graph_bytes(CUgraph graph)
-{
-	uint64_t n = count_nodes(graph, 0);
-
-	return n > UINT64_MAX / VG_NODE_BYTES ? UINT64_MAX : n * VG_NODE_BYTES;
-}
 
 bool vg_x_mint_nodes(struct vg_exec *x, const CUgraphNode *nodes, size_t n, uint32_t owner,
 		     uint32_t *ids)
@@ -74,6 +19,7 @@ bool vg_x_mint_nodes(struct vg_exec *x, const CUgraphNode *nodes, size_t n, uint
 		ids[i] = vg_x_mint(x, VG_GRAPH_NODE, (uintptr_t)nodes[i], owner);
 		if (!ids[i])
 			return false;
+		ids[i] = vg_x_told(x, VG_GRAPH_NODE, ids[i]);
 	}
 	return true;
 }
@@ -215,7 +161,7 @@ CUresult vge_vgpu_graph_node_in_clone(struct vg_exec *x, const struct vg_req *rq
 	r = cu.cuGraphNodeFindInClone(&n, node, clone);
 	if (r)
 		return r;
-	*found = vg_x_mint(x, VG_GRAPH_NODE, (uintptr_t)n, q->clone);
+	*found = vg_x_told(x, VG_GRAPH_NODE, vg_x_mint(x, VG_GRAPH_NODE, (uintptr_t)n, q->clone));
 	return *found ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
@@ -223,13 +169,92 @@ CUresult vge_vgpu_graph_node_in_clone(struct vg_exec *x, const struct vg_req *rq
 CUresult vge_cuGraphDestroyNode(struct vg_exec *x, const struct vg_req *rq, CUgraphNode node)
 {
 	const struct vg_rq_cuGraphDestroyNode *q = rq->payload;
+	uint64_t v;
 	CUresult r;
 
 	if (!cu.cuGraphDestroyNode)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	/* The driver refuses some, which stay in their graph and in the budget. */
 	r = cu.cuGraphDestroyNode(node);
-	vg_x_orphans(x, q->hNode);
+	if (!r && vg_handle_take(vg_exec_handles(x), q->hNode, VG_GRAPH_NODE, &v))
+		vg_x_orphans(x, q->hNode);
 	return r;
+}
+
+CUresult vge_cuGraphAddDependencies_v2(struct vg_exec *x, const struct vg_req *rq, CUgraph graph,
+				       const CUgraphNode *from, const CUgraphNode *to,
+				       const CUgraphEdgeData *data, size_t count)
+{
+	const struct vg_rq_cuGraphAddDependencies_v2 *q = rq->payload;
+	uint64_t bytes = count * VG_EDGE_BYTES;
+	CUresult r;
+
+	if (!cu.cuGraphAddDependencies_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	/*
+	 * Until the graph goes, also if the edges are removed: which edges a node was made with,
+	 * and took of the budget itself, is not kept.
+	 */
+	if (!vg_handle_weigh(vg_exec_handles(x), q->hGraph, VG_GRAPH, bytes))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = cu.cuGraphAddDependencies_v2(graph, from, to, data, count);
+	if (r)
+		vg_handle_lighten(vg_exec_handles(x), q->hGraph, VG_GRAPH, bytes);
+	return r;
+}
+
+/* -- nodes that the driver names, which may lie in graphs that the guest has not asked for */
+
+#define DEPTH_MAX 64
+
+/* A graph on the way to a node, from the one with an id on. */
+struct level {
+	const struct level *above;
+	CUgraphNode holder;		/* of this graph, in the one above */
+	CUgraph graph;
+	uint32_t id;			/* of the first */
+};
+
+static uint32_t id_of_level(struct vg_exec *x, const struct level *l)
+{
+	uint32_t holder;
+
+	if (!l->above)
+		return l->id;
+	holder = id_of_level(x, l->above);
+	if (holder)
+		holder = vg_x_mint(x, VG_GRAPH_NODE, (uintptr_t)l->holder, holder);
+	return holder ? vg_x_mint(x, VG_GRAPH, (uintptr_t)l->graph, holder) : 0;
+}
+
+/* The id of a node in there, as a part of the graph that holds it; 0: it is not found. */
+static uint32_t mint_within(struct vg_exec *x, const struct level *l, CUgraphNode node, int depth)
+{
+	CUgraphNode *nodes;
+	CUgraphNodeType type;
+	uint32_t id = 0;
+	size_t n = 0;
+
+	if (depth == DEPTH_MAX || cu.cuGraphGetNodes(l->graph, NULL, &n) || !n || n > NODES_MAX)
+		return 0;
+	nodes = calloc(n, sizeof(*nodes));
+	if (!nodes || cu.cuGraphGetNodes(l->graph, nodes, &n))
+		n = 0;
+	for (size_t i = 0; i < n && !id; i++) {
+		uint32_t graph = nodes[i] == node ? id_of_level(x, l) : 0;
+
+		if (graph)
+			id = vg_x_mint(x, VG_GRAPH_NODE, (uintptr_t)node, graph);
+	}
+	for (size_t i = 0; i < n && !id; i++) {
+		struct level below = { .above = l, .holder = nodes[i] };
+
+		if (!cu.cuGraphNodeGetType(nodes[i], &type) && type == CU_GRAPH_NODE_TYPE_GRAPH &&
+		    !cu.cuGraphChildGraphNodeGetGraph(nodes[i], &below.graph))
+			id = mint_within(x, &below, node, depth + 1);
+	}
+	free(nodes);
+	return id;
 }
 
 CUresult vge_vgpu_graph_update(struct vg_exec *x, const struct vg_req *rq, CUgraphExec exec,
@@ -237,6 +262,7 @@ CUresult vge_vgpu_graph_update(struct vg_exec *x, const struct vg_req *rq, CUgra
 			       unsigned int *node, unsigned int *from)
 {
 	const struct vg_rq_vgpu_graph_update *q = rq->payload;
+	const struct level top = { .graph = graph, .id = q->graph };
 	CUgraphExecUpdateResultInfo info = { 0 };
 
 	/* While this thread reads it, launches into the capture would change it. */
@@ -247,9 +273,11 @@ CUresult vge_vgpu_graph_update(struct vg_exec *x, const struct vg_req *rq, CUgra
 	*result = info.result;
 	if (*status != CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE)
 		return CUDA_SUCCESS;
+	if (!cu.cuGraphGetNodes || !cu.cuGraphNodeGetType || !cu.cuGraphChildGraphNodeGetGraph)
+		return CUDA_SUCCESS;
 	if (info.errorNode)
-		*node = vg_x_mint(x, VG_GRAPH_NODE, (uintptr_t)info.errorNode, q->graph);
+		*node = vg_x_told(x, VG_GRAPH_NODE, mint_within(x, &top, info.errorNode, 0));
 	if (info.errorFromNode)
-		*from = vg_x_mint(x, VG_GRAPH_NODE, (uintptr_t)info.errorFromNode, q->graph);
+		*from = vg_x_told(x, VG_GRAPH_NODE, mint_within(x, &top, info.errorFromNode, 0));
 	return CUDA_SUCCESS;
 }

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "budget.h"
 #include "calls.h"
 #include "vg_cuda.h"
 
@@ -84,9 +85,14 @@ CUresult vge_cuGraphConditionalHandleCreate(struct vg_exec *x, const struct vg_r
 
 	if (!cu.cuGraphConditionalHandleCreate)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	/* It stays until the graph goes; nothing destroys one alone. */
+	if (!vg_handle_weigh(vg_exec_handles(x), q->hGraph, VG_GRAPH, VG_OBJECT_BYTES))
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = cu.cuGraphConditionalHandleCreate(handle, graph, ctx, value, flags);
-	if (r)
+	if (r) {
+		vg_handle_lighten(vg_exec_handles(x), q->hGraph, VG_GRAPH, VG_OBJECT_BYTES);
 		return r;
+	}
 	return remember(x, *handle, q->hGraph) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
@@ -106,23 +112,32 @@ CUresult vge_vgpu_graph_conditional(struct vg_exec *x, const struct vg_req *rq, 
 {
 	const struct vg_rq_vgpu_graph_conditional *q = rq->payload;
 	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_CONDITIONAL };
+	struct vg_handles *h = vg_exec_handles(x);
+	unsigned int minted;
 	CUresult r;
 
-	if (!size || !vg_x_unbound(x, q->node) || !is_known(x, handle))
+	if (!size || !is_known(x, handle))
 		return CUDA_ERROR_INVALID_VALUE;
+	/* The node's id is reserved already, and the bodies are parts of the node. */
+	for (minted = 0; minted < size; minted++) {
+		bodies[minted] = vg_x_mint_reserve(x, VG_GRAPH, q->node);
+		if (!bodies[minted])
+			break;
+	}
 	p.conditional.handle = handle;
 	p.conditional.type = type;
 	p.conditional.size = size;
 	p.conditional.ctx = ctx;
-	r = add(node, graph, deps, n, &p);
+	r = minted < size ? CUDA_ERROR_OUT_OF_MEMORY : add(node, graph, deps, n, &p);
 	if (!r && !p.conditional.phGraph_out)
 		r = CUDA_ERROR_UNKNOWN;
-	if (r)
-		return r;
-	for (unsigned int i = 0; i < size; i++) {
-		bodies[i] = vg_x_mint(x, VG_GRAPH, (uintptr_t)p.conditional.phGraph_out[i], q->node);
-		if (!bodies[i])
-			return CUDA_ERROR_OUT_OF_MEMORY;
+	for (unsigned int i = 0; i < minted; i++) {
+		if (r)
+			vg_handle_give_up(h, bodies[i]);
+		else
+			vg_handle_bind(h, bodies[i], VG_GRAPH,
+				       (uintptr_t)p.conditional.phGraph_out[i]);
+		bodies[i] = vg_x_told(x, VG_GRAPH, bodies[i]);
 	}
-	return CUDA_SUCCESS;
+	return r;
 }

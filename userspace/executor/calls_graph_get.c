@@ -10,7 +10,7 @@ static uint32_t known(struct vg_exec *x, enum vg_kind kind, const void *handle)
 {
 	uint32_t id;
 
-	return handle && vg_x_id_of(x, kind, (uintptr_t)handle, &id) ? id : 0;
+	return handle && vg_handle_id_of(vg_exec_handles(x), kind, (uintptr_t)handle, &id) ? id : 0;
 }
 
 /* -- kernels */

@@ -19,6 +19,13 @@ CUresult vg_x_graph_exec(struct vg_exec *x, uint32_t id, CUgraphExec *exec)
 	return CUDA_SUCCESS;
 }
 
+/* A node of a graph keeps what it is given; one of an executable graph was counted with that. */
+static CUresult set_counts(struct vg_exec *x, uint32_t exec_id, uint32_t node, uint64_t bytes)
+{
+	return exec_id || vg_handle_weigh_at_least(vg_exec_handles(x), node, VG_GRAPH_NODE, bytes) ?
+		       CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
 struct kernel {
 	CUDA_KERNEL_NODE_PARAMS node;
 	size_t bytes;
@@ -81,6 +88,8 @@ CUresult vge_vgpu_graph_kernel_set(struct vg_exec *x, const struct vg_req *rq, u
 
 	if (!r)
 		r = kernel_node(x, &k, q->f, f, launch, bytes, params);
+	if (!r)
+		r = set_counts(x, exec_id, q->node, rq->bytes);
 	if (r)
 		return r;
 	if (!cu.cuGraphExecKernelNodeSetParams_v2 || !cu.cuGraphKernelNodeSetParams_v2)
@@ -169,28 +178,35 @@ CUresult vge_vgpu_graph_child(struct vg_exec *x, const struct vg_req *rq, CUgrap
 	r = cu.cuGraphChildGraphNodeGetGraph(node, &child);
 	if (r)
 		return r;
-	*id = vg_x_mint(x, VG_GRAPH, (uintptr_t)child, q->node);
+	*id = vg_x_told(x, VG_GRAPH, vg_x_mint(x, VG_GRAPH, (uintptr_t)child, q->node));
 	return *id ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 /* The child is the node's from here on: it goes with it. */
 CUresult vge_vgpu_graph_child_move(struct vg_exec *x, const struct vg_req *rq, CUgraphNode *node,
 				   CUgraph graph, const CUgraphNode *deps, uint64_t count,
-				   CUgraph child)
+				   unsigned int child)
 {
 	const struct vg_rq_vgpu_graph_child_move *q = rq->payload;
 	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_GRAPH };
+	struct vg_handles *h = vg_exec_handles(x);
+	uint32_t owner = 0;
+	uint64_t v;
 	CUresult r;
 
 	if (!cu.cuGraphAddNode_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!vg_x_unbound(x, q->node))
+	if (!vg_handle_get(h, child, VG_GRAPH, &v))
 		return CUDA_ERROR_INVALID_HANDLE;
-	p.graph.graph = child;
+	/* What is a part already stays one; nor can a graph hold what holds it. */
+	vg_handle_get_owner(h, child, VG_GRAPH, &owner);
+	if (owner || !vg_handle_set_owner(h, child, VG_GRAPH, q->node))
+		return CUDA_ERROR_INVALID_VALUE;
+	p.graph.graph = (CUgraph)(uintptr_t)v;
 	p.graph.ownership = CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE;
 	r = cu.cuGraphAddNode_v2(node, graph, deps, NULL, count, &p);
-	if (!r)
-		vg_handle_set_owner(vg_exec_handles(x), q->child, VG_GRAPH, q->node);
+	if (r)
+		vg_handle_set_owner(h, child, VG_GRAPH, 0);
 	return r;
 }
 
@@ -215,10 +231,12 @@ CUresult vge_vgpu_graph_values_set(struct vg_exec *x, const struct vg_req *rq, u
 				   unsigned int n, const CUstreamBatchMemOpParams *ops)
 {
 	CUDA_BATCH_MEM_OP_NODE_PARAMS p = { ctx, n, (CUstreamBatchMemOpParams *)ops, flags };
+	const struct vg_rq_vgpu_graph_values_set *q = rq->payload;
 	CUgraphExec exec;
 	CUresult r = vg_x_graph_exec(x, exec_id, &exec);
 
-	(void)rq;
+	if (!r)
+		r = set_counts(x, exec_id, q->node, rq->bytes);
 	if (r)
 		return r;
 	if (!cu.cuGraphExecBatchMemOpNodeSetParams || !cu.cuGraphBatchMemOpNodeSetParams)

@@ -246,7 +246,7 @@ void vg_x_greens_gone(struct vg_exec *x, uint32_t primary)
 		pthread_rwlock_wrlock(&lock);
 		greens[i] = greens[--count];
 		pthread_rwlock_unlock(&lock);
-		if (vg_x_id_of(x, VG_GREEN_CTX, (uintptr_t)green, &id))
+		if (vg_handle_id_of(vg_exec_handles(x), VG_GREEN_CTX, (uintptr_t)green, &id))
 			vg_handle_take(vg_exec_handles(x), id, VG_GREEN_CTX, &v);
 		cu.cuGreenCtxDestroy(green);
 	}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* How ids of the guest become the driver's handles, and which ids go when an object goes. */
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "calls.h"
@@ -37,84 +38,110 @@ bool vg_x_function(struct vg_exec *x, uint32_t id, CUfunction *f)
 	return true;
 }
 
-bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value, uint32_t owner)
+static enum vg_reserved reserve(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint32_t owner,
+				uint32_t ctx, uint64_t more)
 {
+	enum vg_reserved got = vg_handle_reserve(vg_exec_handles(x), id, kind, owner, ctx, more);
 	_Atomic uint32_t *mark = &end[id >= HALF];
 	uint32_t seen = atomic_load(mark);
 
-	if (!vg_handle_put(vg_exec_handles(x), id, kind, value))
-		return false;
-	vg_handle_set_owner(vg_exec_handles(x), id, kind, owner);
-	while (seen <= id && !atomic_compare_exchange_weak(mark, &seen, id + 1))
+	while (got == VG_RESERVED_OK && seen <= id &&
+	       !atomic_compare_exchange_weak(mark, &seen, id + 1))
 		;
-	return true;
+	return got;
 }
 
-CUresult vg_x_bind(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,
-		   uint32_t owner, uint32_t ctx, uint64_t more)
+CUresult vg_x_reserve(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint32_t owner,
+		      uint32_t ctx, uint64_t more)
 {
 	uint64_t v;
 
-	if (!vg_x_put(x, id, kind, value, owner))
-		return id && id < VG_HANDLE_MAX && vg_x_unbound(x, id) ? CUDA_ERROR_OUT_OF_MEMORY :
-									 CUDA_ERROR_INVALID_HANDLE;
 	/* A green context may go before what was made in it, which the primary one takes along. */
-	vg_handle_set_context(vg_exec_handles(x), id, kind, ctx ? vg_x_home(ctx) : 0);
-	if (!more || vg_handle_weigh(vg_exec_handles(x), id, kind, more))
+	if (ctx)
+		ctx = vg_x_home(ctx);
+	/* Some parts can be asked for without a context, and live as long as their owner. */
+	if (ctx && !vg_handle_get(vg_exec_handles(x), ctx, VG_CONTEXT, &v)) {
+		if (!owner)
+			return CUDA_ERROR_INVALID_CONTEXT;
+		ctx = 0;
+	}
+	switch (reserve(x, id, kind, owner, ctx, more)) {
+	case VG_RESERVED_OK:
 		return CUDA_SUCCESS;
-	vg_handle_take(vg_exec_handles(x), id, kind, &v);
-	return CUDA_ERROR_OUT_OF_MEMORY;
+	case VG_RESERVED_FULL:
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	default:
+		return CUDA_ERROR_INVALID_HANDLE;
+	}
 }
 
-/* The driver has destroyed what this id stands for: take the id away. */
-static bool lose(struct vg_exec *x, uint32_t id, enum vg_kind kind)
+CUresult vg_x_made(struct vg_exec *x, CUresult r, uint32_t id, enum vg_kind kind, uint64_t value)
 {
-	uint64_t v;
-
-	if (!vg_handle_take(vg_exec_handles(x), id, kind, &v))
-		return false;
-	if (kind == VG_STREAM)
-		vg_x_capture_gone(x, id);
-	if (kind == VG_LINK_STATE)
-		vg_x_link_gone((CUlinkState)(uintptr_t)v);
-	return true;
+	if (r)
+		vg_handle_give_up(vg_exec_handles(x), id);
+	else if (!vg_handle_bind(vg_exec_handles(x), id, kind, value))
+		r = CUDA_ERROR_INVALID_HANDLE;
+	return r;
 }
 
-/*
- * The driver has destroyed the object of the id `gone`, and with it all objects of which it was
- * the owner or the context.  Take their ids away, because they would lead to freed memory.
- * This happens seldom, so it searches all ids.
- */
+uint64_t vg_x_weight(struct vg_exec *x, uint32_t graph)
+{
+	return vg_handle_weight(vg_exec_handles(x), graph);
+}
+
+uint32_t vg_x_mint_reserve(struct vg_exec *x, enum vg_kind kind, uint32_t owner)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static uint32_t last = VG_HANDLE_MAX - 1;
+	enum vg_reserved got = VG_RESERVED_NOT;
+	uint32_t id = 0;
+
+	/* Those that were free the longest come first. */
+	pthread_mutex_lock(&lock);
+	for (uint32_t i = 0; i < HALF && got == VG_RESERVED_NOT; i++) {
+		last = last + 1 < VG_HANDLE_MAX ? last + 1 : HALF;
+		id = last;
+		got = reserve(x, id, kind, owner, 0, 0);
+	}
+	pthread_mutex_unlock(&lock);
+	return got == VG_RESERVED_OK ? id : 0;
+}
+
+bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value, uint32_t owner)
+{
+	return !vg_x_reserve(x, id, kind, owner, 0, 0) &&
+	       vg_handle_bind(vg_exec_handles(x), id, kind, value);
+}
+
+uint32_t vg_x_mint(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t owner)
+{
+	uint32_t id;
+
+	if (vg_handle_id_of(vg_exec_handles(x), kind, value, &id))
+		return id;
+	id = vg_x_mint_reserve(x, kind, owner);
+	return id && vg_handle_bind(vg_exec_handles(x), id, kind, value) ? id : 0;
+}
+
+uint32_t vg_x_told(struct vg_exec *x, enum vg_kind kind, uint32_t id)
+{
+	uint32_t life;
+
+	if (id < HALF || !vg_handle_serial(vg_exec_handles(x), id, kind, &life))
+		return id;
+	return VG_TOLD(id, life);
+}
+
 void vg_x_orphans(struct vg_exec *x, uint32_t gone)
 {
-	struct vg_handles *h = vg_exec_handles(x);
-	uint32_t owner, ctx;
+	struct vg_orphan o;
 
-	for (int half = 0; half < 2; half++) {
-		for (uint32_t id = half ? HALF : 1; gone && id < atomic_load(&end[half]); id++) {
-			for (enum vg_kind kind = VG_NONE + 1; kind < VG_KIND_COUNT; kind++) {
-				if (!vg_handle_get_owner(h, id, kind, &owner) ||
-				    !vg_handle_get_context(h, id, kind, &ctx))
-					continue;
-				if ((owner == gone || ctx == gone) && id != gone &&
-				    lose(x, id, kind))
-					vg_x_orphans(x, id);
-				break;
-			}
-		}
+	while (vg_handle_orphan(vg_exec_handles(x), gone, &o)) {
+		if (o.kind == VG_STREAM)
+			vg_x_capture_gone(x, o.id);
+		if (o.kind == VG_LINK_STATE)
+			vg_x_link_gone((CUlinkState)(uintptr_t)o.value);
 	}
-}
-
-bool vg_x_id_of(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t *id)
-{
-	uint64_t v;
-
-	for (int half = 0; half < 2; half++) {
-		for (*id = half ? HALF : 1; *id < atomic_load(&end[half]); ++*id)
-			if (vg_handle_get(vg_exec_handles(x), *id, kind, &v) && v == value)
-				return true;
-	}
-	return false;
 }
 
 bool vg_x_next(struct vg_exec *x, enum vg_kind kind, uint32_t *id, uint64_t *value)
@@ -151,14 +178,4 @@ CUresult vg_x_may_destroy(struct vg_exec *x, enum vg_kind kind, uint32_t id)
 	    owner)
 		return kind == VG_GRAPH ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
 	return CUDA_SUCCESS;
-}
-
-bool vg_x_unbound(struct vg_exec *x, uint32_t id)
-{
-	uint64_t v;
-
-	for (enum vg_kind kind = VG_NONE + 1; kind < VG_KIND_COUNT; kind++)
-		if (vg_handle_get(vg_exec_handles(x), id, kind, &v))
-			return false;
-	return true;
 }

@@ -134,7 +134,7 @@ CUresult vge_vgpu_user_object(struct vg_exec *x, const struct vg_req *rq, CUuser
 	if (!cu.cuUserObjectCreate || !cu.cuUserObjectRelease || !cu.cuGraphRetainUserObject ||
 	    !cu.cuGraphReleaseUserObject)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!refs || refs > INT_MAX || !vg_x_callbacks_ready() || !vg_x_unbound(x, q->object))
+	if (!refs || refs > INT_MAX || !vg_x_callbacks_ready())
 		return CUDA_ERROR_INVALID_VALUE;
 	o = calloc(1, sizeof(*o));
 	if (!o)

@@ -57,6 +57,7 @@ struct vg_op {
 	bool needs_ctx;		/* not run if rq->ctx cannot be made current */
 	bool graphs;		/* may block, and works with graphs */
 	bool reads;		/* may block, and copies out of the device, in a stream */
+	bool in_stream;		/* names a stream, to whose capture it may add */
 	const struct vg_name *names;	/* of one that may block; NULL: none */
 };
 

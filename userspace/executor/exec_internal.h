@@ -90,6 +90,13 @@ bool vg_role_idle(struct vg_exec *x);	/* the ring is empty: wait; false: role la
 void vg_underway_begin(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq);
 void vg_underway_end(void);
 
+/*
+ * calls_capture.c: whether a capture is under way; count what a call in a stream may add to
+ * its graph, before the call.  False: the budget for objects is used up.
+ */
+extern _Atomic bool vg_capture_any;
+bool vg_capture_count(struct vg_exec *x, const struct vg_req *rq);
+
 /* blobs.c */
 struct vg_blobs *vg_blobs_new(void);
 CUresult vg_blobs_append(struct vg_blobs *b, const struct vg_blob_append *piece, const void *data);

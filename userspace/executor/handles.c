@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Two levels: a directory of pages of entries, so that a lookup is two loads.
- * The lock is only for putting and taking.  A get on a thread of its own may read an
+ * The lock is only for changes.  A get on a thread of its own may read an
  * entry that the ring's thread is about to take: underway.c has that one wait.
+ *
+ * Each entry heads two lists of entries that go with it: its parts, and what was made in it if
+ * it is a context.  When an id is taken these lists stay, and the id is not free before they
+ * are empty (vg_handle_orphan()).
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -12,18 +16,27 @@
 
 #define PAGE_ENTRIES 4096u
 #define PAGES (VG_HANDLE_MAX / PAGE_ENTRIES)
+#define BUCKETS (1u << 16)
+
+enum tie { PART, MADE_IN, TIES };
 
 struct entry {
 	_Atomic uint32_t kind;
 	_Atomic uint32_t serial;
 	_Atomic uint64_t value;
-	_Atomic uint32_t owner, context;	/* ids */
-	uint64_t more;			/* by vg_handle_weigh(); under the lock */
+	_Atomic uint32_t with[TIES];	/* owner and context: ids */
+	/* under the lock, as the rest; all are ids, 0 is none */
+	uint32_t first[TIES];		/* of those that go with this one */
+	uint32_t next[TIES], before[TIES];	/* of those that go with the same as this one */
+	uint32_t next_found;		/* in the same bucket */
+	enum vg_kind made;		/* what a reserved id is for */
+	uint64_t more;			/* of the budget, in bytes */
 };
 
 struct vg_handles {
 	pthread_mutex_t lock;
 	_Atomic(struct entry *) page[PAGES];
+	uint32_t bucket[BUCKETS];	/* by kind and value: ids that lead to it */
 };
 
 struct vg_handles *vg_handles_new(void)
@@ -35,17 +48,21 @@ struct vg_handles *vg_handles_new(void)
 	return h;
 }
 
-static struct entry *lookup(struct vg_handles *h, uint32_t id, enum vg_kind kind)
+static struct entry *entry_of(struct vg_handles *h, uint32_t id)
 {
-	struct entry *page, *e;
+	struct entry *page;
 
 	if (!id || id >= VG_HANDLE_MAX)
 		return NULL;
 	page = atomic_load_explicit(&h->page[id / PAGE_ENTRIES], memory_order_acquire);
-	if (!page)
-		return NULL;
-	e = &page[id % PAGE_ENTRIES];
-	return atomic_load_explicit(&e->kind, memory_order_acquire) == kind ? e : NULL;
+	return page ? &page[id % PAGE_ENTRIES] : NULL;
+}
+
+static struct entry *lookup(struct vg_handles *h, uint32_t id, enum vg_kind kind)
+{
+	struct entry *e = entry_of(h, id);
+
+	return e && atomic_load_explicit(&e->kind, memory_order_acquire) == kind ? e : NULL;
 }
 
 static uint64_t bytes_of(enum vg_kind kind)
@@ -71,41 +88,200 @@ static enum vg_budget more_of(enum vg_kind kind)
 	return kind == VG_MODULE || kind == VG_LIBRARY ? VG_BUDGET_IMAGES : VG_BUDGET_OBJECTS;
 }
 
-bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value)
+static bool take_bytes(enum vg_kind kind, uint64_t more)
 {
-	struct entry *page, *e;
-	bool ok = false;
-
-	if (!id || id >= VG_HANDLE_MAX || kind == VG_NONE)
+	if (!vg_budget_take(VG_BUDGET_OBJECTS, bytes_of(kind)))
 		return false;
-	pthread_mutex_lock(&h->lock);
-	page = atomic_load(&h->page[id / PAGE_ENTRIES]);
-	if (!page) {
+	if (vg_budget_take(more_of(kind), more))
+		return true;
+	vg_budget_give(VG_BUDGET_OBJECTS, bytes_of(kind));
+	return false;
+}
+
+/* -- with the lock held */
+
+static void tie(struct vg_handles *h, uint32_t id, struct entry *e, enum tie t, uint32_t to)
+{
+	struct entry *head = entry_of(h, to), *next;
+
+	atomic_store(&e->with[t], head ? to : 0);
+	e->before[t] = e->next[t] = 0;
+	if (!head)
+		return;
+	e->next[t] = head->first[t];
+	next = entry_of(h, e->next[t]);
+	if (next)
+		next->before[t] = id;
+	head->first[t] = id;
+}
+
+static void untie(struct vg_handles *h, struct entry *e, enum tie t)
+{
+	struct entry *head = entry_of(h, atomic_load(&e->with[t]));
+	struct entry *before = entry_of(h, e->before[t]), *next = entry_of(h, e->next[t]);
+
+	if (before)
+		before->next[t] = e->next[t];
+	else if (head)
+		head->first[t] = e->next[t];
+	if (next)
+		next->before[t] = e->before[t];
+	atomic_store(&e->with[t], 0);
+	e->before[t] = e->next[t] = 0;
+}
+
+static uint32_t *bucket_of(struct vg_handles *h, enum vg_kind kind, uint64_t value)
+{
+	uint64_t mixed = (value ^ (uint64_t)kind << 56) * 0x9e3779b97f4a7c15ull;
+
+	return &h->bucket[mixed >> 48];
+}
+
+static void lead_to(struct vg_handles *h, uint32_t id, struct entry *e, enum vg_kind kind,
+		    uint64_t value)
+{
+	uint32_t *bucket = bucket_of(h, kind, value);
+
+	atomic_store(&e->value, value);
+	e->next_found = *bucket;
+	*bucket = id;
+}
+
+static void lead_nowhere(struct vg_handles *h, uint32_t id, struct entry *e, enum vg_kind kind)
+{
+	uint32_t *at = bucket_of(h, kind, atomic_load(&e->value));
+
+	while (*at != id)
+		at = &entry_of(h, *at)->next_found;
+	*at = e->next_found;
+}
+
+/* The page of an entry is there, and counted, from its first use on. */
+static struct entry *make_entry(struct vg_handles *h, uint32_t id)
+{
+	struct entry *page;
+
+	if (!entry_of(h, id)) {
+		if (!vg_budget_take(VG_BUDGET_OBJECTS, PAGE_ENTRIES * sizeof(*page)))
+			return NULL;
 		page = calloc(PAGE_ENTRIES, sizeof(*page));
-		if (!page)
-			goto out;
+		if (!page) {
+			vg_budget_give(VG_BUDGET_OBJECTS, PAGE_ENTRIES * sizeof(*page));
+			return NULL;
+		}
 		atomic_store(&h->page[id / PAGE_ENTRIES], page);
 	}
-	e = &page[id % PAGE_ENTRIES];
-	if (atomic_load(&e->kind) == VG_NONE && vg_budget_take(VG_BUDGET_OBJECTS, bytes_of(kind))) {
-		e->more = 0;
-		atomic_store(&e->value, value);
-		atomic_store(&e->owner, 0);
-		atomic_store(&e->context, 0);
-		atomic_fetch_add(&e->serial, 1);
-		atomic_store_explicit(&e->kind, kind, memory_order_release);
-		ok = true;
-	}
-out:
+	return entry_of(h, id);
+}
+
+static bool is_bound(struct vg_handles *h, uint32_t id)
+{
+	struct entry *e = entry_of(h, id);
+
+	return e && atomic_load(&e->kind) != VG_NONE;
+}
+
+/* Whether `id` is `of` or owns it, by however many steps. */
+static bool owns(struct vg_handles *h, uint32_t id, uint32_t of)
+{
+	while (of && of != id)
+		of = atomic_load(&entry_of(h, of)->with[PART]);
+	return of;
+}
+
+static enum vg_reserved reserve(struct vg_handles *h, uint32_t id, enum vg_kind kind,
+				uint32_t owner, uint32_t ctx, uint64_t more)
+{
+	struct entry *e;
+
+	if ((owner && !is_bound(h, owner)) || (ctx && !lookup(h, ctx, VG_CONTEXT)) ||
+	    owner == id || ctx == id)
+		return VG_RESERVED_ALONE;
+	e = make_entry(h, id);
+	if (!e)
+		return VG_RESERVED_FULL;
+	if (atomic_load(&e->kind) != VG_NONE || e->first[PART] || e->first[MADE_IN])
+		return VG_RESERVED_NOT;
+	if (!take_bytes(kind, more))
+		return VG_RESERVED_FULL;
+	e->more = more;
+	e->made = kind;
+	tie(h, id, e, PART, owner);
+	tie(h, id, e, MADE_IN, ctx);
+	atomic_fetch_add(&e->serial, 1);
+	atomic_store_explicit(&e->kind, VG_RESERVED, memory_order_release);
+	return VG_RESERVED_OK;
+}
+
+/* An entry that is bound or reserved: what goes with it stays tied to it. */
+static void release(struct vg_handles *h, uint32_t id, struct entry *e)
+{
+	enum vg_kind kind = atomic_load(&e->kind);
+
+	if (kind == VG_RESERVED)
+		kind = e->made;
+	else
+		lead_nowhere(h, id, e, kind);
+	atomic_store(&e->kind, VG_NONE);
+	vg_budget_give(VG_BUDGET_OBJECTS, bytes_of(kind));
+	vg_budget_give(more_of(kind), e->more);
+	untie(h, e, PART);
+	untie(h, e, MADE_IN);
+}
+
+/* -- the interface */
+
+enum vg_reserved vg_handle_reserve(struct vg_handles *h, uint32_t id, enum vg_kind kind,
+				   uint32_t owner, uint32_t ctx, uint64_t more)
+{
+	enum vg_reserved got;
+
+	if (!id || id >= VG_HANDLE_MAX || kind == VG_NONE || kind >= VG_RESERVED)
+		return VG_RESERVED_NOT;
+	pthread_mutex_lock(&h->lock);
+	got = reserve(h, id, kind, owner, ctx, more);
 	pthread_mutex_unlock(&h->lock);
-	return ok;
+	return got;
+}
+
+bool vg_handle_bind(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value)
+{
+	struct entry *e;
+
+	pthread_mutex_lock(&h->lock);
+	e = lookup(h, id, VG_RESERVED);
+	if (e && e->made != kind)
+		e = NULL;
+	if (e) {
+		lead_to(h, id, e, kind, value);
+		atomic_store_explicit(&e->kind, kind, memory_order_release);
+	}
+	pthread_mutex_unlock(&h->lock);
+	return e;
+}
+
+void vg_handle_give_up(struct vg_handles *h, uint32_t id)
+{
+	struct entry *e;
+
+	pthread_mutex_lock(&h->lock);
+	e = lookup(h, id, VG_RESERVED);
+	if (e)
+		release(h, id, e);
+	pthread_mutex_unlock(&h->lock);
+}
+
+bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value)
+{
+	return vg_handle_reserve(h, id, kind, 0, 0, 0) == VG_RESERVED_OK &&
+	       vg_handle_bind(h, id, kind, value);
 }
 
 bool vg_handle_get(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value)
 {
 	struct entry *e = lookup(h, id, kind);
 
-	if (!e)
+	if (!e || kind == VG_NONE || kind == VG_RESERVED)
 		return false;
 	*value = atomic_load(&e->value);
 	return true;
@@ -116,24 +292,75 @@ bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64
 	struct entry *e;
 
 	pthread_mutex_lock(&h->lock);
-	e = lookup(h, id, kind);
+	e = kind == VG_NONE || kind == VG_RESERVED ? NULL : lookup(h, id, kind);
 	if (e) {
 		*value = atomic_load(&e->value);
-		atomic_store(&e->kind, VG_NONE);
-		vg_budget_give(VG_BUDGET_OBJECTS, bytes_of(kind));
-		vg_budget_give(more_of(kind), e->more);
+		release(h, id, e);
 	}
 	pthread_mutex_unlock(&h->lock);
 	return e;
 }
 
+/*
+ * What goes with the one that is taken goes with `gone` from then on, so each entry is handed
+ * on once, and the depth does not matter.
+ */
+bool vg_handle_orphan(struct vg_handles *h, uint32_t gone, struct vg_orphan *out)
+{
+	struct entry *head, *e;
+	uint32_t child;
+
+	pthread_mutex_lock(&h->lock);
+	head = entry_of(h, gone);
+	out->id = !head ? 0 : head->first[PART] ? head->first[PART] : head->first[MADE_IN];
+	e = entry_of(h, out->id);
+	if (e) {
+		out->kind = atomic_load(&e->kind);
+		out->value = atomic_load(&e->value);
+		release(h, out->id, e);
+		for (enum tie t = PART; t < TIES; t++) {
+			while ((child = e->first[t])) {
+				struct entry *c = entry_of(h, child);
+
+				untie(h, c, t);
+				tie(h, child, c, t, gone);
+			}
+		}
+	}
+	pthread_mutex_unlock(&h->lock);
+	return e;
+}
+
+bool vg_handle_id_of(struct vg_handles *h, enum vg_kind kind, uint64_t value, uint32_t *id)
+{
+	struct entry *e;
+
+	*id = 0;
+	pthread_mutex_lock(&h->lock);
+	for (uint32_t at = *bucket_of(h, kind, value); at; at = e->next_found) {
+		e = entry_of(h, at);
+		if (atomic_load(&e->kind) == kind && atomic_load(&e->value) == value &&
+		    (!*id || at < *id))
+			*id = at;
+	}
+	pthread_mutex_unlock(&h->lock);
+	return *id;
+}
+
 bool vg_handle_set_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t owner)
 {
-	struct entry *e = lookup(h, id, kind);
+	struct entry *e;
+	bool ok;
 
-	if (e)
-		atomic_store(&e->owner, owner);
-	return e;
+	pthread_mutex_lock(&h->lock);
+	e = lookup(h, id, kind);
+	ok = e && (!owner || (is_bound(h, owner) && !owns(h, id, owner)));
+	if (ok) {
+		untie(h, e, PART);
+		tie(h, id, e, PART, owner);
+	}
+	pthread_mutex_unlock(&h->lock);
+	return ok;
 }
 
 bool vg_handle_get_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *owner)
@@ -141,16 +368,7 @@ bool vg_handle_get_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, u
 	struct entry *e = lookup(h, id, kind);
 
 	if (e)
-		*owner = atomic_load(&e->owner);
-	return e;
-}
-
-bool vg_handle_set_context(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t ctx)
-{
-	struct entry *e = lookup(h, id, kind);
-
-	if (e)
-		atomic_store(&e->context, ctx);
+		*owner = atomic_load(&e->with[PART]);
 	return e;
 }
 
@@ -159,7 +377,7 @@ bool vg_handle_get_context(struct vg_handles *h, uint32_t id, enum vg_kind kind,
 	struct entry *e = lookup(h, id, kind);
 
 	if (e)
-		*ctx = atomic_load(&e->context);
+		*ctx = atomic_load(&e->with[MADE_IN]);
 	return e;
 }
 
@@ -171,6 +389,8 @@ bool vg_handle_serial(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint
 		*serial = atomic_load(&e->serial);
 	return e;
 }
+
+/* -- what it weighs */
 
 bool vg_handle_weigh(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t more)
 {
@@ -184,4 +404,67 @@ bool vg_handle_weigh(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint6
 		e->more += more;
 	pthread_mutex_unlock(&h->lock);
 	return ok;
+}
+
+bool vg_handle_weigh_at_least(struct vg_handles *h, uint32_t id, enum vg_kind kind,
+			      uint64_t at_least)
+{
+	struct entry *e;
+	bool ok;
+
+	pthread_mutex_lock(&h->lock);
+	e = lookup(h, id, kind);
+	ok = e && (e->more >= at_least || vg_budget_take(more_of(kind), at_least - e->more));
+	if (ok && e->more < at_least)
+		e->more = at_least;
+	pthread_mutex_unlock(&h->lock);
+	return ok;
+}
+
+bool vg_handle_weigh_held(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t more)
+{
+	struct entry *e;
+
+	pthread_mutex_lock(&h->lock);
+	e = lookup(h, id, kind);
+	if (e)
+		e->more += more;
+	pthread_mutex_unlock(&h->lock);
+	return e;
+}
+
+void vg_handle_lighten(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t less)
+{
+	struct entry *e;
+
+	pthread_mutex_lock(&h->lock);
+	e = lookup(h, id, kind);
+	if (e && less <= e->more) {
+		e->more -= less;
+		vg_budget_give(more_of(kind), less);
+	}
+	pthread_mutex_unlock(&h->lock);
+}
+
+uint64_t vg_handle_weight(struct vg_handles *h, uint32_t id)
+{
+	struct entry *e, *root;
+	uint64_t sum = 0;
+
+	pthread_mutex_lock(&h->lock);
+	root = entry_of(h, id);
+	if (root && atomic_load(&root->kind) == VG_NONE)
+		root = NULL;
+	for (e = root; e; ) {
+		sum += e->more + (e == root ? 0 : bytes_of(atomic_load(&e->kind)));
+		if (e->first[PART]) {
+			e = entry_of(h, e->first[PART]);
+			continue;
+		}
+		while (e != root && !e->next[PART])
+			e = entry_of(h, atomic_load(&e->with[PART]));
+		e = e == root ? NULL : entry_of(h, e->next[PART]);
+	}
+	pthread_mutex_unlock(&h->lock);
+	return sum;
 }

@@ -37,36 +37,95 @@ enum vg_kind {
 	VG_EXTERNAL_SEMAPHORE,
 	VG_TEXOBJECT,
 	VG_SURFOBJECT,
+	VG_RESERVED,		/* of what is being made: no call finds it */
 	VG_KIND_COUNT,
 };
 
-#define VG_HANDLE_MAX	(4u << 20)	/* ids are below this */
+#define VG_HANDLE_BITS	22
+#define VG_HANDLE_MAX	(1u << VG_HANDLE_BITS)	/* ids are below this */
+
+/*
+ * Ids of the upper half the executor chooses, when the guest asks for what it has not made by
+ * name.  They are used again, so it tells them with the number of their life above the id's
+ * bits, by which the guest knows that an object of an earlier life has gone.
+ */
+#define VG_TOLD(id, life)	((id) | (life) << VG_HANDLE_BITS)
+#define VG_TOLD_ID(told)	((told) & (VG_HANDLE_MAX - 1))
+#define VG_TOLD_LIFE(told)	((told) >> VG_HANDLE_BITS)
 
 struct vg_handles;
 
 /*
- * Bind id to a driver handle.  False if the id is out of range or in use, or the budget
- * for objects is used up (budget.h).
+ * An id is bound in two steps, so that nothing is made that then cannot be counted or found:
+ * before the driver makes an object its id is reserved, with all that the object takes of the
+ * budget (budget.h); afterwards the id leads to the object, or is given up.
+ *
+ * `owner` is the id of the object of which it is a part, `ctx` that of the context in which it
+ * is made (the primary one, if that is a green context); 0: of none.  It goes with both, so
+ * both have to be bound.  `more` is what it takes beyond what each of its kind does, in bytes.
  */
+enum vg_reserved {
+	VG_RESERVED_OK,
+	VG_RESERVED_NOT,	/* the id is out of range or in use */
+	VG_RESERVED_ALONE,	/* there is no such owner, or no such context */
+	VG_RESERVED_FULL,	/* the budget is used up */
+};
+
+enum vg_reserved vg_handle_reserve(struct vg_handles *h, uint32_t id, enum vg_kind kind,
+				   uint32_t owner, uint32_t ctx, uint64_t more);
+/* False if what owns it has gone meanwhile, and the id with it. */
+bool vg_handle_bind(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value);
+void vg_handle_give_up(struct vg_handles *h, uint32_t id);
+
+/* Both steps at once, for what has neither owner nor context; false as vg_handle_reserve(). */
 bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value);
 
 /* The driver handle of id, into *value.  False if there is none of this kind. */
 bool vg_handle_get(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value);
 
-/* As vg_handle_get(), and the id is free again. */
+/*
+ * As vg_handle_get(), and the id is free again, once nothing is left that goes with it: see
+ * vg_handle_orphan().
+ */
 bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value);
 
+/* What goes when another goes. */
+struct vg_orphan {
+	uint32_t id;
+	enum vg_kind kind;
+	uint64_t value;
+};
+
 /*
- * The ids with which it goes, both 0 until set: that of the object of which it is a part, and
- * that of the context in which it was made (the primary one, if that was a green context).
+ * Take one of the ids that go with `gone`, or with one of these, and so on; false if there is
+ * none left.  All calls together take as long as there are such ids.
  */
+bool vg_handle_orphan(struct vg_handles *h, uint32_t gone, struct vg_orphan *out);
+
+/* The lowest id that leads to this driver handle; false if none does. */
+bool vg_handle_id_of(struct vg_handles *h, enum vg_kind kind, uint64_t value, uint32_t *id);
+
+/* False also if there is no such owner, or if the id owns that itself. */
 bool vg_handle_set_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t owner);
 bool vg_handle_get_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *owner);
-bool vg_handle_set_context(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t ctx);
 bool vg_handle_get_context(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *ctx);
 
-/* Take more of the budget for it, until the id is free again; false: there is none left. */
+/*
+ * What it takes beyond what each of its kind does, until the id is free again, in bytes:
+ * take more of the budget, or as much as there is `at_least`; false: there is none left.
+ * _held(): that much of VG_BUDGET_OBJECTS has been taken already.  _lighten(): give back.
+ */
 bool vg_handle_weigh(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t more);
+bool vg_handle_weigh_at_least(struct vg_handles *h, uint32_t id, enum vg_kind kind,
+			      uint64_t at_least);
+bool vg_handle_weigh_held(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t more);
+void vg_handle_lighten(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t less);
+
+/*
+ * What a copy of the object would take: what it takes beyond others of its kind, and what its
+ * parts take, and theirs.  0 if nothing is bound to the id.
+ */
+uint64_t vg_handle_weight(struct vg_handles *h, uint32_t id);
 
 /* How often the id has been bound: tells whether it still is what it was. */
 bool vg_handle_serial(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *serial);

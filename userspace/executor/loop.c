@@ -117,17 +117,23 @@ static void tell(struct vg_exec *x, const struct vg_req *rq, const struct outcom
 		defer(x, rq->op, out->result);
 }
 
-/* A request that breaks the protocol itself, not CUDA's rules. */
-static void refuse(struct vg_exec *x, const struct vg_req *rq, CUresult result)
+/* A request that does not reach the driver. */
+static void decline(struct vg_exec *x, const struct vg_req *rq, CUresult result)
 {
 	struct vg_reply none = { 0 };
 
-	count_fault(x);
 	vg_debug("op %u: refused, %d", rq->op, result);
 	if (rq->flags & VGPU_REC_REPLY)
 		answer(x, rq->slot, result, &none, 0);
 	else
 		defer(x, rq->op, result);
+}
+
+/* One that breaks the protocol itself, not CUDA's rules. */
+static void refuse(struct vg_exec *x, const struct vg_req *rq, CUresult result)
+{
+	count_fault(x);
+	decline(x, rq, result);
 }
 
 /*
@@ -169,6 +175,11 @@ static const struct vg_op *admit(struct vg_exec *x, const struct vg_req *rq)
 	/* The record's length is rounded up to VGPU_REC_ALIGN. */
 	if (rq->bytes < op->min_bytes || rq->bytes >= op->max_bytes + VGPU_REC_ALIGN) {
 		refuse(x, rq, CUDA_ERROR_INVALID_VALUE);
+		return NULL;
+	}
+	if (atomic_load_explicit(&vg_capture_any, memory_order_relaxed) && op->in_stream &&
+	    !vg_capture_count(x, rq)) {
+		decline(x, rq, CUDA_ERROR_OUT_OF_MEMORY);
 		return NULL;
 	}
 	return op;

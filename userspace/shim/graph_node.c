@@ -371,13 +371,16 @@ CUresult vg_node_add_child(CUgraphNode *node, CUgraph graph, const CUgraphNode *
 {
 	struct vg_object *child = vg_object_get(p->graph, VG_GRAPH);
 	struct vg_node *n;
+	uint32_t id;
 	CUresult r;
 
 	if (p->ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE)
 		return vgw_cuGraphAddChildGraphNode(node, graph, deps, count, p->graph);
 	if (p->ownership != CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE || (child && child->owner))
 		return CUDA_ERROR_INVALID_VALUE;
-	r = vgw_vgpu_graph_child_move(node, graph, deps, count, p->graph);
+	r = vg_object_id(p->graph, VG_GRAPH, &id);
+	if (!r)
+		r = vgw_vgpu_graph_child_move(node, graph, deps, count, id);
 	if (r)
 		return r;
 	child->owner = vg_object_get(*node, VG_GRAPH_NODE)->id;

@@ -136,27 +136,41 @@ struct vg_object *vg_object_by_id(uint32_t id, enum vg_kind kind)
 	return vg_object_get(&slab[id], kind);
 }
 
-/* An id of the host's half is bound when first seen; one of ours is looked up. */
-struct vg_object *vg_object_adopt(uint32_t id, enum vg_kind kind, uint32_t owner)
+/* With the lock held: the object of an id of the host's half, or NULL. */
+static struct vg_object *of_the_host(uint32_t id)
 {
-	struct vg_object *o = NULL;
-
-	if (id < HOST_FIRST)
-		return vg_object_by_id(id, kind);
-	pthread_mutex_lock(&lock);
 	/* The host counts up; an id far beyond what it has used is none. */
 	while (id >= atomic_load(&host_usable) && id - atomic_load(&host_usable) < 16 * STEP)
 		if (!grow(&host_usable, VG_HANDLE_MAX))
 			break;
-	if (id < atomic_load(&host_usable)) {
-		o = &slab[id];
-		if (atomic_load(&o->kind) == VG_NONE)
+	return id < atomic_load(&host_usable) ? &slab[id] : NULL;
+}
+
+/* An id of the host's half is bound when first seen in its life; one of ours is looked up. */
+struct vg_object *vg_object_adopt(uint32_t told, enum vg_kind kind, uint32_t owner)
+{
+	uint32_t id = VG_TOLD_ID(told), life = VG_TOLD_LIFE(told), was;
+	struct vg_object *o;
+
+	if (id < HOST_FIRST)
+		return vg_object_by_id(told, kind);
+	for (;;) {
+		pthread_mutex_lock(&lock);
+		o = of_the_host(id);
+		was = o ? atomic_load(&o->kind) : VG_NONE;
+		if (o && was == VG_NONE) {
 			init(o, id, kind, owner);
-		else if (atomic_load(&o->kind) != kind)
-			o = NULL;
+			o->life = life;
+			was = kind;
+		}
+		pthread_mutex_unlock(&lock);
+		if (!o || o->life == life)
+			return o && was == kind ? o : NULL;
+		/* The host has given the id to another, so this object has gone. */
+		if (was < VG_KIND_COUNT && atomic_compare_exchange_strong(&o->kind, &was,
+									  VG_KIND_COUNT))
+			vg_object_drop(o);
 	}
-	pthread_mutex_unlock(&lock);
-	return o;
 }
 
 static CUresult wrong(enum vg_kind kind)
@@ -199,7 +213,7 @@ static void release(struct vg_object *o)
 	atomic_fetch_add(&o->generation, 1);
 	atomic_store(&o->kind, VG_NONE);
 	if (o->id >= HOST_FIRST)
-		return;		/* the host will not use it again */
+		return;		/* the host's to use again */
 	pthread_mutex_lock(&lock);
 	o->next = 0;
 	if (free_tail)

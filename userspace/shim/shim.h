@@ -41,7 +41,10 @@ struct vg_object {
 	_Atomic uint32_t kind;		/* enum vg_kind; VG_NONE when free */
 	uint32_t id;			/* what goes on the wire */
 	_Atomic uint32_t generation;	/* of this slot, so that a reuse shows */
-	uint32_t next;			/* free list */
+	union {
+		uint32_t next;		/* free list, of ids that the guest chooses */
+		uint32_t life;		/* of an id that the executor chooses (executor/handles.h) */
+	};
 	uint32_t owner;			/* id of what takes it along when it goes */
 	uint32_t flags;			/* of a stream or an event */
 	uint32_t born;			/* its enum vg_kind, also while it goes */
@@ -63,8 +66,8 @@ CUresult vg_object_id(const void *handle, enum vg_kind kind, uint32_t *id);
 /* The context that holds it, through whatever does; NULL if none does. */
 struct vg_context *vg_object_context(const void *handle, enum vg_kind kind);
 struct vg_object *vg_object_by_id(uint32_t id, enum vg_kind kind);
-/* The object of an id that the host minted, made when first seen; NULL if it is none. */
-struct vg_object *vg_object_adopt(uint32_t id, enum vg_kind kind, uint32_t owner);
+/* The object of an id that the executor has told, made when first seen; NULL if it is none. */
+struct vg_object *vg_object_adopt(uint32_t told, enum vg_kind kind, uint32_t owner);
 /* Destroying: take the handle away (once), send, then free the slot; or give it back. */
 CUresult vg_object_take(const void *handle, enum vg_kind kind, struct vg_object **o);
 void vg_object_untake(struct vg_object *o, enum vg_kind kind);

@@ -14,6 +14,7 @@ class Decoder:
         self.model, self.f, self.w = model, f, Wire(model, f)
         self.decl, self.sizes, self.get, self.args, self.after = [], [], [], [], []
         self.drops, self.early, self.gone = [], [], []
+        self.reserve, self.made = [], []
         self.null_bit = {p.name: 1 << i for i, p in enumerate(self.w.nulls)}
 
     def param(self, p):
@@ -60,7 +61,8 @@ class Decoder:
         if h.kind in {"GRAPH", "CONTEXT"} | set(HELD_BY):
             self.late += [f"r = vg_x_may_destroy(x, {names.kind(h)}, q->{p.name});",
                           "if (r)", "\treturn r;"]
-        self.late += self.lookup(p, h, f"q->{p.name}", p.name, take=True)
+        # The driver may keep a node; vge_cuGraphDestroyNode() takes the id when it has not.
+        self.late += self.lookup(p, h, f"q->{p.name}", p.name, take=h.kind != "GRAPH_NODE")
         if h.kind == "STREAM":
             self.late.append(f"vg_x_capture_gone(x, q->{p.name});")
         if h.kind in OWNERS:
@@ -68,6 +70,7 @@ class Decoder:
         self.args.append(p.name)
 
     def new(self, p):
+        """Its id is reserved before the driver makes it, so that it is counted and found."""
         h = self.model.handle(CType(p.ctype.base))
         base = p.ctype.base
         self.decl.append(f"{base} {p.name} = 0;" if not h.tag else f"{base} {p.name} = NULL;")
@@ -75,17 +78,10 @@ class Decoder:
         value = f"(uintptr_t){p.name}" if h.tag else p.name
         owner = self.model.owner(self.f, h.kind)
         held = [f"q->{owner.name}" if owner else "0", self.context(h)]
-        self.after.append(wrap(f"r = vg_x_bind(x, q->{p.name},", [names.kind(h), value, *held,
-                               self.more(h)], ");", 88).replace("\n", "\n\t"))
-        self.after.append("if (r) {")
-        if owner:
-            pass		# a part of another object, which the driver frees with that
-        elif h.undo and self.model.functions[h.undo].hand_exec:
-            # It knows what else was made, and what the handle leads to.
-            self.after.append(f"\tvge_{h.undo}(x, rq, {p.name});")
-        elif h.undo:
-            self.after += [f"\tif (cu.{h.undo})", f"\t\tcu.{h.undo}({p.name});"]
-        self.after += ["\treturn r;", "}"]
+        self.reserve.append(wrap("r = vg_x_reserve(x,", [f"q->{p.name}", names.kind(h), *held,
+                                 self.more(h)], ");", 88).replace("\n", "\n\t"))
+        self.reserve += ["if (r)", "\treturn r;" if not self.drops else "\tgoto drop;"]
+        self.made.append(f"r = vg_x_made(x, r, q->{p.name}, {names.kind(h)}, {value});")
 
     def context(self, h):
         """The id of the context that takes it along."""
@@ -100,9 +96,14 @@ class Decoder:
         graphs = [g.name for g in self.f.params
                   if not g.dir and (k := self.model.handle(g.ctype)) and k.kind == "GRAPH"]
         if h.kind == "GRAPH_NODE":
-            graphs = graphs[1:]		# the first is the one that gets the node
+            # what the call brings, its edges, and a graph that is copied into it
+            edges = [p.name for p in self.f.params if p.dir == "in" and p.maximum
+                     and (k := self.model.handle(CType(p.ctype.base))) and k.kind == h.kind]
+            copied = graphs[1:]		# the first is the one that gets the node
+            return " + ".join(["rq->bytes"] + [f"n_{e} * VG_EDGE_BYTES" for e in edges]
+                              + [f"vg_x_weight(x, q->{g})" for g in copied])
         if h.kind in GRAPHS and graphs:
-            return f"vg_x_graph_bytes({graphs[0]})"
+            return f"vg_x_weight(x, q->{graphs[0]})"
         blobs = [b.name for b in self.f.params if b.dir == "blob"]
         return f"{blobs[0]}_bytes" if blobs else "0"
 
@@ -240,12 +241,12 @@ class Decoder:
         o += ["\tif (!vg_x_end(rq, at))", "\t\treturn CUDA_ERROR_INVALID_VALUE;"]
         if uses_graphs(self.model, f) and f.mode != "blocking":
             o.append("\tvg_exec_settle_graphs(x);")
-        o += ["\t" + s for s in self.early + self.blobs + self.get + self.late]
+        o += ["\t" + s for s in self.early + self.blobs + self.get + self.late + self.reserve]
         if f.hand_exec:
             o.append(wrap(f"\tr = vge_{f.name}(", ["x", "rq"] + self.args, ");"))
         else:
             o.append(wrap(f"\tr = cu.{f.name}(", self.args, ");"))
-        o += ["\t" + g for g in self.gone]
+        o += ["\t" + g for g in self.made + self.gone]
         if self.after or w.rfields:
             o += ["\tif (r)", "\t\tgoto drop;" if self.drops else "\t\treturn r;"]
             o += ["\t" + (a.replace("return r;", "goto drop;") if self.drops else a)
@@ -298,6 +299,12 @@ def reads_in_stream(model, f):
     return room and any(h and h.kind == "STREAM" for h in handles)
 
 
+def in_stream(model, f):
+    """Whether it names a stream, to whose capture it may add."""
+    handles = (model.handle(p.ctype) for p in f.params if not p.dir)
+    return any(h and h.kind == "STREAM" for h in handles)
+
+
 def handle_names(model, f):
     """Where a call that may block names handles: what it uses while the ring goes on."""
     out = []
@@ -312,7 +319,7 @@ def handle_names(model, f):
 
 
 def emit_decode(model):
-    o = [NOTICE, '#include <string.h>\n\n#include "exec.h"\n#include "exec_calls.h"\n'
+    o = [NOTICE, '#include <string.h>\n\n#include "budget.h"\n#include "exec.h"\n#include "exec_calls.h"\n'
          '#include "exec_internal.h"\n#include "vg_cuda.h"\n#include "vg_wire.h"', HELP]
     o += [Decoder(model, f).text() for f in model.wired()]
     blocking = [(f, handle_names(model, f)) for f in model.wired() if f.mode == "blocking"]
@@ -326,16 +333,18 @@ def emit_decode(model):
     o.append("const struct vg_op vg_ops[] = {")
     for op, (name, least) in INTERNAL_OPS.items():
         o.append(f"\t[{op}] = {{ \"{name}\", vg_internal_{name}, {least}, {INLINE_MAX}, VG_INORDER,"
-                 " false, false, false, NULL },")
+                 " false, false, false, false, NULL },")
     for f in model.wired():
         w = Wire(model, f)
         mode = "VG_BLOCKING" if f.mode == "blocking" else "VG_INORDER"
         ctx = "false" if f.noctx else "true"
         graphs = "true" if f.mode == "blocking" and uses_graphs(model, f) else "false"
         reads = "true" if f.mode == "blocking" and reads_in_stream(model, f) else "false"
+        streams = "true" if in_stream(model, f) else "false"
         called = f"names_{f.name}" if f.name in named else "NULL"
         o.append(wrap(f"\t[{f.op}] = {{ \"{f.name}\",", [f"run_{f.name}", f"{w.fixed}",
-                      f"{w.max_bytes}", mode, ctx, graphs, reads, called], " },"))
+                      f"{w.max_bytes}", mode, ctx, graphs, reads, streams, called],
+                      " },"))
     o.append("};\n\nconst unsigned int vg_ops_count = sizeof(vg_ops) / sizeof(vg_ops[0]);\n")
     return "\n".join(o)
 
@@ -348,20 +357,22 @@ def emit_header(model):
          "bool vg_x_stream(struct vg_exec *x, uint32_t id, CUstream *s);\n"
          "/* A CUfunction, or a CUkernel that stands for one. */\n"
          "bool vg_x_function(struct vg_exec *x, uint32_t id, CUfunction *f);\n"
-         "/* Bind an id of a part of the object `owner` (0: of none); forget all that one holds. */\n"
-         "bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,\n"
-         "\t\tuint32_t owner);\n"
-         "void vg_x_orphans(struct vg_exec *x, uint32_t owner);\n"
          "/*\n"
-         " * Bind an id, which goes with its owner and with the context `ctx` (0: with none), and\n"
-         " * takes `more` of the budget than others of its kind.\n"
+         " * Reserve an id for what the driver is to make: of a part of the object `owner` (0: of\n"
+         " * none), in the context `ctx` (0: in none), which takes `more` of the budget than others\n"
+         " * of its kind (handles.h).  Afterwards, r being what the driver has answered: the id\n"
+         " * leads to it, or is given up.\n"
          " */\n"
-         "CUresult vg_x_bind(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,\n"
-         "\t\t   uint32_t owner, uint32_t ctx, uint64_t more);\n"
+         "CUresult vg_x_reserve(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint32_t owner,\n"
+         "\t\t      uint32_t ctx, uint64_t more);\n"
+         "CUresult vg_x_made(struct vg_exec *x, CUresult r, uint32_t id, enum vg_kind kind,\n"
+         "\t\t   uint64_t value);\n"
+         "/* What a copy of the graph with this id would take of the budget, in bytes. */\n"
+         "uint64_t vg_x_weight(struct vg_exec *x, uint32_t graph);\n"
+         "/* The driver has destroyed what this id stood for: take the ids of all that went along. */\n"
+         "void vg_x_orphans(struct vg_exec *x, uint32_t gone);\n"
          "/* calls_green.c: the id of the primary context that a green context is part of. */\n"
          "uint32_t vg_x_green_home(CUgreenCtx green);\n"
-         "/* calls_graph.c: what the nodes of a graph take, of those in it too. */\n"
-         "uint64_t vg_x_graph_bytes(CUgraph graph);\n"
          "/* A stream goes, and with it the capture that it began. */\n"
          "void vg_x_capture_gone(struct vg_exec *x, uint32_t stream);\n"
          "/* Whether the driver would keep what the id stands for, or should. */\n"

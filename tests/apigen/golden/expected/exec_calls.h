@@ -12,20 +12,22 @@
 bool vg_x_stream(struct vg_exec *x, uint32_t id, CUstream *s);
 /* A CUfunction, or a CUkernel that stands for one. */
 bool vg_x_function(struct vg_exec *x, uint32_t id, CUfunction *f);
-/* Bind an id of a part of the object `owner` (0: of none); forget all that one holds. */
-bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,
-		uint32_t owner);
-void vg_x_orphans(struct vg_exec *x, uint32_t owner);
 /*
- * Bind an id, which goes with its owner and with the context `ctx` (0: with none), and
- * takes `more` of the budget than others of its kind.
+ * Reserve an id for what the driver is to make: of a part of the object `owner` (0: of
+ * none), in the context `ctx` (0: in none), which takes `more` of the budget than others
+ * of its kind (handles.h).  Afterwards, r being what the driver has answered: the id
+ * leads to it, or is given up.
  */
-CUresult vg_x_bind(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value,
-		   uint32_t owner, uint32_t ctx, uint64_t more);
+CUresult vg_x_reserve(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint32_t owner,
+		      uint32_t ctx, uint64_t more);
+CUresult vg_x_made(struct vg_exec *x, CUresult r, uint32_t id, enum vg_kind kind,
+		   uint64_t value);
+/* What a copy of the graph with this id would take of the budget, in bytes. */
+uint64_t vg_x_weight(struct vg_exec *x, uint32_t graph);
+/* The driver has destroyed what this id stood for: take the ids of all that went along. */
+void vg_x_orphans(struct vg_exec *x, uint32_t gone);
 /* calls_green.c: the id of the primary context that a green context is part of. */
 uint32_t vg_x_green_home(CUgreenCtx green);
-/* calls_graph.c: what the nodes of a graph take, of those in it too. */
-uint64_t vg_x_graph_bytes(CUgraph graph);
 /* A stream goes, and with it the capture that it began. */
 void vg_x_capture_gone(struct vg_exec *x, uint32_t stream);
 /* Whether the driver would keep what the id stands for, or should. */

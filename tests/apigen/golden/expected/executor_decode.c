@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "budget.h"
 #include "exec.h"
 #include "exec_calls.h"
 #include "exec_internal.h"
@@ -42,15 +43,13 @@ static CUresult run_cuStreamCreate(struct vg_exec *x, const struct vg_req *rq, s
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!vg_x_end(rq, at))
 		return CUDA_ERROR_INVALID_VALUE;
-	r = cu.cuStreamCreate(&stream, q->flags);
+	r = vg_x_reserve(x, q->stream, VG_STREAM, 0, rq->ctx, 0);
 	if (r)
 		return r;
-	r = vg_x_bind(x, q->stream, VG_STREAM, (uintptr_t)stream, 0, rq->ctx, 0);
-	if (r) {
-		if (cu.cuStreamDestroy)
-			cu.cuStreamDestroy(stream);
+	r = cu.cuStreamCreate(&stream, q->flags);
+	r = vg_x_made(x, r, q->stream, VG_STREAM, (uintptr_t)stream);
+	if (r)
 		return r;
-	}
 	p->ok = 1;
 	rp->bytes = sizeof(*p);
 	return r;
@@ -106,13 +105,13 @@ static CUresult run_cuModuleGetFunction(struct vg_exec *x, const struct vg_req *
 	if (!vg_handle_get(vg_exec_handles(x), q->module, VG_MODULE, &v))
 		return CUDA_ERROR_INVALID_HANDLE;
 	module = (CUmodule)(uintptr_t)v;
-	r = cu.cuModuleGetFunction(&f, module, name);
+	r = vg_x_reserve(x, q->f, VG_FUNCTION, q->module, rq->ctx, 0);
 	if (r)
 		return r;
-	r = vg_x_bind(x, q->f, VG_FUNCTION, (uintptr_t)f, q->module, rq->ctx, 0);
-	if (r) {
+	r = cu.cuModuleGetFunction(&f, module, name);
+	r = vg_x_made(x, r, q->f, VG_FUNCTION, (uintptr_t)f);
+	if (r)
 		return r;
-	}
 	p->ok = 1;
 	rp->bytes = sizeof(*p);
 	return r;
@@ -277,17 +276,17 @@ static CUresult run_vgpu_image(struct vg_exec *x, const struct vg_req *rq, struc
 		r = CUDA_ERROR_INVALID_VALUE;
 		goto drop;
 	}
-	r = vge_vgpu_image(x, rq, &module, &memory, image, image_bytes);
+	r = vg_x_reserve(x, q->module, VG_MODULE, 0, rq->ctx, image_bytes);
 	if (r)
 		goto drop;
-	r = vg_x_bind(x, q->module, VG_MODULE, (uintptr_t)module, 0, rq->ctx, image_bytes);
-	if (r) {
+	r = vg_x_reserve(x, q->memory, VG_MEM_ALLOC, 0, 0, image_bytes);
+	if (r)
 		goto drop;
-	}
-	r = vg_x_bind(x, q->memory, VG_MEM_ALLOC, memory, 0, 0, image_bytes);
-	if (r) {
+	r = vge_vgpu_image(x, rq, &module, &memory, image, image_bytes);
+	r = vg_x_made(x, r, q->module, VG_MODULE, (uintptr_t)module);
+	r = vg_x_made(x, r, q->memory, VG_MEM_ALLOC, memory);
+	if (r)
 		goto drop;
-	}
 	p->ok = 1;
 	rp->bytes = sizeof(*p);
 drop:
@@ -301,25 +300,29 @@ static const struct vg_name names_cuInputs[] = {
 };
 
 const struct vg_op vg_ops[] = {
-	[1] = { "hello", vg_internal_hello, 8, 16384, VG_INORDER, false, false, false, NULL },
-	[2] = { "blob_append", vg_internal_blob_append, 32, 16384, VG_INORDER, false, false, false, NULL },
-	[3] = { "nop", vg_internal_nop, 0, 16384, VG_INORDER, false, false, false, NULL },
-	[4] = { "exit", vg_internal_exit, 0, 16384, VG_INORDER, false, false, false, NULL },
-	[5] = { "share", vg_internal_share, 32, 16384, VG_INORDER, false, false, false, NULL },
-	[6] = { "unshare", vg_internal_unshare, 16, 16384, VG_INORDER, false, false, false, NULL },
-	[7] = { "output", vg_internal_output, 8, 16384, VG_INORDER, false, false, false, NULL },
+	[1] = { "hello", vg_internal_hello, 8, 16384, VG_INORDER, false, false, false, false, NULL },
+	[2] = { "blob_append", vg_internal_blob_append, 32, 16384, VG_INORDER, false, false, false, false, NULL },
+	[3] = { "nop", vg_internal_nop, 0, 16384, VG_INORDER, false, false, false, false, NULL },
+	[4] = { "exit", vg_internal_exit, 0, 16384, VG_INORDER, false, false, false, false, NULL },
+	[5] = { "share", vg_internal_share, 32, 16384, VG_INORDER, false, false, false, false, NULL },
+	[6] = { "unshare", vg_internal_unshare, 16, 16384, VG_INORDER, false, false, false, false, NULL },
+	[7] = { "output", vg_internal_output, 8, 16384, VG_INORDER, false, false, false, false, NULL },
 	[20] = { "cuStreamCreate", run_cuStreamCreate, 8, 16, VG_INORDER, true, false, false,
-		NULL },
+		false, NULL },
 	[21] = { "cuStreamDestroy", run_cuStreamDestroy, 8, 16, VG_INORDER, true, false, false,
-		NULL },
+		false, NULL },
 	[22] = { "cuModuleGetFunction", run_cuModuleGetFunction, 16, 80, VG_INORDER, true,
-		false, false, NULL },
-	[23] = { "cuScalars", run_cuScalars, 32, 32, VG_INORDER, false, false, false, NULL },
-	[24] = { "cuOutputs", run_cuOutputs, 16, 16, VG_INORDER, true, false, false, NULL },
-	[25] = { "cuInputs", run_cuInputs, 80, 192, VG_BLOCKING, true, false, false,
+		false, false, false, NULL },
+	[23] = { "cuScalars", run_cuScalars, 32, 32, VG_INORDER, false, false, false, false,
+		NULL },
+	[24] = { "cuOutputs", run_cuOutputs, 16, 16, VG_INORDER, true, false, false, true,
+		NULL },
+	[25] = { "cuInputs", run_cuInputs, 80, 192, VG_BLOCKING, true, false, false, false,
 		names_cuInputs },
-	[30] = { "vgpu_data", run_vgpu_data, 32, 32, VG_INORDER, true, false, false, NULL },
-	[31] = { "vgpu_image", run_vgpu_image, 16, 16, VG_INORDER, true, false, false, NULL },
+	[30] = { "vgpu_data", run_vgpu_data, 32, 32, VG_INORDER, true, false, false, true,
+		NULL },
+	[31] = { "vgpu_image", run_vgpu_image, 16, 16, VG_INORDER, true, false, false, false,
+		NULL },
 };
 
 const unsigned int vg_ops_count = sizeof(vg_ops) / sizeof(vg_ops[0]);

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Graphs of a hostile program: what the driver holds for them is counted, whatever ids the
+ * records name, and no id outlives its graph.  Needs a mediator at VGPU_TRANSPORT=unix:PATH,
+ * whose executors load softgpu.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/ops_internal.h"
+#include "executor/budget.h"
+#include "executor/handles.h"
+#include "peer.h"
+#include "vg_wire.h"
+
+enum { CTX = 1, STREAM = 2, OTHER_STREAM, EVENT, FULL = 40, GRAPH = 50, CHILD, EXEC, NODE = 100,
+       CLONE = 200000 };
+
+static struct channel open_with_streams(void)
+{
+	struct channel ch = channel_open();
+	struct vg_rq_vgpu_primary_retain q = { .dev = 0, .id = CTX };
+	struct vg_rq_cuStreamCreate s = { .phStream = STREAM, .Flags = 1 };
+	struct vg_rq_cuEventCreate e = { .phEvent = EVENT };
+
+	assert_int_equal(call(&ch, VG_OP_vgpu_primary_retain, &q, sizeof(q)), CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_cuStreamCreate, CTX, &s, sizeof(s), NULL, 0), 0);
+	s.phStream = OTHER_STREAM;
+	assert_int_equal(call_in(&ch, VG_OP_cuStreamCreate, CTX, &s, sizeof(s), NULL, 0), 0);
+	assert_int_equal(call_in(&ch, VG_OP_cuEventCreate, CTX, &e, sizeof(e), NULL, 0), 0);
+	return ch;
+}
+
+static int32_t graph_create(struct channel *ch, uint32_t id)
+{
+	struct vg_rq_cuGraphCreate q = { .phGraph = id };
+
+	return call_in(ch, VG_OP_cuGraphCreate, CTX, &q, sizeof(q), NULL, 0);
+}
+
+static int32_t graph_destroy(struct channel *ch, uint32_t id)
+{
+	struct vg_rq_cuGraphDestroy q = { .hGraph = id };
+
+	return call_in(ch, VG_OP_cuGraphDestroy, CTX, &q, sizeof(q), NULL, 0);
+}
+
+static int32_t clone(struct channel *ch, uint32_t of, uint32_t id)
+{
+	struct vg_rq_cuGraphClone q = { .phGraphClone = id, .originalGraph = of };
+
+	return call_in(ch, VG_OP_cuGraphClone, CTX, &q, sizeof(q), NULL, 0);
+}
+
+static int32_t node_add(struct channel *ch, uint32_t graph, uint32_t id)
+{
+	struct vg_rq_cuGraphAddEmptyNode q = { .phGraphNode = id, .hGraph = graph };
+
+	return call_in(ch, VG_OP_cuGraphAddEmptyNode, CTX, &q, sizeof(q), NULL, 0);
+}
+
+/* Without an answer: nodes with these ids and the following ones. */
+static void nodes_add(struct channel *ch, uint32_t graph, uint32_t id, int n)
+{
+	struct vg_rq_cuGraphAddEmptyNode q = { .hGraph = graph };
+
+	for (int i = 0; i < n; i++) {
+		q.phGraphNode = id + i;
+		put(ch, VG_OP_cuGraphAddEmptyNode, CTX, -1, &q, sizeof(q));
+	}
+}
+
+static int32_t graph_nodes(struct channel *ch, uint32_t graph, uint64_t *count)
+{
+	struct vg_rq_vgpu_graph_nodes q = { .graph = graph };
+	struct vg_rp_vgpu_graph_nodes p = { 0 };
+	int32_t r = call_in(ch, VG_OP_vgpu_graph_nodes, CTX, &q, sizeof(q), &p, sizeof(p));
+
+	*count = p.count;
+	return r;
+}
+
+static void has_nodes(struct channel *ch, uint32_t graph, uint64_t n)
+{
+	uint64_t count;
+
+	assert_int_equal(graph_nodes(ch, graph, &count), CUDA_SUCCESS);
+	assert_int_equal(count, n);
+}
+
+static int32_t instantiate(struct channel *ch, uint32_t graph, uint32_t exec)
+{
+	struct vg_rq_cuGraphInstantiateWithFlags q = { .phGraphExec = exec, .hGraph = graph };
+
+	return call_in(ch, VG_OP_cuGraphInstantiateWithFlags, CTX, &q, sizeof(q), NULL, 0);
+}
+
+static int32_t condition(struct channel *ch, uint32_t graph, uint64_t *handle)
+{
+	struct vg_rq_cuGraphConditionalHandleCreate q = { .hGraph = graph, .ctx = CTX };
+	struct vg_rp_cuGraphConditionalHandleCreate p = { 0 };
+	int32_t r = call_in(ch, VG_OP_cuGraphConditionalHandleCreate, CTX, &q, sizeof(q), &p,
+			    sizeof(p));
+
+	*handle = p.pHandle_out;
+	return r;
+}
+
+static int32_t conditional(struct channel *ch, uint32_t graph, uint64_t handle, uint32_t id,
+			   uint32_t *body)
+{
+	struct vg_rq_vgpu_graph_conditional q = {
+		.node = id, .graph = graph, .handle = handle, .ctx = CTX, .size = 1,
+	};
+	struct {
+		struct vg_rp_vgpu_graph_conditional p;
+		uint32_t body[2];
+	} p = { 0 };
+	int32_t r = call_in(ch, VG_OP_vgpu_graph_conditional, CTX, &q, sizeof(q), &p, sizeof(p));
+
+	*body = VG_TOLD_ID(p.body[0]);
+	return r;
+}
+
+static int32_t child_move(struct channel *ch, uint32_t graph, uint32_t child, uint32_t id)
+{
+	struct vg_rq_vgpu_graph_child_move q = { .node = id, .graph = graph, .child_id = child };
+
+	return call_in(ch, VG_OP_vgpu_graph_child_move, CTX, &q, sizeof(q), NULL, 0);
+}
+
+static int32_t capture_to(struct channel *ch, uint32_t graph)
+{
+	struct vg_rq_cuStreamBeginCaptureToGraph q = { .hStream = STREAM, .hGraph = graph };
+
+	return call_in(ch, VG_OP_cuStreamBeginCaptureToGraph, CTX, &q, sizeof(q), NULL, 0);
+}
+
+static int32_t capture_end(struct channel *ch, uint32_t *graph)
+{
+	struct vg_rq_vgpu_capture_end q = { .stream = STREAM };
+	struct vg_rp_vgpu_capture_end p = { 0 };
+	int32_t r = call_in(ch, VG_OP_vgpu_capture_end, CTX, &q, sizeof(q), &p, sizeof(p));
+
+	*graph = VG_TOLD_ID(p.graph);
+	return r;
+}
+
+static uint64_t memory(struct channel *ch)
+{
+	struct vg_rq_cuMemAlloc_v2 q = { .bytesize = 4096 };
+	struct vg_rp_cuMemAlloc_v2 p = { 0 };
+
+	assert_int_equal(call_in(ch, VG_OP_cuMemAlloc_v2, CTX, &q, sizeof(q), &p, sizeof(p)),
+			 CUDA_SUCCESS);
+	return p.dptr;
+}
+
+static int32_t write_bytes(struct channel *ch, uint64_t dev)
+{
+	struct vg_rq_cuMemsetD8Async q = { .dstDevice = dev, .N = 64, .hStream = STREAM };
+
+	return call_in(ch, VG_OP_cuMemsetD8Async, CTX, &q, sizeof(q), NULL, 0);
+}
+
+/*
+ * Use up the budget for objects, with clones of a graph FULL of nodes, then with smaller ones.
+ * How many clones in all, and, if `big` is not NULL, of FULL.
+ */
+static int fill(struct channel *ch, int *big)
+{
+	int n = 0;
+
+	assert_int_equal(graph_create(ch, FULL), CUDA_SUCCESS);
+	nodes_add(ch, FULL, 100000, 30000);
+	while (!clone(ch, FULL, CLONE + n))
+		n++;
+	if (big)
+		*big = n;
+	assert_int_equal(graph_create(ch, FULL + 1), CUDA_SUCCESS);
+	nodes_add(ch, FULL + 1, 150000, 500);
+	while (!clone(ch, FULL + 1, CLONE + n))
+		n++;
+	while (!graph_create(ch, CLONE + n))
+		n++;
+	return n;
+}
+
+static void empty(struct channel *ch, int n)
+{
+	while (n--)
+		assert_int_equal(graph_destroy(ch, CLONE + n), CUDA_SUCCESS);
+	assert_int_equal(graph_destroy(ch, FULL), CUDA_SUCCESS);
+	assert_int_equal(graph_destroy(ch, FULL + 1), CUDA_SUCCESS);
+}
+
+/* What the executor could not count, because the id is taken or is none, is not made. */
+static void node_without_an_id(void **state)
+{
+	static const uint32_t ids[] = { 0, CTX, GRAPH, NODE, VG_HANDLE_MAX };
+	struct channel ch = open_with_streams();
+	uint32_t body;
+	uint64_t handle;
+
+	(void)state;
+	assert_int_equal(graph_create(&ch, GRAPH), CUDA_SUCCESS);
+	assert_int_equal(graph_create(&ch, CHILD), CUDA_SUCCESS);
+	assert_int_equal(condition(&ch, GRAPH, &handle), CUDA_SUCCESS);
+	assert_int_equal(node_add(&ch, GRAPH, NODE), CUDA_SUCCESS);
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		assert_int_equal(node_add(&ch, GRAPH, ids[i]), CUDA_ERROR_INVALID_HANDLE);
+		assert_int_equal(conditional(&ch, GRAPH, handle, ids[i], &body),
+				 CUDA_ERROR_INVALID_HANDLE);
+		assert_int_equal(child_move(&ch, GRAPH, CHILD, ids[i]), CUDA_ERROR_INVALID_HANDLE);
+	}
+	has_nodes(&ch, GRAPH, 1);
+	/* The child is still the program's own. */
+	assert_int_equal(graph_destroy(&ch, CHILD), CUDA_SUCCESS);
+	channel_close(&ch);
+}
+
+/* The bodies of a conditional and a child that was moved go with their node, and its graph. */
+static void bodies_go_with_their_node(void **state)
+{
+	struct channel ch = open_with_streams();
+	uint64_t handle, count;
+	uint32_t body;
+
+	(void)state;
+	assert_int_equal(graph_create(&ch, GRAPH), CUDA_SUCCESS);
+	assert_int_equal(graph_create(&ch, CHILD), CUDA_SUCCESS);
+	assert_int_equal(condition(&ch, GRAPH, &handle), CUDA_SUCCESS);
+	assert_int_equal(conditional(&ch, GRAPH, handle, NODE, &body), CUDA_SUCCESS);
+	has_nodes(&ch, body, 0);
+	/* A body stays where it is, and a graph does not go into itself. */
+	assert_int_equal(child_move(&ch, GRAPH, body, NODE + 1), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(child_move(&ch, body, GRAPH, NODE + 1), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(child_move(&ch, GRAPH, CHILD, NODE + 1), CUDA_SUCCESS);
+	assert_int_equal(child_move(&ch, GRAPH, CHILD, NODE + 2), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(graph_destroy(&ch, CHILD), CUDA_ERROR_INVALID_VALUE);
+	has_nodes(&ch, GRAPH, 2);
+	assert_int_equal(graph_destroy(&ch, GRAPH), CUDA_SUCCESS);
+	assert_int_equal(graph_nodes(&ch, body, &count), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(graph_nodes(&ch, CHILD, &count), CUDA_ERROR_INVALID_HANDLE);
+	channel_close(&ch);
+}
+
+/* A node that the driver does not give up keeps its id, and stays counted. */
+static void refused_node_keeps_its_id(void **state)
+{
+	struct channel ch = open_with_streams();
+	struct vg_rq_vgpu_graph_alloc_node alloc = {
+		.node = NODE, .graph = GRAPH, .bytes = 4096,
+	};
+	struct vg_rq_cuGraphDestroyNode destroy = { .hNode = NODE };
+
+	(void)state;
+	assert_int_equal(graph_create(&ch, GRAPH), CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_vgpu_graph_alloc_node, CTX, &alloc, sizeof(alloc), NULL,
+				 0), CUDA_SUCCESS);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(call_in(&ch, VG_OP_cuGraphDestroyNode, CTX, &destroy,
+					 sizeof(destroy), NULL, 0), CUDA_ERROR_NOT_SUPPORTED);
+	assert_int_equal(node_add(&ch, GRAPH, NODE), CUDA_ERROR_INVALID_HANDLE);
+	channel_close(&ch);
+}
+
+/* An execution takes what is in the bodies of its conditionals, too. */
+static void bodies_are_counted(void **state)
+{
+	enum { NODES = 20000 };
+	const int most = VG_OBJECTS_MAX / VG_NODE_BYTES / NODES;
+	struct channel ch = open_with_streams();
+	uint64_t handle;
+	uint32_t body;
+	int32_t r;
+	int n = 0;
+
+	(void)state;
+	assert_int_equal(graph_create(&ch, GRAPH), CUDA_SUCCESS);
+	assert_int_equal(condition(&ch, GRAPH, &handle), CUDA_SUCCESS);
+	assert_int_equal(conditional(&ch, GRAPH, handle, NODE, &body), CUDA_SUCCESS);
+	nodes_add(&ch, body, NODE + 1, NODES);
+	has_nodes(&ch, body, NODES);
+	while (!(r = instantiate(&ch, GRAPH, CLONE + n)) && n <= most)
+		n++;
+	assert_int_equal(r, CUDA_ERROR_OUT_OF_MEMORY);
+	assert_in_range(n, most / 2, most);
+	channel_close(&ch);
+}
+
+/* With the budget used up nothing more is made, and a capture loses no graph of the program's. */
+static void nothing_beyond_the_budget(void **state)
+{
+	struct vg_rq_cuGraphAddDependencies_v2 q = { .hGraph = GRAPH, .numDependencies = 1 };
+	struct {
+		struct vg_rq_cuGraphAddDependencies_v2 q;
+		uint32_t from[2], to[2];
+	} edge = { q, { NODE }, { NODE + 1 } };
+	struct channel ch = open_with_streams();
+	uint64_t dev = memory(&ch);
+	uint32_t body, graph;
+	uint64_t handle;
+	int n;
+
+	(void)state;
+	assert_int_equal(graph_create(&ch, GRAPH), CUDA_SUCCESS);
+	assert_int_equal(node_add(&ch, GRAPH, NODE), CUDA_SUCCESS);
+	assert_int_equal(node_add(&ch, GRAPH, NODE + 1), CUDA_SUCCESS);
+	assert_int_equal(graph_create(&ch, CHILD), CUDA_SUCCESS);
+	assert_int_equal(capture_to(&ch, CHILD), CUDA_SUCCESS);
+	assert_int_equal(write_bytes(&ch, dev), CUDA_SUCCESS);
+	n = fill(&ch, NULL);
+	assert_int_equal(condition(&ch, GRAPH, &handle), CUDA_ERROR_OUT_OF_MEMORY);
+	assert_int_equal(node_add(&ch, GRAPH, NODE + 2), CUDA_ERROR_OUT_OF_MEMORY);
+	/* What remains is less than an object. */
+	for (int i = 0; i < (int)(VG_OBJECT_BYTES / VG_EDGE_BYTES); i++) {
+		struct vg_rq_cuGraphRemoveDependencies_v2 same;
+		int32_t r = call_in(&ch, VG_OP_cuGraphAddDependencies_v2, CTX, &edge, sizeof(edge),
+				    NULL, 0);
+
+		_Static_assert(sizeof(same) == sizeof(edge.q), "as cuGraphAddDependencies");
+		if (r == CUDA_ERROR_OUT_OF_MEMORY)
+			break;
+		assert_int_equal(r, CUDA_SUCCESS);
+		assert_int_equal(call_in(&ch, VG_OP_cuGraphRemoveDependencies_v2, CTX, &edge,
+					 sizeof(edge), NULL, 0), CUDA_SUCCESS);
+	}
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphAddDependencies_v2, CTX, &edge, sizeof(edge),
+				 NULL, 0), CUDA_ERROR_OUT_OF_MEMORY);
+	assert_int_equal(write_bytes(&ch, dev), CUDA_ERROR_OUT_OF_MEMORY);
+	assert_int_equal(capture_end(&ch, &graph), CUDA_SUCCESS);
+	assert_int_equal(graph, CHILD);
+	has_nodes(&ch, CHILD, 1);
+	empty(&ch, n);
+	assert_int_equal(condition(&ch, GRAPH, &handle), CUDA_SUCCESS);
+	assert_int_equal(conditional(&ch, GRAPH, handle, NODE + 2, &body), CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphAddDependencies_v2, CTX, &edge, sizeof(edge),
+				 NULL, 0), CUDA_SUCCESS);
+	assert_int_equal(capture_to(&ch, CHILD), CUDA_SUCCESS);
+	assert_int_equal(capture_end(&ch, &graph), CUDA_SUCCESS);
+	assert_int_equal(graph, CHILD);
+	channel_close(&ch);
+}
+
+static void capture_writes(struct channel *ch, uint64_t dev, int n)
+{
+	struct vg_rq_cuStreamBeginCapture_v2 begin = { .hStream = STREAM };
+	struct vg_rq_cuMemsetD8Async q = { .N = 64, .hStream = STREAM };
+
+	assert_int_equal(call_in(ch, VG_OP_cuStreamBeginCapture_v2, CTX, &begin, sizeof(begin),
+				 NULL, 0), CUDA_SUCCESS);
+	for (q.dstDevice = dev; n; n--)
+		put(ch, VG_OP_cuMemsetD8Async, CTX, -1, &q, sizeof(q));
+}
+
+/* A stream's calls are counted while they are captured, and given back with the graph. */
+static void captures_are_counted(void **state)
+{
+	enum { WRITES = 60000 };
+	struct channel ch = open_with_streams();
+	uint64_t dev = memory(&ch);
+	int n, big, most;
+	uint32_t graph;
+
+	(void)state;
+	empty(&ch, fill(&ch, NULL));	/* the tables of ids stay, and count */
+	empty(&ch, fill(&ch, &most));
+	/* One that ends when there is no room for its graph's id leaves nothing. */
+	capture_writes(&ch, dev, WRITES);
+	n = fill(&ch, &big);
+	assert_in_range(big, most - 6, most - 2);
+	assert_int_equal(write_bytes(&ch, dev), CUDA_ERROR_OUT_OF_MEMORY);
+	assert_int_equal(capture_end(&ch, &graph), CUDA_ERROR_OUT_OF_MEMORY);
+	empty(&ch, n);
+
+	capture_writes(&ch, dev, WRITES);
+	assert_int_equal(capture_end(&ch, &graph), CUDA_SUCCESS);
+	has_nodes(&ch, graph, WRITES);
+	empty(&ch, fill(&ch, &big));
+	assert_in_range(big, most - 6, most - 2);
+	assert_int_equal(graph_destroy(&ch, graph), CUDA_SUCCESS);
+	empty(&ch, fill(&ch, &big));
+	assert_int_equal(big, most);
+	channel_close(&ch);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(node_without_an_id),
+		cmocka_unit_test(bodies_go_with_their_node),
+		cmocka_unit_test(refused_node_keeps_its_id),
+		cmocka_unit_test(bodies_are_counted),
+		cmocka_unit_test(nothing_beyond_the_budget),
+		cmocka_unit_test(captures_are_counted),
+	};
+
+	if (!peer_path())
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
