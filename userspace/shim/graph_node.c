@@ -383,7 +383,7 @@ CUresult vg_node_add_child(CUgraphNode *node, CUgraph graph, const CUgraphNode *
 		r = vgw_vgpu_graph_child_move(node, graph, deps, count, id);
 	if (r)
 		return r;
-	child->owner = vg_object_get(*node, VG_GRAPH_NODE)->id;
+	vg_object_own(child, vg_object_get(*node, VG_GRAPH_NODE)->id);
 	n = vg_node(*node);
 	if (n)
 		n->holds = true;

@@ -229,7 +229,7 @@ CUresult vgh_cuGreenCtxStreamCreate(CUstream *stream, CUgreenCtx green, unsigned
 		priority = priority < greatest ? greatest : priority;
 	}
 	o = (struct vg_object *)*stream;
-	o->owner = c->object->id;
+	vg_object_own(o, c->object->id);
 	o->flags = flags;
 	o->value[0] = (uint64_t)(int64_t)priority;
 	return CUDA_SUCCESS;

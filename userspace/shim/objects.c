@@ -3,6 +3,9 @@
  * Handles.  A handle that the program holds is the address of an object in one
  * reserved region, so a bad one is told by arithmetic and never followed.  The
  * object's index in the region is its id on the wire.
+ *
+ * Each object heads a list of those that go with it, in a region of its own: an object is a
+ * cache line, and only what makes and destroys objects needs the lists.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -16,6 +19,12 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* all below but `usable` */
 static struct vg_object *slab;
+
+/* By id: lists of objects with one owner.  Ids, and 0 for none. */
+static struct tie {
+	uint32_t first;			/* of those that it owns */
+	uint32_t next, before;		/* of those that its owner owns */
+} *ties;
 static _Atomic uint32_t usable;		/* objects that may be touched */
 static _Atomic uint32_t host_usable = HOST_FIRST;	/* likewise, of the host's */
 static uint32_t fresh = FIRST_ID;	/* never used from here on */
@@ -35,18 +44,25 @@ static bool owned_by_context(enum vg_kind kind)
 	       kind == VG_MIPMAP || kind == VG_TEXREF;
 }
 
+/* Address space for so many bytes for each id. */
+static void *reserve(size_t bytes, int prot)
+{
+	void *p = mmap(NULL, VG_HANDLE_MAX * bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		       -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
 static bool grow(_Atomic uint32_t *limit, uint32_t most)
 {
 	uint32_t n = atomic_load(limit);
 
-	if (!slab) {
-		slab = mmap(NULL, (size_t)VG_HANDLE_MAX * sizeof(*slab), PROT_NONE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		if (slab == MAP_FAILED) {
-			slab = NULL;
-			return false;
-		}
-	}
+	if (!ties)
+		ties = reserve(sizeof(*ties), PROT_READ | PROT_WRITE);
+	if (!slab && ties)
+		slab = reserve(sizeof(*slab), PROT_NONE);
+	if (!slab)
+		return false;
 	if (n >= most ||
 	    mprotect(slab + n, STEP * sizeof(*slab), PROT_READ | PROT_WRITE))
 		return false;
@@ -54,11 +70,48 @@ static bool grow(_Atomic uint32_t *limit, uint32_t most)
 	return true;
 }
 
-static void init(struct vg_object *o, uint32_t id, enum vg_kind kind, uint32_t owner)
+static void tie_locked(struct vg_object *o, uint32_t owner)
+{
+	struct tie *t = &ties[o->id];
+
+	o->owner = owner;
+	if (!owner)
+		return;
+	t->before = 0;
+	t->next = ties[owner].first;
+	if (t->next)
+		ties[t->next].before = o->id;
+	ties[owner].first = o->id;
+}
+
+static void untie_locked(struct vg_object *o)
+{
+	struct tie *t = &ties[o->id];
+
+	if (!o->owner)
+		return;
+	if (t->before)
+		ties[t->before].next = t->next;
+	else
+		ties[o->owner].first = t->next;
+	if (t->next)
+		ties[t->next].before = t->before;
+	o->owner = 0;
+}
+
+void vg_object_own(struct vg_object *o, uint32_t owner)
+{
+	pthread_mutex_lock(&lock);
+	untie_locked(o);
+	tie_locked(o, owner);
+	pthread_mutex_unlock(&lock);
+}
+
+static void init_locked(struct vg_object *o, uint32_t id, enum vg_kind kind, uint32_t owner)
 {
 	o->id = id;
 	o->next = 0;
-	o->owner = owner;
+	tie_locked(o, owner);
 	o->born = kind;
 	o->flags = 0;
 	o->data = NULL;
@@ -72,6 +125,8 @@ CUresult vg_object_new(enum vg_kind kind, struct vg_object **out)
 	struct vg_context *c = vg_current();
 	uint32_t id, owner = 0;
 
+	if (c && owned_by_context(kind))
+		owner = kind == VG_STREAM ? c->object->id : c->home->id;
 	pthread_mutex_lock(&lock);
 	if (free_head && fresh >= FIRST_ID + STEP / 2) {
 		id = free_head;
@@ -85,12 +140,9 @@ CUresult vg_object_new(enum vg_kind kind, struct vg_object **out)
 		}
 		id = fresh++;
 	}
-	pthread_mutex_unlock(&lock);
-
 	*out = &slab[id];
-	if (c && owned_by_context(kind))
-		owner = kind == VG_STREAM ? c->object->id : c->home->id;
-	init(*out, id, kind, owner);
+	init_locked(*out, id, kind, owner);
+	pthread_mutex_unlock(&lock);
 	return CUDA_SUCCESS;
 }
 
@@ -159,7 +211,7 @@ struct vg_object *vg_object_adopt(uint32_t told, enum vg_kind kind, uint32_t own
 		o = of_the_host(id);
 		was = o ? atomic_load(&o->kind) : VG_NONE;
 		if (o && was == VG_NONE) {
-			init(o, id, kind, owner);
+			init_locked(o, id, kind, owner);
 			o->life = life;
 			was = kind;
 		}
@@ -204,47 +256,55 @@ void vg_object_untake(struct vg_object *o, enum vg_kind kind)
 	atomic_store(&o->kind, kind);
 }
 
+/* What it owns then stays without an owner. */
 static void release(struct vg_object *o)
 {
 	void (*fn)(struct vg_object *) = o->release;
+	uint32_t id;
 
 	if (fn)
 		fn(o);
 	atomic_fetch_add(&o->generation, 1);
-	atomic_store(&o->kind, VG_NONE);
-	if (o->id >= HOST_FIRST)
-		return;		/* the host's to use again */
 	pthread_mutex_lock(&lock);
-	o->next = 0;
-	if (free_tail)
-		slab[free_tail].next = o->id;
-	else
-		free_head = o->id;
-	free_tail = o->id;
+	untie_locked(o);
+	while ((id = ties[o->id].first))
+		untie_locked(&slab[id]);
+	atomic_store(&o->kind, VG_NONE);
+	if (o->id < HOST_FIRST) {	/* the others are the host's to use again */
+		o->next = 0;
+		if (free_tail)
+			slab[free_tail].next = o->id;
+		else
+			free_head = o->id;
+		free_tail = o->id;
+	}
 	pthread_mutex_unlock(&lock);
+}
+
+/* Untie one of those that it owns. */
+static struct vg_object *orphan(struct vg_object *o)
+{
+	struct vg_object *child = NULL;
+
+	pthread_mutex_lock(&lock);
+	if (ties[o->id].first) {
+		child = &slab[ties[o->id].first];
+		untie_locked(child);
+	}
+	pthread_mutex_unlock(&lock);
+	return child;
 }
 
 void vg_object_orphans(struct vg_object *o)
 {
-	uint32_t end;
+	struct vg_object *child;
 
-	pthread_mutex_lock(&lock);
-	end = fresh;
-	pthread_mutex_unlock(&lock);
-	for (uint32_t id = FIRST_ID; id < atomic_load(&host_usable); id++) {
-		struct vg_object *child;
-		uint32_t kind;
+	while ((child = orphan(o))) {
+		uint32_t kind = atomic_load(&child->kind);
 
-		if (id == end)
-			id = HOST_FIRST;
-		if (id >= atomic_load(&host_usable))
-			break;
-		child = &slab[id];
-		kind = atomic_load(&child->kind);
-		if (child == o || child->owner != o->id || kind == VG_NONE ||
-		    kind >= VG_KIND_COUNT)
-			continue;
-		if (atomic_compare_exchange_strong(&child->kind, &kind, VG_KIND_COUNT))
+		/* One that a call destroys at this moment is that call's to drop. */
+		if (kind != VG_NONE && kind < VG_KIND_COUNT &&
+		    atomic_compare_exchange_strong(&child->kind, &kind, VG_KIND_COUNT))
 			vg_object_drop(child);
 	}
 }

@@ -45,7 +45,7 @@ struct vg_object {
 		uint32_t next;		/* free list, of ids that the guest chooses */
 		uint32_t life;		/* of an id that the executor chooses (executor/handles.h) */
 	};
-	uint32_t owner;			/* id of what takes it along when it goes */
+	uint32_t owner;			/* id of what takes it along; set by vg_object_own() */
 	uint32_t flags;			/* of a stream or an event */
 	uint32_t born;			/* its enum vg_kind, also while it goes */
 	uint32_t zero;
@@ -71,6 +71,8 @@ struct vg_object *vg_object_adopt(uint32_t told, enum vg_kind kind, uint32_t own
 /* Destroying: take the handle away (once), send, then free the slot; or give it back. */
 CUresult vg_object_take(const void *handle, enum vg_kind kind, struct vg_object **o);
 void vg_object_untake(struct vg_object *o, enum vg_kind kind);
+/* It goes with the object of this id from here on; 0: with none. */
+void vg_object_own(struct vg_object *o, uint32_t owner);
 /* Free a slot, and with it all that it owns. */
 void vg_object_drop(struct vg_object *o);
 /* Free all that it owns. */

@@ -52,7 +52,7 @@ static void remember(struct vg_object *m, struct vg_object *reference, const cha
 {
 	struct named *n = malloc(sizeof(*n) + strlen(name) + 1);
 
-	reference->owner = m->id;	/* it goes with its module */
+	vg_object_own(reference, m->id);	/* it goes with its module */
 	if (!n)
 		return;			/* asked for again it will be another handle, as good */
 	*n = (struct named){ list, m, reference, atomic_load(&m->generation),

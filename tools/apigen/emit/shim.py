@@ -64,7 +64,7 @@ class Encoder:
         self.late += ["if (r)", "\treturn r;"]
         owner = self.model.owner(self.f, h.kind)
         if owner:
-            self.late.append(f"o_{p.name}->owner = id_{owner.name};")
+            self.late.append(f"vg_object_own(o_{p.name}, id_{owner.name});")
         self.fill.append(f"q->{p.name} = vg_object_wire(o_{p.name});")
         self.fail.append(f"vg_object_drop(o_{p.name});")
         cast = f"({p.ctype.base})" if h.tag else f"({p.ctype.base})(uintptr_t)"

@@ -105,7 +105,7 @@ CUresult vgw_cuModuleGetFunction(CUfunction *f, CUmodule module, const char *nam
 	r = vg_object_new(VG_FUNCTION, &o_f);
 	if (r)
 		return r;
-	o_f->owner = id_module;
+	vg_object_own(o_f, id_module);
 	r = vg_begin(&c, VG_OP_cuModuleGetFunction, 16 + VG_UP8(n_name));
 	if (r) {
 		goto out;
