@@ -104,3 +104,8 @@ $(eval $(call vg-program,$(VG_UNIT)/objects,tests/unit/objects_test.c userspace/
 	-lcmocka -lpthread))
 
 tests: $(VG_UNIT)/mint $(VG_UNIT)/objects
+
+$(eval $(call vg-program,$(VG_UNIT)/ranges,tests/unit/ranges_test.c userspace/shim/ranges.c,\
+	-lcmocka -lpthread))
+
+tests: $(VG_UNIT)/ranges

@@ -219,7 +219,7 @@ struct vg_image {
 CUresult vg_image_take(struct vg_image *out, const void *image);
 void vg_image_drop(struct vg_image *image);
 
-/* -- memory.c: every range of memory that the driver's interface knows. */
+/* -- ranges.c: every range of memory that the driver's interface knows. */
 
 enum vg_range_kind { VG_RANGE_DEVICE = 1, VG_RANGE_HOST, VG_RANGE_REGISTERED, VG_RANGE_GLOBAL,
 		     VG_RANGE_POOL, VG_RANGE_MANAGED, VG_RANGE_MAPPED, VG_RANGE_GRAPH,
@@ -253,7 +253,7 @@ bool vg_range_shared(uint64_t p, uint64_t bytes);
 bool vg_range_find(uint64_t p, struct vg_range *r);
 /* The range of one of `kinds` (a mask of 1 << kind) that starts at p; forget it. */
 bool vg_range_remove(uint64_t p, unsigned int kinds, struct vg_range *r);
-/* As vg_lend(), by the memory that holds p; then whether there is a context to go on with. */
+/* memory.c: as vg_lend(), by the memory that holds p; then whether there is a context to go on with. */
 CUresult vg_range_lend(uint64_t p, bool *lent);
 /* A variable of a module or a library. */
 CUresult vg_range_add_global(uint64_t base, uint64_t bytes, uint32_t holder);
