@@ -98,7 +98,7 @@ VG_SOFTGPU_GROUPS := device context functions library launches memory streams st
 	array_facts arrays array_boxes outputs primary_reset
 
 # What softgpu lacks, and can be tried without GPU code.
-VG_DOUBLE_GROUPS := green
+VG_DOUBLE_GROUPS := green link_options
 
 .PHONY: check-driver
 check-driver: $(VG_TA)/driver_test $(VG_TA)/libdouble.so $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) $(O)/bin/vgpu-mediatord

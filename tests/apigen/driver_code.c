@@ -114,3 +114,28 @@ void linking(void)
 	TRUE(log[0]);
 	OK(cuLinkDestroy(state));
 }
+
+/* Logs are a link's: NVIDIA's driver refuses their options for one of its inputs. */
+void link_options(void)
+{
+	static const CUjit_option of_link[] = {
+		CU_JIT_WALL_TIME, CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES,
+		CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES,
+	};
+	static char ptx[] = ".version 6.0\n.target sm_50\n.address_size 64\n"
+			    ".visible .entry k()\n{\nret;\n}\n";
+	CUjit_option key = CU_JIT_OPTIMIZATION_LEVEL;
+	void *value = (void *)3;
+	char log[256];
+	CUlinkState state;
+
+	OK(cuLinkCreate_v2(0, NULL, NULL, &state));
+	OK(cuLinkAddData_v2(state, CU_JIT_INPUT_PTX, ptx, sizeof(ptx), "ptx", 1, &key, &value));
+	for (size_t i = 0; i < sizeof(of_link) / sizeof(*of_link); i++) {
+		key = of_link[i];
+		value = log;
+		IS(cuLinkAddData_v2(state, CU_JIT_INPUT_PTX, ptx, sizeof(ptx), "ptx", 1, &key,
+				    &value), CUDA_ERROR_INVALID_VALUE);
+	}
+	OK(cuLinkDestroy(state));
+}

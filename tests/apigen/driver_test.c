@@ -458,7 +458,7 @@ int main(int argc, char **argv)
 		{ "callbacks", callbacks },
 		{ "host_nodes", host_nodes }, { "arrays", arrays },
 		{ "textures", textures }, { "tensors", tensors },
-		{ "linking", linking }, { "output", output },
+		{ "linking", linking }, { "link_options", link_options }, { "output", output },
 		{ "threads", threads }, { "mapped_files", mapped_files },
 		{ "pinned_sizes", pinned_sizes }, { "copies_in_turn", copies_in_turn },
 		{ "green", green }, { "green_launches", green_launches },

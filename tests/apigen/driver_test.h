@@ -41,6 +41,7 @@ unsigned int value_at(CUdeviceptr p, size_t i);
 /* driver_code.c */
 void enumerate(void);
 void linking(void);
+void link_options(void);
 /* driver_mapping.c */
 void mapping(void);
 /* driver_hostmem.c */

@@ -16,12 +16,13 @@ struct vg_cuda cu;
 static CUresult answer;
 static CUdeviceptr next_address;
 static size_t cubin_bytes;
+static unsigned int options;		/* that the driver was given last */
 
 static CUresult link_create(unsigned int n, CUjit_option *o, void **v, CUlinkState *state)
 {
-	(void)n;
 	(void)o;
 	(void)v;
+	options = n;
 	*state = (CUlinkState)&cu;
 	return answer;
 }
@@ -34,9 +35,9 @@ static CUresult link_add(CUlinkState state, CUjitInputType type, void *data, siz
 	(void)data;
 	(void)bytes;
 	(void)name;
-	(void)n;
 	(void)o;
 	(void)v;
+	options = n;
 	return answer;
 }
 
@@ -187,7 +188,8 @@ static CUlinkState link_with_logs(unsigned int log_bytes, CUresult expected)
 	const uint64_t values[] = { log_bytes, log_bytes };
 	CUlinkState l = NULL;
 
-	assert_int_equal(vge_vgpu_link_create(NULL, NULL, &l, 0, keys, values, log_bytes ? 2 : 0),
+	assert_int_equal(vge_vgpu_link_create(NULL, NULL, &l, !!log_bytes, keys, values,
+					      log_bytes ? 2 : 0),
 			 expected);
 	return l;
 }
@@ -238,6 +240,37 @@ static void logs_of_links(void **state)
 	assert_int_equal(vg_budget_held(VG_BUDGET_IMAGES), 0);
 }
 
+/* The driver would go on writing to the log of an input after the call; it refuses one, too. */
+static void options_of_inputs(void **state)
+{
+	static const unsigned int refused[] = {
+		CU_JIT_WALL_TIME, CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES,
+		CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES,
+		CU_JIT_GLOBAL_SYMBOL_NAMES, CU_JIT_GLOBAL_SYMBOL_ADDRESSES,
+		CU_JIT_GLOBAL_SYMBOL_COUNT, CU_JIT_REFERENCED_KERNEL_NAMES,
+		CU_JIT_REFERENCED_VARIABLE_NAMES, CU_JIT_NUM_OPTIONS, UINT32_MAX,
+	};
+	const unsigned int plain = CU_JIT_OPTIMIZATION_LEVEL;
+	const uint64_t value = 3;
+	CUlinkState l = link_with_logs(0, CUDA_SUCCESS), other = NULL;
+
+	(void)state;
+	options = 0;
+	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
+		assert_int_not_equal(vge_vgpu_link_add(NULL, NULL, l, CU_JIT_INPUT_LIBRARY, "part",
+						       &refused[i], &value, 1, "", 1),
+				     CUDA_SUCCESS);
+		assert_int_not_equal(vge_vgpu_link_create(NULL, NULL, &other, 0, &refused[i],
+							  &value, 1), CUDA_SUCCESS);
+	}
+	assert_int_equal(options, 0);
+	assert_int_equal(vg_budget_held(VG_BUDGET_IMAGES), 0);
+	assert_int_equal(vge_vgpu_link_add(NULL, NULL, l, CU_JIT_INPUT_LIBRARY, "part", &plain,
+					   &value, 1, "", 1), CUDA_SUCCESS);
+	assert_int_equal(options, 1);
+	assert_int_equal(vge_vgpu_link_destroy(NULL, NULL, l), CUDA_SUCCESS);
+}
+
 static CUresult map_at(uint64_t i, CUmemGenericAllocationHandle h)
 {
 	return vge_cuMemMap(NULL, NULL, (i + 1) * 4096, 4096, 0, h, 0);
@@ -285,6 +318,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(images_of_links, set_up),
 		cmocka_unit_test_setup(logs_of_links, set_up),
+		cmocka_unit_test_setup(options_of_inputs, set_up),
 		cmocka_unit_test_setup(reservations_and_mappings, set_up),
 	};
 

@@ -30,7 +30,8 @@ CUresult vg_x_jit_take(struct vg_x_jit *o, const unsigned int *keys, const uint6
 		switch (keys[i]) {
 		case CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES:
 		case CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES:
-			if (o->log.text[which] || !values[i] || values[i] > LOG_MAX)
+			/* What has no log of its own, as one input of a link, gets none. */
+			if (!log || o->log.text[which] || !values[i] || values[i] > LOG_MAX)
 				return CUDA_ERROR_INVALID_VALUE;
 			o->log.text[which] = calloc(1, values[i]);
 			if (!o->log.text[which])

@@ -23,7 +23,10 @@ struct vg_x_jit {
 	int time_at;
 };
 
-/* Options that are numbers pass; a log is asked for by its size alone. */
+/*
+ * Options that are numbers pass.  No value is an address: a log is asked for by its size,
+ * and only where the guest has given it a number, `log`.
+ */
 CUresult vg_x_jit_take(struct vg_x_jit *o, const unsigned int *keys, const uint64_t *values,
 		       unsigned int count, uint32_t log);
 /* Keep the logs for vgpu_jit_log, or free them. */

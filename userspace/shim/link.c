@@ -56,6 +56,16 @@ CUresult vgh_cuLinkCreate_v2(unsigned int count, CUjit_option *options, void **v
 	return CUDA_SUCCESS;
 }
 
+/* What NVIDIA's driver takes for a link, and refuses for one of its inputs (580.159). */
+static bool of_link(unsigned int count, const CUjit_option *options)
+{
+	for (unsigned int i = 0; options && i < count; i++)
+		if (options[i] >= CU_JIT_WALL_TIME &&
+		    options[i] <= CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
+			return true;
+	return false;
+}
+
 CUresult vgh_cuLinkAddData_v2(CUlinkState state, CUjitInputType type, void *data, size_t bytes,
 			      const char *name, unsigned int count, CUjit_option *options,
 			      void **values)
@@ -69,11 +79,11 @@ CUresult vgh_cuLinkAddData_v2(CUlinkState state, CUjitInputType type, void *data
 		return CUDA_ERROR_INVALID_HANDLE;
 	if (!data || !bytes || bytes >= INPUT_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (of_link(count, options))
+		return CUDA_ERROR_INVALID_VALUE;
 	r = vg_jit_start(&jit, count, options, values);
 	if (r)
 		return r;
-	if (jit.log)
-		return vg_refuse("a log of one input of cuLinkAddData", "not implemented");
 	/* PTX may come without the NUL by which the host finds its end. */
 	if (type == CU_JIT_INPUT_PTX && ((char *)data)[bytes - 1]) {
 		text = malloc(bytes + 1);
