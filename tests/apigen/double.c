@@ -400,6 +400,17 @@ EXPORT CUresult cuCtxDestroy_v2(CUcontext c)
 	return double_destroy(c, CONTEXT);
 }
 
+CUcontext double_current(void)
+{
+	return (CUcontext)current;
+}
+
+EXPORT CUresult cuCtxGetCurrent(CUcontext *c)
+{
+	*c = (CUcontext)current;
+	return CUDA_SUCCESS;
+}
+
 EXPORT CUresult cuCtxSetCurrent(CUcontext c)
 {
 	if (c && !double_is(c, CONTEXT))

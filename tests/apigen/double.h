@@ -23,5 +23,8 @@ enum { CONTEXT = 0x63747820, MODULE = 0x6d6f6420, STREAM = 0x73747220, EVENT = 0
 struct double_object *double_make(unsigned int magic);
 bool double_is(const void *p, unsigned int magic);
 CUresult double_destroy(void *p, unsigned int magic);
+/* double_green.c: whether this thread's context is a green one. */
+bool double_in_green(void);
+CUcontext double_current(void);
 
 #endif /* DOUBLE_H */

@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cuda_abi.h"
+#include "double.h"
 
-#define EXPORT __attribute__((visibility("default")))
 #define ALL 132u
 #define EIGHT 8u
 
@@ -122,7 +121,19 @@ EXPORT CUresult cuGreenCtxCreate(CUgreenCtx *out, CUdevResourceDesc desc, CUdevi
 
 EXPORT CUresult cuGreenCtxDestroy(CUgreenCtx g)
 {
-	return cuCtxDestroy_v2(((struct green *)g)->ctx);
+	CUcontext ctx = ((struct green *)g)->ctx;
+
+	/* An ordinary context may be made at its address. */
+	((struct green *)g)->ctx = NULL;
+	return cuCtxDestroy_v2(ctx);
+}
+
+bool double_in_green(void)
+{
+	for (unsigned int i = 0; i < made; i++)
+		if (greens[i]->ctx && greens[i]->ctx == double_current())
+			return true;
+	return false;
 }
 
 EXPORT CUresult cuCtxFromGreenCtx(CUcontext *ctx, CUgreenCtx g)

@@ -132,6 +132,9 @@ EXPORT CUresult cuLinkCreate_v2(unsigned int n, CUjit_option *options, void **va
 	(void)n;
 	(void)options;
 	(void)values;
+	/* Links are made on a second thread, to which a driver may refuse a green context. */
+	if (double_in_green())
+		return CUDA_ERROR_INVALID_CONTEXT;
 	if (links == LINKS)
 		return CUDA_ERROR_UNKNOWN;
 	links++;

@@ -18,6 +18,7 @@
 #define OTHER	2u		/* a context of the program's own */
 #define GREEN	3u
 #define CONTEXT	4u		/* what a green context is as a context */
+#define LINK	5u
 
 static int32_t retain(struct channel *ch)
 {
@@ -128,12 +129,36 @@ static void green_goes_with_the_primary_context(void **state)
 	channel_close(&ch);
 }
 
+/* It is made where the primary context is current, and goes with that. */
+static void link_in_green(void **state)
+{
+	struct vg_rq_vgpu_primary_release release = { .dev = 0, .id = PRIMARY };
+	struct vg_rq_cuGreenCtxDestroy gone = { .hCtx = GREEN };
+	struct vg_rq_vgpu_link_create link = { .state = LINK };
+	struct vg_rq_vgpu_link_complete complete = { .state = LINK };
+	struct channel ch = open_with_contexts();
+
+	(void)state;
+	assert_int_equal(green(&ch, GREEN, PRIMARY), CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_vgpu_link_create, CONTEXT, &link, sizeof(link), NULL,
+				 0), CUDA_SUCCESS);
+	assert_int_equal(call(&ch, VG_OP_cuGreenCtxDestroy, &gone, sizeof(gone)), CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_vgpu_link_complete, PRIMARY, &complete,
+				 sizeof(complete), NULL, 0), CUDA_SUCCESS);
+	assert_int_equal(call(&ch, VG_OP_vgpu_primary_release, &release, sizeof(release)),
+			 CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_vgpu_link_complete, OTHER, &complete,
+				 sizeof(complete), NULL, 0), CUDA_ERROR_INVALID_HANDLE);
+	channel_close(&ch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refused_green_leaves_no_context),
 		cmocka_unit_test(green_is_of_the_primary_context),
 		cmocka_unit_test(green_goes_with_the_primary_context),
+		cmocka_unit_test(link_in_green),
 	};
 
 	if (!peer_path())

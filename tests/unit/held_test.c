@@ -118,6 +118,26 @@ static int set_up(void **state)
 
 /* -- the executor, as far as these calls need it */
 
+struct vg_handles *vg_exec_handles(struct vg_exec *x)
+{
+	(void)x;
+	return NULL;
+}
+
+bool vg_handle_get(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value)
+{
+	(void)h;
+	(void)id;
+	(void)kind;
+	(void)value;
+	return false;
+}
+
+uint32_t vg_x_home(uint32_t ctx)
+{
+	return ctx;
+}
+
 bool vg_exec_charge(struct vg_exec *x, uint64_t bytes)
 {
 	(void)x;
@@ -173,10 +193,12 @@ void vg_exec_withdraw(struct vg_exec *x, const vgpu_token *token)
 
 #define PART (512ull << 20)		/* as long as an image may be */
 
+static const struct vg_req rq;		/* with no context current */
+
 static CUresult add(CUlinkState l, size_t bytes)
 {
 	/* Of a library's bytes nothing is looked at. */
-	return vge_vgpu_link_add(NULL, NULL, l, CU_JIT_INPUT_LIBRARY, "part", NULL, NULL, 0, "",
+	return vge_vgpu_link_add(NULL, &rq, l, CU_JIT_INPUT_LIBRARY, "part", NULL, NULL, 0, "",
 				 bytes);
 }
 
@@ -188,7 +210,7 @@ static CUlinkState link_with_logs(unsigned int log_bytes, CUresult expected)
 	const uint64_t values[] = { log_bytes, log_bytes };
 	CUlinkState l = NULL;
 
-	assert_int_equal(vge_vgpu_link_create(NULL, NULL, &l, !!log_bytes, keys, values,
+	assert_int_equal(vge_vgpu_link_create(NULL, &rq, &l, !!log_bytes, keys, values,
 					      log_bytes ? 2 : 0),
 			 expected);
 	return l;
@@ -211,12 +233,12 @@ static void images_of_links(void **state)
 		assert_int_equal(add(l[i % 2], PART), CUDA_SUCCESS);
 	assert_int_equal(add(l[0], 1), CUDA_ERROR_OUT_OF_MEMORY);
 	cubin_bytes = 1;
-	assert_int_equal(vge_vgpu_link_complete(NULL, NULL, l[0], &bytes),
+	assert_int_equal(vge_vgpu_link_complete(NULL, &rq, l[0], &bytes),
 			 CUDA_ERROR_OUT_OF_MEMORY);
 	assert_int_equal(bytes, 0);
-	assert_int_equal(vge_vgpu_link_destroy(NULL, NULL, l[1]), CUDA_SUCCESS);
+	assert_int_equal(vge_vgpu_link_destroy(NULL, &rq, l[1]), CUDA_SUCCESS);
 	cubin_bytes = 4096;
-	assert_int_equal(vge_vgpu_link_complete(NULL, NULL, l[0], &bytes), CUDA_SUCCESS);
+	assert_int_equal(vge_vgpu_link_complete(NULL, &rq, l[0], &bytes), CUDA_SUCCESS);
 	assert_int_equal(vg_budget_held(VG_BUDGET_IMAGES), most / 2 * PART + 4096);
 	/* One that goes with its context. */
 	vg_x_link_gone(l[0]);
@@ -236,7 +258,7 @@ static void logs_of_links(void **state)
 	assert_true(vg_budget_take(VG_BUDGET_IMAGES, VG_IMAGES_MAX - (2 << 20)));
 	link_with_logs(1 << 20, CUDA_ERROR_OUT_OF_MEMORY);
 	vg_budget_give(VG_BUDGET_IMAGES, VG_IMAGES_MAX - (2 << 20));
-	assert_int_equal(vge_vgpu_link_destroy(NULL, NULL, l), CUDA_SUCCESS);
+	assert_int_equal(vge_vgpu_link_destroy(NULL, &rq, l), CUDA_SUCCESS);
 	assert_int_equal(vg_budget_held(VG_BUDGET_IMAGES), 0);
 }
 
@@ -257,18 +279,18 @@ static void options_of_inputs(void **state)
 	(void)state;
 	options = 0;
 	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
-		assert_int_not_equal(vge_vgpu_link_add(NULL, NULL, l, CU_JIT_INPUT_LIBRARY, "part",
+		assert_int_not_equal(vge_vgpu_link_add(NULL, &rq, l, CU_JIT_INPUT_LIBRARY, "part",
 						       &refused[i], &value, 1, "", 1),
 				     CUDA_SUCCESS);
-		assert_int_not_equal(vge_vgpu_link_create(NULL, NULL, &other, 0, &refused[i],
+		assert_int_not_equal(vge_vgpu_link_create(NULL, &rq, &other, 0, &refused[i],
 							  &value, 1), CUDA_SUCCESS);
 	}
 	assert_int_equal(options, 0);
 	assert_int_equal(vg_budget_held(VG_BUDGET_IMAGES), 0);
-	assert_int_equal(vge_vgpu_link_add(NULL, NULL, l, CU_JIT_INPUT_LIBRARY, "part", &plain,
+	assert_int_equal(vge_vgpu_link_add(NULL, &rq, l, CU_JIT_INPUT_LIBRARY, "part", &plain,
 					   &value, 1, "", 1), CUDA_SUCCESS);
 	assert_int_equal(options, 1);
-	assert_int_equal(vge_vgpu_link_destroy(NULL, NULL, l), CUDA_SUCCESS);
+	assert_int_equal(vge_vgpu_link_destroy(NULL, &rq, l), CUDA_SUCCESS);
 }
 
 static CUresult map_at(uint64_t i, CUmemGenericAllocationHandle h)

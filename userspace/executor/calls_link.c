@@ -77,6 +77,20 @@ static CUresult destroy(void *arg)
 	return cu.cuLinkDestroy(((struct work *)arg)->link->state);
 }
 
+/*
+ * Have it done on the linker's thread.  The caller's context is current there, or the primary
+ * one in place of a green context; none if the id leads to none, and then the driver answers.
+ */
+static CUresult run(struct vg_exec *x, const struct vg_req *rq, CUresult (*what)(void *),
+		    struct work *w)
+{
+	uint64_t context = 0;
+
+	if (rq->ctx)
+		vg_handle_get(vg_exec_handles(x), vg_x_home(rq->ctx), VG_CONTEXT, &context);
+	return vg_linker_run((CUcontext)(uintptr_t)context, what, w);
+}
+
 CUresult vge_vgpu_link_create(struct vg_exec *x, const struct vg_req *rq, CUlinkState *state,
 			      unsigned int log, const unsigned int *keys, const uint64_t *values,
 			      unsigned int count)
@@ -84,8 +98,6 @@ CUresult vge_vgpu_link_create(struct vg_exec *x, const struct vg_req *rq, CUlink
 	struct link *l;
 	CUresult r;
 
-	(void)x;
-	(void)rq;
 	if (!cu.cuLinkCreate_v2 || !cu.cuLinkDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	l = calloc(1, sizeof(*l));
@@ -95,7 +107,7 @@ CUresult vge_vgpu_link_create(struct vg_exec *x, const struct vg_req *rq, CUlink
 	if (!r && !hold(l, (uint64_t)l->options.log.bytes[0] + l->options.log.bytes[1]))
 		r = CUDA_ERROR_OUT_OF_MEMORY;
 	if (!r)
-		r = vg_linker_run(create, &(struct work){ .link = l });
+		r = run(x, rq, create, &(struct work){ .link = l });
 	if (r) {
 		let_go(l, l->held);
 		vg_x_jit_keep(&l->options);
@@ -128,8 +140,6 @@ CUresult vge_vgpu_link_add(struct vg_exec *x, const struct vg_req *rq, CUlinkSta
 	struct vg_x_jit o;
 	CUresult r;
 
-	(void)x;
-	(void)rq;
 	if (!cu.cuLinkAddData_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (type >= CU_JIT_NUM_INPUT_TYPES)
@@ -141,9 +151,9 @@ CUresult vge_vgpu_link_add(struct vg_exec *x, const struct vg_req *rq, CUlinkSta
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = vg_x_jit_take(&o, keys, values, count, 0);
 	if (!r)
-		r = vg_linker_run(add, &(struct work){ .link = l, .type = type, .image = image,
-						       .bytes = bytes, .name = name,
-						       .options = &o });
+		r = run(x, rq, add, &(struct work){ .link = l, .type = type, .image = image,
+						    .bytes = bytes, .name = name,
+						    .options = &o });
 	if (r)
 		let_go(l, bytes);
 	vg_x_jit_keep(&o);
@@ -158,11 +168,9 @@ CUresult vge_vgpu_link_complete(struct vg_exec *x, const struct vg_req *rq, CUli
 	struct work w = { .link = l };
 	CUresult r;
 
-	(void)x;
-	(void)rq;
 	if (!cu.cuLinkComplete)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	r = vg_linker_run(complete, &w);
+	r = run(x, rq, complete, &w);
 	l->bytes = w.bytes;
 	if (!r && !hold(l, l->bytes))
 		r = CUDA_ERROR_OUT_OF_MEMORY;	/* the result goes with the link */
@@ -190,11 +198,9 @@ CUresult vge_vgpu_link_destroy(struct vg_exec *x, const struct vg_req *rq, CUlin
 	struct link *l = link_of(state);
 	CUresult r;
 
-	(void)x;
-	(void)rq;
 	if (!cu.cuLinkDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	r = vg_linker_run(destroy, &(struct work){ .link = l });
+	r = run(x, rq, destroy, &(struct work){ .link = l });
 	/* If the driver kept it, it may yet write to the options. */
 	if (!r)
 		vg_x_link_gone(state);

@@ -17,6 +17,11 @@ static struct {
 	CUresult result;
 } linker = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
+static CUresult set_current(CUcontext context)
+{
+	return cu.cuCtxSetCurrent ? cu.cuCtxSetCurrent(context) : CUDA_SUCCESS;
+}
+
 static void *serve(void *unused)
 {
 	(void)unused;
@@ -25,11 +30,10 @@ static void *serve(void *unused)
 		while (!linker.run)
 			pthread_cond_wait(&linker.changed, &linker.lock);
 		pthread_mutex_unlock(&linker.lock);
-		/* Each time: a new context may have the address of one that has gone. */
-		linker.result = cu.cuCtxSetCurrent ? cu.cuCtxSetCurrent(linker.context) :
-						     CUDA_SUCCESS;
+		linker.result = set_current(linker.context);
 		if (!linker.result)
 			linker.result = linker.run(linker.arg);
+		set_current(NULL);
 		pthread_mutex_lock(&linker.lock);
 		linker.run = NULL;
 		linker.done = true;
@@ -51,7 +55,7 @@ static bool start(void)
 	return linker.started;
 }
 
-CUresult vg_linker_run(CUresult (*run)(void *arg), void *arg)
+CUresult vg_linker_run(CUcontext context, CUresult (*run)(void *arg), void *arg)
 {
 	CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
 
@@ -60,9 +64,7 @@ CUresult vg_linker_run(CUresult (*run)(void *arg), void *arg)
 		pthread_cond_wait(&linker.changed, &linker.lock);
 	linker.taken = true;
 	if (start()) {
-		linker.context = NULL;
-		if (cu.cuCtxGetCurrent)
-			cu.cuCtxGetCurrent(&linker.context);
+		linker.context = context;
 		linker.arg = arg;
 		linker.done = false;
 		linker.run = run;

@@ -14,10 +14,12 @@
 #include "cuda_abi.h"
 
 /*
- * Calls run(arg) on the linker's thread, with the caller's context current there, and
- * returns its result.  CUDA_ERROR_OUT_OF_MEMORY if the thread cannot be started.  One
- * caller at a time; others wait.
+ * Calls run(arg) on the linker's thread, with `context` (NULL: none) current there, and
+ * returns its result.  Afterwards none is current there, so that the thread keeps none which
+ * may be destroyed.  `context` is no green context: the driver may refuse to make one current
+ * to a second thread.  CUDA_ERROR_OUT_OF_MEMORY if the thread cannot be started.  One caller
+ * at a time; others wait.
  */
-CUresult vg_linker_run(CUresult (*run)(void *arg), void *arg);
+CUresult vg_linker_run(CUcontext context, CUresult (*run)(void *arg), void *arg);
 
 #endif
