@@ -12,8 +12,9 @@ VG_FUZZ_ring := $(wildcard userspace/softgpu/*.c) userspace/common/log.c userspa
 	$(filter-out $(addprefix userspace/executor/,main.c sandbox.c filter.c files.c tokens.c),\
 		$(wildcard userspace/executor/*.c)) \
 	$(addprefix $(O)/gen/,decoder_cases.c executor_decode.c executor_cuda.c)
-VG_FUZZ_token := $(addprefix userspace/mediator/,config.c cgroup.c tenant.c token.c text.c uid.c user.c) \
-	userspace/common/log.c
+VG_FUZZ_token := $(addprefix userspace/mediator/,closer.c config.c cgroup.c tenant.c token.c \
+		text.c uid.c user.c) \
+	userspace/common/log.c userspace/common/fdpass.c
 # It includes source.c and proc.c, with stand-ins for the clock and for processes.
 VG_FUZZ_mediator := $(filter-out $(addprefix userspace/mediator/,host.c main.c proc.c source.c),\
 		$(wildcard userspace/mediator/*.c)) \

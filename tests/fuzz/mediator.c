@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -280,6 +281,8 @@ static void run(void)
 		vg_sources_wait(0);
 	}
 	vg_procs_reap();
+	while (vg_closers_open())
+		sched_yield();
 }
 
 /* Programs. */

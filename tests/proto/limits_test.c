@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -253,6 +255,86 @@ static void descriptors_run_out(void **state)
 	close(program());
 }
 
+/* A connection that whoever closes it last waits for, until `other` is closed. */
+static int lingering(int *other)
+{
+	struct linger wait = { .l_onoff = 1, .l_linger = 30 };
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int from = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), to;
+	socklen_t len = sizeof(addr);
+	static char bytes[65536];
+
+	to = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(to, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(to, 1), 0);
+	assert_int_equal(getsockname(to, (struct sockaddr *)&addr, &len), 0);
+	assert_int_equal(connect(from, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	*other = accept(to, NULL, NULL);
+	assert_true(*other >= 0);
+	close(to);
+	assert_int_equal(setsockopt(from, SOL_SOCKET, SO_LINGER, &wait, sizeof(wait)), 0);
+	while (send(from, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+	return from;
+}
+
+static void say_with(int fd, const void *bytes, size_t len, int passed, int times)
+{
+	struct iovec iov = { .iov_base = (void *)bytes, .iov_len = len };
+	union {
+		char buf[CMSG_SPACE(8 * sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
+			      .msg_controllen = CMSG_SPACE(times * sizeof(int)) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(times * sizeof(int));
+	for (int i = 0; i < times; i++)
+		memcpy(CMSG_DATA(c) + i * sizeof(int), &passed, sizeof(int));
+	assert_int_equal(sendmsg(fd, &msg, MSG_NOSIGNAL), len);
+}
+
+/* Nobody waits for the files that a program sends along. */
+static void files_that_close_slowly(void **state)
+{
+	struct vg_sock_hello h = { .size = sizeof(h) };
+	int fd[4], other[4], slow;
+	int64_t began;
+
+	(void)state;
+	usleep(2000000);	/* as many starts as a user may have at once */
+	for (int i = 0; i < 4; i++) {
+		fd[i] = dial(path, SOCK_SEQPACKET);
+		slow = lingering(&other[i]);
+		/* With a message; more than it may bring; in one that nobody reads. */
+		if (i == 2) {
+			assert_int_equal(send(fd[i], "x", 1, 0), 1);
+			say_with(fd[i], &h, sizeof(h), slow, 1);
+		} else if (i == 3) {
+			assert_int_equal(hello(fd[i], "talks on"), 0);
+			say_with(fd[i], &h, sizeof(h), slow, 1);
+		} else {
+			say_with(fd[i], &h, sizeof(h), slow, i ? 8 : 1);
+		}
+		close(slow);
+		began = now_ms();
+		if (i < 3)
+			assert_int_equal(told(fd[i], 5000), EBADMSG);
+		assert_non_null(strstr(status(), "driver_version"));
+		close(program());
+		assert_in_range(now_ms() - began, 0, 5000);
+	}
+	for (int i = 0; i < 4; i++) {
+		close(fd[i]);
+		close(other[i]);
+	}
+	close(program());
+}
+
 int main(void)
 {
 	const char *transport = getenv("VGPU_TRANSPORT");
@@ -260,6 +342,7 @@ int main(void)
 		cmocka_unit_test(silence_ends),		cmocka_unit_test(silence_is_bounded),
 		cmocka_unit_test(programs_are_bounded), cmocka_unit_test(starts_wait),
 		cmocka_unit_test(names_are_shown),	cmocka_unit_test(descriptors_run_out),
+		cmocka_unit_test(files_that_close_slowly),
 	};
 
 	control = getenv("VGPU_TEST_CONTROL");

@@ -10,16 +10,16 @@ $(eval $(call vg-program,$(VG_UNIT)/executor,tests/unit/executor_test.c \
 $(eval $(call vg-program,$(VG_UNIT)/mediator,tests/unit/mediator_test.c \
 	userspace/mediator/config.c userspace/mediator/cgroup.c userspace/mediator/tenant.c userspace/mediator/token.c \
 	userspace/mediator/text.c userspace/mediator/uid.c userspace/mediator/user.c \
-	userspace/common/log.c,\
-	-lcmocka -linih -lseccomp))
+	userspace/mediator/closer.c userspace/common/log.c userspace/common/fdpass.c,\
+	-lcmocka -linih -lseccomp -lpthread -Xlinker --wrap=close))
 
 tests: $(VG_UNIT)/executor $(VG_UNIT)/mediator
 
 $(eval $(call vg-program,$(VG_UNIT)/release,tests/unit/release_test.c \
-	$(addprefix userspace/mediator/,cgroup.c config.c host.c proc.c refused.c tenant.c \
-	text.c token.c uid.c user.c) \
+	$(addprefix userspace/mediator/,cgroup.c closer.c config.c host.c proc.c refused.c \
+	tenant.c text.c token.c uid.c user.c) \
 	userspace/common/log.c userspace/common/fdpass.c,\
-	-lcmocka -linih -lseccomp -Xlinker --wrap=ioctl))
+	-lcmocka -linih -lseccomp -lpthread -Xlinker --wrap=ioctl))
 
 tests: $(VG_UNIT)/release
 
@@ -78,7 +78,7 @@ tests: $(VG_UNIT)/pageable $(VG_UNIT)/libpageable_channel.so
 
 # Code with threads, under ThreadSanitizer.  Programs that run CUDA are not among them:
 # the executor's limits and filter leave no room for what ThreadSanitizer does in a process.
-VG_TSAN := crew stage slab host role pace executor linker
+VG_TSAN := crew stage slab host role pace executor linker mediator
 
 check-tsan:	## unit tests of code with threads, under ThreadSanitizer
 	@CFLAGS="-O1 -g -fsanitize=thread -Wno-tsan" LDFLAGS=-fsanitize=thread HARDEN=n WERROR= \

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +41,27 @@ static int64_t now = 1000;
 int64_t vg_now_ms(void)
 {
 	return now;
+}
+
+/* Whoever closes `slow` waits in close(), as for a file whose pages are many. */
+static int slow = -1, closed[2048];
+static atomic_uint closings;
+static bool loop_waited;
+static pthread_t loop;
+static sem_t may_close;
+
+int __real_close(int fd);
+int __wrap_close(int fd);
+
+int __wrap_close(int fd)
+{
+	if (fd == slow && pthread_equal(pthread_self(), loop))
+		loop_waited = true;
+	else if (fd == slow)
+		sem_wait(&may_close);
+	if (slow >= 0)
+		closed[atomic_fetch_add(&closings, 1) % 2048] = fd;
+	return __real_close(fd);
 }
 
 static int load(const char *text)
@@ -769,6 +792,109 @@ static void token_bounds(void **state)
 	assert_int_equal(offers(&stranger, VG_TOKEN_EVENT, 0, -1, &k), 0);
 }
 
+static void closed_by_all(void)
+{
+	for (int i = 0; vg_closers_open(); i++) {
+		assert_in_range(i, 0, 10000);
+		usleep(1000);
+	}
+}
+
+static int closers_setup(void **state)
+{
+	int ret = tokens_setup(state);
+
+	a.closer = vg_closer_get(one->closer);
+	b.closer = vg_closer_get(one->closer);
+	stranger.closer = vg_closer_get(other->closer);
+	loop = pthread_self();
+	loop_waited = false;
+	closings = 0;
+	sem_init(&may_close, 0, 0);
+	return ret;
+}
+
+static int closers_teardown(void **state)
+{
+	vg_tokens_forget(&a);
+	vg_tokens_forget(&b);
+	vg_tokens_forget(&stranger);
+	closed_by_all();
+	slow = -1;
+	vg_closer_put(a.closer);
+	vg_closer_put(b.closer);
+	vg_closer_put(stranger.closer);
+	return tokens_teardown(state);
+}
+
+/* The descriptor that a token has in the mediator. */
+static int fd_of(const struct token *k)
+{
+	struct vg_token_answer answer;
+	int fd;
+
+	assert_int_equal(ask(&b, VG_TOKEN_TAKE, VG_TOKEN_POOL, k, &answer, &fd), 0);
+	return fd;
+}
+
+/* The loop waits for no file of an executor's, and no vGPU for another's. */
+static void slow_to_close(void **state)
+{
+	int fd = memfd_create("t", MFD_CLOEXEC), others = dup(fd), channel = dup(fd), held;
+	struct token k, next;
+
+	(void)state;
+	assert_int_equal(offers(&a, VG_TOKEN_POOL, 0, fd, &k), 0);
+	assert_int_equal(offers(&a, VG_TOKEN_POOL, 0, fd, &next), 0);
+	held = fd_of(&next);
+	slow = fd_of(&k);
+	assert_int_equal(says(&a, VG_TOKEN_WITHDRAW, &k), 0);
+	vg_tokens_forget(&a);
+	vg_closer_close(a.closer, channel);
+	assert_false(loop_waited);
+	assert_int_equal(one->token_fds, 0);
+	vg_closer_close(stranger.closer, others);
+	for (int i = 0; vg_closer_open(stranger.closer); i++) {
+		assert_in_range(i, 0, 10000);
+		usleep(1000);
+	}
+	assert_int_equal(fcntl(others, F_GETFD), -1);
+	assert_int_equal(vg_closer_open(a.closer), 3);
+	assert_true(fcntl(slow, F_GETFD) >= 0 && fcntl(channel, F_GETFD) >= 0);
+	/* A channel is given up after what its executor had shared. */
+	sem_post(&may_close);
+	closed_by_all();
+	assert_int_equal(closings, 4);
+	assert_int_equal(closed[0], others);
+	assert_int_equal(closed[1], slow);
+	assert_int_equal(closed[2], held);
+	assert_int_equal(closed[3], channel);
+	close(fd);
+}
+
+/* Descriptors that wait to be closed are the vGPU's all the same. */
+static void closing_is_bounded(void **state)
+{
+	int fd = memfd_create("t", MFD_CLOEXEC);
+	struct token k;
+
+	(void)state;
+	for (int i = 0; i < 512; i++) {
+		assert_int_equal(offers(&a, VG_TOKEN_POOL, 0, fd, &k), 0);
+		if (!i)
+			slow = fd_of(&k);
+		assert_int_equal(says(&a, VG_TOKEN_WITHDRAW, &k), 0);
+	}
+	assert_int_equal(offers(&a, VG_TOKEN_POOL, 0, fd, &k), -ENOSPC);
+	assert_int_equal(offers(&a, VG_TOKEN_EVENT, 0, -1, &k), 0);
+	assert_int_equal(offers(&stranger, VG_TOKEN_POOL, 0, fd, &k), 0);
+	sem_post(&may_close);
+	closed_by_all();
+	slow = -1;
+	assert_int_equal(offers(&a, VG_TOKEN_POOL, 0, fd, &k), 0);
+	close(fd);
+}
+
 /* What no executor of ours says. */
 static void token_protocol(void **state)
 {
@@ -804,6 +930,7 @@ static void token_protocol(void **state)
 int main(void)
 {
 #define TOKENS(test) cmocka_unit_test_setup_teardown(test, tokens_setup, tokens_teardown)
+#define CLOSERS(test) cmocka_unit_test_setup_teardown(test, closers_setup, closers_teardown)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes),	   cmocka_unit_test(defaults),
 		cmocka_unit_test(settings),	   cmocka_unit_test(mistakes),
@@ -817,6 +944,7 @@ int main(void)
 		TOKENS(token_reach),		   TOKENS(token_charge),
 		TOKENS(token_descriptors),	   TOKENS(token_descriptor_kinds),
 		TOKENS(token_bounds),		   TOKENS(token_protocol),
+		CLOSERS(slow_to_close),		   CLOSERS(closing_is_bounded),
 	};
 
 	vg_log_init("test", VG_ERROR);

@@ -6,16 +6,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-union control {
-	char buf[CMSG_SPACE(VG_FDS_MAX * sizeof(int))];
-	struct cmsghdr align;
-};
-
 int vg_send_fds(int sock, const void *msg, size_t len, const int *fds, int count)
 {
 	struct iovec iov = { .iov_base = (void *)msg, .iov_len = len };
 	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
-	union control control = { 0 };
+	union {
+		char buf[CMSG_SPACE(VG_FDS_MAX * sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
 	ssize_t n;
 
 	if (count > VG_FDS_MAX)
@@ -39,20 +37,23 @@ int vg_send_fds(int sock, const void *msg, size_t len, const int *fds, int count
 	return (size_t)n == len ? 0 : -EIO;
 }
 
-int vg_recv_fds(int sock, void *msg, size_t len, int *fds, int max)
+int vg_recv_all_fds(int sock, void *msg, size_t len, int fds[VG_FDS_ALL], int *count)
 {
 	struct iovec iov = { .iov_base = msg, .iov_len = len };
-	union control control;
+	/* With less room the kernel would close the rest, in this thread. */
+	union {
+		char buf[CMSG_SPACE(VG_FDS_ALL * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+		struct cmsghdr align;
+	} control;
 	struct msghdr hdr = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = control.buf,
 		.msg_controllen = sizeof(control.buf),
 	};
-	int got[VG_FDS_MAX];
-	int count = 0, i, ret;
 	ssize_t n;
 
+	*count = 0;
 	do
 		n = recvmsg(sock, &hdr, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
@@ -64,21 +65,25 @@ int vg_recv_fds(int sock, void *msg, size_t len, int *fds, int max)
 
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
-		for (i = 0; i < have && count < VG_FDS_MAX; i++)
-			memcpy(&got[count++], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+		for (int i = 0; i < have && *count < VG_FDS_ALL; i++)
+			memcpy(&fds[(*count)++], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
 	}
-
 	if (!n)
-		ret = -EPIPE;
-	else if ((size_t)n != len || (hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || count > max)
+		return -EPIPE;
+	return (size_t)n != len || (hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ? -EBADMSG : 0;
+}
+
+int vg_recv_fds(int sock, void *msg, size_t len, int *fds, int max)
+{
+	int all[VG_FDS_ALL], count, ret = vg_recv_all_fds(sock, msg, len, all, &count);
+
+	if (!ret && count > max)
 		ret = -EBADMSG;
-	else
-		ret = count;
-	for (i = 0; i < count; i++) {
-		if (ret < 0)
-			close(got[i]);
+	for (int i = 0; i < count; i++) {
+		if (ret)
+			close(all[i]);
 		else
-			fds[i] = got[i];
+			fds[i] = all[i];
 	}
-	return ret;
+	return ret ? ret : count;
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #define VG_FDS_MAX 4
+#define VG_FDS_ALL 253		/* as many as the kernel takes with one message (SCM_MAX_FD) */
 
 /* Send `len` bytes and `count` descriptors.  0, or a negative errno. */
 int vg_send_fds(int sock, const void *msg, size_t len, const int *fds, int count);
@@ -16,5 +17,11 @@ int vg_send_fds(int sock, const void *msg, size_t len, const int *fds, int count
  * negative errno: -EPIPE at the end, -EBADMSG for a message of another size.
  */
 int vg_recv_fds(int sock, void *msg, size_t len, int *fds, int max);
+
+/*
+ * As vg_recv_fds(), for who must not close what others sent: all *count descriptors that came
+ * are the caller's, also after an error.  0 or a negative errno.
+ */
+int vg_recv_all_fds(int sock, void *msg, size_t len, int fds[VG_FDS_ALL], int *count);
 
 #endif /* VG_FDPASS_H */

@@ -38,7 +38,7 @@ static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *eve
 		return;
 	}
 	if (ioctl(open.out_fd, VGPU_HOST_IOC_CHANNEL_INFO, &info) < 0) {
-		close(open.out_fd);
+		vg_closer_close(t->closer, open.out_fd);
 		return;
 	}
 	assign.layout = info.out_layout;
@@ -47,7 +47,7 @@ static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *eve
 		/* The only copy: without it the channel is refused. */
 		int err = errno;
 
-		close(open.out_fd);
+		vg_closer_close(t->closer, open.out_fd);
 		vg_text_show(comm, sizeof(comm), info.out_comm, sizeof(info.out_comm));
 		vg_log_some(&failures, VG_ERROR, "%s: no executor for %s (%u): %s", t->uuid, comm,
 			    info.out_pid, strerror(err));

@@ -188,16 +188,17 @@ close_pair:
 close_bell:
 	close(fds[1]);
 close_memory:
-	close(fds[0]);
+	/* Both sides may have filled it and gone. */
+	vg_closer_close(g->user->closer, fds[0]);
 	return ret;
 }
 
 static void drop(struct guest *g)
 {
 	g->user->silent--;
-	vg_user_put(g->user);
 	TAILQ_REMOVE(&guests, g, node);
 	vg_source_remove(&g->source);
+	vg_user_put(g->user);
 	free(g);
 }
 
@@ -209,8 +210,10 @@ static void refuse(struct guest *g, int error)
 	vg_log_some(&refusals, VG_WARNING, "process %d of user %u: refused: %s", g->cred.pid,
 		    g->cred.uid, strerror(error));
 	/* What it has said and nobody has read would reset the connection before the answer. */
-	recv(g->source.fd, &unread, sizeof(unread), MSG_DONTWAIT);
+	vg_closer_recv(g->user->closer, g->source.fd, &unread, sizeof(unread), NULL, 0);
 	vg_send_fds(g->source.fd, &no, sizeof(no), NULL, 0);
+	/* Its closer may be busy. */
+	shutdown(g->source.fd, SHUT_RDWR);
 	drop(g);
 }
 
@@ -240,7 +243,7 @@ static void guest_ready(struct vg_source *s, uint32_t events)
 			return;
 		}
 	}
-	ret = vg_recv_fds(s->fd, &hello, sizeof(hello), NULL, 0);
+	ret = vg_closer_recv(g->user->closer, s->fd, &hello, sizeof(hello), NULL, 0);
 	if (ret == 0)
 		ret = serve(g, &hello);
 	if (ret && ret != -EPIPE)
@@ -278,7 +281,8 @@ static void listen_ready(struct vg_source *s, uint32_t events)
 	g->user = vg_user_get(g->cred.uid);
 	if (!g->user)
 		goto fail;
-	g->source = (struct vg_source){ .fd = fd, .ready = guest_ready };
+	g->source = (struct vg_source){ .fd = fd, .ready = guest_ready,
+					.closer = g->user->closer };
 	g->since = vg_now_ms();
 	g->user->silent++;
 	TAILQ_INSERT_TAIL(&guests, g, node);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * vgpu-mediatord: gives each guest process an executor, and watches over them.
- * One thread; everything happens in response to a descriptor or a timer.
+ * Everything happens in response to a descriptor or a timer, on one thread; others only close
+ * files.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -83,7 +84,7 @@ static void stop(void)
 	vg_control_close();
 	LIST_FOREACH(p, &vg_procs, node)
 		vg_proc_end(p);
-	while (!LIST_EMPTY(&vg_procs) && vg_now_ms() < end) {
+	while ((!LIST_EMPTY(&vg_procs) || vg_closers_open()) && vg_now_ms() < end) {
 		usleep(10000);
 		vg_procs_reap();
 		vg_procs_tick();

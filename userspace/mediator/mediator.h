@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vgpu-mediatord: one thread, one epoll loop, and these objects.
+ * vgpu-mediatord: one thread with an epoll loop, threads that close files (closer.c), and
+ * these objects.
  *
  *   struct vg_tenant   a vGPU (an mdev with a VM), or the socket's clients
  *                      taken together; owns the account page
@@ -31,6 +32,7 @@ struct vg_source {
 	void (*ready)(struct vg_source *s, uint32_t events);
 	uint32_t events;
 	int64_t resume_at;		/* monotonic ms, while it is paused */
+	struct vg_closer *closer;	/* of the descriptor; NULL: the loop closes it */
 	LIST_ENTRY(vg_source) paused;
 };
 
@@ -49,6 +51,7 @@ struct vg_user {
 	unsigned int programs;		/* that executors serve */
 	struct vg_rate starts;
 	uid_t executors;		/* id that its executors run under (uid.c); 0: none yet */
+	struct vg_closer *closer;
 };
 
 struct vg_config {
@@ -93,6 +96,7 @@ struct vg_tenant {
 	int account_fd;
 	struct vg_account *account;
 	bool entry_used[VG_ACCOUNT_ENTRIES];
+	struct vg_closer *closer;	/* of its VM's; the socket's users have their own */
 	LIST_HEAD(, vg_token) tokens;
 	unsigned int token_count, token_fds;
 	unsigned int procs;
@@ -121,6 +125,7 @@ struct vg_proc {
 	struct vg_exec_ready ready;
 	struct vg_tenant *tenant;	/* NULL for a spare */
 	struct vg_user *user;		/* of the socket, or NULL */
+	struct vg_closer *closer;	/* its user's or its vGPU's; NULL for a spare */
 	uid_t uid;			/* that it was told to become (uid.c); 0: none */
 	unsigned int account;
 	uint32_t channel;
@@ -149,9 +154,20 @@ int vg_sources_open(void);
 int vg_source_add(struct vg_source *s, uint32_t events);
 /* Do not call `ready` for so many ms, unless the other side has closed its end. */
 void vg_source_pause(struct vg_source *s, int64_t ms);
-void vg_source_remove(struct vg_source *s);	/* closes the descriptor */
+void vg_source_remove(struct vg_source *s);	/* and close the descriptor */
 void vg_sources_wait(int ms);			/* and serve those that are ready */
 int64_t vg_now_ms(void);
+
+/* closer.c: threads that close what came from others; NULL for `c`: the caller closes */
+struct vg_closer *vg_closer_new(void);		/* NULL: no memory */
+struct vg_closer *vg_closer_get(struct vg_closer *c);
+void vg_closer_put(struct vg_closer *c);	/* what it was asked to close is closed */
+void vg_closer_close(struct vg_closer *c, int fd);	/* none: -1 */
+/* How many descriptors it, or all closers, have still to close. */
+unsigned int vg_closer_open(const struct vg_closer *c);
+unsigned int vg_closers_open(void);
+/* As vg_recv_fds(); what is not wanted is the closer's. */
+int vg_closer_recv(struct vg_closer *c, int sock, void *msg, size_t len, int *fds, int max);
 
 /* user.c */
 int64_t vg_rate_wait(struct vg_rate *r);	/* ms until one more may start; 0: now */

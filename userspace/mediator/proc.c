@@ -52,8 +52,11 @@ void vg_proc_end(struct vg_proc *p)
 		return;
 	p->state = VG_PROC_ENDING;
 	p->kill_at = vg_now_ms() + GRACE_MS;
-	/* The end of this socket is what it watches. */
+	/* The end of this socket is what it watches.  Its closer may be busy. */
+	shutdown(p->control.fd, SHUT_RDWR);
 	vg_source_remove(&p->control);
+	if (p->client.fd >= 0)
+		shutdown(p->client.fd, SHUT_RDWR);
 	vg_source_remove(&p->client);
 }
 
@@ -70,7 +73,7 @@ static int asked(struct vg_proc *p)
 	struct vg_token_request rq;
 	int fd = -1, out = -1, ret;
 
-	ret = vg_recv_fds(p->control.fd, &rq, sizeof(rq), &fd, 1);
+	ret = vg_closer_recv(p->closer, p->control.fd, &rq, sizeof(rq), &fd, 1);
 	if (ret < 0)
 		return ret;
 	if (rq.op == VG_TOKEN_LISTENER) {
@@ -80,8 +83,7 @@ static int asked(struct vg_proc *p)
 	} else {
 		ret = vg_token_serve(p, &rq, fd, &a, &out);
 	}
-	if (fd >= 0)
-		close(fd);
+	vg_closer_close(p->closer, fd);
 	/* One that does not take its answers in must not hold up the others. */
 	return ret ? ret : vg_send_fds(p->control.fd, &a, sizeof(a), &out, out >= 0);
 }
@@ -97,7 +99,7 @@ static void control_ready(struct vg_source *s, uint32_t events)
 			vg_proc_end(p);
 		return;
 	}
-	got = vg_recv_fds(p->control.fd, &p->ready, sizeof(p->ready), NULL, 0);
+	got = vg_closer_recv(p->closer, p->control.fd, &p->ready, sizeof(p->ready), NULL, 0);
 	if (got < 0 || p->ready.size != sizeof(p->ready)) {
 		vg_proc_end(p);
 		return;
@@ -399,8 +401,10 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 		p->user = vg_user_get(user->uid);
 		p->user->programs++;
 	}
+	p->closer = vg_closer_get(user ? user->closer : t->closer);
+	p->control.closer = p->closer;
 	p->account = entry;
-	p->client = (struct vg_source){ .fd = -1, .ready = client_ready };
+	p->client = (struct vg_source){ .fd = -1, .ready = client_ready, .closer = p->closer };
 	return p;
 }
 
@@ -434,8 +438,9 @@ void vg_procs_reap(void)
 		vg_tokens_forget(p);
 		if (p->tenant)
 			vg_tenant_settle(p->tenant, p->account);
-		if (p->channel_fd >= 0)
-			close(p->channel_fd);
+		/* After the GPU's files that it had shared (closer.c). */
+		vg_closer_close(p->closer, p->channel_fd);
+		vg_closer_put(p->closer);
 		if (!p->tenant)
 			vg_cgroup_sweep();	/* it was perhaps the last in there */
 		vg_uid_put(p->uid);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "mediator.h"
 
@@ -71,7 +70,7 @@ void vg_source_remove(struct vg_source *s)
 		s->resume_at = 0;
 	}
 	epoll_ctl(epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
-	close(s->fd);
+	vg_closer_close(s->closer, s->fd);
 	s->fd = -1;
 	for (int i = 0; i < batch_count; i++)
 		if (batch[i].data.ptr == s)

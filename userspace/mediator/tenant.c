@@ -20,13 +20,14 @@ struct vg_tenant *vg_tenant_new(const char *uuid, const char *pool, const char *
 	if (!t)
 		return NULL;
 	t->source.fd = -1;
+	t->closer = vg_closer_new();
 	LIST_INIT(&t->tokens);
 	snprintf(t->uuid, sizeof(t->uuid), "%s", uuid);
 	snprintf(t->pool, sizeof(t->pool), "%s", pool);
 	snprintf(t->type, sizeof(t->type), "%s", type);
 	t->account_fd = memfd_create("vgpu-account", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	/* An executor that shrank it would have the mediator and the others fault. */
-	if (t->account_fd < 0 || ftruncate(t->account_fd, sizeof(*t->account)) ||
+	if (!t->closer || t->account_fd < 0 || ftruncate(t->account_fd, sizeof(*t->account)) ||
 	    fcntl(t->account_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		goto fail;
 	t->account = mmap(NULL, sizeof(*t->account), PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -40,6 +41,7 @@ struct vg_tenant *vg_tenant_new(const char *uuid, const char *pool, const char *
 fail:
 	if (t->account_fd >= 0)
 		close(t->account_fd);
+	vg_closer_put(t->closer);
 	free(t);
 	return NULL;
 }
@@ -51,6 +53,7 @@ void vg_tenant_free(struct vg_tenant *t)
 	vg_source_remove(&t->source);
 	munmap(t->account, sizeof(*t->account));
 	close(t->account_fd);
+	vg_closer_put(t->closer);
 	vg_uid_put(t->executors);
 	vg_cgroup_sweep();
 	free(t);

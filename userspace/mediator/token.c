@@ -11,7 +11,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include "mediator.h"
 
@@ -49,12 +48,12 @@ static void drop(struct vg_tenant *t, struct vg_token *k)
 /* Nobody can take it any more; those who have it keep it, and their vGPU pays. */
 static void withdraw(struct vg_tenant *t, struct vg_token *k)
 {
-	k->owner = NULL;
 	if (k->fd >= 0) {
-		close(k->fd);
+		vg_closer_close(k->owner->closer, k->fd);
 		k->fd = -1;
 		t->token_fds--;
 	}
+	k->owner = NULL;
 	if (LIST_EMPTY(&k->holds))
 		drop(t, k);
 	else
@@ -93,9 +92,9 @@ static struct vg_token *find(struct vg_tenant *t, const uint8_t *name)
 
 /*
  * Is it what drivers export?  NVIDIA's exports memory and pools as a file of /dev/nvidiactl,
- * softgpu as a memfd.  The mediator may be the last to close what an executor has offered,
- * and closing another kind may take long: a socket with descriptors in it, or the GPU
- * driver's file that has the executor's address space.
+ * softgpu as a memfd.  The mediator may be the last to close what an executor has offered.  A
+ * closer does that (closer.c), but other kinds need never end: a connection that is closed
+ * only when its other side has read all, or a file of a user's file system.
  */
 static bool is_export(int fd)
 {
@@ -104,6 +103,19 @@ static bool is_export(int fd)
 	if (fcntl(fd, F_GET_SEALS) >= 0)
 		return true;
 	return !fstat(fd, &st) && S_ISCHR(st.st_mode) && st.st_rdev == NVIDIACTL;
+}
+
+/*
+ * Descriptors that are still being closed count, or else whoever offers and withdraws in turn
+ * would have any number of them.
+ */
+static bool room(const struct vg_proc *p, unsigned int fds)
+{
+	const struct vg_tenant *t = p->tenant;
+
+	if (fds)
+		fds += vg_closer_open(p->closer);
+	return t->token_count < TOKENS_MAX && (!fds || t->token_fds + fds <= TOKEN_FDS_MAX);
 }
 
 static int offer(struct vg_proc *p, const struct vg_token_request *rq, int fd,
@@ -121,7 +133,7 @@ static int offer(struct vg_proc *p, const struct vg_token_request *rq, int fd,
 			    p->pid);
 		return -EINVAL;
 	}
-	if (t->token_count >= TOKENS_MAX || (fd >= 0 && t->token_fds >= TOKEN_FDS_MAX))
+	if (!room(p, fd >= 0))
 		return -ENOSPC;
 	k = calloc(1, sizeof(*k));
 	if (!k)

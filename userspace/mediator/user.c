@@ -39,6 +39,11 @@ struct vg_user *vg_user_get(uid_t uid)
 		u = calloc(1, sizeof(*u));
 		if (!u)
 			return NULL;
+		u->closer = vg_closer_new();
+		if (!u->closer) {
+			free(u);
+			return NULL;
+		}
 		u->uid = uid;
 		LIST_INSERT_HEAD(&users, u, node);
 	}
@@ -51,17 +56,22 @@ void vg_user_put(struct vg_user *u)
 	u->refs--;
 }
 
-/* One that comes again at once must not find a full bucket, so a user is kept for a while. */
+/*
+ * One that comes again at once must not find a full bucket, so a user is kept for a while, and
+ * for as long as files of it are being closed, because these count.
+ */
 void vg_users_tick(void)
 {
 	struct vg_user *u, *next;
 
 	for (u = LIST_FIRST(&users); u; u = next) {
 		next = LIST_NEXT(u, node);
-		if (u->refs || vg_now_ms() - u->starts.since < 1000 * BURST_S)
+		if (u->refs || vg_closer_open(u->closer) ||
+		    vg_now_ms() - u->starts.since < 1000 * BURST_S)
 			continue;
 		LIST_REMOVE(u, node);
 		vg_uid_put(u->executors);
+		vg_closer_put(u->closer);
 		free(u);
 	}
 }
