@@ -895,6 +895,65 @@ static void closing_is_bounded(void **state)
 	close(fd);
 }
 
+/* No user of the socket uses up another's, and all together have a bound. */
+static void token_users(void **state)
+{
+	int fd = memfd_create("t", MFD_CLOEXEC);
+	struct vg_proc p[5];
+	struct token k;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		p[i] = (struct vg_proc){ .tenant = one, .user = vg_user_get(4000 + i) };
+		assert_non_null(p[i].user);
+	}
+	for (int i = 0; i < 4; i++) {
+		for (int n = 0; n < 512; n++)
+			assert_int_equal(offers(&p[i], VG_TOKEN_POOL, 0, fd, &k), 0);
+		assert_int_equal(offers(&p[i], VG_TOKEN_POOL, 0, fd, &k), -ENOSPC);
+	}
+	assert_int_equal(offers(&p[4], VG_TOKEN_POOL, 0, fd, &k), -ENOSPC);
+	assert_int_equal(says(&p[3], VG_TOKEN_WITHDRAW, &k), -ENOENT);
+	vg_tokens_forget(&p[3]);
+	assert_int_equal(offers(&p[4], VG_TOKEN_POOL, 0, fd, &k), 0);
+	for (int i = 0; i < 5; i++)
+		vg_tokens_forget(&p[i]);
+	for (int i = 0; i < 4; i++) {
+		for (int n = 0; n < 4096; n++)
+			assert_int_equal(offers(&p[i], VG_TOKEN_EVENT, 0, -1, &k), 0);
+		assert_int_equal(offers(&p[i], VG_TOKEN_EVENT, 0, -1, &k), -ENOSPC);
+	}
+	assert_int_equal(offers(&p[4], VG_TOKEN_EVENT, 0, -1, &k), -ENOSPC);
+	for (int i = 0; i < 5; i++) {
+		vg_tokens_forget(&p[i]);
+		assert_true(!p[i].user->token_count && !p[i].user->token_fds);
+		assert_int_equal(p[i].user->refs, 1);
+		vg_user_put(p[i].user);
+	}
+	close(fd);
+}
+
+/* What is offered counts until nobody has it, also when its user has no program left. */
+static void token_of_a_user_who_left(void **state)
+{
+	struct vg_proc p = { .tenant = one, .user = vg_user_get(4000) };
+	struct vg_user *u = p.user;
+	struct token k;
+
+	(void)state;
+	assert_int_equal(offers(&p, VG_TOKEN_MEMORY, 100, -1, &k), 0);
+	assert_int_equal(takes(&b, VG_TOKEN_MEMORY, &k), 0);
+	vg_tokens_forget(&p);
+	vg_user_put(u);
+	now += 100000;
+	vg_users_tick();
+	assert_int_equal(u->token_count, 1);
+	vg_tokens_forget(&b);
+	assert_int_equal(u->token_count, 0);
+	assert_int_equal(u->refs, 0);
+	vg_users_tick();
+}
+
 /* What no executor of ours says. */
 static void token_protocol(void **state)
 {
@@ -944,6 +1003,7 @@ int main(void)
 		TOKENS(token_reach),		   TOKENS(token_charge),
 		TOKENS(token_descriptors),	   TOKENS(token_descriptor_kinds),
 		TOKENS(token_bounds),		   TOKENS(token_protocol),
+		TOKENS(token_users),		   TOKENS(token_of_a_user_who_left),
 		CLOSERS(slow_to_close),		   CLOSERS(closing_is_bounded),
 	};
 

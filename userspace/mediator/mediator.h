@@ -51,6 +51,7 @@ struct vg_user {
 	unsigned int programs;		/* that executors serve */
 	struct vg_rate starts;
 	uid_t executors;		/* id that its executors run under (uid.c); 0: none yet */
+	unsigned int token_count, token_fds;
 	struct vg_closer *closer;
 };
 

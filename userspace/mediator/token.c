@@ -14,8 +14,9 @@
 
 #include "mediator.h"
 
-#define TOKENS_MAX	4096u	/* of one vGPU */
+#define TOKENS_MAX	4096u	/* of one vGPU, or of one user of the socket */
 #define TOKEN_FDS_MAX	512u	/* descriptors among them */
+#define USERS_MAX	4u	/* times as many for all users of the socket together */
 
 /* /dev/nvidiactl: nvidia-modprobe, and each NVIDIA driver, has this number for it. */
 #define NVIDIACTL	makedev(195, 255)
@@ -30,6 +31,7 @@ struct hold {
 struct vg_token {
 	LIST_ENTRY(vg_token) node;
 	const struct vg_proc *owner;	/* NULL once it has withdrawn it or ended */
+	struct vg_user *user;		/* who pays for it, of the socket's; or NULL */
 	uint32_t kind;
 	int fd;				/* -1 for none */
 	uint64_t bytes;
@@ -42,6 +44,10 @@ static void drop(struct vg_tenant *t, struct vg_token *k)
 {
 	LIST_REMOVE(k, node);
 	t->token_count--;
+	if (k->user) {
+		k->user->token_count--;
+		vg_user_put(k->user);
+	}
 	free(k);
 }
 
@@ -52,6 +58,8 @@ static void withdraw(struct vg_tenant *t, struct vg_token *k)
 		vg_closer_close(k->owner->closer, k->fd);
 		k->fd = -1;
 		t->token_fds--;
+		if (k->user)
+			k->user->token_fds--;
 	}
 	k->owner = NULL;
 	if (LIST_EMPTY(&k->holds))
@@ -106,16 +114,19 @@ static bool is_export(int fd)
 }
 
 /*
- * Descriptors that are still being closed count, or else whoever offers and withdraws in turn
- * would have any number of them.
+ * A user of the socket cannot use up what others have.  Descriptors that are still being closed
+ * count, or else whoever offers and withdraws in turn would have any number of them.
  */
 static bool room(const struct vg_proc *p, unsigned int fds)
 {
 	const struct vg_tenant *t = p->tenant;
+	const struct vg_user *u = p->user;
+	unsigned int times = u ? USERS_MAX : 1;
 
 	if (fds)
 		fds += vg_closer_open(p->closer);
-	return t->token_count < TOKENS_MAX && (!fds || t->token_fds + fds <= TOKEN_FDS_MAX);
+	return t->token_count < times * TOKENS_MAX && t->token_fds + fds <= times * TOKEN_FDS_MAX &&
+	       (!u || (u->token_count < TOKENS_MAX && u->token_fds + fds <= TOKEN_FDS_MAX));
 }
 
 static int offer(struct vg_proc *p, const struct vg_token_request *rq, int fd,
@@ -152,6 +163,11 @@ static int offer(struct vg_proc *p, const struct vg_token_request *rq, int fd,
 	LIST_INSERT_HEAD(&t->tokens, k, node);
 	t->token_count++;
 	t->token_fds += fd >= 0;
+	k->user = p->user ? vg_user_get(p->user->uid) : NULL;
+	if (k->user) {
+		k->user->token_count++;
+		k->user->token_fds += fd >= 0;
+	}
 	memcpy(a->token, k->name, sizeof(a->token));
 	return 0;
 
