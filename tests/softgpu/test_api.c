@@ -267,6 +267,214 @@ static void pageable(void **state)
 	ok(cuMemFree_v2(p));
 }
 
+/* One thread that goes on giving a stream work of one kind. */
+enum kind { SETS, RECORDS, GRAPHS, STAGED, KINDS };
+
+struct feeder {
+	CUcontext ctx;
+	CUstream s;
+	CUdeviceptr p;
+	CUevent event;
+	CUgraphExec graph;
+	enum kind kind;
+	int most;
+	_Atomic int given;
+	char *pageable;
+	CUresult result;
+};
+
+#define STAGED_BYTES (1 << 20)
+
+static CUresult feed_one(struct feeder *f)
+{
+	switch (f->kind) {
+	case SETS:
+		return cuMemsetD32Async(f->p + 8, 7, 1, f->s);
+	case RECORDS:
+		return cuEventRecord(f->event, f->s);
+	case GRAPHS:
+		return cuGraphLaunch(f->graph, f->s);
+	default:
+		return cuMemcpyHtoDAsync_v2(f->p, f->pageable, STAGED_BYTES, f->s);
+	}
+}
+
+static void *feed(void *arg)
+{
+	struct feeder *f = arg;
+
+	f->result = cuCtxSetCurrent(f->ctx);
+	while (!f->result && f->given < f->most) {
+		f->result = feed_one(f);
+		f->given += !f->result;
+	}
+	return NULL;
+}
+
+/* Until it has given nothing for a while. */
+static void settle(const struct feeder *f)
+{
+	int before = -1;
+
+	for (int same = 0; same < 4; usleep(100000)) {
+		same = before == f->given ? same + 1 : 0;
+		before = f->given;
+	}
+}
+
+static CUgraphExec sets_graph(CUcontext ctx, CUdeviceptr p, int nodes)
+{
+	CUDA_MEMSET_NODE_PARAMS set = { .dst = p + 8, .value = 9, .elementSize = 4, .width = 1,
+					.height = 1 };
+	CUgraphNode n, before = NULL;
+	CUgraphExec x;
+	CUgraph g;
+
+	ok(cuGraphCreate(&g, 0));
+	for (int i = 0; i < nodes; i++, before = n)
+		ok(cuGraphAddMemsetNode(&n, g, &before, !!before, &set, ctx));
+	ok(cuGraphInstantiateWithFlags(&x, g, 0));
+	ok(cuGraphDestroy(g));
+	return x;
+}
+
+/*
+ * Whoever gives a stream more work than it does waits, as NVIDIA's driver makes it wait: there a
+ * graph of three nodes takes three places.
+ */
+static void full_queues(void **state)
+{
+	static const int least[KINDS] = { 1000, 1000, 300, 16 };
+	static const int most[KINDS] = { 1100, 1100, 1100, 80 };
+	CUcontext ctx = use_device();
+	CUstream other;
+	CUdeviceptr p;
+
+	(void)state;
+	ok(cuMemAlloc_v2(&p, STAGED_BYTES));
+	ok(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
+	for (enum kind kind = SETS; kind < KINDS; kind++) {
+		struct feeder f = { .ctx = ctx, .p = p, .kind = kind, .most = 3000,
+				    .pageable = calloc(1, STAGED_BYTES) };
+		pthread_t thread;
+
+		/* NVIDIA's driver stages copies in another way. */
+		if (kind == STAGED && !is_softgpu())
+			break;
+		if (kind == STAGED)
+			f.most = 200;
+		ok(cuStreamCreate(&f.s, CU_STREAM_NON_BLOCKING));
+		ok(cuEventCreate(&f.event, 0));
+		f.graph = sets_graph(ctx, p, 3);
+		gate = false;
+		ok(cuLaunchHostFunc(f.s, hold, NULL));
+		assert_int_equal(pthread_create(&thread, NULL, feed, &f), 0);
+		settle(&f);
+		assert_in_range(f.given, least[kind], most[kind]);
+		/* Other streams go on, also for this thread. */
+		ok(cuMemsetD32Async(p, 1, 1, other));
+		ok(cuStreamSynchronize(other));
+		gives(CUDA_ERROR_NOT_READY, cuStreamQuery(f.s));
+		gate = true;
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		ok(f.result);
+		assert_int_equal(f.given, f.most);
+		ok(cuStreamSynchronize(f.s));
+		ok(cuGraphExecDestroy(f.graph));
+		ok(cuEventDestroy_v2(f.event));
+		ok(cuStreamDestroy_v2(f.s));
+		free(f.pageable);
+	}
+	ok(cuStreamDestroy_v2(other));
+	ok(cuMemFree_v2(p));
+}
+
+static _Atomic int counted;
+
+static void count_one(void *data)
+{
+	(void)data;
+	counted++;
+}
+
+/* Of this softgpu takes more while the stream does nothing. */
+static void queues_that_take_more(void **state)
+{
+	CUcontext ctx = use_device();
+	CUstream s, awaited;
+	CUgraphExec graph;
+	CUdeviceptr p;
+	CUevent event;
+
+	(void)state;
+	if (!is_softgpu())
+		skip();
+	ok(cuMemAlloc_v2(&p, 16));
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	ok(cuStreamCreate(&awaited, CU_STREAM_NON_BLOCKING));
+	ok(cuEventCreate(&event, 0));
+	graph = sets_graph(ctx, p, 2000);
+	gate = false;
+	counted = 0;
+	ok(cuLaunchHostFunc(awaited, hold, NULL));
+	ok(cuEventRecord(event, awaited));
+	for (int i = 0; i < 5000; i++) {
+		ok(cuStreamWaitEvent(s, event, 0));
+		ok(cuLaunchHostFunc(s, count_one, NULL));
+	}
+	/* A graph takes one place, however long it is. */
+	ok(cuGraphLaunch(graph, s));
+	ok(cuMemsetD32Async(p, 1, 1, s));
+	assert_int_equal(counted, 0);
+	gate = true;
+	ok(cuStreamSynchronize(s));
+	assert_int_equal(counted, 5000);
+	ok(cuGraphExecDestroy(graph));
+	ok(cuEventDestroy_v2(event));
+	ok(cuStreamDestroy_v2(s));
+	ok(cuStreamDestroy_v2(awaited));
+	ok(cuMemFree_v2(p));
+}
+
+/* They are bounded all the same, for they are host memory. */
+static void *feed_host_functions(void *arg)
+{
+	struct feeder *f = arg;
+
+	f->result = cuCtxSetCurrent(f->ctx);
+	while (!f->result && f->given < f->most) {
+		f->result = f->given % 2 ? cuStreamWaitEvent(f->s, f->event, 0) :
+					   cuLaunchHostFunc(f->s, count_one, NULL);
+		f->given += !f->result;
+	}
+	return NULL;
+}
+
+static void queues_of_host_functions(void **state)
+{
+	struct feeder f = { .ctx = use_device(), .most = 70000 };
+	pthread_t thread;
+
+	(void)state;
+	if (!is_softgpu())
+		skip();
+	ok(cuStreamCreate(&f.s, CU_STREAM_NON_BLOCKING));
+	ok(cuEventCreate(&f.event, 0));
+	gate = false;
+	counted = 0;
+	ok(cuLaunchHostFunc(f.s, hold, NULL));
+	assert_int_equal(pthread_create(&thread, NULL, feed_host_functions, &f), 0);
+	settle(&f);
+	assert_in_range(f.given, 60000, 66000);
+	gate = true;
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	ok(f.result);
+	ok(cuStreamSynchronize(f.s));
+	assert_int_equal(counted, 35000);
+	ok(cuEventDestroy_v2(f.event));
+	ok(cuStreamDestroy_v2(f.s));
+}
+
 static void events(void **state)
 {
 	CUstream a, b;
@@ -450,6 +658,8 @@ int main(void)
 		cmocka_unit_test(memory), cmocka_unit_test(copies),
 		cmocka_unit_test(boxes_beyond_64_bits), cmocka_unit_test(pointers),
 		cmocka_unit_test(order), cmocka_unit_test(pageable), cmocka_unit_test(events),
+		cmocka_unit_test(full_queues), cmocka_unit_test(queues_that_take_more),
+		cmocka_unit_test(queues_of_host_functions),
 		cmocka_unit_test(pools), cmocka_unit_test(contexts), cmocka_unit_test(per_thread),
 		cmocka_unit_test(entry_points),
 	};

@@ -82,6 +82,9 @@ struct sg_work {
 	CUstream stream;
 	uint64_t ticket;
 	bool always;		/* runs although the device has failed */
+	bool light;		/* as many as SG_ENTRIES_MAX may be queued */
+	bool push, queued;	/* how it is counted in the stream; sg_submit() sets both */
+	size_t staged;		/* bytes of host memory that it holds besides */
 	int ndeps;
 	struct sg_dep *deps;
 };
@@ -113,6 +116,8 @@ struct CUstream_st {
 	unsigned long long id;
 	uint64_t submitted, completed;
 	struct sg_work *head, **tail;
+	unsigned int pushes, entries;	/* in the queue: launches and the like; all work */
+	size_t staged;
 	pthread_cond_t wake;
 	pthread_t thread;
 	bool started, dying;
@@ -182,8 +187,21 @@ CUresult sg_stream_get(CUcontext ctx, CUstream handle, CUstream *out);	/* takes 
 void sg_stream_put(CUstream s);
 void sg_stream_retire(CUstream s);
 void sg_streams_shutdown(CUcontext ctx);
-/* Queues work, which the stream then owns; waits for nothing. */
+/*
+ * Queues work, which the stream then owns.  It waits while the queue is full, as NVIDIA's driver
+ * does with 1020 launches, memsets, records or nodes of graphs in a stream (580.159).  That driver
+ * queues host functions, and waits for one event, without such a bound; here there is a larger one.
+ */
+#define SG_PUSHES_MAX	1024u
+#define SG_ENTRIES_MAX	65536u
+#define SG_STAGED_MAX	(64u << 20)
 CUresult sg_submit(CUstream s, struct sg_work *w);
+/*
+ * Work from here to sg_launch_end() is one launch: this waits while the queue is full, and then
+ * its parts wait no more, so that a graph of any length can be launched in a stream that waits.
+ */
+void sg_launch_begin(CUstream s);
+CUresult sg_launch_end(CUstream s, struct sg_work *last);
 /* Runs work in the stream's order on the calling thread, and returns its result. */
 CUresult sg_run_sync(CUstream s, struct sg_work *w);
 CUresult sg_stream_wait(CUstream s, uint64_t ticket);

@@ -157,6 +157,7 @@ static CUresult copy1(CUdeviceptr dst, bool dst_dev, CUdeviceptr src, bool src_d
 			memcpy(c->staged, s, n);
 			c->src = c->staged;
 			c->w.release = release_copy;
+			c->w.staged = n;
 		} else {
 			async = false;
 		}

@@ -229,6 +229,7 @@ SG_API CUresult cuGraphLaunch(CUgraphExec x, CUstream stream)
 		sg_stream_put(s);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
+	sg_launch_begin(s);
 	rc = submit_graph(x, x->graph, stream);
 	/* What the graph holds, it holds until this launch has run. */
 	pthread_mutex_lock(&lock);
@@ -237,9 +238,10 @@ SG_API CUresult cuGraphLaunch(CUgraphExec x, CUstream stream)
 	end->exec = x;
 	end->w.always = true;
 	end->w.release = release_end;
-	if (!rc)
-		rc = sg_submit(s, &end->w);
-	else {
+	if (!rc) {
+		rc = sg_launch_end(s, &end->w);
+	} else {
+		sg_launch_end(s, NULL);
 		release_end(&end->w);
 		free(end);
 	}

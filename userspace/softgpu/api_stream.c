@@ -382,6 +382,7 @@ SG_API CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int f
 		return rc;
 	r = sg_work_new(sizeof(*r), run_wait_event);
 	if (r) {
+		r->w.light = true;
 		r->w.release = release_event;
 		r->event = event;
 		pthread_mutex_lock(&event->ctx->lock);
@@ -439,6 +440,7 @@ static CUresult submit_host(CUstream stream, CUhostFn fn, CUstreamCallback callb
 		h->handle = stream;
 		h->data = data;
 		h->w.always = callback != NULL;
+		h->w.light = true;
 	}
 	rc = sg_submit(s, (struct sg_work *)h);
 	sg_stream_put(s);

@@ -19,6 +19,9 @@ static _Thread_local struct per_thread {
 	CUstream stream;
 } per_thread[8];
 
+/* This thread submits the parts of a launch. */
+static _Thread_local bool in_launch;
+
 void *sg_work_new(size_t size, sg_work_fn run)
 {
 	struct sg_work *w = calloc(1, size);
@@ -85,6 +88,9 @@ static void complete_locked(struct sg_work *w)
 	CUstream s = w->stream;
 
 	s->completed = w->ticket;
+	s->entries -= w->queued;
+	s->pushes -= w->push;
+	s->staged -= w->queued ? w->staged : 0;
 	if (w->finish)
 		w->finish(w);
 	for (int i = 0; i < w->ndeps; i++)
@@ -270,6 +276,38 @@ static bool admit_locked(CUstream s, struct sg_work *w)
 	return true;
 }
 
+static bool full_locked(const struct CUstream_st *s, bool light, size_t staged)
+{
+	return s->entries >= SG_ENTRIES_MAX || (!light && s->pushes >= SG_PUSHES_MAX) ||
+	       (staged && s->staged && s->staged + staged > SG_STAGED_MAX);
+}
+
+static void wait_for_room_locked(CUstream s, bool light, size_t staged)
+{
+	while (!in_launch && full_locked(s, light, staged))
+		pthread_cond_wait(&s->ctx->done, &s->ctx->lock);
+}
+
+void sg_launch_begin(CUstream s)
+{
+	pthread_mutex_lock(&s->ctx->lock);
+	wait_for_room_locked(s, false, 0);
+	pthread_mutex_unlock(&s->ctx->lock);
+	in_launch = true;
+}
+
+CUresult sg_launch_end(CUstream s, struct sg_work *last)
+{
+	CUresult rc = CUDA_SUCCESS;
+
+	if (last) {
+		last->push = true;
+		rc = sg_submit(s, last);
+	}
+	in_launch = false;
+	return rc;
+}
+
 CUresult sg_submit(CUstream s, struct sg_work *w)
 {
 	CUcontext ctx = s->ctx;
@@ -278,8 +316,14 @@ CUresult sg_submit(CUstream s, struct sg_work *w)
 	if (!w)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	pthread_mutex_lock(&ctx->lock);
+	wait_for_room_locked(s, w->light, w->staged);
 	ok = start_locked(s) && admit_locked(s, w);
 	if (ok) {
+		w->queued = true;
+		w->push |= !in_launch && !w->light;
+		s->entries++;
+		s->pushes += w->push;
+		s->staged += w->staged;
 		*s->tail = w;
 		s->tail = &w->next;
 		pthread_cond_signal(&s->wake);
