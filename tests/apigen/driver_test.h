@@ -40,6 +40,7 @@ unsigned int value_at(CUdeviceptr p, size_t i);
 
 /* driver_code.c */
 void enumerate(void);
+void answers(void);
 void linking(void);
 void link_options(void);
 /* driver_mapping.c */

@@ -377,7 +377,7 @@ static void export_tables(void)
 			TRUE(k < 2 || slot[k] != slot[k - 1]);
 		}
 	}
-	IS(cuGetExportTable(&table, &none), CUDA_ERROR_NOT_FOUND);
+	IS(cuGetExportTable(&table, &none), CUDA_ERROR_INVALID_VALUE);
 }
 
 /* What is refused is in the log, each time; of more than it keeps, the latest. */

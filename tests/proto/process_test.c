@@ -124,6 +124,8 @@ static void only_asks(void)
 	is(cuDriverGetVersion(&version), CUDA_SUCCESS);
 	is(count_of(&n), CUDA_ERROR_NOT_INITIALIZED);
 	is(cuCtxGetCurrent(&context), CUDA_ERROR_NOT_INITIALIZED);
+	is(cuCtxDestroy_v2(NULL), CUDA_ERROR_INVALID_VALUE);
+	is(cuCtxDestroy_v2((CUcontext)&context), CUDA_ERROR_NOT_INITIALIZED);
 	is(cuInit(1), CUDA_ERROR_INVALID_VALUE);
 	if (!passes(starts_cuda))
 		_exit(1);

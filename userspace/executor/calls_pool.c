@@ -139,7 +139,7 @@ CUresult vge_vgpu_pool_set(struct vg_exec *x, const struct vg_req *rq, CUmemoryP
 		return cu.cuMemPoolSetAttribute(pool, a, &narrow);
 	if (is_counter(a))
 		return cu.cuMemPoolSetAttribute(pool, a, &wide);
-	return CUDA_ERROR_NOT_SUPPORTED;
+	return CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult vge_vgpu_pool_get(struct vg_exec *x, const struct vg_req *rq, CUmemoryPool pool,
@@ -151,8 +151,10 @@ CUresult vge_vgpu_pool_get(struct vg_exec *x, const struct vg_req *rq, CUmemoryP
 
 	(void)x;
 	(void)rq;
-	if (!cu.cuMemPoolGetAttribute || (!is_int(a) && !is_counter(a)))
+	if (!cu.cuMemPoolGetAttribute)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!is_int(a) && !is_counter(a))
+		return CUDA_ERROR_INVALID_VALUE;
 	r = cu.cuMemPoolGetAttribute(pool, a, is_int(a) ? (void *)&narrow : (void *)&wide);
 	*value = is_int(a) ? (uint64_t)narrow : wide;
 	return r;

@@ -240,12 +240,18 @@ CUresult vgh_cuCtxCreate_v4(CUcontext *pctx, CUctxCreateParams *params, unsigned
 
 CUresult vgh_cuCtxDestroy_v2(CUcontext ctx)
 {
-	struct vg_object *o = vg_object_get(ctx, VG_CONTEXT), *top;
+	struct vg_object *o, *top;
 	struct vg_context *c;
 	uint32_t id;
+	CUresult r;
 
+	/* The driver looks at this before it looks at whether it has been started. */
 	if (!ctx)
 		return CUDA_ERROR_INVALID_VALUE;
+	r = vg_ready();
+	if (r)
+		return r;
+	o = vg_object_get(ctx, VG_CONTEXT);
 	if (!o)
 		return CUDA_ERROR_INVALID_CONTEXT;
 	c = vg_context_of(o);

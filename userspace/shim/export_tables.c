@@ -403,5 +403,5 @@ CUresult vgh_cuGetExportTable(const void **table, const CUuuid *id)
 		}
 	}
 	note_absent(id);
-	return CUDA_ERROR_NOT_FOUND;
+	return CUDA_ERROR_INVALID_VALUE;
 }

@@ -122,6 +122,8 @@ CUresult vgh_cuFuncGetParamInfo(CUfunction function, size_t i, size_t *offset, s
 	struct vg_function *f;
 	CUresult r = vg_context_ready();
 
+	if (!r && !function)
+		r = CUDA_ERROR_INVALID_VALUE;
 	if (!r)
 		r = find(vg_function_get(function), vg_current()->device, &f);
 	return r ? r : parameter(f, i, offset, size);
@@ -164,7 +166,7 @@ CUresult vgh_cuKernelGetAttribute(int *pi, CUfunction_attribute a, CUkernel kern
 CUresult vgh_cuKernelGetParamInfo(CUkernel kernel, size_t i, size_t *offset, size_t *size)
 {
 	struct vg_function *f;
-	CUresult r = find(kernel_get(kernel), 0, &f);
+	CUresult r = kernel ? find(kernel_get(kernel), 0, &f) : CUDA_ERROR_INVALID_VALUE;
 
 	return r ? r : parameter(f, i, offset, size);
 }

@@ -92,21 +92,26 @@ CUresult vgh_cuGetProcAddress_v2(const char *symbol, void **pfn, int version, cu
 	if (!symbol || !pfn || flags & ~(cuuint64_t)FLAGS_ALL)
 		return CUDA_ERROR_INVALID_VALUE;
 	found = find_symbol(symbol, version, flags, pfn);
-	if (status) {
+	if (status)
 		*status = found;
-		return CUDA_SUCCESS;
-	}
-	return found == CU_GET_PROC_ADDRESS_SUCCESS ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
+	return CUDA_SUCCESS;
 }
 
 CUresult vgh_cuGetProcAddress(const char *symbol, void **pfn, int version, cuuint64_t flags)
 {
 	CUdriverProcAddressQueryResult status;
-	CUresult r = vgh_cuGetProcAddress_v2(symbol, pfn, version, flags, &status);
+	void *found;
+	CUresult r;
 
-	if (!r && status != CU_GET_PROC_ADDRESS_SUCCESS)
-		r = CUDA_ERROR_NOT_FOUND;
-	return r;
+	if (!pfn)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgh_cuGetProcAddress_v2(symbol, &found, version, flags, &status);
+	if (r)
+		return r;
+	if (status != CU_GET_PROC_ADDRESS_SUCCESS)
+		return CUDA_ERROR_NOT_FOUND;
+	*pfn = found;
+	return CUDA_SUCCESS;
 }
 
 CUresult vgh_cuModuleGetLoadingMode(CUmoduleLoadingMode *mode)

@@ -346,7 +346,7 @@ CUresult vgh_cuKernelGetName(const char **name, CUkernel kernel)
 {
 	struct vg_function *f = kernel_of(kernel);
 
-	if (!name)
+	if (!name || !kernel)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!f)
 		return CUDA_ERROR_INVALID_HANDLE;
@@ -358,7 +358,7 @@ CUresult vgh_cuFuncGetName(const char **name, CUfunction function)
 {
 	struct vg_object *o = vg_function_get(function);
 
-	if (!name)
+	if (!name || !function)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!o)
 		return CUDA_ERROR_INVALID_HANDLE;
@@ -371,7 +371,7 @@ CUresult vgh_cuFuncGetModule(CUmodule *module, CUfunction function)
 	struct vg_object *o = vg_function_get(function);
 	struct vg_function *f;
 
-	if (!module)
+	if (!module || !function)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!o)
 		return CUDA_ERROR_INVALID_HANDLE;

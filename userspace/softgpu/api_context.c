@@ -204,6 +204,8 @@ SG_API CUresult cuCtxCreate_v4(CUcontext *pctx, CUctxCreateParams *params, unsig
 
 SG_API CUresult cuCtxDestroy_v2(CUcontext ctx)
 {
+	if (!ctx)
+		return CUDA_ERROR_INVALID_VALUE;
 	SG_NEED_INIT();
 	if (!sg_context_check(ctx) || ctx->primary)
 		return CUDA_ERROR_INVALID_CONTEXT;

@@ -338,7 +338,7 @@ SG_API CUresult cuKernelGetLibrary(CUlibrary *library, CUkernel k)
 SG_API CUresult cuKernelGetName(const char **name, CUkernel k)
 {
 	SG_NEED_INIT();
-	if (!name)
+	if (!name || !k)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!kernel_of(k))
 		return CUDA_ERROR_INVALID_HANDLE;

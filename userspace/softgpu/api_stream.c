@@ -318,9 +318,7 @@ static CUresult elapsed(float *ms, CUevent start, CUevent end)
 	CUresult rc = CUDA_SUCCESS;
 
 	SG_NEED_INIT();
-	if (!ms)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (!event_of(start) || !event_of(end) || start->ctx != end->ctx ||
+	if (!ms || !event_of(start) || !event_of(end) || start->ctx != end->ctx ||
 	    (start->flags | end->flags) & CU_EVENT_DISABLE_TIMING)
 		return CUDA_ERROR_INVALID_HANDLE;
 	if (start->ctx->dev->error)
