@@ -3,8 +3,13 @@
  * What NVIDIA's driver answers to what makes little sense: which of two errors, or none.  The
  * answers are those of 580.159 on an H200.
  */
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "driver_test.h"
+
+#define PAGE 4096
 
 static void of_events(void)
 {
@@ -92,10 +97,77 @@ static void of_names(void)
 	TRUE(f == &f);
 }
 
+/* What answers to a registration; where it is one, with which flags. */
+static CUresult registered(void *p, size_t bytes, unsigned int flags)
+{
+	unsigned int has = 0;
+	CUresult r = cuMemHostRegister_v2(p, bytes, flags);
+
+	if (r)
+		return r;
+	OK(cuMemHostGetFlags(&has, p));
+	IS(has, (flags & CU_MEMHOSTREGISTER_PORTABLE) | CU_MEMHOSTREGISTER_DEVICEMAP);
+	OK(cuMemHostUnregister(p));
+	return CUDA_SUCCESS;
+}
+
+static void of_registrations(void)
+{
+	const unsigned int ro = CU_MEMHOSTREGISTER_READ_ONLY, all = CU_MEMHOSTREGISTER_PORTABLE;
+	CUdeviceptr device, managed;
+	char *p, *host;
+
+	/* Two pages to write, one to read, one of no access, one that is none. */
+	p = mmap(NULL, 5 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TRUE(p != MAP_FAILED);
+	memset(p, 1, 5 * PAGE);
+	TRUE(!mprotect(p + 2 * PAGE, PAGE, PROT_READ) && !mprotect(p + 3 * PAGE, PAGE, PROT_NONE) &&
+	     !munmap(p + 4 * PAGE, PAGE));
+	OK(registered(p, 2 * PAGE, 0));
+	OK(registered(p, 2 * PAGE, all));
+	OK(registered(p + 100, PAGE, 0));
+	IS(registered(p + 100, 2 * PAGE, 0), CUDA_ERROR_INVALID_VALUE);
+	OK(registered(p + 100, 2 * PAGE, ro));
+	OK(registered(p + 2 * PAGE, PAGE, ro | all));
+	IS(registered(p + 2 * PAGE, PAGE, 0), CUDA_ERROR_INVALID_VALUE);
+	IS(registered(p + 2 * PAGE, 2 * PAGE, ro), CUDA_ERROR_INVALID_VALUE);
+	IS(registered(p + 3 * PAGE, PAGE, 0), CUDA_ERROR_INVALID_VALUE);
+	IS(registered(p + 4 * PAGE, PAGE, 0), CUDA_ERROR_INVALID_VALUE);
+	IS(registered(p, 5 * PAGE, ro), CUDA_ERROR_INVALID_VALUE);
+	IS(registered(p, PAGE, CU_MEMHOSTREGISTER_IOMEMORY), CUDA_ERROR_INVALID_VALUE);
+	IS(registered((void *)PAGE, PAGE, 0), CUDA_ERROR_INVALID_VALUE);
+	IS(registered((void *)((1ul << 47) - PAGE), 2 * PAGE, 0), CUDA_ERROR_INVALID_VALUE);
+	IS(registered(p, -(size_t)PAGE, 0), CUDA_ERROR_INVALID_VALUE);
+	IS(registered((void *)0xffff800000000000, PAGE, 0), CUDA_ERROR_NOT_SUPPORTED);
+	IS(registered(p, 1ul << 60, 0), CUDA_ERROR_NOT_SUPPORTED);
+
+	OK(cuMemHostRegister_v2(p, 2 * PAGE, 0));
+	IS(registered(p, 2 * PAGE, 0), CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
+	IS(registered(p + PAGE, PAGE, 0), CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
+	IS(registered(p + PAGE, 2 * PAGE, ro), CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
+	IS(registered(p, PAGE, CU_MEMHOSTREGISTER_IOMEMORY),
+	   CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
+	OK(cuMemHostUnregister(p));
+	munmap(p, 4 * PAGE);
+
+	/* What is CUDA's own is not registered once more. */
+	OK(cuMemHostAlloc((void **)&host, 2 * PAGE, 0));
+	IS(registered(host, PAGE, 0), CUDA_ERROR_INVALID_VALUE);
+	IS(registered(host + PAGE, 2 * PAGE, 0), CUDA_ERROR_INVALID_VALUE);
+	OK(cuMemFreeHost(host));
+	OK(cuMemAlloc_v2(&device, PAGE));
+	IS(registered((void *)(uintptr_t)device, PAGE, 0), CUDA_ERROR_INVALID_VALUE);
+	OK(cuMemFree_v2(device));
+	OK(cuMemAllocManaged(&managed, PAGE, CU_MEM_ATTACH_GLOBAL));
+	IS(registered((void *)(uintptr_t)managed, PAGE, 0), CUDA_ERROR_INVALID_VALUE);
+	OK(cuMemFree_v2(managed));
+}
+
 void answers(void)
 {
 	of_events();
 	of_functions();
 	of_pools();
 	of_names();
+	of_registrations();
 }

@@ -222,7 +222,10 @@ CUresult vgh_cuMemHostGetFlags(unsigned int *flags, void *p)
 		return r;
 	if (!flags || !vg_range_find((uintptr_t)p, &range) || vg_range_on_device(&range))
 		return CUDA_ERROR_INVALID_VALUE;
-	*flags = range.flags;
+	/* With unified addressing the driver says of all that it is mapped, and no more. */
+	*flags = range.kind == VG_RANGE_REGISTERED ?
+			 (range.flags & CU_MEMHOSTREGISTER_PORTABLE) | CU_MEMHOSTREGISTER_DEVICEMAP :
+			 range.flags;
 	return CUDA_SUCCESS;
 }
 
@@ -241,6 +244,37 @@ CUresult vgh_cuMemHostGetDevicePointer_v2(CUdeviceptr *dptr, void *p, unsigned i
 	return CUDA_SUCCESS;
 }
 
+/* What the driver refuses whatever is mapped there (580.159). */
+static CUresult out_of_place(uint64_t p, uint64_t bytes)
+{
+	struct vg_range range;
+	uint64_t end;
+
+	if (__builtin_add_overflow(p, bytes, &end))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (end >> 48)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!vg_range_find(p, &range))
+		return CUDA_SUCCESS;
+	return range.kind == VG_RANGE_REGISTERED ? CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED :
+						   CUDA_ERROR_INVALID_VALUE;
+}
+
+/* It would pin the pages, to write to them unless they are only to be read. */
+static CUresult cannot_be_pinned(uint64_t p, uint64_t bytes, unsigned int flags)
+{
+	struct vg_mapped is;
+
+	if (!vg_mapped(p, bytes, &is) || !is.read ||
+	    (!is.write && !(flags & CU_MEMHOSTREGISTER_READ_ONLY)))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!(flags & CU_MEMHOSTREGISTER_IOMEMORY))
+		return CUDA_SUCCESS;
+	if (!is.io)
+		return CUDA_ERROR_INVALID_VALUE;
+	return vg_refuse("cuMemHostRegister of I/O memory", "the guest's is not the host's");
+}
+
 CUresult vgh_cuMemHostRegister_v2(void *p, size_t bytes, unsigned int flags)
 {
 	struct vg_hostmem *m;
@@ -250,8 +284,11 @@ CUresult vgh_cuMemHostRegister_v2(void *p, size_t bytes, unsigned int flags)
 		return r;
 	if (!p || !bytes || flags & ~REGISTER_FLAGS)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (flags & CU_MEMHOSTREGISTER_IOMEMORY)
-		return vg_refuse("cuMemHostRegister of I/O memory", "the guest's is not the host's");
+	r = out_of_place((uintptr_t)p, bytes);
+	if (!r && flags & CU_MEMHOSTREGISTER_IOMEMORY)
+		r = cannot_be_pinned((uintptr_t)p, bytes, flags);
+	if (r)
+		return r;
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return CUDA_ERROR_OUT_OF_MEMORY;
@@ -259,7 +296,11 @@ CUresult vgh_cuMemHostRegister_v2(void *p, size_t bytes, unsigned int flags)
 	if (!r)
 		r = adopt(m, (uintptr_t)p, bytes, flags | MAPPED);
 	if (r) {
+		CUresult worse = cannot_be_pinned((uintptr_t)p, bytes, flags);
+
 		free(m);
+		if (worse)
+			return worse;
 		vg_hostmem_staged(r);
 		if (flags & CU_MEMHOSTREGISTER_DEVICEMAP)
 			return r;

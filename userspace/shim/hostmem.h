@@ -17,6 +17,13 @@ struct vg_hostmem {
 CUresult vg_hostmem_new(size_t bytes, enum vg_range_kind kind, unsigned int flags, void **p);
 /* Waits for the device to be done with it. */
 CUresult vg_hostmem_free(uint64_t p, enum vg_range_kind kind);
+/* mapped.c: what all of [p, p + bytes) is; false: there is a gap in it. */
+struct vg_mapped {
+	bool read, write;		/* what the program may do there */
+	bool io;			/* some of it is a device's */
+};
+
+bool vg_mapped(uint64_t p, uint64_t bytes, struct vg_mapped *is);
 /* Say, once, that there is no such memory here. */
 void vg_hostmem_staged(CUresult why);
 
