@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -267,6 +268,37 @@ static void launch_blocking(void **state)
 	assert_true(passes(captured));
 }
 
+/* -- a limit on the length of files, as batch systems set it */
+
+static void short_files(void)
+{
+	struct rlimit few = { 1 << 20, 1 << 20 };
+	const size_t bytes = 4 << 20;
+	CUdeviceptr device;
+	char *host, *back;
+
+	if (setrlimit(RLIMIT_FSIZE, &few))
+		_exit(1);
+	starts_and_allocates();
+	is(cuMemAllocHost_v2((void **)&host, bytes), CUDA_SUCCESS);
+	is(cuMemAlloc_v2(&device, bytes), CUDA_SUCCESS);
+	back = malloc(bytes);
+	memset(host, 7, bytes);
+	is(cuMemcpyHtoD_v2(device, host, bytes), CUDA_SUCCESS);
+	is(cuMemcpyDtoH_v2(back, device, bytes), CUDA_SUCCESS);
+	if (memcmp(host, back, bytes))
+		_exit(1);
+	is(cuMemFreeHost(host), CUDA_SUCCESS);
+	/* What must be shared is refused. */
+	is(cuMemAllocManaged(&device, bytes, CU_MEM_ATTACH_GLOBAL), CUDA_ERROR_OUT_OF_MEMORY);
+}
+
+static void limit_of_files(void **state)
+{
+	(void)state;
+	assert_true(passes(short_files));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +307,7 @@ int main(void)
 		cmocka_unit_test(child_of_one_that_asked),
 		cmocka_unit_test(while_it_ends),
 		cmocka_unit_test(launch_blocking),
+		cmocka_unit_test(limit_of_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

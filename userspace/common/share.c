@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "client_internal.h"
@@ -151,6 +152,14 @@ uint64_t vg_memory_here(void)
 	return (uint64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
 }
 
+/* The kernel ends a program that makes a file longer than its limit, a memfd too (SIGXFSZ). */
+static bool may_be_a_file(uint64_t bytes)
+{
+	struct rlimit files;
+
+	return getrlimit(RLIMIT_FSIZE, &files) || bytes <= files.rlim_cur;
+}
+
 CUresult vg_share_new(struct vg_share *s, size_t bytes)
 {
 	int memfd = -1, flags = MAP_PRIVATE | MAP_ANONYMOUS;
@@ -163,6 +172,8 @@ CUresult vg_share_new(struct vg_share *s, size_t bytes)
 	if (s->bytes < bytes || s->bytes > vg_memory_here())
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	if (!vg_client.t.ops->any_memory) {
+		if (!may_be_a_file(s->bytes))
+			return CUDA_ERROR_OUT_OF_MEMORY;
 		memfd = memfd_create("cuda", MFD_CLOEXEC);
 		if (memfd < 0 || ftruncate(memfd, s->bytes)) {
 			if (memfd >= 0)
