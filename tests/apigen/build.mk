@@ -95,7 +95,8 @@ VG_SOFTGPU_GROUPS := device context functions library launches memory streams st
 	pinned_boxes captured_boxes sharing pointers logs output threads mapped_files \
 	pinned_sizes copies_in_turn per_thread per_thread_captures contexts peer_devices device_limits \
 	entry_points profiler log_files pools array_batches per_thread_arrays array_lines \
-	array_facts arrays array_boxes outputs answers primary_reset
+	array_facts arrays array_boxes outputs answers linking link_options \
+	linking_files primary_reset
 
 # What softgpu lacks, and can be tried without GPU code.
 VG_DOUBLE_GROUPS := green link_options

@@ -163,8 +163,25 @@ static void of_registrations(void)
 	OK(cuMemFree_v2(managed));
 }
 
+static void of_links(void)
+{
+	static char text[] = ".version 6.0\n.target sm_50\n.address_size 64\n"
+			     ".visible .entry k()\n{\nret;\n}\n";
+	CUlinkState link;
+	size_t bytes;
+	void *cubin;
+
+	OK(cuLinkCreate_v2(0, NULL, NULL, &link));
+	OK(cuLinkAddData_v2(link, CU_JIT_INPUT_PTX, text, sizeof(text), NULL, 0, NULL, NULL));
+	IS(cuLinkComplete(link, NULL, &bytes), CUDA_ERROR_INVALID_VALUE);
+	OK(cuLinkComplete(link, &cubin, NULL));
+	IS(cuLinkComplete(link, &cubin, &bytes), CUDA_ERROR_INVALID_HANDLE);
+	OK(cuLinkDestroy(link));
+}
+
 void answers(void)
 {
+	of_links();
 	of_events();
 	of_functions();
 	of_pools();

@@ -332,6 +332,91 @@ static void image_sizes(void **state)
 }
 
 /* Numbers and depths that no compiler makes. */
+static const char puts_it[] = PTX_HEADER
+	".extern .func (.param .b32 r) twice(.param .b32 a);\n"
+	".extern .global .align 4 .u32 more;\n"
+	".visible .entry put(.param .u64 out)\n{\n.reg .b32 %r<4>;\n.reg .b64 %d<3>;\n"
+	"ld.param.u64 %d1, [out];\nld.global.u32 %r1, [more];\n"
+	"{\n.param .b32 a;\n.param .b32 r;\nst.param.b32 [a], %r1;\n"
+	"call (r), twice, (a);\nld.param.b32 %r2, [r];\n}\nst.global.u32 [%d1], %r2;\nret;\n}\n";
+static const char doubles[] = PTX_HEADER
+	".visible .global .align 4 .u32 more = 21;\n"
+	".visible .func (.param .b32 r) twice(.param .b32 a)\n{\n.reg .b32 %r<3>;\n"
+	"ld.param.b32 %r1, [a];\nadd.s32 %r2, %r1, %r1;\nst.param.b32 [r], %r2;\nret;\n}\n";
+
+static CUlinkState link_of(const char *one, const char *two)
+{
+	CUlinkState l;
+
+	ok(cuLinkCreate_v2(0, NULL, NULL, &l));
+	ok(cuLinkAddData_v2(l, CU_JIT_INPUT_PTX, (void *)one, strlen(one), "one", 0, NULL, NULL));
+	if (two)
+		ok(cuLinkAddData_v2(l, CU_JIT_INPUT_PTX, (void *)two, strlen(two), "two", 0, NULL,
+				    NULL));
+	return l;
+}
+
+/* What one text uses and another defines, in whatever order they come. */
+static void linked(void **state)
+{
+	CUdeviceptr p;
+	uint32_t v = 0;
+	CUlinkState l;
+	size_t bytes;
+	CUmodule m;
+	char *cubin;
+
+	(void)state;
+	ok(cuMemAlloc_v2(&p, 4));
+	for (int turn = 0; turn < 2; turn++) {
+		l = link_of(turn ? doubles : puts_it, turn ? puts_it : doubles);
+		ok(cuLinkComplete(l, (void **)&cubin, &bytes));
+		ok(cuModuleLoadData(&m, cubin));
+		ok(cuLinkDestroy(l));
+		launch(function(m, "put"), 1, 1, 0, &p, NULL);
+		ok(cuMemcpyDtoH_v2(&v, p, 4));
+		assert_int_equal(v, 42);
+		ok(cuModuleUnload(m));
+	}
+	ok(cuMemFree_v2(p));
+}
+
+static void links_that_fail(void **state)
+{
+	CUlinkState l;
+	size_t bytes;
+	CUmodule m;
+	char *cubin, *copy;
+
+	(void)state;
+	only_softgpu();
+	/* Nobody defines what it uses; two define the same. */
+	l = link_of(puts_it, NULL);
+	assert_int_not_equal(cuLinkComplete(l, (void **)&cubin, &bytes), CUDA_SUCCESS);
+	ok(cuLinkDestroy(l));
+	gives(CUDA_ERROR_INVALID_HANDLE, cuLinkDestroy(l = NULL));
+	l = link_of(doubles, doubles);
+	assert_int_not_equal(cuLinkComplete(l, (void **)&cubin, &bytes), CUDA_SUCCESS);
+	gives(CUDA_ERROR_INVALID_PTX, cuLinkAddData_v2(l, CU_JIT_INPUT_PTX, "nothing", 7, NULL, 0,
+						       NULL, NULL));
+	ok(cuLinkDestroy(l));
+	/* A header that is not as it was made is no image. */
+	l = link_of(doubles, NULL);
+	ok(cuLinkComplete(l, (void **)&cubin, &bytes));
+	copy = malloc(bytes);
+	for (size_t at = 16; at < 192; at++) {
+		memcpy(copy, cubin, bytes);
+		copy[at] ^= 0x40;
+		if (!cuModuleLoadData(&m, copy))
+			ok(cuModuleUnload(m));
+	}
+	memcpy(copy, cubin, bytes);
+	copy[40] ^= 1;			/* where its sections are */
+	gives(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadData(&m, copy));
+	free(copy);
+	ok(cuLinkDestroy(l));
+}
+
 static void beyond_all_bounds(void **state)
 {
 	enum { DEEP = 3000, CALLS = 5000 };
@@ -383,6 +468,7 @@ int main(void)
 		cmocka_unit_test(fat_binaries), cmocka_unit_test(libraries),
 		cmocka_unit_test(functions), cmocka_unit_test(image_sizes),
 		cmocka_unit_test(beyond_all_bounds),
+		cmocka_unit_test(linked), cmocka_unit_test(links_that_fail),
 	};
 
 	return cmocka_run_group_tests_name("load", tests, set_up, NULL);

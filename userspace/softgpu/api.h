@@ -3,6 +3,7 @@
 #ifndef SG_API_H
 #define SG_API_H
 
+#include <elf.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -20,7 +21,7 @@
 enum sg_magic {
 	MAGIC_CTX = 0x53470001, MAGIC_STREAM, MAGIC_EVENT, MAGIC_MODULE, MAGIC_FUNC, MAGIC_LIB,
 	MAGIC_KERNEL, MAGIC_POOL, MAGIC_GRAPH, MAGIC_NODE, MAGIC_EXEC, MAGIC_USER_OBJECT,
-	MAGIC_ARRAY, MAGIC_MIPMAP,
+	MAGIC_ARRAY, MAGIC_MIPMAP, MAGIC_LINK,
 };
 
 struct CUmemPoolHandle_st {
@@ -62,6 +63,7 @@ struct CUctx_st {
 	CUmodule modules;
 	CUarray arrays;
 	CUmipmappedArray mipmaps;
+	CUlinkState links;
 	uint32_t peers;		/* devices with peer access enabled */
 };
 
@@ -255,6 +257,29 @@ CUresult sg_func_set_attribute(CUfunction f, CUfunction_attribute attr, int valu
  */
 CUresult sg_image_text(const void *image, size_t most, char **text, size_t *len);
 CUresult sg_read_file(const char *name, void **data, size_t *bytes);
+
+/* What a program wants to read of the compiler. */
+struct sg_jit_log {
+	char *info, *error;
+	void **info_size, **error_size;
+	size_t info_room, error_room;
+	float *wall;
+};
+
+void sg_jit_options(struct sg_jit_log *log, unsigned int n, CUjit_option *opts, void **values);
+void sg_jit_fill(struct sg_jit_log *log, const struct sg_error *err);
+
+/* What linking makes: an ELF file with PTX text in it.  None of NVIDIA's begins so. */
+#define SG_ELF_IDENT "\177ELF\2\1\1\0softgpu"
+#ifndef EM_CUDA
+#define EM_CUDA 190
+#endif
+struct sg_elf {
+	Elf64_Ehdr head;
+	Elf64_Shdr section[2];
+	char text[];
+};
+void sg_links_gone(CUcontext ctx);
 
 /* Arrays */
 CUarray sg_array_of(CUarray a);		/* NULL if it is none */

@@ -133,6 +133,7 @@ void sg_context_destroy(CUcontext ctx)
 	while (ctx->modules)
 		sg_module_free(ctx->modules);
 	sg_arrays_gone(ctx);
+	sg_links_gone(ctx);
 	while (sg_range_of_owner(at, ctx, &r)) {
 		at = r.addr + 1;
 		if (r.kind == RG_HOST || r.kind == RG_MANAGED) {

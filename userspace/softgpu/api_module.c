@@ -10,15 +10,8 @@
 #define SHARED_DEFAULT 49152
 #define SHARED_OPTIN 232448
 
-struct jit_log {
-	char *info, *error;
-	void **info_size, **error_size;
-	size_t info_room, error_room;
-	float *wall;
-};
-
 /* Only the logs matter: the other options tune a compiler that is not here. */
-static void parse_options(struct jit_log *log, unsigned int n, CUjit_option *opts, void **values)
+void sg_jit_options(struct sg_jit_log *log, unsigned int n, CUjit_option *opts, void **values)
 {
 	memset(log, 0, sizeof(*log));
 	for (unsigned int i = 0; opts && values && i < n; i++) {
@@ -43,7 +36,7 @@ static void parse_options(struct jit_log *log, unsigned int n, CUjit_option *opt
 	}
 }
 
-static void fill_logs(struct jit_log *log, const struct sg_error *err)
+void sg_jit_fill(struct sg_jit_log *log, const struct sg_error *err)
 {
 	int n = 0;
 
@@ -68,19 +61,19 @@ CUresult sg_module_load(CUcontext ctx, const void *image, size_t most, unsigned 
 			CUjit_option *opts, void **values, CUmodule *out)
 {
 	struct sg_error err = { 0 };
-	struct jit_log log;
+	struct sg_jit_log log;
 	char *text;
 	size_t len;
 	CUmodule m;
 	CUresult rc;
 
-	parse_options(&log, nopts, opts, values);
+	sg_jit_options(&log, nopts, opts, values);
 	rc = sg_image_text(image, most, &text, &len);
 	if (rc) {
 		sg_error_set(&err, rc, 0, rc == CUDA_ERROR_NO_BINARY_FOR_GPU ?
 			     "the image holds no PTX for compute capability 9.0, and machine code "
 			     "cannot run here" : "the image is neither PTX nor a fat binary");
-		fill_logs(&log, &err);
+		sg_jit_fill(&log, &err);
 		sg_log("cannot load a module: %s", err.text);
 		return rc;
 	}
@@ -88,7 +81,7 @@ CUresult sg_module_load(CUcontext ctx, const void *image, size_t most, unsigned 
 	if (m)
 		m->image = sg_image_load(text, len, &ctx->dev->heap, ctx, &err);
 	free(text);
-	fill_logs(&log, &err);
+	sg_jit_fill(&log, &err);
 	if (!m || !m->image) {
 		free(m);
 		if (err.code)

@@ -122,6 +122,8 @@ static bool place_var(struct sg_image *img, struct ptx_var *v, void *owner, stru
 
 	if (v->space != SP_GLOBAL && v->space != SP_CONST)
 		return true;
+	if (v->is_extern && img->partial)
+		return true;
 	if (v->is_extern) {
 		sg_error_set(err, CUDA_ERROR_INVALID_PTX, v->line,
 			     "the external variable %s is defined nowhere", v->name);
@@ -280,8 +282,8 @@ static bool load(struct sg_image *img, void *owner, struct sg_error *err)
 	return true;
 }
 
-struct sg_image *sg_image_load(const char *text, size_t len, struct sg_heap *heap, void *owner,
-			       struct sg_error *err)
+static struct sg_image *image_new(const char *text, size_t len, struct sg_heap *heap, void *owner,
+				  bool partial, struct sg_error *err)
 {
 	struct sg_image *img = calloc(1, sizeof(*img));
 	bool ok = false;
@@ -291,6 +293,7 @@ struct sg_image *sg_image_load(const char *text, size_t len, struct sg_heap *hea
 		return NULL;
 	}
 	img->heap = heap;
+	img->partial = partial;
 	pthread_mutex_lock(&load_lock);
 	img->ptx = ptx_parse(text, len, err);
 	if (img->ptx)
@@ -301,6 +304,23 @@ struct sg_image *sg_image_load(const char *text, size_t len, struct sg_heap *hea
 		return NULL;
 	}
 	return img;
+}
+
+struct sg_image *sg_image_load(const char *text, size_t len, struct sg_heap *heap, void *owner,
+			       struct sg_error *err)
+{
+	return image_new(text, len, heap, owner, false, err);
+}
+
+int sg_image_check(const char *text, size_t len, struct sg_heap *heap, void *owner, bool partial,
+		   struct sg_error *err)
+{
+	struct sg_image *img = image_new(text, len, heap, owner, partial, err);
+
+	if (!img)
+		return err->code ? err->code : CUDA_ERROR_OUT_OF_MEMORY;
+	sg_image_free(img);
+	return 0;
 }
 
 void sg_image_free(struct sg_image *img)

@@ -18,10 +18,14 @@ struct sg_image {
 	int nfuncs;
 	struct sg_symbol *symbols;
 	int nsymbols;
+	bool partial;		/* what it declares as external need not be defined */
 };
 
 struct sg_image *sg_image_load(const char *text, size_t len, struct sg_heap *heap, void *owner,
 			       struct sg_error *err);
+/* Whether it can be loaded, or (partial) can be a part of what can be.  0 or a CUresult. */
+int sg_image_check(const char *text, size_t len, struct sg_heap *heap, void *owner, bool partial,
+		   struct sg_error *err);
 void sg_image_free(struct sg_image *img);
 struct sg_func *sg_image_entry(struct sg_image *img, const char *name);
 struct sg_symbol *sg_image_symbol(struct sg_image *img, const char *name);

@@ -135,6 +135,28 @@ static CUresult from_list(const void *const *list, char **text, size_t *len)
 	return found ? CUDA_SUCCESS : CUDA_ERROR_NO_BINARY_FOR_GPU;
 }
 
+/* Machine code, but for what api_link.c has made. */
+static CUresult from_elf(const struct sg_elf *e, size_t most, char **text, size_t *len)
+{
+	size_t n;
+
+	if (most < EI_NIDENT || memcmp(e->head.e_ident, SG_ELF_IDENT, EI_NIDENT))
+		return CUDA_ERROR_NO_BINARY_FOR_GPU;
+	if (most < sizeof(*e) || e->head.e_shoff != offsetof(struct sg_elf, section) ||
+	    e->head.e_shnum != 2 || e->head.e_shentsize != sizeof(Elf64_Shdr) ||
+	    e->section[1].sh_type != SHT_PROGBITS || e->section[1].sh_offset != sizeof(*e) ||
+	    !e->section[1].sh_size || e->section[1].sh_size > most - sizeof(*e))
+		return CUDA_ERROR_INVALID_IMAGE;
+	n = strnlen(e->text, e->section[1].sh_size);
+	*text = malloc(n + 1);
+	if (!*text)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	memcpy(*text, e->text, n);
+	(*text)[n] = 0;
+	*len = n;
+	return CUDA_SUCCESS;
+}
+
 CUresult sg_image_text(const void *image, size_t most, char **text, size_t *len)
 {
 	uint32_t magic;
@@ -157,7 +179,7 @@ CUresult sg_image_text(const void *image, size_t most, char **text, size_t *len)
 	if (magic == FATBIN_MAGIC)
 		return from_fatbin(image, most, text, len);
 	if (magic == ELF_MAGIC)
-		return CUDA_ERROR_NO_BINARY_FOR_GPU;
+		return from_elf(image, most, text, len);
 	/* text; the version directive is what tells it from anything else */
 	*len = strlen(image);
 	if (!strstr(image, ".version"))

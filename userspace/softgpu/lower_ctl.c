@@ -82,7 +82,7 @@ static bool lower_call(struct low *L)
 		if (!f || f->is_entry)
 			return low_fail(L, "call of %s, which is no function", ops[i].name);
 		c->callee = f->code;
-		if (!c->callee)
+		if (!c->callee && !L->img->partial)
 			return low_fail(L, "call of the external function %s", ops[i].name);
 	}
 	if (++i < L->s->nops && ops[i].kind == OP_LIST)

@@ -311,6 +311,22 @@ static bool initialiser(struct ptx_parser *p, struct ptx_var *v)
 
 static void declare(struct ptx_parser *p, struct ptx_var *v)
 {
+	struct ptx_var *old, *next;
+
+	/* One of the module's that is declared besides, as where several texts are linked. */
+	for (old = p->scope == &p->mod->scope ? p->scope->vars : NULL; old; old = old->next)
+		if (old->space == v->space && !strcmp(old->name, v->name) &&
+		    (v->space == SP_GLOBAL || v->space == SP_CONST) &&
+		    (v->is_extern || old->is_extern))
+			break;
+	if (old && v->is_extern)
+		return;
+	if (old) {
+		next = old->next;
+		*old = *v;
+		old->next = next;
+		return;
+	}
 	v->next = p->scope->vars;
 	p->scope->vars = v;
 }
