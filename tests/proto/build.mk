@@ -75,3 +75,9 @@ $(O)/tests/proto/process: $(call vg-objs,tests/proto/process_test.c) $(O)/lib/li
 	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(O)/lib -l:libcuda.so.1 -lcmocka
 
 tests: $(O)/tests/proto/process
+
+$(O)/tests/proto/waiters: $(call vg-objs,tests/proto/waiters_test.c) $(O)/lib/libcuda.so.1
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(O)/lib -l:libcuda.so.1 -lcmocka -lpthread
+
+tests: $(O)/tests/proto/waiters

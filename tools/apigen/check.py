@@ -61,6 +61,12 @@ def check_function(model, f):
         raise SpecError(f.where, f"'{f.name}' needs exactly one of op, via, local, same, refuse")
     elif not f.get:
         raise SpecError(f.where, f"'{f.name}' needs a get line")
+    if f.poll:
+        g = model.functions.get(f.poll)
+        if not f.waits or not g or g.mode != "sync" or \
+                [(p.dir, p.ctype.text()) for p in g.params] != \
+                [(p.dir, p.ctype.text()) for p in f.params]:
+            raise SpecError(f.where, f"'{f.name}' cannot be polled by '{f.poll}'")
     if f.same:
         g = model.functions.get(f.same)
         if not g or g.wire_only:

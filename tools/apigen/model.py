@@ -144,6 +144,8 @@ class Function:
     local: bool = False
     via: tuple = ()
     same: str = ""
+    waits: bool = False		# does nothing but wait for the device
+    poll: str = ""		# what asks whether such a wait would end
     refuse: str = ""
     note: str = ""
 

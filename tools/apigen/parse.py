@@ -254,6 +254,8 @@ class Parser:
                     f.mode = w
                 elif w == "noctx":
                     f.noctx = True
+                elif w == "waits" and f.mode == "blocking":
+                    f.waits = True
                 elif w == "hand-shim":
                     f.hand_shim = True
                 elif w == "hand-exec":
@@ -271,6 +273,8 @@ class Parser:
             f.hand_shim = True
         elif key == "same" and len(words) == 2:
             f.same = words[1]
+        elif key == "poll" and len(words) == 2:
+            f.poll = words[1]
         elif key == "refuse" and len(words) >= 2:
             f.refuse = text[len("refuse "):].strip()
         elif key == "note" and len(words) >= 2:

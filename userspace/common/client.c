@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "client_internal.h"
 #include "ops_internal.h"
@@ -66,8 +67,6 @@ CUresult vg_begin(struct vg_call *call, uint16_t op, size_t bytes)
 	size = (sizeof(struct vgpu_rec) + bytes + VGPU_REC_ALIGN - 1) & ~(VGPU_REC_ALIGN - 1);
 
 	pthread_mutex_lock(&c->lock);
-	while (!c->free_count)
-		pthread_cond_wait(&c->slot_freed, &c->lock);
 	/* Another thread may have found the executor gone meanwhile. */
 	result = vg_connect();
 	call->begin = c->tail;
@@ -81,7 +80,7 @@ CUresult vg_begin(struct vg_call *call, uint16_t op, size_t bytes)
 	call->end = c->tail + size;
 	call->req = call->rec + 1;
 	call->bytes = bytes;
-	call->blocks = false;
+	call->blocks = call->waits = call->polls = false;
 	call->got = NULL;
 	*call->rec = (struct vgpu_rec){ .size = size, .op = op, .tag = vg_thread_tag };
 	return CUDA_SUCCESS;
@@ -122,12 +121,46 @@ uint64_t vg_followed(uint64_t end)
 	return atomic_load_explicit(&vg_client.last_begin, memory_order_relaxed) == end ? tail : 0;
 }
 
+/* Whether there is a place for it (VG_PLACES_SPARE); the lock is held. */
+static bool has_place(const struct vg_client *c, const struct vg_call *call)
+{
+	uint32_t all = c->t.layout.slot_count;
+	uint32_t spare = all < 4 * VG_PLACES_SPARE ? all / 4 : VG_PLACES_SPARE;
+
+	if (call->waits && c->waits >= all / 2)
+		return false;
+	return c->free_count > (call->blocks ? spare : 0);
+}
+
+/* Put the record aside until there is a place, and then at the end again; the lock is held. */
+static __attribute__((noinline)) CUresult wait_for_place(struct vg_client *c, struct vg_call *call)
+{
+	uint8_t record[VGPU_REC_MAX];
+	uint32_t size = call->rec->size;
+	CUresult result;
+
+	memcpy(record, call->rec, size);
+	c->waiters++;
+	while (!has_place(c, call))
+		pthread_cond_wait(&c->slot_freed, &c->lock);
+	c->waiters--;
+	result = vg_connect();
+	call->begin = c->tail;
+	if (!result)
+		result = make_room(c, size);
+	if (result)
+		return result;
+	call->rec = (void *)(c->sq + (c->tail & (c->t.layout.sq_bytes - 1)));
+	call->end = c->tail + size;
+	memcpy(call->rec, record, size);
+	return CUDA_SUCCESS;
+}
+
 CUresult vg_wait(struct vg_call *call, void *reply, size_t max)
 {
 	struct vg_client *c = &vg_client;
-	uint32_t index = c->free_slots[--c->free_count];
-	struct vgpu_slot *slot = &c->slots[index];
-	uint32_t last = c->slot_done[index];
+	struct vgpu_slot *slot;
+	uint32_t index, last;
 	unsigned int spin_us = call->blocks && !atomic_load(&c->no_long_spin) ? c->long_spin_us :
 									    c->spin_us;
 	bool behind = vg_client_far_behind(c);
@@ -136,6 +169,17 @@ CUresult vg_wait(struct vg_call *call, void *reply, size_t max)
 	CUresult result;
 	uint32_t len;
 
+	if (!has_place(c, call)) {
+		result = call->polls ? VG_WAITS_FULL : wait_for_place(c, call);
+		if (result) {
+			pthread_mutex_unlock(&c->lock);
+			return result;
+		}
+	}
+	index = c->free_slots[--c->free_count];
+	slot = &c->slots[index];
+	last = c->slot_done[index];
+	c->waits += call->waits;
 	call->rec->flags = VGPU_REC_REPLY;
 	call->rec->slot = index;
 	publish(c, call, VGPU_HOST_NAPS);
@@ -162,22 +206,44 @@ CUresult vg_wait(struct vg_call *call, void *reply, size_t max)
 	}
 
 	pthread_mutex_lock(&c->lock);
-	/* A slot whose answer may still come is not used again. */
-	if (atomic_load(&c->state) == VG_CLIENT_UP) {
+	/* A slot whose answer may still come is not used again: calls fail at once from now on. */
+	if (atomic_load(&c->state) == VG_CLIENT_UP)
 		c->slot_done[index] = last + 1;
-		c->free_slots[c->free_count++] = index;
-		pthread_cond_signal(&c->slot_freed);
-	} else {
-		/* Nor need anyone wait for one: calls fail at once from now on. */
-		c->free_slots[c->free_count++] = index;
+	c->free_slots[c->free_count++] = index;
+	c->waits -= call->waits;
+	/* It may be a place for one of them and not for another. */
+	if (c->waiters)
 		pthread_cond_broadcast(&c->slot_freed);
-	}
 	pthread_mutex_unlock(&c->lock);
 	if (deferred && vg_on_deferred)
 		vg_on_deferred((CUresult)deferred);
 	if (notice & VG_NOTICE_OUTPUT && vg_on_output)
 		vg_on_output();
 	return result;
+}
+
+static _Atomic uint32_t pollers;
+
+#define POLL_NS		20000L		/* for each thread that polls: some 50,000 questions a second */
+#define POLL_MOST_NS	100000000L
+
+void vg_poll_begin(void)
+{
+	atomic_fetch_add(&pollers, 1);
+}
+
+void vg_poll_nap(void)
+{
+	struct timespec nap = { .tv_nsec = POLL_NS * (long)atomic_load(&pollers) };
+
+	if (nap.tv_nsec > POLL_MOST_NS)
+		nap.tv_nsec = POLL_MOST_NS;
+	nanosleep(&nap, NULL);
+}
+
+void vg_poll_end(void)
+{
+	atomic_fetch_sub(&pollers, 1);
 }
 
 CUresult vg_output_next(unsigned int which, void *text, uint32_t *bytes)

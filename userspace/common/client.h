@@ -32,6 +32,8 @@ struct vg_call {
 	void *req;		/* payload in the ring, to be filled by the caller */
 	uint32_t bytes;		/* of the payload */
 	bool blocks;		/* set by the caller: the answer may take as long as the device does */
+	bool waits;		/* likewise: and it does nothing else */
+	bool polls;		/* likewise: and it can ask instead (VG_WAITS_FULL) */
 	uint32_t *got;		/* set by the caller, or NULL: bytes that the answer has */
 	/* private to client.c */
 	struct vgpu_rec *rec;
@@ -89,6 +91,21 @@ CUresult vg_post(struct vg_call *c);
  * an answer too, and is given to vg_on_deferred (if set) before this returns.
  */
 CUresult vg_wait(struct vg_call *c, void *reply, size_t max);
+
+/*
+ * There are 128 places for calls that wait for an answer.  So that threads which wait for the
+ * device never keep another from the call that lets it go on, calls that block leave
+ * VG_PLACES_SPARE of them to the others, and those that do nothing but wait have at most half
+ * of them.  A call without a place waits for one, but for one that can poll: that is not sent,
+ * and its result is VG_WAITS_FULL.
+ */
+#define VG_PLACES_SPARE	8u		/* a quarter, if there are fewer than 32 places */
+#define VG_WAITS_FULL	((CUresult)0x7fff0001)
+
+/* Around such polling, by any number of threads: the more there are, the longer each sleeps. */
+void vg_poll_begin(void);
+void vg_poll_nap(void);
+void vg_poll_end(void);
 extern void (*vg_on_deferred)(CUresult failure);
 
 /*

@@ -35,6 +35,8 @@ struct vg_client {
 	uint64_t head;			/* as last read */
 	uint32_t free_slots[VGPU_SLOTS_MAX];
 	uint32_t free_count;
+	uint32_t waits;			/* places of calls that do nothing but wait */
+	uint32_t waiters;		/* threads that wait for a place */
 	uint32_t slot_done[VGPU_SLOTS_MAX];	/* answers taken from each slot */
 
 	unsigned int spin_us;

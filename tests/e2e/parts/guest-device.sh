@@ -12,15 +12,15 @@ guest_device() {
 	status=$?
 	echo "$out" | grep -E '^\[ +(OK|SKIPPED|FAILED) +\]|FAILED|rror|points'
 	check "failures injected in $1: every test passes" test $status = 0
-	job=$(guest_start "$1" '/tests/register 100')
+	job=$(guest_start "$1" '/tests/register 300')
 	check "$1: programs register memory" wait_until 30 job_says "$1" "$job" registering
 	check "meanwhile the driver is unbound and bound" guest_run "$1" '
 		cd /sys/bus/pci/drivers/vgpu_guest
 		d=$(echo 0000:*)
-		for i in 1 2 3 4 5; do
+		while pidof register >/dev/null; do
 			sleep 2
 			echo $d >unbind && echo $d >bind || exit 1
-		done' 200
+		done' 400
 	out=$(guest_join "$1" "$job" 120)
 	status=$?
 	echo "$out"

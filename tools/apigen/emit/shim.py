@@ -252,6 +252,10 @@ class Encoder:
         if f.mode != "async":
             if f.mode == "blocking":
                 o.append("\tc.blocks = true;")
+            if f.waits:
+                o.append("\tc.waits = true;")
+            if f.poll:
+                o.append("\tc.polls = true;")
             if w.rfields:
                 size = "sizeof(answer)"
                 o.append(f"\tr = vg_wait(&c, answer, {size});")
@@ -265,6 +269,11 @@ class Encoder:
             else:
                 o.append("\tr = vg_wait(&c, NULL, 0);")
                 o += always
+                if f.poll:
+                    o += ["\tif (unlikely(r == VG_WAITS_FULL)) {", "\t\tvg_poll_begin();",
+                          f"\t\twhile ((r = vgw_{f.poll}({', '.join(p.name for p in f.params)}))"
+                          " == CUDA_ERROR_NOT_READY)",
+                          "\t\t\tvg_poll_nap();", "\t\tvg_poll_end();", "\t\treturn r;", "\t}"]
                 o.append("\treturn vg_answered(r);")
         if self.fail:
             o.append("out:")
