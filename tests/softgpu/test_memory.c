@@ -249,6 +249,46 @@ static void shared_memory(void **state)
 	ok(cuMemFree_v2(p));
 }
 
+/*
+ * Compilers count on the sum of an address of 32 bits and its offset to wrap: here 64 below the
+ * variable, and 68 above that. The upper half of a 64-bit register counts for nothing.
+ */
+static void wrapping_addresses(void **state)
+{
+	static const char ptx[] = ENTRY(".const .align 4 .u32 c0 = 1;\n.const .align 4 .u32 c[4] = {5, 6};\n",
+		".shared .align 4 .b8 s[128];\n.local .align 4 .b8 l[128];\n"
+		"st.shared.u32 [s+4], 77;\nst.local.u32 [l+4], 78;\n"
+		"mov.u32 %r1, s;\nadd.u32 %r1, %r1, 0xffffffc0;\nld.shared.u32 %r2, [%r1+68];\n"
+		"st.global.u32 [%a], %r2;\n"
+		"mov.u32 %r1, l;\nadd.u32 %r1, %r1, 0xffffffc0;\nld.local.u32 %r2, [%r1+68];\n"
+		"st.global.u32 [%a+4], %r2;\n"
+		"mov.u64 %d1, s;\nadd.u64 %d2, %d1, 0xffffffc0;\nld.shared.u32 %r2, [%d2+68];\n"
+		"st.global.u32 [%a+8], %r2;\n"
+		"mov.u64 %d1, l;\nadd.u64 %d2, %d1, 0xffffffc0;\nld.local.u32 %r2, [%d2+68];\n"
+		"st.global.u32 [%a+12], %r2;\n"
+		"mov.u64 %d1, s;\nadd.u64 %d2, %d1, 0x500000004;\nld.shared.u32 %r2, [%d2];\n"
+		"st.global.u32 [%a+16], %r2;\n"
+		"mov.u32 %r1, s;\nadd.u32 %r1, %r1, 72;\natom.shared.add.u32 %r2, [%r1+-68], 1;\n"
+		"ld.shared.u32 %r2, [s+4];\nst.global.u32 [%a+20], %r2;\n"
+		"mov.u32 %r1, s;\nadd.u32 %r1, %r1, 0xffffffc0;\n"
+		"ld.shared.v2.u32 {%r2, %r3}, [%r1+64];\nst.global.u32 [%a+24], %r3;\n"
+		"mov.u32 %r1, c;\nld.const.u32 %r2, [%r1+4];\nst.global.u32 [%a+28], %r2;\n"
+		"mov.u32 %r1, p;\nadd.u32 %r1, %r1, 0xffffffc0;\nld.param.u64 %d1, [%r1+64];\n"
+		"ld.global.u32 %r2, [%d1+28];\nst.global.u32 [%a+32], %r2;\n");
+	static const uint32_t want[] = { 77, 78, 77, 78, 77, 78, 78, 6, 6 };
+	uint32_t v[9] = { 0 };
+	CUdeviceptr p;
+
+	(void)state;
+	ok(cuMemAlloc_v2(&p, sizeof(v)));
+	run(ptx, p, 1, 1, 0);
+	ok(cuMemcpyDtoH_v2(v, p, sizeof(v)));
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++)
+		if (v[i] != want[i])
+			fail_msg("access %zu read %u, not %u", i, v[i], want[i]);
+	ok(cuMemFree_v2(p));
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -261,7 +301,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(widths), cmocka_unit_test(spaces), cmocka_unit_test(initialisers),
 		cmocka_unit_test(atomics), cmocka_unit_test(host_memory),
-		cmocka_unit_test(shared_memory),
+		cmocka_unit_test(shared_memory), cmocka_unit_test(wrapping_addresses),
 	};
 
 	return cmocka_run_group_tests_name("memory", tests, set_up, NULL);

@@ -116,24 +116,37 @@ char *sg_mem_string(struct sg_exec *x, uint64_t addr, int lane)
 	return NULL;
 }
 
+/*
+ * An address in shared or local memory has 32 bits, whatever the size of the register that holds
+ * it, and its sum with the offset wraps there. So does any address in a 32-bit register.
+ */
+static void addresses(struct sg_exec *x, const struct sg_insn *in, uint32_t m, uint64_t *addr)
+{
+	int64_t imm = in->imm;
+
+	if (in->atype == T_U32) {
+		const uint32_t *a = sg_slot(x, in->a);
+
+		SG_EACH(m, addr[l] = (uint32_t)(a[l] + (uint32_t)imm));
+	} else {
+		const uint64_t *a = sg_slot(x, in->a);
+
+		if (in->space == SP_SHARED || in->space == SP_LOCAL)
+			SG_EACH(m, addr[l] = (uint32_t)(a[l] + imm));
+		else
+			SG_EACH(m, addr[l] = a[l] + imm);
+	}
+}
+
 /* Host addresses of an access by the lanes of m. False: x->fault is set. */
 bool sg_mem_resolve(struct sg_exec *x, const struct sg_insn *in, uint32_t m, uint32_t bytes,
 		    char **host)
 {
 	uint64_t addr[SG_LANES];
 	struct sg_rcache *c = &x->cache[x->pc % SG_RCACHE];
-	int64_t imm = in->imm;
 	uint64_t bad = 0;
 
-	if (in->atype == T_U32) {
-		const uint32_t *a = sg_slot(x, in->a);
-
-		SG_EACH(m, addr[l] = a[l] + imm);
-	} else {
-		const uint64_t *a = sg_slot(x, in->a);
-
-		SG_EACH(m, addr[l] = a[l] + imm);
-	}
+	addresses(x, in, m, addr);
 	if (in->space == SP_GLOBAL || in->space == SP_GENERIC || in->space == SP_CONST) {
 		/* one allocation for all lanes is the rule: check them together */
 		if (c->generation == atomic_load_explicit(&sg_range_generation,

@@ -72,6 +72,15 @@ void sg_op_unpack(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 				       from[l] >> 8 * part * i & mask));
 }
 
+/* The address next to in->imm whose lower half is given. */
+void sg_op_near(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
+{
+	const uint32_t *a = sg_slot(x, in->a);
+	uint64_t *d = sg_slot(x, in->d);
+
+	SG_EACH(m, d[l] = in->imm + (int32_t)(a[l] - (uint32_t)in->imm));
+}
+
 #define SELECT(T) do { \
 		const T *a = sg_slot(x, in->a), *b = sg_slot(x, in->b); \
 		T *d = sg_slot(x, in->d); \

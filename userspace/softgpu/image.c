@@ -136,6 +136,8 @@ static bool place_var(struct sg_image *img, struct ptx_var *v, void *owner, stru
 			     v->name, (unsigned long long)v->size);
 		return false;
 	}
+	if (v->space == SP_CONST)
+		img->const_base = v->offset;
 	if (!add_symbol(img, v)) {
 		sg_error_set(err, CUDA_ERROR_OUT_OF_MEMORY, v->line, "out of memory");
 		return false;

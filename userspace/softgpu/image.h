@@ -19,6 +19,7 @@ struct sg_image {
 	struct sg_symbol *symbols;
 	int nsymbols;
 	bool partial;		/* what it declares as external need not be defined */
+	uint64_t const_base;	/* the address of one of the .const variables */
 };
 
 struct sg_image *sg_image_load(const char *text, size_t len, struct sg_heap *heap, void *owner,

@@ -396,6 +396,21 @@ int32_t low_dst(struct low *L, struct ptx_operand *o, enum sg_type t)
 	return register_slot(L, v, index);
 }
 
+/*
+ * A 32-bit register holds the lower half of the address of a .const variable. Those of a module
+ * lie less than 2 GiB apart, so that one of them tells the upper half.
+ */
+static void const_address(struct low *L, struct sg_insn *tmp)
+{
+	uint64_t near = L->img->const_base;
+	struct sg_insn *in = low_emit(L, sg_op_near, K_PLAIN);
+
+	in->a = tmp->a;
+	in->imm = near;
+	in->d = tmp->a = low_temp(L, 8);
+	tmp->atype = T_U64;
+}
+
 bool low_address(struct low *L, struct ptx_operand *o, enum sg_space space, struct sg_insn *tmp)
 {
 	struct ptx_operand *base;
@@ -419,6 +434,8 @@ bool low_address(struct low *L, struct ptx_operand *o, enum sg_space space, stru
 		tmp->imm = base->bits;
 		if (space == SP_PARAM && !L->f->is_entry)
 			tmp->space = SP_FRAME;
+		if (space == SP_CONST && r.size == 4)
+			const_address(L, tmp);
 		return true;
 	}
 	if (base->kind != OP_NAME)

@@ -58,6 +58,7 @@ void sg_op_mov(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_mov_pred(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_pack(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_unpack(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_near(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_selp(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_set(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_pred_logic(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
