@@ -2,6 +2,7 @@
 /* Loading: what is refused and with which words, fat binaries, libraries. */
 #include <lz4.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -454,6 +455,60 @@ static void beyond_all_bounds(void **state)
 	ok(cuModuleUnload(m));
 }
 
+/*
+ * A program may have many of anything. Loading takes time in proportion, where a search of all
+ * of them for each would take half a minute.
+ */
+static void many(void **state)
+{
+	enum { MANY = 40000 };
+	static const struct {
+		const char *what, *before, *each, *after;
+	} kinds[] = {
+		{ "labels", ".entry k()\n{\n.reg .pred %p;\n", "L%d: @%%p bra L%d;\n", "ret;\n}\n" },
+		{ "branches to the last of all labels", ".entry k()\n{\n.reg .pred %p;\n",
+		  "L%d: @%%p bra END;\n", "END: ret;\n}\n" },
+		{ "registers", ".entry k()\n{\n", ".reg .b32 r%d; mov.b32 r%d, 0;\n", "ret;\n}\n" },
+		{ "constants", ".entry k()\n{\n.reg .b32 %r;\n", "mov.b32 %%r, %d;\n",
+		  "ret;\n}\n" },
+		{ "blocks", ".entry k()\n{\n", "{ .reg .b32 r%d; mov.b32 r%d, 0; }\n", "ret;\n}\n" },
+		{ "variables", "", ".global .u32 v%d = 5;\n", "" },
+		{ "functions", "", ".func f%d() { ret; }\n", ".entry k() { call f0; ret; }\n" },
+	};
+	char *ptx = malloc(MANY * 80), *at;
+	CUmodule m;
+
+	(void)state;
+	only_softgpu();
+	assert_non_null(ptx);
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		struct timespec from, to;
+		double s;
+
+		at = ptx + sprintf(ptx, PTX_HEADER "%s", kinds[k].before);
+		for (int i = 0; i < MANY; i++)
+			at += sprintf(at, kinds[k].each, i, i, i);
+		strcpy(at, kinds[k].after);
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
+		ok(cuModuleLoadData(&m, ptx));
+		ok(cuModuleUnload(m));
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
+		s = to.tv_sec - from.tv_sec + (to.tv_nsec - from.tv_nsec) * 1e-9;
+		if (s > 4)
+			fail_msg("%d %s took %.1f s", MANY, kinds[k].what, s);
+	}
+	/* Each calls the next, and the last, which comes last, reaches shared memory. */
+	at = ptx + sprintf(ptx, PTX_HEADER ".shared .u32 s;\n");
+	for (int i = 0; i < MANY / 2; i++)
+		at += sprintf(at, ".func f%d();\n", i);
+	for (int i = 0; i < MANY / 2 - 1; i++)
+		at += sprintf(at, ".func f%d() { call f%d; ret; }\n", i, i + 1);
+	sprintf(at, ".func f%d() { .reg .b32 %%r; mov.b32 %%r, s; ret; }\n", MANY / 2 - 1);
+	ok(cuModuleLoadData(&m, ptx));
+	ok(cuModuleUnload(m));
+	free(ptx);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -467,7 +522,7 @@ int main(void)
 		cmocka_unit_test(unknown), cmocka_unit_test(wrong), cmocka_unit_test(truncated),
 		cmocka_unit_test(fat_binaries), cmocka_unit_test(libraries),
 		cmocka_unit_test(functions), cmocka_unit_test(image_sizes),
-		cmocka_unit_test(beyond_all_bounds),
+		cmocka_unit_test(beyond_all_bounds), cmocka_unit_test(many),
 		cmocka_unit_test(linked), cmocka_unit_test(links_that_fail),
 	};
 

@@ -193,26 +193,12 @@ static bool each_var(struct sg_image *img, void *owner, struct sg_error *err, bo
 	for (struct ptx_var *v = m->scope.vars; v; v = v->next)
 		if (!(fill ? fill_var(img, v, &m->scope, err) : place_var(img, v, owner, err)))
 			return false;
-	for (struct ptx_func *f = m->funcs; f; f = f->next) {
-		struct ptx_scope *last = NULL;
-
-		for (int i = 0; i < f->nstmts; i++) {
-			struct ptx_scope *s = f->stmts[i].scope;
-
-			if (s == last)
-				continue;
-			last = s;
-			for (struct ptx_var *v = s->vars; v; v = v->next) {
-				if ((v->space != SP_GLOBAL && v->space != SP_CONST) ||
-				    v->slot == 1 + fill)
-					continue;
-				v->slot = 1 + fill;
+	for (struct ptx_func *f = m->funcs; f; f = f->next)
+		for (struct ptx_scope *s = f->scope; s; s = s->next)
+			for (struct ptx_var *v = s->vars; v; v = v->next)
 				if (!(fill ? fill_var(img, v, s, err) :
 				      place_var(img, v, owner, err)))
 					return false;
-			}
-		}
-	}
 	return true;
 }
 
@@ -336,7 +322,8 @@ void sg_image_free(struct sg_image *img)
 		free(img->funcs[i]);
 	}
 	free(img->funcs);
-	for (int i = 0; i < img->nsymbols; i++)
+	/* from the highest address, so that the table of ranges loses its end and not its middle */
+	for (int i = img->nsymbols - 1; i >= 0; i--)
 		sg_heap_free(img->heap, img->symbols[i].addr);
 	free(img->symbols);
 	ptx_module_free(img->ptx);

@@ -68,7 +68,7 @@ struct sg_insn *low_emit(struct low *L, sg_op fn, enum sg_kind kind)
 	struct sg_insn *in;
 
 	if (L->n == L->cap) {
-		int cap = L->cap ? 2 * L->cap : 128;
+		int cap = L->cap ? 2 * L->cap : 16;
 		struct sg_insn *bigger = realloc(L->code, cap * sizeof(*bigger));
 
 		if (!bigger)
@@ -85,15 +85,48 @@ struct sg_insn *low_emit(struct low *L, sg_op fn, enum sg_kind kind)
 	return in;
 }
 
+/* Where a hash table has the constant, or has room for it. */
+static struct low_const *known_const(struct low *L, int key, uint64_t bits)
+{
+	uint64_t i = (bits ^ (uint64_t)key << 60) * 0x9e3779b97f4a7c15ull >> 32;
+
+	for (;; i++) {
+		struct low_const *k = &L->known[i & (L->known_cap - 1)];
+
+		if (k->slot == SG_NOSLOT || (k->size == key && k->bits == bits))
+			return k;
+	}
+}
+
+static void more_known(struct low *L)
+{
+	struct low_const *old = L->known;
+	int n = L->known_cap;
+
+	L->known_cap = n ? 2 * n : 64;
+	L->known = malloc(L->known_cap * sizeof(*L->known));
+	if (!L->known)
+		abort();
+	for (int i = 0; i < L->known_cap; i++)
+		L->known[i].slot = SG_NOSLOT;
+	for (int i = 0; i < n; i++)
+		if (old[i].slot != SG_NOSLOT)
+			*known_const(L, old[i].size, old[i].bits) = old[i];
+	free(old);
+}
+
 static int32_t add_const(struct low *L, int size, uint64_t bits, bool splat)
 {
 	uint32_t bytes = splat ? size * SG_LANES : 64;
 	int key = splat ? size : 0;
+	struct low_const *k;
 	int32_t slot;
 
-	for (int i = 0; i < L->nknown; i++)
-		if (L->known[i].size == key && L->known[i].bits == bits)
-			return L->known[i].slot;
+	if (2 * (L->nknown + 1) > L->known_cap)
+		more_known(L);
+	k = known_const(L, key, bits);
+	if (k->slot != SG_NOSLOT)
+		return k->slot;
 	if (L->consts_used + bytes > L->consts_cap) {
 		uint32_t cap = L->consts_cap ? 2 * L->consts_cap : 4096;
 		char *bigger = aligned_alloc(64, cap);
@@ -106,18 +139,13 @@ static int32_t add_const(struct low *L, int size, uint64_t bits, bool splat)
 		L->consts = bigger;
 		L->consts_cap = cap;
 	}
-	if (L->nknown == L->known_cap) {
-		L->known_cap = L->known_cap ? 2 * L->known_cap : 64;
-		L->known = realloc(L->known, L->known_cap * sizeof(*L->known));
-		if (!L->known)
-			abort();
-	}
 	for (int l = 0; splat && l < SG_LANES; l++)
 		memcpy(L->consts + L->consts_used + l * size, &bits, size);
 	if (!splat)
 		memcpy(L->consts + L->consts_used, &bits, 4);
 	slot = ~(int32_t)L->consts_used;
-	L->known[L->nknown++] = (struct low_const){ bits, key, slot };
+	*k = (struct low_const){ bits, key, slot };
+	L->nknown++;
 	L->consts_used += bytes;
 	return slot;
 }
@@ -169,7 +197,7 @@ int32_t low_temp(struct low *L, int size)
 /* The slot of one register; its place is chosen when it is first seen. */
 static int32_t register_slot(struct low *L, struct ptx_var *v, int index)
 {
-	int32_t *slots = (int32_t *)v->init;
+	int32_t *slots = v->slots;
 
 	if (v->vec != 1 || v->is_array || v->type == T_B128) {
 		low_fail(L, "register %s of an unsupported shape", v->name);
@@ -181,7 +209,7 @@ static int32_t register_slot(struct low *L, struct ptx_var *v, int index)
 		slots = sg_arena_alloc(L->arena, n * sizeof(*slots));
 		for (int i = 0; i < n; i++)
 			slots[i] = SG_NOSLOT;
-		v->init = (uint8_t *)slots;
+		v->slots = slots;
 	}
 	if (slots[index] == SG_NOSLOT)
 		slots[index] = new_register(L, v->type == T_PRED ? 0 : sg_type_size(v->type));
@@ -444,7 +472,7 @@ bool low_address(struct low *L, struct ptx_operand *o, enum sg_space space, stru
 	if (!v)
 		return low_fail(L, "undefined name %s", base->name);
 	if (space == SP_PARAM) {
-		bool own = L->f->is_entry && v->init && !v->relocs && v->space == SP_PARAM;
+		bool own = L->f->is_entry && v->param && v->space == SP_PARAM;
 
 		if (v->space != SP_PARAM)
 			return low_fail(L, "%s is not in this state space", base->name);
@@ -665,11 +693,9 @@ bool sg_lower(struct sg_image *img, struct ptx_func *f, struct sg_func *out, str
 
 	/* the carry flag has the first slot */
 	L.regs = 64;
-	for (int i = 0; i < f->nstmts; i++)
-		for (struct ptx_scope *s = f->stmts[i].scope; s; s = s == &f->scope ? NULL :
-		     s->parent)
-			for (struct ptx_label *l = s->labels; l; l = l->next)
-				l->pc = -1;
+	for (struct ptx_scope *s = f->scope; s; s = s->next)
+		for (struct ptx_label *l = s->labels; l; l = l->next)
+			l->pc = -1;
 	for (int i = 0; ok && i < f->nstmts; i++) {
 		L.s = &f->stmts[i];
 		ok = statement(&L);

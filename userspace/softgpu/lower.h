@@ -24,7 +24,7 @@ struct low {
 	int n, cap;
 	char *consts;
 	uint32_t consts_used, consts_cap;
-	struct low_const *known;
+	struct low_const *known;	/* a hash table */
 	int nknown, known_cap;
 	uint32_t regs;		/* bytes of the frame's registers */
 	uint32_t pred_line, pred_left;

@@ -50,7 +50,7 @@ static bool call_params(struct low *L, struct ptx_operand *o, struct sg_param **
 
 		if (o->sub[i].kind == OP_NAME)
 			v = ptx_find_var(L->s->scope, o->sub[i].name, NULL);
-		if (!v || v->space != SP_PARAM || (L->f->is_entry && v->init))
+		if (!v || v->space != SP_PARAM || (L->f->is_entry && v->param))
 			return low_fail(L,
 					"a call's argument is no .param variable of the function");
 		p[i] = (struct sg_param){ v->offset, v->size, v->align };

@@ -32,6 +32,15 @@ void *sg_arena_alloc(struct sg_arena *a, size_t size);
 char *sg_arena_strndup(struct sg_arena *a, const char *s, size_t n);
 void sg_arena_free(struct sg_arena *a);
 
+/* A hash table from names to what they name, in an arena. */
+struct sg_map {
+	struct sg_map_slot *slots;
+	uint32_t used, room;
+};
+
+void *sg_map_get(const struct sg_map *m, const char *key, size_t len);
+void sg_map_put(struct sg_map *m, struct sg_arena *a, const char *key, void *value);
+
 /* The text a failed load hands to the program; the first error wins. */
 struct sg_error {
 	char text[512];
@@ -82,7 +91,8 @@ struct ptx_var {
 	uint8_t *init;
 	struct ptx_reloc *relocs;
 	int line;
-	int slot;		/* registers: first slot, set by lowering */
+	struct ptx_var *param;	/* the parameter of the function that this name stands for */
+	int32_t *slots;		/* registers, set by lowering */
 };
 
 /* An address inside an initialiser: filled in when the module is placed in memory. */
@@ -126,13 +136,14 @@ struct ptx_label {
 	bool is_table;		/* .branchtargets */
 	int n;
 	const char **targets;
-	struct ptx_proto *proto;
 };
 
 struct ptx_scope {
 	struct ptx_scope *parent;
+	struct ptx_scope *next;	/* of the same function */
 	struct ptx_var *vars;
 	struct ptx_label *labels;
+	struct sg_map names, sets, label_names;	/* sets: %r<count> */
 };
 
 #define PTX_MAX_MODS 12
@@ -151,13 +162,18 @@ struct ptx_stmt {
 	struct ptx_operand ops[PTX_MAX_OPS];
 };
 
+struct ptx_caller {
+	struct ptx_caller *next;
+	struct ptx_func *func;
+};
+
 struct ptx_func {
 	const char *name;
 	struct ptx_func *next;
 	bool is_entry, is_extern, is_weak, defined;
 	struct ptx_var *rets, *params;
 	int nrets, nparams;
-	struct ptx_scope scope;
+	struct ptx_scope *scope;	/* the outermost; the first of all that the body has */
 	struct ptx_stmt *stmts;
 	int nstmts, cap;
 	uint32_t maxntid[3], reqntid[3];
@@ -168,6 +184,9 @@ struct ptx_func {
 	uint64_t frame_bytes;	/* function: parameter memory per thread */
 	int line;
 	bool module_shared;	/* layout: reaches module-wide shared variables */
+	struct ptx_caller *callers;	/* layout: functions whose bodies name this one */
+	struct ptx_func *waiting;	/* ptx_tell_callers */
+	bool waits;
 	uint64_t address;	/* in the code window, set when the module is placed */
 	struct sg_func *code;
 };
@@ -178,16 +197,20 @@ struct ptx_module {
 	int target;		/* sm number */
 	struct ptx_scope scope;
 	struct ptx_func *funcs, **funcs_tail;
-	struct ptx_var **vars_tail;
+	struct sg_map func_names;
 	uint64_t module_shared;	/* bytes of module-wide shared variables */
 	uint64_t dyn_shared;	/* offset at which dynamic shared memory begins */
 };
 
 struct ptx_module *ptx_parse(const char *text, size_t len, struct sg_error *err);
 void ptx_module_free(struct ptx_module *m);
+void ptx_add_var(struct sg_arena *a, struct ptx_scope *s, struct ptx_var *v);
+void ptx_add_label(struct sg_arena *a, struct ptx_scope *s, struct ptx_label *l);
 struct ptx_var *ptx_find_var(struct ptx_scope *scope, const char *name, int *index);
 struct ptx_label *ptx_find_label(struct ptx_scope *scope, const char *name);
 struct ptx_func *ptx_find_func(struct ptx_module *m, const char *name);
+void ptx_tell_callers(struct ptx_module *m, bool (*tell)(struct ptx_func *caller,
+							 struct ptx_func *callee));
 bool ptx_layout(struct ptx_module *m, struct sg_error *err);
 
 enum sg_type ptx_type(const char *word);

@@ -309,26 +309,20 @@ static bool initialiser(struct ptx_parser *p, struct ptx_var *v)
 	return true;
 }
 
+/* One of the module's may be declared besides, as where several texts are linked. */
 static void declare(struct ptx_parser *p, struct ptx_var *v)
 {
-	struct ptx_var *old, *next;
+	struct ptx_var *old = NULL, *next;
 
-	/* One of the module's that is declared besides, as where several texts are linked. */
-	for (old = p->scope == &p->mod->scope ? p->scope->vars : NULL; old; old = old->next)
-		if (old->space == v->space && !strcmp(old->name, v->name) &&
-		    (v->space == SP_GLOBAL || v->space == SP_CONST) &&
-		    (v->is_extern || old->is_extern))
-			break;
-	if (old && v->is_extern)
-		return;
-	if (old) {
+	if (p->scope == &p->mod->scope && (v->space == SP_GLOBAL || v->space == SP_CONST))
+		old = sg_map_get(&p->scope->names, v->name, strlen(v->name));
+	if (!old || old->space != v->space || (!v->is_extern && !old->is_extern)) {
+		ptx_add_var(p->arena, p->scope, v);
+	} else if (!v->is_extern) {
 		next = old->next;
 		*old = *v;
 		old->next = next;
-		return;
 	}
-	v->next = p->scope->vars;
-	p->scope->vars = v;
 }
 
 bool ptx_parameter(struct ptx_parser *p)

@@ -1,61 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Name lookup, and where each variable lies in its space. */
-#include <ctype.h>
-#include <limits.h>
-#include <stdlib.h>
+/* Which function uses which, and where each variable lies in its space. */
 #include <string.h>
 
 #include "cuda_abi.h"
 #include "ptx.h"
-
-/*
- * Register sets are declared once as %r<174> and used as %r0 to %r173.  A number of more
- * digits than any set has is none's: INT_MAX.
- */
-struct ptx_var *ptx_find_var(struct ptx_scope *scope, const char *name, int *index)
-{
-	size_t stem = strlen(name);
-	int number = 0;
-
-	while (stem > 1 && isdigit((unsigned char)name[stem - 1]))
-		stem--;
-	if (name[stem])
-		number = strlen(name + stem) > 9 ? INT_MAX : atoi(name + stem);
-	if (index)
-		*index = 0;
-	for (; scope; scope = scope->parent) {
-		for (struct ptx_var *v = scope->vars; v; v = v->next) {
-			if (!v->count) {
-				if (!strcmp(v->name, name))
-					return v;
-			} else if (name[stem] && number < v->count && !strncmp(v->name, name,
-									       stem) &&
-				   !v->name[stem]) {
-				if (index)
-					*index = number;
-				return v;
-			}
-		}
-	}
-	return NULL;
-}
-
-struct ptx_label *ptx_find_label(struct ptx_scope *scope, const char *name)
-{
-	for (; scope; scope = scope->parent)
-		for (struct ptx_label *l = scope->labels; l; l = l->next)
-			if (!strcmp(l->name, name))
-				return l;
-	return NULL;
-}
-
-struct ptx_func *ptx_find_func(struct ptx_module *m, const char *name)
-{
-	for (struct ptx_func *f = m->funcs; f; f = f->next)
-		if (!strcmp(f->name, name))
-			return f;
-	return NULL;
-}
 
 static uint64_t place(uint64_t *at, const struct ptx_var *v)
 {
@@ -66,18 +14,28 @@ static uint64_t place(uint64_t *at, const struct ptx_var *v)
 	return offset;
 }
 
-/* Sees what one operand names; true if the function is found to reach such a variable. */
-static bool mark_operand(struct ptx_module *m, struct ptx_func *f, struct ptx_stmt *s,
-			 struct ptx_operand *o)
+static void add_caller(struct ptx_module *m, struct ptx_func *callee, struct ptx_func *caller)
 {
-	bool was = f->module_shared;
+	struct ptx_caller *c = callee->callers;
+
+	if (c && c->func == caller)
+		return;
+	c = sg_arena_alloc(&m->arena, sizeof(*c));
+	*c = (struct ptx_caller){ callee->callers, caller };
+	callee->callers = c;
+}
+
+/* Notes the functions that an operand names, and whether it names a module-wide shared variable. */
+static void see_operand(struct ptx_module *m, struct ptx_func *f, struct ptx_stmt *s,
+			struct ptx_operand *o)
+{
 	struct ptx_func *callee;
 	struct ptx_var *v;
 
 	for (int i = 0; i < o->n; i++)
-		mark_operand(m, f, s, &o->sub[i]);
+		see_operand(m, f, s, &o->sub[i]);
 	if (o->kind != OP_NAME)
-		return f->module_shared && !was;
+		return;
 	/* a callee's own shared variables are module-wide: several kernels may call it */
 	v = ptx_find_var(s->scope, o->name, NULL);
 	if (v) {
@@ -85,28 +43,52 @@ static bool mark_operand(struct ptx_module *m, struct ptx_func *f, struct ptx_st
 			f->module_shared = true;
 	} else if (strcmp(s->op ? s->op : "", "bra")) {
 		callee = ptx_find_func(m, o->name);
-		if (callee && callee->module_shared)
-			f->module_shared = true;
+		if (callee)
+			add_caller(m, callee, f);
 	}
-	return f->module_shared && !was;
 }
 
-/*
- * Which functions reach module-wide shared variables, themselves or through calls.  Callers
- * learn it from their callees until none learns anything more, and not by recursion: the
- * program decides how deeply its calls are nested.
- */
+/* What is true of a function becomes true of all that call it, themselves or through others. */
+void ptx_tell_callers(struct ptx_module *m, bool (*tell)(struct ptx_func *caller,
+							 struct ptx_func *callee))
+{
+	struct ptx_func *waiting = NULL;
+
+	for (struct ptx_func *f = m->funcs; f; f = f->next) {
+		f->waiting = waiting;
+		waiting = f;
+		f->waits = true;
+	}
+	while (waiting) {
+		struct ptx_func *f = waiting;
+
+		waiting = f->waiting;
+		f->waits = false;
+		for (struct ptx_caller *c = f->callers; c; c = c->next) {
+			if (!tell(c->func, f) || c->func->waits)
+				continue;
+			c->func->waiting = waiting;
+			waiting = c->func;
+			c->func->waits = true;
+		}
+	}
+}
+
+static bool tell_shared(struct ptx_func *caller, struct ptx_func *callee)
+{
+	if (caller->module_shared || !callee->module_shared)
+		return false;
+	caller->module_shared = true;
+	return true;
+}
+
 static void mark_shared(struct ptx_module *m)
 {
-	bool more = true;
-
-	while (more) {
-		more = false;
-		for (struct ptx_func *f = m->funcs; f; f = f->next)
-			for (int i = 0; i < f->nstmts && !f->module_shared; i++)
-				for (int k = 0; k < f->stmts[i].nops; k++)
-					more |= mark_operand(m, f, &f->stmts[i], &f->stmts[i].ops[k]);
-	}
+	for (struct ptx_func *f = m->funcs; f; f = f->next)
+		for (int i = 0; i < f->nstmts; i++)
+			for (int k = 0; k < f->stmts[i].nops; k++)
+				see_operand(m, f, &f->stmts[i], &f->stmts[i].ops[k]);
+	ptx_tell_callers(m, tell_shared);
 }
 
 static bool any_shared(struct ptx_module *m)
@@ -119,17 +101,8 @@ static bool any_shared(struct ptx_module *m)
 
 static void each_scope(struct ptx_func *f, void (*fn)(struct ptx_func *, struct ptx_scope *))
 {
-	struct ptx_scope *last = NULL;
-
-	fn(f, &f->scope);
-	for (int i = 0; i < f->nstmts; i++) {
-		for (struct ptx_scope *s = f->stmts[i].scope; s && s != &f->scope; s = s->parent) {
-			if (s == last)
-				break;
-			fn(f, s);
-		}
-		last = f->stmts[i].scope;
-	}
+	for (struct ptx_scope *s = f->scope; s; s = s->next)
+		fn(f, s);
 }
 
 #define UNPLACED UINT64_MAX
@@ -148,10 +121,7 @@ static void place_locals(struct ptx_func *f, struct ptx_scope *s)
 			continue;
 		if (v->space == SP_PARAM) {
 			/* the alias of a parameter: it lies where the parameter does */
-			if (s == &f->scope && v->init)
-				v->offset = ((struct ptx_var *)v->init)->offset;
-			else
-				v->offset = place(&f->frame_bytes, v);
+			v->offset = v->param ? v->param->offset : place(&f->frame_bytes, v);
 		} else if (v->space == SP_LOCAL) {
 			v->offset = place(&f->local_bytes, v);
 		} else if (v->space == SP_SHARED && f->is_entry && v->size) {

@@ -190,7 +190,7 @@ static struct ptx_stmt *new_stmt(struct ptx_parser *p)
 	struct ptx_stmt *s;
 
 	if (f->nstmts == f->cap) {
-		int cap = f->cap ? 2 * f->cap : 64;
+		int cap = f->cap ? 2 * f->cap : 4;
 		struct ptx_stmt *bigger = sg_arena_alloc(p->arena, cap * sizeof(*bigger));
 
 		if (f->nstmts)
@@ -256,8 +256,7 @@ static bool label(struct ptx_parser *p)
 	struct ptx_label *l = sg_arena_alloc(p->arena, sizeof(*l));
 
 	l->name = p->tk.str;
-	l->next = p->scope->labels;
-	p->scope->labels = l;
+	ptx_add_label(p->arena, p->scope, l);
 	if (!ptx_next(p) || !ptx_expect(p, ':'))
 		return false;
 	if (ptx_accept_dot(p, "branchtargets")) {
@@ -288,6 +287,9 @@ static bool label(struct ptx_parser *p)
 	return true;
 }
 
+/* A name is looked up in each block around it; compilers nest two or three. */
+#define BLOCKS_MAX 256
+
 /* Between the braces of a function or of a nested block. */
 static bool block(struct ptx_parser *p)
 {
@@ -301,7 +303,13 @@ static bool block(struct ptx_parser *p)
 		if (ptx_is(p, '{')) {
 			struct ptx_scope *s = sg_arena_alloc(p->arena, sizeof(*s));
 
+			if (depth == BLOCKS_MAX) {
+				ptx_fail(p, "blocks that are nested less deeply");
+				return false;
+			}
 			s->parent = p->scope;
+			s->next = p->func->scope->next;
+			p->func->scope->next = s;
 			p->scope = s;
 			depth++;
 			if (!ptx_next(p))
@@ -406,9 +414,8 @@ static void bind_parameters(struct ptx_parser *p, struct ptx_func *f, struct ptx
 		struct ptx_var *alias = sg_arena_alloc(p->arena, sizeof(*alias));
 
 		*alias = *v;
-		alias->next = f->scope.vars;
-		alias->init = (uint8_t *)v;	/* layout copies the offset from the original */
-		f->scope.vars = alias;
+		alias->param = v;
+		ptx_add_var(p->arena, f->scope, alias);
 	}
 }
 
@@ -420,7 +427,8 @@ static bool function(struct ptx_parser *p, bool is_entry, const struct ptx_linka
 	f->is_extern = lk->is_extern;
 	f->is_weak = lk->is_weak;
 	f->line = p->tk.line;
-	f->scope.parent = &p->mod->scope;
+	f->scope = sg_arena_alloc(p->arena, sizeof(*f->scope));
+	f->scope->parent = &p->mod->scope;
 	p->func = f;
 	if (!is_entry && ptx_accept(p, '(') && !parameters(p, f, &f->rets, &f->nrets))
 		return false;
@@ -439,7 +447,7 @@ static bool function(struct ptx_parser *p, bool is_entry, const struct ptx_linka
 	if (ptx_is(p, '{')) {
 		bind_parameters(p, f, f->rets);
 		bind_parameters(p, f, f->params);
-		p->scope = &f->scope;
+		p->scope = f->scope;
 		f->defined = true;
 		if (!ptx_next(p) || !block(p))
 			return false;
@@ -453,6 +461,7 @@ static bool function(struct ptx_parser *p, bool is_entry, const struct ptx_linka
 	if (!old) {
 		*p->mod->funcs_tail = f;
 		p->mod->funcs_tail = &f->next;
+		sg_map_put(&p->mod->func_names, p->arena, f->name, f);
 	} else if (f->defined && old->defined) {
 		sg_error_set(p->err, CUDA_ERROR_INVALID_PTX, f->line, "%s is defined twice",
 			     f->name);
@@ -462,15 +471,6 @@ static bool function(struct ptx_parser *p, bool is_entry, const struct ptx_linka
 
 		*old = *f;
 		old->next = next;
-		for (int i = 0; i < old->nstmts; i++)
-			for (struct ptx_scope *s = old->stmts[i].scope; s; s = s->parent)
-				if (s->parent == &f->scope)
-					s->parent = &old->scope;
-		for (int i = 0; i < old->nstmts; i++)
-			if (old->stmts[i].scope == &f->scope)
-				old->stmts[i].scope = &old->scope;
-		for (struct ptx_var *v = old->scope.vars; v; v = v->next)
-			v->owner = old;
 	}
 	return true;
 }
