@@ -96,6 +96,10 @@ static void instructions(void **state)
 	(void)state;
 	kernel_gives(BODY("", "trap;"), CUDA_ERROR_LAUNCH_FAILED, 0);
 	kernel_gives(BODY("", "setp.eq.u64 %p0, %a, 0;\n@%p0 trap;"), 0, 0);
+	/* a function with an instruction that softgpu does not know, reached through memory alone */
+	expect(BODY(".func f() { frobnicate; ret; }\n.global .u64 table = f;\n",
+		    "ld.global.u64 %d0, [table];\nP: .callprototype _ ();\ncall %d0, (), P;\n"),
+	       CUDA_ERROR_ILLEGAL_INSTRUCTION, 0, true);
 }
 
 #define ASSERT ".extern .func __assertfail(.param .b64 m, .param .b64 f, .param .b32 l," \

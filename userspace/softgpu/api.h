@@ -246,6 +246,8 @@ CUresult sg_check_shape(CUfunction f, const unsigned int grid[3], const unsigned
 CUresult sg_module_load(CUcontext ctx, const void *image, size_t most, unsigned int nopts,
 			CUjit_option *opts, void **values, CUmodule *out);
 void sg_module_free(CUmodule m);
+/* Whether it has all that it needs; says on stderr what it lacks. */
+bool sg_func_runs(const struct sg_func *fn);
 CUresult sg_module_function(CUmodule m, const char *name, CUfunction *out);
 CUresult sg_function_get(CUcontext ctx, CUfunction handle, CUfunction *out);
 CUresult sg_param_info(struct sg_func *f, size_t index, size_t *offset, size_t *size);
@@ -267,7 +269,7 @@ struct sg_jit_log {
 };
 
 void sg_jit_options(struct sg_jit_log *log, unsigned int n, CUjit_option *opts, void **values);
-void sg_jit_fill(struct sg_jit_log *log, const struct sg_error *err);
+void sg_jit_fill(struct sg_jit_log *log, const struct sg_image *img, const struct sg_error *err);
 
 /* What linking makes: an ELF file with PTX text in it.  None of NVIDIA's begins so. */
 #define SG_ELF_IDENT "\177ELF\2\1\1\0softgpu"

@@ -89,6 +89,8 @@ CUresult sg_check_shape(CUfunction f, const unsigned int grid[3], const unsigned
 	uint64_t threads = (uint64_t)block[0] * block[1] * block[2];
 	int most;
 
+	if (!sg_func_runs(f->fn))
+		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!grid[0] || !grid[1] || !grid[2] || grid[0] > 2147483647 || grid[1] > 65535 ||
 	    grid[2] > 65535)
 		return CUDA_ERROR_INVALID_VALUE;

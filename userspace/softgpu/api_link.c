@@ -69,7 +69,7 @@ static CUresult check(CUlinkState l, const char *text, size_t len, bool partial)
 	struct sg_error err = { 0 };
 	CUresult rc = sg_image_check(text, len, &l->ctx->dev->heap, l->ctx, partial, &err);
 
-	sg_jit_fill(&l->log, &err);
+	sg_jit_fill(&l->log, NULL, &err);
 	return rc;
 }
 

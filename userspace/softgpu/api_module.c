@@ -36,7 +36,7 @@ void sg_jit_options(struct sg_jit_log *log, unsigned int n, CUjit_option *opts, 
 	}
 }
 
-void sg_jit_fill(struct sg_jit_log *log, const struct sg_error *err)
+void sg_jit_fill(struct sg_jit_log *log, const struct sg_image *img, const struct sg_error *err)
 {
 	int n = 0;
 
@@ -51,10 +51,22 @@ void sg_jit_fill(struct sg_jit_log *log, const struct sg_error *err)
 	/* the sizes come back as the length of what was written */
 	if (log->error_size)
 		*log->error_size = (void *)(uintptr_t)n;
-	if (log->info && log->info_room)
+	n = 0;
+	if (log->info && log->info_room) {
 		log->info[0] = 0;
+		for (int i = 0; img && i < img->nfuncs && (size_t)n < log->info_room; i++) {
+			const struct sg_func *f = img->funcs[i];
+
+			if (f->is_entry && f->lacks)
+				n += snprintf(log->info + n, log->info_room - n,
+					      "ptx input, line %d; warning: kernel %s cannot run: %s\n",
+					      f->lacks->line, f->name, f->lacks->text);
+		}
+		if ((size_t)n >= log->info_room)
+			n = log->info_room - 1;
+	}
 	if (log->info_size)
-		*log->info_size = NULL;
+		*log->info_size = (void *)(uintptr_t)n;
 }
 
 CUresult sg_module_load(CUcontext ctx, const void *image, size_t most, unsigned int nopts,
@@ -73,7 +85,7 @@ CUresult sg_module_load(CUcontext ctx, const void *image, size_t most, unsigned 
 		sg_error_set(&err, rc, 0, rc == CUDA_ERROR_NO_BINARY_FOR_GPU ?
 			     "the image holds no PTX for compute capability 9.0, and machine code "
 			     "cannot run here" : "the image is neither PTX nor a fat binary");
-		sg_jit_fill(&log, &err);
+		sg_jit_fill(&log, NULL, &err);
 		sg_log("cannot load a module: %s", err.text);
 		return rc;
 	}
@@ -81,7 +93,7 @@ CUresult sg_module_load(CUcontext ctx, const void *image, size_t most, unsigned 
 	if (m)
 		m->image = sg_image_load(text, len, &ctx->dev->heap, ctx, &err);
 	free(text);
-	sg_jit_fill(&log, &err);
+	sg_jit_fill(&log, m ? m->image : NULL, &err);
 	if (!m || !m->image) {
 		free(m);
 		if (err.code)
@@ -206,6 +218,14 @@ static CUfunction function_handle(CUmodule m, struct sg_func *fn)
 	return f;
 }
 
+bool sg_func_runs(const struct sg_func *fn)
+{
+	if (fn->lacks)
+		sg_log("kernel %s cannot run: PTX line %d: %s", fn->name, fn->lacks->line,
+		       fn->lacks->text);
+	return !fn->lacks;
+}
+
 CUresult sg_module_function(CUmodule m, const char *name, CUfunction *out)
 {
 	struct sg_func *fn = sg_image_entry(m->image, name);
@@ -213,6 +233,8 @@ CUresult sg_module_function(CUmodule m, const char *name, CUfunction *out)
 
 	if (!fn)
 		return CUDA_ERROR_NOT_FOUND;
+	if (!sg_func_runs(fn))
+		return CUDA_ERROR_NOT_SUPPORTED;
 	f = function_handle(m, fn);
 	if (!f)
 		return CUDA_ERROR_OUT_OF_MEMORY;
@@ -461,6 +483,7 @@ SG_API CUresult cuFuncIsLoaded(CUfunctionLoadingState *state, CUfunction handle)
 SG_API CUresult cuFuncLoad(CUfunction handle)
 {
 	CUfunction f;
+	CUresult rc = function_of(handle, &f);
 
-	return function_of(handle, &f);
+	return rc || sg_func_runs(f->fn) ? rc : CUDA_ERROR_NOT_SUPPORTED;
 }

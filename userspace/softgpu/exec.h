@@ -23,6 +23,7 @@
 #define SG_BARRIERS 17		/* the last is the cluster's */
 #define SG_RCACHE 8
 
+struct sg_error;
 struct sg_exec;
 struct sg_insn;
 struct sg_func;
@@ -94,6 +95,7 @@ struct sg_func {
 	uint32_t maxntid[3], reqntid[3];
 	uint32_t local_total;	/* entries: local memory of the deepest call chain */
 	bool calls_unbounded;	/* recursion or calls through pointers */
+	const struct sg_error *lacks;	/* why it cannot run; it has no code then */
 };
 
 struct sg_call {

@@ -257,6 +257,11 @@ static void indirect_call(struct sg_exec *x, const struct sg_insn *in, uint32_t 
 				 (unsigned long long)addr);
 			return;
 		}
+		if (f->lacks) {
+			sg_fault(x, CUDA_ERROR_ILLEGAL_INSTRUCTION, "call of %s, which cannot run here",
+				 f->name);
+			return;
+		}
 		if (f->builtin)
 			sg_call_builtin(x, c, f, same);
 		else

@@ -99,6 +99,7 @@ static struct sg_func *new_func(struct sg_image *img, struct ptx_func *p)
 	f->param_bytes = p->param_bytes;
 	memcpy(f->maxntid, p->maxntid, sizeof(f->maxntid));
 	memcpy(f->reqntid, p->reqntid, sizeof(f->reqntid));
+	f->nregs = 16;
 	p->address = f->address;
 	p->code = f;
 	return f;
@@ -232,6 +233,34 @@ static uint64_t chain_local(struct sg_func *f, int depth, bool *unbounded)
 	return own + deepest;
 }
 
+/*
+ * What is wrong in a function refuses the module, as a driver does. What is missing here, but
+ * not in a GPU, is noted: it refuses the kernels that need it.
+ */
+static bool lower_or_note(struct sg_image *img, struct ptx_func *f, struct sg_error *err)
+{
+	struct sg_error own = { 0 }, *kept;
+
+	if (sg_lower(img, f, f->code, &own))
+		return true;
+	if (own.code != CUDA_ERROR_NOT_SUPPORTED) {
+		*err = own;
+		return false;
+	}
+	kept = sg_arena_alloc(&img->ptx->arena, sizeof(*kept));
+	*kept = own;
+	f->code->lacks = kept;
+	return true;
+}
+
+static bool tell_lack(struct ptx_func *caller, struct ptx_func *callee)
+{
+	if (!caller->code || caller->code->lacks || !callee->code || !callee->code->lacks)
+		return false;
+	caller->code->lacks = callee->code->lacks;
+	return true;
+}
+
 static bool load(struct sg_image *img, void *owner, struct sg_error *err)
 {
 	struct ptx_module *m = img->ptx;
@@ -253,11 +282,12 @@ static bool load(struct sg_image *img, void *owner, struct sg_error *err)
 	if (!each_var(img, owner, err, false) || !each_var(img, owner, err, true))
 		return false;
 	for (struct ptx_func *f = m->funcs; f; f = f->next) {
-		if (f->defined && (!f->code || !sg_lower(img, f, f->code, err))) {
+		if (f->defined && (!f->code || !lower_or_note(img, f, err))) {
 			sg_error_set(err, CUDA_ERROR_OUT_OF_MEMORY, f->line, "out of memory");
 			return false;
 		}
 	}
+	ptx_tell_callers(m, tell_lack);
 	for (int i = 0; i < img->nfuncs; i++) {
 		struct sg_func *f = img->funcs[i];
 		bool unbounded = false;

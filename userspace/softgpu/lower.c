@@ -8,26 +8,42 @@
 #include "cuda_abi.h"
 #include "lower.h"
 
-bool low_fail(struct low *L, const char *fmt, ...)
+static void failed(struct low *L, int code, const char *fmt, va_list ap)
 {
 	char what[300], op[128];
 	size_t n = 0;
-	va_list ap;
 
-	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
-	va_end(ap);
 	n = snprintf(op, sizeof(op), "%s", L->s && L->s->op ? L->s->op : "");
 	for (int i = 0; L->s && i < L->s->nmods && n < sizeof(op); i++)
 		n += snprintf(op + n, sizeof(op) - n, ".%s", L->s->mods[i]);
-	sg_error_set(L->err, CUDA_ERROR_INVALID_PTX, L->s ? L->s->line : 0,
-		     "%s: '%s' in function %s", what, op, L->f->name);
+	sg_error_set(L->err, code, L->s ? L->s->line : L->f->line, "%s: '%s' in function %s", what,
+		     op, L->f->name);
+}
+
+bool low_fail(struct low *L, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	failed(L, CUDA_ERROR_INVALID_PTX, fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+bool low_lack(struct low *L, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	failed(L, CUDA_ERROR_NOT_SUPPORTED, fmt, ap);
+	va_end(ap);
 	return false;
 }
 
 bool low_unsupported(struct low *L)
 {
-	return low_fail(L, "unsupported instruction");
+	return low_lack(L, "unsupported instruction");
 }
 
 bool low_mod(struct low *L, const char *word)
@@ -200,7 +216,7 @@ static int32_t register_slot(struct low *L, struct ptx_var *v, int index)
 	int32_t *slots = v->slots;
 
 	if (v->vec != 1 || v->is_array || v->type == T_B128) {
-		low_fail(L, "register %s of an unsupported shape", v->name);
+		low_lack(L, "register %s of an unsupported shape", v->name);
 		return SG_NOSLOT;
 	}
 	if (!slots) {
@@ -273,6 +289,9 @@ static const struct {
 
 static int32_t sreg_src(struct low *L, struct ptx_operand *o, int size)
 {
+	static const char *const missing[] = {
+		"%pm", "%envreg", "%cluster_", "%current_graph_exec", "%is_", "%reserved_smem",
+	};
 	const char *s = o->suffix;
 	struct sg_insn *in;
 	int32_t t;
@@ -293,7 +312,14 @@ static int32_t sreg_src(struct low *L, struct ptx_operand *o, int size)
 		in->sub = sregs[i].sreg + (dim > 0 ? dim : 0);
 		return t;
 	}
-	low_fail(L, "unsupported special register %s%s%s", o->name, s ? "." : "", s ? s : "");
+	for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++) {
+		if (!strncmp(missing[i], o->name, strlen(missing[i]))) {
+			low_lack(L, "unsupported special register %s%s%s", o->name, s ? "." : "",
+				 s ? s : "");
+			return SG_NOSLOT;
+		}
+	}
+	low_fail(L, "undefined name %s%s%s", o->name, s ? "." : "", s ? s : "");
 	return SG_NOSLOT;
 }
 
@@ -325,6 +351,10 @@ static int32_t address_src(struct low *L, struct ptx_operand *o, struct ptx_var 
 	struct sg_insn *in;
 	int32_t t;
 
+	if (v && v->is_opaque) {
+		low_unsupported(L);
+		return SG_NOSLOT;
+	}
 	if (size != 4 && size != 8) {
 		low_fail(L, "the address of %s does not fit", o->name);
 		return SG_NOSLOT;
@@ -395,9 +425,10 @@ int32_t low_src(struct low *L, struct ptx_operand *o, enum sg_type t)
 		}
 		return register_slot(L, v, index);
 	default:
-		break;
+		low_lack(L, "unsupported operand");
+		return SG_NOSLOT;
 	}
-	low_fail(L, "unsupported operand");
+	low_fail(L, "an operand of another type");
 	return SG_NOSLOT;
 }
 
@@ -447,6 +478,8 @@ bool low_address(struct low *L, struct ptx_operand *o, enum sg_space space, stru
 
 	if (o->kind != OP_ADDR)
 		return low_fail(L, "an address is expected");
+	if (o->n != 1)
+		return low_lack(L, "unsupported address");
 	base = &o->sub[0];
 	tmp->space = space;
 	tmp->atype = T_U64;
@@ -467,10 +500,12 @@ bool low_address(struct low *L, struct ptx_operand *o, enum sg_space space, stru
 		return true;
 	}
 	if (base->kind != OP_NAME)
-		return low_fail(L, "unsupported address");
+		return low_lack(L, "unsupported address");
 	v = ptx_find_var(L->s->scope, base->name, NULL);
 	if (!v)
 		return low_fail(L, "undefined name %s", base->name);
+	if (v->is_opaque)
+		return low_unsupported(L);
 	if (space == SP_PARAM) {
 		bool own = L->f->is_entry && v->param && v->space == SP_PARAM;
 
@@ -650,7 +685,7 @@ static bool statement(struct low *L)
 		return false;
 	for (int i = 0; i < s->nmods; i++)
 		if (!(s->used >> i & 1))
-			return low_fail(L, "unsupported modifier .%s", s->mods[i]);
+			return low_lack(L, "unsupported modifier .%s", s->mods[i]);
 	return true;
 }
 
@@ -691,6 +726,8 @@ bool sg_lower(struct sg_image *img, struct ptx_func *f, struct sg_func *out, str
 			 .guard = SG_NOSLOT };
 	bool ok = true;
 
+	if (f->cluster[0] > 1 || f->cluster[1] > 1 || f->cluster[2] > 1)
+		return low_lack(&L, "a cluster of more than one block");
 	/* the carry flag has the first slot */
 	L.regs = 64;
 	for (struct ptx_scope *s = f->scope; s; s = s->next)

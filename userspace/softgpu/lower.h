@@ -34,6 +34,8 @@ struct low {
 
 /* All of these record an error and return false, NULL or SG_NOSLOT on failure. */
 bool low_fail(struct low *L, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* For what is right PTX and missing here. */
+bool low_lack(struct low *L, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool low_unsupported(struct low *L);
 
 /* Modifiers: taking one marks it understood; those left over make the load fail. */

@@ -26,7 +26,7 @@ static struct sg_vslot *vector_slots(struct low *L, struct ptx_operand *o, int p
 			v[i].slot = low_src(L, p, part == 4 ? T_F32 : T_F64);
 			v[i].size = part;
 		} else {
-			low_fail(L, "unsupported vector element");
+			low_lack(L, "unsupported vector element");
 			return NULL;
 		}
 	}
@@ -530,7 +530,7 @@ static bool lower_lop3(struct low *L)
 	if (!low_want(L, logic < 0 ? 5 : 6, logic < 0 ? 5 : 6))
 		return false;
 	if (L->s->ops[4].kind != OP_INT || (logic >= 0) != (d->kind == OP_PAIR))
-		return low_fail(L, "unsupported operand");
+		return low_lack(L, "unsupported operand");
 	for (int i = 0; i < 3; i++) {
 		s[i] = low_src(L, &L->s->ops[i + 1], T_B32);
 		if (s[i] == SG_NOSLOT)

@@ -221,7 +221,7 @@ static bool lower_cvta(struct low *L)
 	if (!take_space(L, &space) || low_last_type(L) != T_U64)
 		return low_unsupported(L);
 	if (space == SP_PARAM && !L->f->is_entry)
-		return low_fail(L, "only an entry's parameters have a generic address");
+		return low_lack(L, "only an entry's parameters have a generic address");
 	if (!low_want(L, 2, 2))
 		return false;
 	a = low_src(L, &L->s->ops[1], T_U64);

@@ -84,6 +84,7 @@ struct ptx_var {
 	int count;		/* of a parametrised name, %r<count>; 0: a plain name */
 	int vec;		/* 1, 2 or 4 elements */
 	bool is_extern, is_array, is_weak;
+	bool is_opaque;		/* .texref and its like: no memory */
 	uint32_t align;
 	uint64_t size;		/* bytes, all elements; 0 for an unsized extern array */
 	uint64_t offset;	/* in its space, set by layout */
@@ -113,7 +114,7 @@ enum ptx_opkind {
 	OP_FLOAT,
 	OP_VEC,			/* {a, b, …} */
 	OP_LIST,		/* (a, b, …) of a call */
-	OP_ADDR,		/* [base + imm] */
+	OP_ADDR,		/* [base + imm], and [base + imm, coordinates …] */
 	OP_NOT,			/* !p */
 	OP_PAIR,		/* p|q */
 };
@@ -146,8 +147,8 @@ struct ptx_scope {
 	struct sg_map names, sets, label_names;	/* sets: %r<count> */
 };
 
-#define PTX_MAX_MODS 12
-#define PTX_MAX_OPS 8
+#define PTX_MAX_MODS 16
+#define PTX_MAX_OPS 16
 
 struct ptx_stmt {
 	const char *op;		/* mnemonic; NULL: a label */
@@ -159,7 +160,7 @@ struct ptx_stmt {
 	int line;
 	struct ptx_scope *scope;
 	struct ptx_label *label;
-	struct ptx_operand ops[PTX_MAX_OPS];
+	struct ptx_operand *ops;
 };
 
 struct ptx_caller {
@@ -178,6 +179,7 @@ struct ptx_func {
 	int nstmts, cap;
 	uint32_t maxntid[3], reqntid[3];
 	uint32_t minctas, maxnreg;
+	uint32_t cluster[3];	/* required blocks in a cluster; 0: any */
 	uint64_t param_bytes;	/* entry: size of the launch parameter block */
 	uint64_t local_bytes;	/* of .local variables in the body */
 	uint64_t shared_bytes;	/* entry: static shared memory it can reach */

@@ -80,6 +80,7 @@ struct declaration {
 	enum sg_type type;
 	uint32_t align;
 	int vec;
+	bool is_opaque;
 };
 
 static bool specifiers(struct ptx_parser *p, struct declaration *d)
@@ -114,6 +115,10 @@ static bool specifiers(struct ptx_parser *p, struct declaration *d)
 				;
 			if (ptx_accept_dot(p, "align") && !ptx_const_int(p, &v))
 				return false;
+		} else if (!strcmp(w, "texref") || !strcmp(w, "samplerref") ||
+			   !strcmp(w, "surfref")) {
+			d->type = T_B64;
+			d->is_opaque = true;
 		} else if (ptx_type(w) != T_NONE) {
 			d->type = ptx_type(w);
 		} else {
@@ -144,6 +149,7 @@ static bool name_and_dims(struct ptx_parser *p, const struct declaration *d, str
 	v->type = d->type;
 	v->vec = d->vec ? d->vec : 1;
 	v->owner = p->func;
+	v->is_opaque = d->is_opaque;
 	if (!ptx_next(p))
 		return false;
 	if (d->space == SP_REG && ptx_accept(p, '<')) {

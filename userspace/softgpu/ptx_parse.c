@@ -72,14 +72,17 @@ bool ptx_const_int(struct ptx_parser *p, uint64_t *out)
 
 static bool operand(struct ptx_parser *p, struct ptx_operand *o);
 
+/* The longest are the registers of a wgmma. */
+#define LIST_MAX 256
+
 static bool operand_list(struct ptx_parser *p, struct ptx_operand *o, char close)
 {
-	struct ptx_operand tmp[64];
+	struct ptx_operand tmp[LIST_MAX];
 
 	o->n = 0;
 	while (!ptx_is(p, close)) {
-		if (o->n == 64) {
-			ptx_fail(p, "at most 64 list elements");
+		if (o->n == LIST_MAX) {
+			ptx_fail(p, "fewer list elements");
 			return false;
 		}
 		if (!operand(p, &tmp[o->n++]))
@@ -116,9 +119,11 @@ static bool operand_inside(struct ptx_parser *p, struct ptx_operand *o)
 	memset(o, 0, sizeof(*o));
 	if (ptx_accept(p, '[')) {
 		o->kind = OP_ADDR;
-		o->n = 1;
-		o->sub = sg_arena_alloc(p->arena, sizeof(*o));
-		return operand(p, o->sub) && ptx_expect(p, ']');
+		if (!operand_list(p, o, ']'))
+			return false;
+		if (!o->n)
+			ptx_fail(p, "an address");
+		return o->n;
 	}
 	if (ptx_accept(p, '{')) {
 		o->kind = OP_VEC;
@@ -207,6 +212,7 @@ static struct ptx_stmt *new_stmt(struct ptx_parser *p)
 
 static bool instruction(struct ptx_parser *p)
 {
+	struct ptx_operand ops[PTX_MAX_OPS];
 	struct ptx_stmt *s = new_stmt(p);
 
 	if (ptx_accept(p, '@')) {
@@ -241,13 +247,15 @@ static bool instruction(struct ptx_parser *p)
 			ptx_fail(p, "fewer operands");
 			return false;
 		}
-		if (!operand(p, &s->ops[s->nops++]))
+		if (!operand(p, &ops[s->nops++]))
 			return false;
 		if (ptx_accept(p, ',') ? ptx_is(p, ';') : !ptx_is(p, ';')) {
 			ptx_fail(p, "',' or ';'");
 			return false;
 		}
 	}
+	s->ops = sg_arena_alloc(p->arena, s->nops * sizeof(ops[0]));
+	memcpy(s->ops, ops, s->nops * sizeof(ops[0]));
 	return ptx_next(p);
 }
 
@@ -349,6 +357,10 @@ static bool tuning_directive(struct ptx_parser *p, struct ptx_func *f)
 		dims = one;
 	} else if (ptx_accept_dot(p, "maxnreg")) {
 		return ptx_const_int(p, &v) && ((f->maxnreg = v), true);
+	} else if (ptx_accept_dot(p, "reqnctapercluster")) {
+		dims = f->cluster;
+	} else if (ptx_accept_dot(p, "maxclusterrank")) {
+		return ptx_const_int(p, &v);
 	} else if (ptx_accept_dot(p, "noreturn") || ptx_accept_dot(p, "explicitcluster")) {
 		return true;
 	} else if (ptx_accept_dot(p, "pragma")) {
