@@ -10,7 +10,7 @@
 #define SM_BLOCKS 32
 #define SM_REGISTERS 65536
 #define SM_SHARED 233472
-#define BLOCK_RESERVED 1024
+#define BLOCK_RESERVED SG_RESERVED_SMEM
 
 struct launch_work {
 	struct sg_work w;
@@ -186,6 +186,11 @@ static CUresult launch(CUfunction handle, const unsigned int grid[3], const unsi
 		.cooperative = cooperative, .params = lw->params, .heap = &ctx->dev->heap,
 		.nsm = sg_sm_count(),
 	};
+	if (fn->image->reserved_smem) {
+		/* a GPU has it below the program's shared memory, here it is above */
+		lw->launch.reserved_smem = (lw->launch.shared_total + 127) & ~127u;
+		lw->launch.shared_total = lw->launch.reserved_smem + SG_RESERVED_SMEM;
+	}
 	rc = sg_gather(fn, lw->params, params, extra);
 	if (!rc && cooperative)
 		rc = sg_heap_alloc(&ctx->dev->heap, 64, 64, RG_INTERNAL, ctx,

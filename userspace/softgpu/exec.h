@@ -22,6 +22,7 @@
 #define SG_NOSLOT INT32_MIN
 #define SG_BARRIERS 17		/* the last is the cluster's */
 #define SG_RCACHE 8
+#define SG_RESERVED_SMEM 1024
 
 struct sg_error;
 struct sg_exec;
@@ -149,6 +150,7 @@ struct sg_launch {
 	uint32_t grid[3], block[3];
 	uint32_t dyn_shared;
 	uint32_t shared_total;
+	uint32_t reserved_smem;	/* where the SG_RESERVED_SMEM bytes for libraries begin */
 	uint32_t local_cap;	/* bytes of local memory of a thread */
 	uint64_t stack_limit;
 	uint64_t malloc_limit;

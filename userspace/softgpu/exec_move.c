@@ -188,6 +188,12 @@ static uint64_t uniform_sreg(struct sg_exec *x, int r)
 		return (uint32_t)l->coop_workspace;
 	case SR_ONE:
 		return 1;
+	case SR_RESERVED:
+		return l->reserved_smem;
+	case SR_RESERVED_END:
+		return l->reserved_smem + SG_RESERVED_SMEM;
+	case SR_RESERVED_CAP:
+		return SG_RESERVED_SMEM;
 	default:
 		return 0;
 	}

@@ -19,6 +19,7 @@ struct sg_image {
 	struct sg_symbol *symbols;
 	int nsymbols;
 	bool partial;		/* what it declares as external need not be defined */
+	bool reserved_smem;	/* uses the shared memory that is reserved for libraries */
 	uint64_t const_base;	/* the address of one of the .const variables */
 };
 

@@ -213,23 +213,20 @@ int32_t low_temp(struct low *L, int size)
 /* The slot of one register; its place is chosen when it is first seen. */
 static int32_t register_slot(struct low *L, struct ptx_var *v, int index)
 {
-	int32_t *slots = v->slots;
-
-	if (v->vec != 1 || v->is_array || v->type == T_B128) {
+	if (v->is_array || v->type == T_B128) {
 		low_lack(L, "register %s of an unsupported shape", v->name);
 		return SG_NOSLOT;
 	}
-	if (!slots) {
-		int n = v->count ? v->count : 1;
+	if (!v->slots) {
+		int n = (v->count ? v->count : 1) * v->vec;
 
-		slots = sg_arena_alloc(L->arena, n * sizeof(*slots));
+		v->slots = sg_arena_alloc(L->arena, n * sizeof(*v->slots));
 		for (int i = 0; i < n; i++)
-			slots[i] = SG_NOSLOT;
-		v->slots = slots;
+			v->slots[i] = SG_NOSLOT;
 	}
-	if (slots[index] == SG_NOSLOT)
-		slots[index] = new_register(L, v->type == T_PRED ? 0 : sg_type_size(v->type));
-	return slots[index];
+	if (v->slots[index] == SG_NOSLOT)
+		v->slots[index] = new_register(L, v->type == T_PRED ? 0 : sg_type_size(v->type));
+	return v->slots[index];
 }
 
 static int register_size(const struct ptx_var *v)
@@ -244,15 +241,59 @@ bool low_is_sink(const struct ptx_operand *o)
 	return o->kind == OP_NAME && !strcmp(o->name, "_");
 }
 
+static int element(const char *suffix)
+{
+	const char *names = "xyzwrgba", *at = suffix[0] && !suffix[1] ? strchr(names, suffix[0]) : NULL;
+
+	return at ? (at - names) % 4 : 4;
+}
+
+/* The register that an operand names, or of which it names an element. */
+static struct ptx_var *find_register(struct low *L, const struct ptx_operand *o, int *index)
+{
+	struct ptx_var *v;
+
+	if (o->kind != OP_NAME && o->kind != OP_SREG)
+		return NULL;
+	v = ptx_find_var(L->s->scope, o->name, index);
+	if (!v || v->space != SP_REG)
+		return NULL;
+	if (o->kind == OP_NAME)
+		return v->vec == 1 ? v : NULL;
+	if (element(o->suffix) >= v->vec || v->vec == 1)
+		return NULL;
+	*index = *index * v->vec + element(o->suffix);
+	return v;
+}
+
+/* A vector register is short for the list of its elements. */
+static void expand_vectors(struct low *L, struct ptx_operand *o)
+{
+	static const char *const suffixes[] = { "x", "y", "z", "w" };
+	struct ptx_var *v;
+
+	for (int i = 0; i < o->n; i++)
+		expand_vectors(L, &o->sub[i]);
+	if (o->kind != OP_NAME)
+		return;
+	v = ptx_find_var(L->s->scope, o->name, NULL);
+	if (!v || v->space != SP_REG || v->vec == 1)
+		return;
+	o->kind = OP_VEC;
+	o->n = v->vec;
+	o->sub = sg_arena_alloc(L->arena, v->vec * sizeof(*o->sub));
+	for (int i = 0; i < v->vec; i++)
+		o->sub[i] = (struct ptx_operand){ .kind = OP_SREG, .name = o->name,
+						  .suffix = suffixes[i] };
+}
+
 bool low_reg(struct low *L, struct ptx_operand *o, struct sg_vslot *out)
 {
 	struct ptx_var *v;
 	int index;
 
-	if (o->kind != OP_NAME)
-		return false;
-	v = ptx_find_var(L->s->scope, o->name, &index);
-	if (!v || v->space != SP_REG)
+	v = find_register(L, o, &index);
+	if (!v)
 		return false;
 	out->slot = register_slot(L, v, index);
 	out->size = register_size(v);
@@ -284,13 +325,18 @@ static const struct {
 	{ "%aggr_smem_size", SR_TOTAL_SMEM, false, 4 },
 	{ "%envreg1", SR_ENVREG1, false, 4 }, { "%envreg2", SR_ENVREG2, false, 4 },
 	{ "%is_explicit_cluster", SR_ZERO, false, 0 },
+	{ "%reserved_smem_offset_begin", SR_RESERVED, false, 4 },
+	{ "%reserved_smem_offset_end", SR_RESERVED_END, false, 4 },
+	{ "%reserved_smem_offset_cap", SR_RESERVED_CAP, false, 4 },
+	{ "%reserved_smem_offset_0", SR_RESERVED, false, 4 },
+	{ "%reserved_smem_offset_1", SR_RESERVED, false, 4 },
 	{ "%cluster_ctarank", SR_ZERO, false, 4 }, { "%cluster_nctarank", SR_ONE, false, 4 },
 };
 
 static int32_t sreg_src(struct low *L, struct ptx_operand *o, int size)
 {
 	static const char *const missing[] = {
-		"%pm", "%envreg", "%cluster_", "%current_graph_exec", "%is_", "%reserved_smem",
+		"%pm", "%envreg", "%cluster_", "%current_graph_exec", "%is_",
 	};
 	const char *s = o->suffix;
 	struct sg_insn *in;
@@ -310,6 +356,7 @@ static int32_t sreg_src(struct low *L, struct ptx_operand *o, int size)
 		in->d = t;
 		in->size = size;
 		in->sub = sregs[i].sreg + (dim > 0 ? dim : 0);
+		L->img->reserved_smem |= in->sub >= SR_RESERVED;
 		return t;
 	}
 	for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++) {
@@ -410,15 +457,16 @@ int32_t low_src(struct low *L, struct ptx_operand *o, enum sg_type t)
 		in->a = slot;
 		return in->d = low_temp(L, 0);
 	case OP_SREG:
-		return sreg_src(L, o, size);
 	case OP_NAME:
-		v = ptx_find_var(L->s->scope, o->name, &index);
-		if (!v && !strcmp(o->name, "WARP_SZ"))
-			return low_const(L, size, SG_LANES);
-		if (!v && o->name[0] == '%')
+		v = find_register(L, o, &index);
+		if (!v && o->kind == OP_SREG)
 			return sreg_src(L, o, size);
-		if (!v || v->space != SP_REG)
+		if (!v) {
+			v = ptx_find_var(L->s->scope, o->name, &index);
+			if (!v && o->name[0] == '%')
+				return sreg_src(L, o, size);
 			return address_src(L, o, v, size);
+		}
 		if (register_size(v) != (size == 1 ? 2 : size)) {
 			low_fail(L, "register %s has the wrong size", o->name);
 			return SG_NOSLOT;
@@ -443,12 +491,12 @@ int32_t low_dst(struct low *L, struct ptx_operand *o, enum sg_type t)
 	}
 	if (low_is_sink(o))
 		return low_temp(L, size);
-	if (o->kind != OP_NAME) {
+	if (o->kind != OP_NAME && o->kind != OP_SREG) {
 		low_fail(L, "the destination is no register");
 		return SG_NOSLOT;
 	}
-	v = ptx_find_var(L->s->scope, o->name, &index);
-	if (!v || v->space != SP_REG || register_size(v) != (size == 1 ? 2 : size)) {
+	v = find_register(L, o, &index);
+	if (!v || register_size(v) != (size == 1 ? 2 : size)) {
 		low_fail(L, "the destination %s is no register of this size", o->name);
 		return SG_NOSLOT;
 	}
@@ -519,9 +567,12 @@ bool low_address(struct low *L, struct ptx_operand *o, enum sg_space space, stru
 			return low_fail(L, "access outside the parameters");
 		return true;
 	}
-	if ((space == SP_GENERIC && v->space != SP_GLOBAL && v->space != SP_CONST) ||
-	    (space != SP_GENERIC && v->space != space))
+	/* by its name a variable is reached where it is, also without the word for its space */
+	if (space == SP_GENERIC ? v->space != SP_GLOBAL && v->space != SP_CONST &&
+				  v->space != SP_SHARED && v->space != SP_LOCAL :
+				  v->space != space)
 		return low_fail(L, "%s is not in this state space", base->name);
+	tmp->space = v->space;
 	if (v->space == SP_LOCAL) {
 		tmp->a = address_src(L, base, v, 8);
 		return tmp->a != SG_NOSLOT;
@@ -675,6 +726,8 @@ static bool statement(struct low *L)
 		s->label->pc = L->n;
 		return true;
 	}
+	for (int i = 0; L->img->ptx->has_vectors && i < s->nops; i++)
+		expand_vectors(L, &s->ops[i]);
 	if (s->guard) {
 		L->guard = low_dst(L, &g, T_PRED);
 		if (L->guard == SG_NOSLOT)
@@ -687,6 +740,46 @@ static bool statement(struct low *L)
 		if (!(s->used >> i & 1))
 			return low_lack(L, "unsupported modifier .%s", s->mods[i]);
 	return true;
+}
+
+void low_frame_access(struct low *L, bool store, uint64_t offset, int bytes, struct sg_vslot v)
+{
+	struct sg_vslot *kept = sg_arena_alloc(L->arena, sizeof(*kept));
+	int32_t base = low_const(L, 8, offset);
+	struct sg_insn *in = low_emit(L, store ? sg_op_st : sg_op_ld, K_MEM);
+
+	*kept = v;
+	in->a = base;
+	in->atype = T_U64;
+	in->space = SP_FRAME;
+	in->size = bytes;
+	in->vec = 1;
+	in->dtype = bytes == 1 ? T_B8 : bytes == 2 ? T_B16 : bytes == 4 ? T_B32 : T_B64;
+	in->extra = kept;
+}
+
+/* Parameters or results that the body has in registers. */
+static bool register_params(struct low *L, struct ptx_var *list, bool store)
+{
+	for (struct ptx_var *v = list; v; v = v->next) {
+		struct ptx_var *r = v->is_reg ? ptx_find_var(L->f->scope, v->name, NULL) : NULL;
+		struct sg_vslot slot;
+
+		if (!v->is_reg)
+			continue;
+		if (!r || r->param != v)
+			return low_fail(L, "%s is declared twice", v->name);
+		slot = (struct sg_vslot){ register_slot(L, r, 0), register_size(r) };
+		if (slot.slot == SG_NOSLOT)
+			return false;
+		low_frame_access(L, store, v->offset, sg_type_size(v->type), slot);
+	}
+	return true;
+}
+
+bool low_results(struct low *L)
+{
+	return register_params(L, L->f->rets, true);
 }
 
 /* Branches carried their label so far: now that all positions are known, make them numbers. */
@@ -733,12 +826,15 @@ bool sg_lower(struct sg_image *img, struct ptx_func *f, struct sg_func *out, str
 	for (struct ptx_scope *s = f->scope; s; s = s->next)
 		for (struct ptx_label *l = s->labels; l; l = l->next)
 			l->pc = -1;
+	L.call_frame = (f->frame_bytes + 7) & ~7ull;
+	ok = register_params(&L, f->params, false);
 	for (int i = 0; ok && i < f->nstmts; i++) {
 		L.s = &f->stmts[i];
 		ok = statement(&L);
 	}
 	L.guard = SG_NOSLOT;
 	L.s = NULL;
+	ok = ok && low_results(&L);
 	if (ok) {
 		low_emit(&L, NULL, K_RET);
 		ok = resolve_labels(&L);
@@ -753,6 +849,7 @@ bool sg_lower(struct sg_image *img, struct ptx_func *f, struct sg_func *out, str
 	out->ncode = L.n;
 	out->consts = L.consts;
 	out->reg_bytes = L.regs;
+	out->frame_bytes = (f->frame_bytes + 15) & ~15ull;
 	out->nregs = L.regs / 128 < 16 ? 16 : L.regs / 128 > 64 ? 64 : L.regs / 128;
 	return true;
 }

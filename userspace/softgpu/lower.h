@@ -28,6 +28,7 @@ struct low {
 	int nknown, known_cap;
 	uint32_t regs;		/* bytes of the frame's registers */
 	uint32_t pred_line, pred_left;
+	uint64_t call_frame;	/* where a call keeps arguments that it has in registers */
 	int32_t temps[4][8];	/* by size: predicate, 2, 4, 8 bytes; reused by each statement */
 	int ntemps[4], used[4];
 };
@@ -52,6 +53,10 @@ int32_t low_dst(struct low *L, struct ptx_operand *o, enum sg_type t);
 bool low_is_sink(const struct ptx_operand *o);
 /* A register of any size; false for anything else. */
 bool low_reg(struct low *L, struct ptx_operand *o, struct sg_vslot *out);
+/* A register's place in the parameter memory of the thread: loads it, or stores it there. */
+void low_frame_access(struct low *L, bool store, uint64_t offset, int bytes, struct sg_vslot v);
+/* The results that a function has in registers, on its way out. */
+bool low_results(struct low *L);
 bool low_address(struct low *L, struct ptx_operand *o, enum sg_space space, struct sg_insn *tmp);
 
 bool low_want(struct low *L, int min, int max);	/* number of operands */

@@ -40,24 +40,77 @@ static bool lower_brx(struct low *L)
 	return true;
 }
 
-/* Arguments and results of a call are .param variables of the caller. */
-static bool call_params(struct low *L, struct ptx_operand *o, struct sg_param **out, int *n)
+/* Places of one argument or result in the parameter memory, of the caller or of the callee. */
+struct call_list {
+	struct sg_param *params;
+	int n;
+};
+
+/* A place for an argument that the caller has in a register or as a constant. */
+static struct sg_param call_place(struct low *L, uint64_t *at, int bytes)
 {
-	struct sg_param *p = sg_arena_alloc(L->arena, (o->n + 1) * sizeof(*p));
+	struct sg_param p = { *at, bytes, bytes };
 
-	for (int i = 0; i < o->n; i++) {
+	*at += 8;
+	if (L->f->frame_bytes < *at)
+		L->f->frame_bytes = *at;
+	return p;
+}
+
+/*
+ * Arguments and results of a call are .param variables of the caller, registers, or constants.
+ * The latter two are kept in places of their own during the call.
+ */
+static bool call_params(struct low *L, struct ptx_operand *list, const struct sg_param *formal,
+			bool results, uint64_t *at, struct call_list *out)
+{
+	out->n = list->n;
+	out->params = sg_arena_alloc(L->arena, (list->n + 1) * sizeof(*out->params));
+	for (int i = 0; i < list->n; i++) {
+		struct ptx_operand *o = &list->sub[i];
 		struct ptx_var *v = NULL;
+		struct sg_vslot r;
+		int bytes;
 
-		if (o->sub[i].kind == OP_NAME)
-			v = ptx_find_var(L->s->scope, o->sub[i].name, NULL);
-		if (!v || v->space != SP_PARAM || (L->f->is_entry && v->param))
-			return low_fail(L,
-					"a call's argument is no .param variable of the function");
-		p[i] = (struct sg_param){ v->offset, v->size, v->align };
+		if (o->kind == OP_NAME)
+			v = ptx_find_var(L->s->scope, o->name, NULL);
+		if (v && v->space == SP_PARAM && !(L->f->is_entry && v->param)) {
+			out->params[i] = (struct sg_param){ v->offset, v->size, v->align };
+			continue;
+		}
+		if (!low_reg(L, o, &r))
+			r = (struct sg_vslot){ SG_NOSLOT, 0 };
+		if (!formal && !r.size)
+			return low_lack(L, "an argument of unknown size");
+		bytes = formal ? (int)formal[i].size : r.size;
+		if ((bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8) || (r.size && r.size < bytes))
+			return low_fail(L, "argument %d of a call has another size", i);
+		out->params[i] = call_place(L, at, bytes);
+		if (results && !r.size && !low_is_sink(o))
+			return low_fail(L, "a result of a call is no register and no .param variable");
+		if (results)
+			continue;
+		if (!r.size) {
+			r.slot = low_src(L, o, o->kind != OP_FLOAT ? bytes == 1 ? T_B8 :
+					 bytes == 2 ? T_B16 : bytes == 4 ? T_B32 : T_B64 :
+					 bytes == 4 ? T_F32 : T_F64);
+			r.size = bytes < 2 ? 2 : bytes;
+		}
+		if (r.slot == SG_NOSLOT)
+			return false;
+		low_frame_access(L, true, out->params[i].offset, bytes, r);
 	}
-	*out = p;
-	*n = o->n;
 	return true;
+}
+
+/* After the call: the results that go into registers. */
+static void fetch_results(struct low *L, struct ptx_operand *list, const struct call_list *rets)
+{
+	struct sg_vslot r;
+
+	for (int i = 0; i < list->n; i++)
+		if (low_reg(L, &list->sub[i], &r))
+			low_frame_access(L, false, rets->params[i].offset, rets->params[i].size, r);
 }
 
 static bool lower_call(struct low *L)
@@ -66,6 +119,9 @@ static bool lower_call(struct low *L)
 	struct ptx_operand *ops = L->s->ops;
 	struct sg_call *c = sg_arena_alloc(L->arena, sizeof(*c));
 	struct sg_vslot target = { .slot = SG_NOSLOT };
+	struct call_list given, wanted;
+	uint64_t at = L->call_frame;
+	struct sg_insn *in;
 	int i = 0;
 
 	low_mod(L, "uni");
@@ -91,19 +147,24 @@ static bool lower_call(struct low *L)
 		i++;		/* the prototype: the callee's own list is checked instead */
 	if (i != L->s->nops)
 		return low_unsupported(L);
-	if (!call_params(L, rets, &c->rets, &c->nrets) || !call_params(L, args, &c->args,
-								       &c->nargs))
-		return false;
-	if (c->callee && (c->nargs != c->callee->nparams || c->nrets != c->callee->nrets))
+	if (c->callee && (args->n != c->callee->nparams || rets->n != c->callee->nrets))
 		return low_fail(L, "%s has other parameters", c->callee->name);
-	for (int k = 0; c->callee && k < c->nargs; k++)
-		if (c->args[k].size != c->callee->params[k].size)
+	if (!call_params(L, rets, c->callee ? c->callee->rets : NULL, true, &at, &wanted) ||
+	    !call_params(L, args, c->callee ? c->callee->params : NULL, false, &at, &given))
+		return false;
+	for (int k = 0; c->callee && k < given.n; k++)
+		if (given.params[k].size != c->callee->params[k].size)
 			return low_fail(L, "argument %d of %s has another size", k,
 					c->callee->name);
+	c->args = given.params;
+	c->nargs = given.n;
+	c->rets = wanted.params;
+	c->nrets = wanted.n;
 	L->out->calls_unbounded |= !c->callee;
-	struct sg_insn *in = low_emit(L, NULL, K_CALL);
+	in = low_emit(L, NULL, K_CALL);
 	in->extra = c;
 	in->a = target.slot;
+	fetch_results(L, rets, &wanted);
 	return true;
 }
 
@@ -363,6 +424,8 @@ static bool lower_activemask(struct low *L)
 static bool lower_ret(struct low *L)
 {
 	low_mod(L, "uni");
+	if (!low_results(L))
+		return false;
 	low_emit(L, NULL, K_RET);
 	return low_want(L, 0, 0);
 }

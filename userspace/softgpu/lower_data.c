@@ -33,6 +33,39 @@ static struct sg_vslot *vector_slots(struct low *L, struct ptx_operand *o, int p
 	return v;
 }
 
+/* mov.v4.f32 d, {a, b, c, e}: all sources are read before one destination is written. */
+static bool mov_vector(struct low *L, enum sg_type t)
+{
+	struct ptx_operand *d = &L->s->ops[0], *a = &L->s->ops[1];
+	int size = sg_type_size(t);
+	struct sg_insn *in;
+	int32_t tmp[4];
+
+	if (d->kind != OP_VEC || a->kind != OP_VEC || d->n != a->n || d->n > 4 || size < 2 || size > 8)
+		return low_fail(L, "the operands are no vectors of one size");
+	for (int i = 0; i < d->n; i++) {
+		int32_t from = low_src(L, &a->sub[i], t);
+
+		if (from == SG_NOSLOT)
+			return false;
+		in = low_emit(L, sg_op_mov, K_PLAIN);
+		in->a = from;
+		in->size = size;
+		in->d = tmp[i] = low_temp(L, size);
+	}
+	for (int i = 0; i < d->n; i++) {
+		int32_t to = low_dst(L, &d->sub[i], t);
+
+		if (to == SG_NOSLOT)
+			return false;
+		in = low_emit(L, sg_op_mov, K_PLAIN);
+		in->a = tmp[i];
+		in->size = size;
+		in->d = to;
+	}
+	return true;
+}
+
 static bool lower_mov(struct low *L)
 {
 	enum sg_type t = low_last_type(L);
@@ -43,6 +76,8 @@ static bool lower_mov(struct low *L)
 
 	if (!low_want(L, 2, 2))
 		return false;
+	if (low_mod(L, "v2") || low_mod(L, "v4"))
+		return mov_vector(L, t);
 	if (t == T_PRED) {
 		int32_t to = low_dst(L, d, t);
 

@@ -60,6 +60,7 @@ struct ptx_token {
 	enum ptx_tok kind;
 	char punct;
 	bool is_double;		/* TK_FLOAT: bits hold a double, else a float */
+	bool is_unsigned;	/* TK_INT */
 	bool spaced;		/* white space stood before it */
 	int line;
 	const char *str;	/* identifier, or word after the dot */
@@ -85,6 +86,7 @@ struct ptx_var {
 	int vec;		/* 1, 2 or 4 elements */
 	bool is_extern, is_array, is_weak;
 	bool is_opaque;		/* .texref and its like: no memory */
+	bool is_reg;		/* a parameter that the body has in a register */
 	uint32_t align;
 	uint64_t size;		/* bytes, all elements; 0 for an unsized extern array */
 	uint64_t offset;	/* in its space, set by layout */
@@ -200,6 +202,7 @@ struct ptx_module {
 	struct ptx_scope scope;
 	struct ptx_func *funcs, **funcs_tail;
 	struct sg_map func_names;
+	bool has_vectors;	/* vector registers */
 	uint64_t module_shared;	/* bytes of module-wide shared variables */
 	uint64_t dyn_shared;	/* offset at which dynamic shared memory begins */
 };

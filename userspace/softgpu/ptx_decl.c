@@ -182,10 +182,38 @@ static bool name_and_dims(struct ptx_parser *p, const struct declaration *d, str
 	return true;
 }
 
+/* The bytes of a constant in a variable, which has to be of its kind. */
+static bool init_value(struct ptx_parser *p, const struct ptx_var *v, const struct ptx_value *c,
+		       uint8_t *to)
+{
+	uint64_t bits = c->bits;
+	double d;
+	float f;
+
+	if (c->is_float != (v->type == T_F32 || v->type == T_F64) &&
+	    (!c->is_float || sg_type_float(v->type) || sg_type_signed(v->type))) {
+		sg_error_set(p->err, CUDA_ERROR_INVALID_PTX, p->tk.line,
+			     "the initialiser of %s is of another type", v->name);
+		return false;
+	}
+	if (c->is_float && !c->is_single && sg_type_size(v->type) == 4) {
+		memcpy(&d, &bits, 8);
+		f = d;
+		memcpy(&bits, &f, 4);
+	} else if (c->is_float && c->is_single && v->type == T_F64) {
+		memcpy(&f, &bits, 4);
+		d = f;
+		memcpy(&bits, &d, 8);
+	}
+	memcpy(to, &bits, sg_type_size(v->type));
+	return true;
+}
+
 static bool init_element(struct ptx_parser *p, struct ptx_var *v, uint64_t at)
 {
 	uint32_t width = sg_type_size(v->type);
 	struct ptx_reloc *r;
+	struct ptx_value c;
 	uint64_t bits = 0;
 
 	/* Constants have 64 bits at most. */
@@ -194,32 +222,11 @@ static bool init_element(struct ptx_parser *p, struct ptx_var *v, uint64_t at)
 			     "variables of 128 bits have no initialisers");
 		return false;
 	}
-	if (p->tk.kind == TK_FLOAT || (ptx_is(p, '-') && p->ahead.kind == TK_FLOAT)) {
-		bool neg = ptx_accept(p, '-');
-
-		bits = p->tk.bits;
-		if (v->type == T_F32 && p->tk.is_double) {
-			double d;
-			float f;
-			uint32_t u;
-
-			memcpy(&d, &bits, 8);
-			f = d;
-			memcpy(&u, &f, 4);
-			bits = u;
-		}
-		if (neg)
-			bits ^= 1ull << (8 * width - 1);
-		memcpy(v->init + at, &bits, width);
-		return ptx_next(p);
-	}
-	if (p->tk.kind == TK_INT || ptx_is(p, '-') || ptx_is(p, '+')) {
+	if (p->tk.kind == TK_INT && p->ahead.kind == TK_PUNCT && p->ahead.punct == '(') {
 		if (!ptx_const_int(p, &bits))
 			return false;
-		if (!ptx_is(p, '(')) {
-			memcpy(v->init + at, &bits, width);
-			return true;
-		}
+	} else if (ptx_starts_const(p)) {
+		return ptx_const(p, &c) && init_value(p, v, &c, v->init + at);
 	}
 	/* sym, sym+n, generic(sym), and mask(sym) for one byte of an address */
 	r = sg_arena_alloc(p->arena, sizeof(*r));
@@ -248,9 +255,9 @@ static bool init_element(struct ptx_parser *p, struct ptx_var *v, uint64_t at)
 		return false;
 	for (int closing = r->generic + !!bits; ; ) {
 		if (ptx_is(p, '+') || ptx_is(p, '-')) {
-			uint64_t n;
+			uint64_t n = 0;
 
-			if (!ptx_const_int(p, &n))
+			if (!ptx_offset(p, &n))
 				return false;
 			r->addend += n;
 		} else if (closing && ptx_accept(p, ')')) {
@@ -336,8 +343,14 @@ bool ptx_parameter(struct ptx_parser *p)
 	struct declaration d = { .space = SP_PARAM };
 	struct ptx_var *v = sg_arena_alloc(p->arena, sizeof(*v));
 
-	if (!ptx_accept_dot(p, "param") || !specifiers(p, &d) || !name_and_dims(p, &d, v))
+	v->is_reg = !p->func->is_entry && ptx_accept_dot(p, "reg");
+	if ((!v->is_reg && !ptx_accept_dot(p, "param")) || !specifiers(p, &d) ||
+	    !name_and_dims(p, &d, v))
 		return false;
+	if (v->is_reg && (!v->size || v->vec > 1 || v->is_array)) {
+		ptx_fail(p, "a register parameter that is one number");
+		return false;
+	}
 	declare(p, v);
 	return true;
 }
@@ -382,6 +395,7 @@ bool ptx_declaration_linked(struct ptx_parser *p, const struct ptx_linkage *lk)
 
 		if (!name_and_dims(p, &d, v))
 			return false;
+		p->mod->has_vectors |= d.space == SP_REG && v->vec > 1;
 		v->is_extern = lk->is_extern;
 		v->is_weak = lk->is_weak;
 		if (ptx_accept(p, '=') && !initialiser(p, v))

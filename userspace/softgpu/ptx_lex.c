@@ -150,13 +150,16 @@ static bool lex_number(struct ptx_lexer *lx, struct ptx_token *tk)
 		memcpy(&tk->bits, &d, 8);
 		return !*stop;
 	}
-	if (n && buf[n - 1] == 'U')
+	if (n && buf[n - 1] == 'U') {
 		buf[--n] = 0;
+		tk->is_unsigned = true;
+	}
 	tk->kind = TK_INT;
 	if (n > 2 && buf[0] == '0' && (buf[1] == 'b' || buf[1] == 'B'))
 		tk->bits = strtoull(buf + 2, &stop, 2);
 	else
 		tk->bits = strtoull(buf, &stop, 0);
+	tk->is_unsigned |= tk->bits >> 63;
 	return n && !*stop;
 }
 
@@ -171,7 +174,9 @@ bool ptx_lex(struct ptx_lexer *lx, struct ptx_token *tk)
 	if (lx->p >= lx->end || !*lx->p)
 		return true;
 	s = lx->p;
-	if (ident_start((unsigned char)*s)) {
+	/* a % alone is the operator */
+	if (ident_start((unsigned char)*s) &&
+	    (*s != '%' || (s + 1 < lx->end && ident_char((unsigned char)s[1])))) {
 		lx->p++;
 		while (lx->p < lx->end && ident_char((unsigned char)*lx->p))
 			lx->p++;

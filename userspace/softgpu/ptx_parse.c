@@ -52,7 +52,7 @@ bool ptx_accept_dot(struct ptx_parser *p, const char *word)
 	return ptx_is_dot(p, word) && ptx_next(p);
 }
 
-/* A constant with an optional sign. */
+/* A plain number with an optional sign: sizes are no expressions. */
 bool ptx_const_int(struct ptx_parser *p, uint64_t *out)
 {
 	bool neg = false;
@@ -103,14 +103,24 @@ static bool name_operand(struct ptx_parser *p, struct ptx_operand *o)
 	o->name = p->tk.str;
 	if (!ptx_next(p))
 		return false;
-	if (o->name[0] == '%' && p->tk.kind == TK_DOT && !p->tk.spaced) {
+	if (p->tk.kind == TK_DOT && !p->tk.spaced) {
 		o->kind = OP_SREG;
 		o->suffix = p->tk.str;
 		if (!ptx_next(p))
 			return false;
 	}
-	if (ptx_is(p, '+') || (ptx_is(p, '-') && p->ahead.kind == TK_INT))
-		return ptx_const_int(p, &o->bits);
+	return (!ptx_is(p, '+') && !ptx_is(p, '-')) || ptx_offset(p, &o->bits);
+}
+
+static bool const_operand(struct ptx_parser *p, struct ptx_operand *o)
+{
+	struct ptx_value v;
+
+	if (!ptx_const(p, &v))
+		return false;
+	o->kind = v.is_float ? OP_FLOAT : OP_INT;
+	o->is_double = v.is_float && !v.is_single;
+	o->bits = v.bits;
 	return true;
 }
 
@@ -129,29 +139,17 @@ static bool operand_inside(struct ptx_parser *p, struct ptx_operand *o)
 		o->kind = OP_VEC;
 		return operand_list(p, o, '}');
 	}
-	if (ptx_accept(p, '(')) {
+	if (p->in_call && p->depth == 1 && ptx_accept(p, '(')) {
 		o->kind = OP_LIST;
 		return operand_list(p, o, ')');
 	}
+	if (ptx_starts_const(p))
+		return const_operand(p, o);
 	if (ptx_accept(p, '!')) {
 		o->kind = OP_NOT;
 		o->n = 1;
 		o->sub = sg_arena_alloc(p->arena, sizeof(*o));
 		return operand(p, o->sub);
-	}
-	if (p->tk.kind == TK_FLOAT || (ptx_is(p, '-') && p->ahead.kind == TK_FLOAT)) {
-		bool neg = ptx_accept(p, '-');
-
-		o->kind = OP_FLOAT;
-		o->is_double = p->tk.is_double;
-		o->bits = p->tk.bits;
-		if (neg)
-			o->bits ^= o->is_double ? 1ull << 63 : 1ull << 31;
-		return ptx_next(p);
-	}
-	if (p->tk.kind == TK_INT || ptx_is(p, '-')) {
-		o->kind = OP_INT;
-		return ptx_const_int(p, &o->bits);
 	}
 	if (p->tk.kind != TK_IDENT) {
 		ptx_fail(p, "an operand");
@@ -242,6 +240,7 @@ static bool instruction(struct ptx_parser *p)
 		if (!ptx_next(p))
 			return false;
 	}
+	p->in_call = !strcmp(s->op, "call");
 	while (!ptx_is(p, ';')) {
 		if (s->nops == PTX_MAX_OPS) {
 			ptx_fail(p, "fewer operands");
@@ -401,8 +400,8 @@ static bool parameters(struct ptx_parser *p, struct ptx_func *f, struct ptx_var 
 
 	p->scope = &list;
 	while (!ptx_accept(p, ')')) {
-		if (!ptx_is_dot(p, "param")) {
-			ptx_fail(p, ".param (register parameters are not supported)");
+		if (!ptx_is_dot(p, "param") && !ptx_is_dot(p, "reg")) {
+			ptx_fail(p, ".param or .reg");
 			return false;
 		}
 		if (!ptx_parameter(p))
@@ -427,6 +426,7 @@ static void bind_parameters(struct ptx_parser *p, struct ptx_func *f, struct ptx
 
 		*alias = *v;
 		alias->param = v;
+		alias->space = v->is_reg ? SP_REG : SP_PARAM;
 		ptx_add_var(p->arena, f->scope, alias);
 	}
 }

@@ -14,6 +14,8 @@ struct ptx_parser {
 	struct ptx_func *func;
 	struct ptx_scope *scope;
 	int depth;			/* of operands in operands */
+	int nested;			/* of constants in constants */
+	bool in_call;			/* parentheses hold arguments */
 };
 
 struct ptx_linkage {
@@ -28,6 +30,17 @@ bool ptx_expect(struct ptx_parser *p, char c);
 bool ptx_is_dot(struct ptx_parser *p, const char *word);
 bool ptx_accept_dot(struct ptx_parser *p, const char *word);
 bool ptx_const_int(struct ptx_parser *p, uint64_t *out);
+
+/* A constant: a whole number, or a double, or the bits of a float as they stand in the text. */
+struct ptx_value {
+	uint64_t bits;
+	bool is_float, is_single, is_unsigned;
+};
+
+bool ptx_const(struct ptx_parser *p, struct ptx_value *v);
+bool ptx_const_unary(struct ptx_parser *p, struct ptx_value *v);
+bool ptx_starts_const(struct ptx_parser *p);
+bool ptx_offset(struct ptx_parser *p, uint64_t *out);
 
 bool ptx_linkage(struct ptx_parser *p, struct ptx_linkage *lk);
 bool ptx_declaration(struct ptx_parser *p);
