@@ -407,9 +407,12 @@ again:
 		case K_SYNC: {
 			uint32_t go;
 
+			x->pc = pc;
 			if (m == w->live) {
 				if (in->fn)
 					in->fn(x, in, m);
+				if (x->fault)
+					return false;
 				pc++;
 				break;
 			}

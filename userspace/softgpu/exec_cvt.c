@@ -356,3 +356,93 @@ void sg_op_cvt_pack(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 			    (uint32_t)sg_f64_to_f16(hi, in->sub) << 16 | sg_f64_to_f16(lo, in->sub);
 	});
 }
+
+/* The first source goes to the upper byte. */
+void sg_op_cvt_to_8(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
+{
+	uint8_t (*narrow)(double) = in->vec == NR_E4M3X2 ? sg_f64_to_e4m3 : sg_f64_to_e5m2;
+	const void *a = sg_slot(x, in->a), *b = sg_slot(x, in->b);
+	uint16_t *d = sg_slot(x, in->d);
+
+	SG_EACH(m, {
+		double hi, lo;
+
+		if (in->atype == T_F32) {
+			hi = ((const float *)a)[l];
+			lo = ((const float *)b)[l];
+		} else {
+			hi = sg_f16_to_f64(((const uint32_t *)a)[l] >> 16);
+			lo = sg_f16_to_f64(((const uint32_t *)a)[l]);
+		}
+		if (in->imm & CVT_RELU) {
+			hi = hi > 0 || isnan(hi) ? hi : 0;
+			lo = lo > 0 || isnan(lo) ? lo : 0;
+		}
+		d[l] = narrow(hi) << 8 | narrow(lo);
+	});
+}
+
+void sg_op_cvt_from_8(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
+{
+	double (*widen)(uint8_t) = in->vec == NR_E4M3X2 ? sg_e4m3_to_f64 : sg_e5m2_to_f64;
+	const uint16_t *a = sg_slot(x, in->a);
+	uint32_t *d = sg_slot(x, in->d);
+
+	SG_EACH(m, {
+		double hi = widen(a[l] >> 8);
+		double lo = widen(a[l]);
+
+		if (in->imm & CVT_RELU) {
+			hi = hi > 0 || isnan(hi) ? hi : 0;
+			lo = lo > 0 || isnan(lo) ? lo : 0;
+		}
+		d[l] = (uint32_t)sg_f64_to_f16(hi, RND_N) << 16 | sg_f64_to_f16(lo, RND_N);
+	});
+}
+
+/* A float of which the upper 19 bits count; the others become 0. */
+void sg_op_cvt_tf32(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
+{
+	const uint32_t *a = sg_slot(x, in->a);
+	uint32_t *d = sg_slot(x, in->d);
+
+	SG_EACH(m, {
+		uint32_t v = a[l];
+		uint32_t size = v & 0x7fffffff;
+
+		if (size > 0x7f800000) {
+			/* not documented: rna cuts a NaN off like a number */
+			v = in->sub == RND_NA ? v & ~0x1fffu : 0x7fffe000;
+		} else if (size < 0x7f800000) {
+			if (in->sub == RND_NA)
+				v += 0x1000;
+			else if (in->sub == RND_N)
+				v += 0xfff + (v >> 13 & 1);
+			v &= ~0x1fffu;
+			if (in->imm & CVT_SAT && (v & 0x7fffffff) == 0x7f800000)
+				v -= 0x2000;
+		} else if (in->imm & CVT_SAT) {
+			v -= 0x2000;
+		}
+		if (in->imm & CVT_RELU && v >> 31)
+			v = 0;
+		d[l] = v;
+	});
+}
+
+/* The first source goes above the second, and both above what c had at the bottom. */
+void sg_op_cvt_pack_int(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
+{
+	const int32_t *a = sg_slot(x, in->a), *b = sg_slot(x, in->b);
+	const uint32_t *c = in->c == SG_NOSLOT ? NULL : sg_slot(x, in->c);
+	int64_t low = limit(in->dtype, false), high = limit(in->dtype, true);
+	int bits = 8 * sg_type_size(in->dtype);
+	uint32_t mask = (1u << bits) - 1, *d = sg_slot(x, in->d);
+
+	SG_EACH(m, {
+		uint32_t hi = a[l] < low ? low : a[l] > high ? high : a[l];
+		uint32_t lo = b[l] < low ? low : b[l] > high ? high : b[l];
+
+		d[l] = (c ? c[l] << 2 * bits : 0) | (hi & mask) << bits | (lo & mask);
+	});
+}

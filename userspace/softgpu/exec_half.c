@@ -81,24 +81,15 @@ static uint16_t narrow(double v, enum sg_round r, int mant, int bias)
 	return sign | out;
 }
 
-static double widen(uint16_t h, int mant, int bias)
-{
-	int e = (h & 0x7fff) >> mant, top = 2 * bias + 1;
-	uint32_t frac = h & ((1u << mant) - 1);
-	double v;
-
-	if (e == top)
-		v = frac ? NAN : INFINITY;
-	else if (e)
-		v = ldexp(frac | 1u << mant, e - bias - mant);
-	else
-		v = ldexp(frac, 1 - bias - mant);
-	return h & 0x8000 ? -v : v;
-}
-
 double sg_f16_to_f64(uint16_t h)
 {
-	return widen(h, 10, 15);
+	double v;
+
+	if ((h & 0x7c00) == 0x7c00)
+		v = h & 0x3ff ? NAN : INFINITY;
+	else	/* the fields in their places, and the exponent's bias made up for */
+		v = of_bits((uint64_t)(h & 0x7fff) << 42) * 0x1p1008;
+	return h & 0x8000 ? -v : v;
 }
 
 uint16_t sg_f64_to_f16(double v, enum sg_round r)
@@ -118,6 +109,53 @@ double sg_bf16_to_f64(uint16_t h)
 uint16_t sg_f64_to_bf16(double v, enum sg_round r)
 {
 	return narrow(v, r, 7, 127);
+}
+
+/*
+ * 8-bit floats. e5m2 is the upper byte of a half. e4m3 has no infinities: its largest exponent has
+ * numbers too, and 0x7f is NaN. Conversions to either saturate (PTX ISA, cvt).
+ */
+double sg_e5m2_to_f64(uint8_t v)
+{
+	return sg_f16_to_f64((uint16_t)v << 8);
+}
+
+double sg_e4m3_to_f64(uint8_t v)
+{
+	double d = (v & 0x7f) == 0x7f ? NAN : of_bits((uint64_t)(v & 0x7f) << 49) * 0x1p1016;
+
+	return v & 0x80 ? -d : d;
+}
+
+static uint8_t narrow8(double v, int mant, int bias, double most, uint8_t nan)
+{
+	uint8_t sign = signbit(v) ? 0x80 : 0;
+	double a = fabs(v), unit;
+	int e;
+
+	if (isnan(v))
+		return nan;
+	if (a >= most)
+		a = most;
+	if (a == 0)
+		return sign;
+	e = (int)(bits_of(a) >> 52) - 1023;
+	if (e < 1 - bias)
+		e = 1 - bias;
+	/* a whole number of the last places of its exponent; a carry moves to the next exponent */
+	unit = nearbyint(a * of_bits((uint64_t)(1023 + mant - e) << 52));
+	a = ((e + bias - 1) << mant) + unit;
+	return sign | (uint8_t)a;
+}
+
+uint8_t sg_f64_to_e4m3(double v)
+{
+	return narrow8(v, 3, 7, 448, 0x7f);
+}
+
+uint8_t sg_f64_to_e5m2(double v)
+{
+	return narrow8(v, 2, 15, 57344, 0x7f);
 }
 
 /* a * b + c to odd: the last bit says that something was lost. */

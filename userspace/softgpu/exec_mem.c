@@ -316,30 +316,6 @@ void sg_op_st(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 	}
 }
 
-/* cp.async completes at once, which its wait instructions allow. */
-void sg_op_cp_async(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
-{
-	const uint64_t *from = sg_slot(x, in->b);
-	const uint32_t *n = in->c == SG_NOSLOT ? NULL : sg_slot(x, in->c);
-	char *host[SG_LANES];
-
-	if (!sg_mem_resolve(x, in, m, in->size, host))
-		return;
-	for (uint32_t r = m; r; r &= r - 1) {
-		int l = __builtin_ctz(r);
-		uint32_t bytes = n && n[l] < in->size ? n[l] : in->size;
-		const void *src = NULL;
-
-		if (bytes)
-			src = sg_mem_lane(x, from[l], bytes, in->size, SP_GLOBAL, l);
-		if (bytes && !src)
-			return;
-		memset(host[l], 0, in->size);
-		if (bytes)
-			memcpy(host[l], src, bytes);
-	}
-}
-
 void sg_op_fence(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 {
 	(void)x;

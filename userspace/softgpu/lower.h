@@ -65,6 +65,13 @@ bool low_simple(struct low *L);
 bool low_fixup(struct low *L, const char *name, enum sg_type t, int32_t slot);
 const struct sg_opdef *low_find_op(const char *name, enum sg_type t);
 
+/* Modifiers of instructions that reach memory. */
+bool low_space(struct low *L, enum sg_space *space);
+uint8_t low_order(struct low *L);
+bool low_cache(struct low *L);		/* whether a cache policy is one more operand */
+
+bool low_async(struct low *L, bool *known);	/* asynchronous copies, mbarrier */
+bool low_tensor(struct low *L, bool *known);	/* matrices */
 bool low_data(struct low *L, bool *known);	/* mov, cvt, setp, selp, … */
 bool low_memory(struct low *L, bool *known);	/* ld, st, atom, fences */
 bool low_control(struct low *L, bool *known);	/* branches, calls, barriers, collectives */

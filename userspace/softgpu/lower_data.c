@@ -143,7 +143,7 @@ static enum sg_round take_round(struct low *L, bool *whole)
 	return RND_NONE;
 }
 
-static bool lower_cvt(struct low *L)
+static bool cvt_plain(struct low *L)
 {
 	enum sg_type a = low_last_type(L), d = low_last_type(L);
 	struct sg_vslot from, to;
@@ -207,6 +207,88 @@ static bool lower_cvt(struct low *L)
 	in->dtype = d;
 	in->atype = a;
 	return true;
+}
+
+/* A type of two 8-bit floats, or tf32, among the modifiers. */
+static enum sg_narrow take_narrow(struct low *L)
+{
+	return low_mod(L, "e4m3x2") ? NR_E4M3X2 : low_mod(L, "e5m2x2") ? NR_E5M2X2 :
+	       low_mod(L, "tf32") ? NR_TF32 : NR_NONE;
+}
+
+/*
+ * cvt.rn.satfinite.e4m3x2.f32 d, a, b; cvt.rn.satfinite.e4m3x2.f16x2 d, a; cvt.rn.f16x2.e4m3x2 d, a;
+ * cvt.rna.tf32.f32 d, a
+ */
+static bool cvt_narrow(struct low *L, enum sg_narrow narrow)
+{
+	struct ptx_operand *ops = L->s->ops;
+	enum sg_type other = low_last_type(L);
+	bool whole, tf32 = narrow == NR_TF32, two = !tf32 && other == T_F32;
+	/* the type that is written first is the destination's */
+	bool widens = !tf32 && !strncmp(L->s->mods[L->s->nmods - 1], "e", 1);
+	struct sg_insn *in, c = { 0 };
+
+	c.sub = take_round(L, &whole);
+	c.imm = (low_mod(L, "relu") ? CVT_RELU : 0) | (low_mod(L, "satfinite") ? CVT_SAT : 0);
+	if (whole || (tf32 ? other != T_F32 || c.sub == RND_NONE || c.sub == RND_M || c.sub == RND_P :
+		      c.sub != RND_N || (other != T_F16X2 && (other != T_F32 || widens)) ||
+		      !(c.imm & CVT_SAT) != widens))
+		return low_unsupported(L);
+	if (!low_want(L, 2 + two, 2 + two))
+		return false;
+	c.a = low_src(L, &ops[1], tf32 ? T_F32 : widens ? T_B16 : other == T_F32 ? T_F32 : T_B32);
+	c.b = two ? low_src(L, &ops[2], T_F32) : c.a;
+	c.d = low_dst(L, &ops[0], tf32 || widens ? T_B32 : T_B16);
+	if (c.a == SG_NOSLOT || c.b == SG_NOSLOT || c.d == SG_NOSLOT)
+		return false;
+	in = low_emit(L, tf32 ? sg_op_cvt_tf32 : widens ? sg_op_cvt_from_8 : sg_op_cvt_to_8, K_PLAIN);
+	in->a = c.a;
+	in->b = c.b;
+	in->d = c.d;
+	in->sub = c.sub;
+	in->imm = c.imm;
+	in->vec = narrow;
+	in->atype = other;
+	return true;
+}
+
+/* cvt.pack.sat.u16.s32 d, a, b and cvt.pack.sat.s8.s32.b32 d, a, b, c */
+static bool cvt_pack_int(struct low *L)
+{
+	struct ptx_operand *ops = L->s->ops;
+	enum sg_type c = low_last_type(L), a = c == T_B32 ? low_last_type(L) : c, d = low_last_type(L);
+	struct sg_insn *in, s = { .c = SG_NOSLOT };
+	bool more = c == T_B32;
+
+	if (!low_mod(L, "sat") || a != T_S32 ||
+	    (more ? d != T_S8 && d != T_U8 : d != T_S16 && d != T_U16))
+		return low_unsupported(L);
+	if (!low_want(L, 3 + more, 3 + more))
+		return false;
+	s.a = low_src(L, &ops[1], T_S32);
+	s.b = low_src(L, &ops[2], T_S32);
+	if (more)
+		s.c = low_src(L, &ops[3], T_B32);
+	s.d = low_dst(L, &ops[0], T_B32);
+	if (s.a == SG_NOSLOT || s.b == SG_NOSLOT || s.d == SG_NOSLOT || (more && s.c == SG_NOSLOT))
+		return false;
+	in = low_emit(L, sg_op_cvt_pack_int, K_PLAIN);
+	in->a = s.a;
+	in->b = s.b;
+	in->c = s.c;
+	in->d = s.d;
+	in->dtype = d;
+	return true;
+}
+
+static bool lower_cvt(struct low *L)
+{
+	enum sg_narrow narrow = take_narrow(L);
+
+	if (low_mod(L, "pack"))
+		return cvt_pack_int(L);
+	return narrow ? cvt_narrow(L, narrow) : cvt_plain(L);
 }
 
 static bool take_cmp(struct low *L, enum sg_cmp *cmp)

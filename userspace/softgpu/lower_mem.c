@@ -4,7 +4,7 @@
 
 #include "lower.h"
 
-static bool take_space(struct low *L, enum sg_space *space)
+bool low_space(struct low *L, enum sg_space *space)
 {
 	static const struct {
 		const char *word;
@@ -28,7 +28,7 @@ static bool take_space(struct low *L, enum sg_space *space)
 }
 
 /* Ordering and scope. On the host every access is at least as strong as a relaxed one. */
-static uint8_t take_order(struct low *L)
+uint8_t low_order(struct low *L)
 {
 	static const char *const scopes[] = { "cta", "cluster", "gpu", "sys" };
 	uint8_t order = 0;
@@ -48,7 +48,7 @@ static uint8_t take_order(struct low *L)
 }
 
 /* Where a value should be cached is advice. Returns whether a policy operand follows. */
-static bool take_cache(struct low *L)
+bool low_cache(struct low *L)
 {
 	static const char *const words[] = { "ca", "cg", "cs", "lu", "cv", "nc", "wb", "wt" };
 	bool policy;
@@ -108,9 +108,9 @@ static bool lower_ld_st(struct low *L)
 	struct sg_vslot *v;
 	bool policy;
 
-	take_space(L, &space);
-	tmp.order = take_order(L);
-	policy = take_cache(L);
+	low_space(L, &space);
+	tmp.order = low_order(L);
+	policy = low_cache(L);
 	low_mod(L, "unified");
 	tmp.vec = take_vec(L);
 	t = low_last_type(L);
@@ -162,9 +162,9 @@ static bool lower_atom(struct low *L)
 	int32_t b, c = SG_NOSLOT, d = SG_NOSLOT;
 	bool policy;
 
-	take_space(L, &space);
-	take_order(L);		/* all are sequentially consistent */
-	policy = take_cache(L);
+	low_space(L, &space);
+	low_order(L);		/* all are sequentially consistent */
+	policy = low_cache(L);
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]) && !name; i++)
 		if (low_mod(L, ops[i]))
 			name = ops[i];
@@ -218,7 +218,7 @@ static bool lower_cvta(struct low *L)
 	uint64_t window;
 	int32_t a, d;
 
-	if (!take_space(L, &space) || low_last_type(L) != T_U64)
+	if (!low_space(L, &space) || low_last_type(L) != T_U64)
 		return low_unsupported(L);
 	if (space == SP_PARAM && !L->f->is_entry)
 		return low_lack(L, "only an entry's parameters have a generic address");
@@ -247,7 +247,7 @@ static bool lower_isspacep(struct low *L)
 	struct sg_insn *in;
 	int32_t a, d;
 
-	if (!take_space(L, &space))
+	if (!low_space(L, &space))
 		return low_unsupported(L);
 	if (!low_want(L, 2, 2))
 		return false;
@@ -262,58 +262,13 @@ static bool lower_isspacep(struct low *L)
 	return true;
 }
 
-/* cp.async.ca.shared.global [dst], [src], bytes {, used} and its waits */
-static bool lower_cp(struct low *L)
-{
-	struct sg_insn dst = { .vec = 1 }, src = { .vec = 1 }, *in;
-	enum sg_space space;
-	int32_t n = SG_NOSLOT, from;
-	bool policy;
-
-	if (!low_mod(L, "async"))
-		return low_unsupported(L);
-	if (low_mod(L, "commit_group") || low_mod(L, "wait_group") || low_mod(L, "wait_all"))
-		return true;	/* the copy itself was synchronous */
-	policy = take_cache(L);
-	if (!take_space(L, &space) || space != SP_SHARED || !take_space(L, &space) ||
-	    space != SP_GLOBAL || policy)
-		return low_unsupported(L);
-	if (!low_want(L, 3, 4) || L->s->ops[2].kind != OP_INT)
-		return low_unsupported(L);
-	dst.size = src.size = L->s->ops[2].bits;
-	if (dst.size != 4 && dst.size != 8 && dst.size != 16)
-		return low_unsupported(L);
-	if (!low_address(L, &L->s->ops[0], SP_SHARED, &dst) ||
-	    !low_address(L, &L->s->ops[1], SP_GLOBAL, &src))
-		return false;
-	if (src.atype != T_U64)
-		return low_unsupported(L);
-	if (L->s->nops == 4) {
-		n = low_src(L, &L->s->ops[3], T_U32);
-		if (n == SG_NOSLOT)
-			return false;
-	}
-	from = low_temp(L, 8);
-	in = low_emit(L, low_find_op("add", T_U64)->fn, K_PLAIN);
-	in->a = src.a;
-	in->b = low_const(L, 8, src.imm);
-	in->d = from;
-	in = low_emit(L, sg_op_cp_async, K_MEM);
-	in->a = dst.a;
-	in->imm = dst.imm;
-	in->atype = dst.atype;
-	in->space = dst.space;
-	in->size = dst.size;
-	in->b = from;
-	in->c = n;
-	return true;
-}
-
 static bool lower_fence(struct low *L)
 {
 	static const char *const words[] = {
 		"sc", "acq_rel", "acquire", "release", "cta", "cluster", "gpu", "gl", "sys",
 		"sync_restrict::shared::cta", "sync_restrict::shared::cluster",
+		"proxy", "async", "async.global", "global", "shared::cta", "shared::cluster", "alias",
+		"mbarrier_init",
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -329,10 +284,10 @@ static bool lower_prefetch(struct low *L)
 {
 	enum sg_space space;
 
-	take_space(L, &space);
+	low_space(L, &space);
 	low_mod(L, "L1");
 	low_mod(L, "L2");
-	take_cache(L);
+	low_cache(L);
 	low_mod(L, "tensormap");
 	return low_want(L, 1, 2);
 }
@@ -345,7 +300,7 @@ bool low_memory(struct low *L, bool *known)
 	} list[] = {
 		{ "ld", lower_ld_st }, { "ldu", lower_ld_st }, { "st", lower_ld_st },
 		{ "atom", lower_atom }, { "red", lower_atom }, { "cvta", lower_cvta },
-		{ "isspacep", lower_isspacep }, { "cp", lower_cp }, { "membar", lower_fence },
+		{ "isspacep", lower_isspacep }, { "membar", lower_fence },
 		{ "fence", lower_fence }, { "prefetch", lower_prefetch },
 		{ "prefetchu", lower_prefetch },
 	};

@@ -48,6 +48,12 @@ sg_op sg_compare_op(enum sg_cmp cmp, enum sg_type type);
 enum sg_round { RND_NONE, RND_N, RND_Z, RND_M, RND_P, RND_NA };
 enum { CVT_SAT = 1, CVT_FTZ = 2, CVT_RELU = 4 };
 sg_op sg_cvt_op(const struct sg_insn *in);
+/* Conversions of pairs of 8-bit floats and to tf32: vec = enum sg_narrow, atype = the other type */
+enum sg_narrow { NR_NONE, NR_E4M3X2, NR_E5M2X2, NR_TF32 };
+void sg_op_cvt_to_8(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_cvt_from_8(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_cvt_tf32(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_cvt_pack_int(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_cvt_pack(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 
 /* Runs in->inner with the rounding mode in->sub. */
@@ -79,12 +85,41 @@ void sg_op_sreg(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_ld(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_ld_param(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_st(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
-void sg_op_cp_async(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_fence(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_isspacep(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_local_addr(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 bool sg_mem_resolve(struct sg_exec *x, const struct sg_insn *in, uint32_t m, uint32_t bytes,
 		    char **host);
+
+/* Asynchronous copies, which are done at once here, and the barriers that wait for them */
+enum sg_mbar { MB_INIT, MB_INVAL, MB_ARRIVE, MB_DROP, MB_EXPECT, MB_COMPLETE, MB_TEST, MB_PARITY };
+void sg_op_cp_async(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_cp_bulk(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_mbarrier(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_pending_count(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+
+/* Matrices: the fragments that the lanes of a warp hold in registers */
+enum sg_element {
+	EL_NONE, EL_F16, EL_BF16, EL_TF32, EL_E4M3, EL_E5M2, EL_F32, EL_F64,
+	EL_S8, EL_U8, EL_S4, EL_U4, EL_B1, EL_S32,
+};
+struct sg_mma {
+	int m, n, k;
+	enum sg_element a, b, c, d;
+	int na, nb, nc, nd;		/* registers of each */
+	int32_t *slot;			/* of d, a, b and c, one after the other */
+	bool saturate, is_and;
+};
+void sg_op_mma(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_ldmatrix(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_stmatrix(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_movmatrix(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+
+/* 8-bit floats; 0 to 255 */
+double sg_e4m3_to_f64(uint8_t v);
+double sg_e5m2_to_f64(uint8_t v);
+uint8_t sg_f64_to_e4m3(double v);
+uint8_t sg_f64_to_e5m2(double v);
 
 /* Atomics; NULL when the machine has no such one. */
 sg_op sg_atom_op(const char *name, enum sg_type type);

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Lowering of mma.sync and of the loads, stores and moves of matrices. */
+#include <stdio.h>
+#include <string.h>
+
+#include "lower.h"
+
+static const struct {
+	const char *word;
+	enum sg_element element;
+} elements[] = {
+	{ "f16", EL_F16 }, { "bf16", EL_BF16 }, { "tf32", EL_TF32 }, { "e4m3", EL_E4M3 },
+	{ "e5m2", EL_E5M2 }, { "f32", EL_F32 }, { "f64", EL_F64 }, { "s8", EL_S8 }, { "u8", EL_U8 },
+	{ "s4", EL_S4 }, { "u4", EL_U4 }, { "b1", EL_B1 }, { "s32", EL_S32 },
+};
+
+/* The next type among the modifiers. */
+static enum sg_element take_element(struct low *L)
+{
+	for (int i = 0; i < L->s->nmods; i++) {
+		if (L->s->used >> i & 1)
+			continue;
+		for (size_t k = 0; k < sizeof(elements) / sizeof(elements[0]); k++) {
+			if (!strcmp(elements[k].word, L->s->mods[i])) {
+				L->s->used |= 1u << i;
+				return elements[k].element;
+			}
+		}
+	}
+	return EL_NONE;
+}
+
+/* The shapes that exist: m, n, k, and the types of A and B, of which the last stands for a group. */
+static const struct {
+	uint16_t m, n, k;
+	enum sg_element kind;
+} shapes[] = {
+	{ 16, 8, 8, EL_F16 }, { 16, 8, 16, EL_F16 }, { 16, 8, 8, EL_BF16 }, { 16, 8, 16, EL_BF16 },
+	{ 16, 8, 4, EL_TF32 }, { 16, 8, 8, EL_TF32 }, { 16, 8, 16, EL_E4M3 }, { 16, 8, 32, EL_E4M3 },
+	{ 8, 8, 4, EL_F64 }, { 16, 8, 4, EL_F64 }, { 16, 8, 8, EL_F64 }, { 16, 8, 16, EL_F64 },
+	{ 8, 8, 16, EL_S8 }, { 16, 8, 16, EL_S8 }, { 16, 8, 32, EL_S8 },
+	{ 8, 8, 32, EL_S4 }, { 16, 8, 32, EL_S4 }, { 16, 8, 64, EL_S4 },
+	{ 8, 8, 128, EL_B1 }, { 16, 8, 128, EL_B1 }, { 16, 8, 256, EL_B1 },
+};
+
+static enum sg_element kind_of(enum sg_element t)
+{
+	return t == EL_E5M2 ? EL_E4M3 : t == EL_U8 ? EL_S8 : t == EL_U4 ? EL_S4 : t;
+}
+
+static int width(enum sg_element t)
+{
+	switch (kind_of(t)) {
+	case EL_F64:
+		return 64;
+	case EL_F16:
+	case EL_BF16:
+		return 16;
+	case EL_E4M3:
+	case EL_S8:
+		return 8;
+	case EL_S4:
+		return 4;
+	case EL_B1:
+		return 1;
+	default:
+		return 32;
+	}
+}
+
+/* Registers of a lane that hold its part of so many elements. */
+static int registers(int count, enum sg_element t)
+{
+	return width(t) == 64 ? count / 32 : count * width(t) / 1024;
+}
+
+static bool take_shape(struct low *L, struct sg_mma *p)
+{
+	const char *word = NULL;
+	int end = 0;
+
+	for (int i = 0; i < L->s->nmods && !word; i++)
+		if (L->s->mods[i][0] == 'm' && sscanf(L->s->mods[i], "m%dn%dk%d%n", &p->m, &p->n, &p->k,
+						      &end) == 3 && !L->s->mods[i][end])
+			word = L->s->mods[i];
+	return word && low_mod(L, word);
+}
+
+static bool known_shape(const struct sg_mma *p)
+{
+	enum sg_element kind = kind_of(p->a);
+
+	if (kind != kind_of(p->b))
+		return false;
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+		if (shapes[i].m == p->m && shapes[i].n == p->n && shapes[i].k == p->k &&
+		    shapes[i].kind == kind)
+			break;
+		else if (i + 1 == sizeof(shapes) / sizeof(shapes[0]))
+			return false;
+	switch (kind) {
+	case EL_F64:
+		return p->c == EL_F64 && p->d == EL_F64 && p->a == p->b;
+	case EL_S8:
+	case EL_S4:
+	case EL_B1:
+		return p->c == EL_S32 && p->d == EL_S32;
+	case EL_F16:
+	case EL_E4M3:
+		return (p->c == EL_F32 || p->c == EL_F16) && (p->d == EL_F32 || p->d == EL_F16);
+	default:
+		return p->c == EL_F32 && p->d == EL_F32 && p->a == p->b;
+	}
+}
+
+static bool fragment(struct low *L, struct ptx_operand *o, enum sg_element t, int n, bool dst,
+		     int32_t *slot)
+{
+	enum sg_type type = t == EL_F64 ? T_F64 : t == EL_F32 ? T_F32 : T_B32;
+	struct ptx_operand *list = o->kind == OP_VEC ? o->sub : o;
+
+	if ((o->kind == OP_VEC ? o->n : 1) != n)
+		return low_fail(L, "a matrix has %d registers here", n);
+	for (int i = 0; i < n; i++) {
+		slot[i] = dst ? low_dst(L, &list[i], type) : low_src(L, &list[i], type);
+		if (slot[i] == SG_NOSLOT)
+			return false;
+	}
+	return true;
+}
+
+/* All lanes of the warp take part. */
+static struct sg_insn *emit_warp(struct low *L, sg_op fn)
+{
+	int32_t all = low_const(L, 4, SG_FULL);
+	struct sg_insn *in = low_emit(L, fn, K_SYNC);
+
+	in->c = all;
+	return in;
+}
+
+/* mma.sync.aligned.shape.row.col.dtype.atype.btype.ctype d, a, b, c */
+static bool lower_mma(struct low *L)
+{
+	struct sg_mma *p = sg_arena_alloc(L->arena, sizeof(*p));
+	struct ptx_operand *ops = L->s->ops;
+
+	if (!low_mod(L, "sync") || !low_mod(L, "aligned") || !take_shape(L, p) || !low_mod(L, "row") ||
+	    !low_mod(L, "col"))
+		return low_unsupported(L);
+	p->saturate = low_mod(L, "satfinite");
+	p->d = take_element(L);
+	p->a = take_element(L);
+	p->b = take_element(L);
+	p->c = take_element(L);
+	if (!known_shape(p) || (p->a == EL_B1 && !low_mod(L, "popc")))
+		return low_unsupported(L);
+	if (p->a == EL_B1) {
+		p->is_and = low_mod(L, "and");
+		if (!p->is_and && !low_mod(L, "xor"))
+			return low_unsupported(L);
+	}
+	if (p->saturate && p->d != EL_S32)
+		return low_unsupported(L);
+	if (!low_want(L, 4, 4))
+		return false;
+	p->nd = registers(p->m * p->n, p->d);
+	p->na = registers(p->m * p->k, p->a);
+	p->nb = registers(p->k * p->n, p->b);
+	p->nc = registers(p->m * p->n, p->c);
+	p->slot = sg_arena_alloc(L->arena, (p->nd + p->na + p->nb + p->nc) * sizeof(*p->slot));
+	if (!fragment(L, &ops[0], p->d, p->nd, true, p->slot) ||
+	    !fragment(L, &ops[1], p->a, p->na, false, p->slot + p->nd) ||
+	    !fragment(L, &ops[2], p->b, p->nb, false, p->slot + p->nd + p->na) ||
+	    !fragment(L, &ops[3], p->c, p->nc, false, p->slot + p->nd + p->na + p->nb))
+		return false;
+	emit_warp(L, sg_op_mma)->extra = p;
+	return true;
+}
+
+/* ldmatrix.sync.aligned.m8n8.x4{.trans}{.shared}.b16 d, [address], and stmatrix */
+static bool lower_matrix(struct low *L)
+{
+	bool store = !strcmp(L->s->op, "stmatrix"), transposed;
+	struct ptx_operand *ops = L->s->ops;
+	struct sg_insn tmp = { .vec = 1, .size = 16 }, *in;
+	enum sg_space space;
+	int32_t *slot;
+	int n;
+
+	if (!low_mod(L, "sync") || !low_mod(L, "aligned") || !low_mod(L, "m8n8"))
+		return low_unsupported(L);
+	n = low_mod(L, "x1") ? 1 : low_mod(L, "x2") ? 2 : low_mod(L, "x4") ? 4 : 0;
+	transposed = low_mod(L, "trans");
+	low_space(L, &space);
+	if (!n || low_last_type(L) != T_B16 || (space != SP_SHARED && space != SP_GENERIC))
+		return low_unsupported(L);
+	slot = sg_arena_alloc(L->arena, n * sizeof(*slot));
+	if (!low_want(L, 2, 2) || !low_address(L, &ops[!store], space, &tmp) ||
+	    !fragment(L, &ops[store], EL_F16, n, !store, slot))
+		return false;
+	in = emit_warp(L, store ? sg_op_stmatrix : sg_op_ldmatrix);
+	in->a = tmp.a;
+	in->imm = tmp.imm;
+	in->atype = tmp.atype;
+	in->space = tmp.space;
+	in->vec = n;
+	in->sub = transposed;
+	in->extra = slot;
+	return true;
+}
+
+static bool lower_movmatrix(struct low *L)
+{
+	int32_t a, d;
+	struct sg_insn *in;
+
+	if (!low_mod(L, "sync") || !low_mod(L, "aligned") || !low_mod(L, "m8n8") ||
+	    !low_mod(L, "trans") || low_last_type(L) != T_B16)
+		return low_unsupported(L);
+	if (!low_want(L, 2, 2))
+		return false;
+	a = low_src(L, &L->s->ops[1], T_B32);
+	d = low_dst(L, &L->s->ops[0], T_B32);
+	if (a == SG_NOSLOT || d == SG_NOSLOT)
+		return false;
+	in = emit_warp(L, sg_op_movmatrix);
+	in->a = a;
+	in->d = d;
+	return true;
+}
+
+bool low_tensor(struct low *L, bool *known)
+{
+	static const struct {
+		const char *op;
+		bool (*fn)(struct low *);
+	} list[] = {
+		{ "mma", lower_mma }, { "ldmatrix", lower_matrix }, { "stmatrix", lower_matrix },
+		{ "movmatrix", lower_movmatrix },
+	};
+
+	*known = true;
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+		if (!strcmp(list[i].op, L->s->op))
+			return list[i].fn(L);
+	*known = false;
+	return true;
+}
