@@ -233,6 +233,17 @@ static inline void *sg_slot(struct sg_exec *x, int32_t s)
 	return s >= 0 ? x->regs + s : x->consts + ~s;
 }
 
+/*
+ * Before a function: it is compiled a second time for CPUs that have the feature, and the one that
+ * fits is chosen when the library is loaded. Results are the same. (A name like arch=haswell stands
+ * for that one model of CPU. The thread sanitizer cannot start with the resolvers that choose.)
+ */
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#define SG_WITH(feature) __attribute__((target_clones(feature, "default")))
+#else
+#define SG_WITH(feature)
+#endif
+
 /* Runs the statement for each lane of m, l being the lane. */
 #define SG_EACH(m, ...) do { \
 		if ((m) == SG_FULL) { \

@@ -24,18 +24,8 @@
 		SG_EACH(m, T va = a[l]; T vb = b[l]; d[l] = (expr)); \
 	}
 
-/*
- * Where the CPU has a fused multiply-add the loop is compiled for it. (The thread sanitizer cannot
- * start with the resolvers that choose between the two.)
- */
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
-#define WITH_FMA __attribute__((target_clones("arch=haswell", "default")))
-#else
-#define WITH_FMA
-#endif
-
 #define TER(name, T, expr) \
-	WITH_FMA \
+	SG_WITH("fma") \
 	static void name(struct sg_exec *x, const struct sg_insn *in, uint32_t m) \
 	{ \
 		const T *a = sg_slot(x, in->a); \
@@ -175,6 +165,7 @@ void sg_op_rounded(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
  * m are masked at the end.
  */
 #define CMP(name, T, expr) \
+	SG_WITH("avx2") \
 	static void name(struct sg_exec *x, const struct sg_insn *in, uint32_t m) \
 	{ \
 		const T *a = sg_slot(x, in->a); \

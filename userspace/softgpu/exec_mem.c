@@ -120,7 +120,8 @@ char *sg_mem_string(struct sg_exec *x, uint64_t addr, int lane)
  * An address in shared or local memory has 32 bits, whatever the size of the register that holds
  * it, and its sum with the offset wraps there. So does any address in a 32-bit register.
  */
-static void addresses(struct sg_exec *x, const struct sg_insn *in, uint32_t m, uint64_t *addr)
+static inline __attribute__((always_inline))
+void addresses(struct sg_exec *x, const struct sg_insn *in, uint32_t m, uint64_t *addr)
 {
 	int64_t imm = in->imm;
 
@@ -138,57 +139,68 @@ static void addresses(struct sg_exec *x, const struct sg_insn *in, uint32_t m, u
 	}
 }
 
+/*
+ * Whether all lanes of m reach into the bytes from lo on, room bytes below the end at most, and are
+ * aligned; host addresses are delta away, and apart by stride for each lane. The sign of a
+ * difference tells of a lane outside, since room is below 2^63: no lane needs a branch.
+ */
+static inline __attribute__((always_inline))
+bool resolve_all(const uint64_t *addr, uint32_t m, uint64_t lo, uint64_t room, uint32_t bytes,
+		 int64_t delta, uint64_t stride, char **host)
+{
+	uint64_t far = 0, low = 0;
+
+	SG_EACH(m, {
+		uint64_t off = addr[l] - lo;
+
+		far |= off | (room - off);
+		low |= addr[l];
+		host[l] = (char *)(uintptr_t)(addr[l] + delta + l * stride);
+	});
+	return !(far >> 63) && !(low & (bytes - 1));
+}
+
 /* Host addresses of an access by the lanes of m. False: x->fault is set. */
+SG_WITH("avx2")
 bool sg_mem_resolve(struct sg_exec *x, const struct sg_insn *in, uint32_t m, uint32_t bytes,
 		    char **host)
 {
-	uint64_t addr[SG_LANES];
+	uint64_t addr[SG_LANES], lo = 0, size = 0, stride = 0;
 	struct sg_rcache *c = &x->cache[x->pc % SG_RCACHE];
-	uint64_t bad = 0;
+	int64_t delta = 0;
 
 	addresses(x, in, m, addr);
-	if (in->space == SP_GLOBAL || in->space == SP_GENERIC || in->space == SP_CONST) {
+	switch (in->space) {
+	case SP_GLOBAL:
+	case SP_GENERIC:
+	case SP_CONST:
 		/* one allocation for all lanes is the rule: check them together */
 		if (c->generation == atomic_load_explicit(&sg_range_generation,
-							  memory_order_acquire) &&
-		    c->span >= bytes) {
-			uint64_t lo = c->lo, room = c->span - bytes;
-			int64_t delta = c->delta;
-
-			SG_EACH(m, bad |= (addr[l] - lo > room) | (addr[l] & (bytes - 1)));
-			if (!bad) {
-				SG_EACH(m, host[l] = (char *)(uintptr_t)(addr[l] + delta));
-				return true;
-			}
+							  memory_order_acquire)) {
+			lo = c->lo;
+			size = c->span;
+			delta = c->delta;
 		}
-	} else if (in->space == SP_SHARED && x->launch->shared_total >= bytes) {
-		uint64_t room = x->launch->shared_total - bytes;
-		char *base = x->block->shared;
-
-		SG_EACH(m, bad |= (addr[l] > room) | (addr[l] & (bytes - 1)));
-		if (!bad) {
-			SG_EACH(m, host[l] = base + addr[l]);
-			return true;
-		}
-	} else if (in->space == SP_LOCAL && x->launch->local_cap >= bytes) {
-		uint64_t cap = x->launch->local_cap, room = cap - bytes;
-		char *base = x->warp->local;
-
-		SG_EACH(m, bad |= (addr[l] > room) | (addr[l] & (bytes - 1)));
-		if (!bad) {
-			SG_EACH(m, host[l] = base + l * cap + addr[l]);
-			return true;
-		}
-	} else if (in->space == SP_FRAME && x->frame->fn->frame_bytes >= bytes) {
-		uint64_t cap = x->frame->fn->frame_bytes, room = cap - bytes;
-		char *base = x->frame->params;
-
-		SG_EACH(m, bad |= (addr[l] > room) | (addr[l] & (bytes - 1)));
-		if (!bad) {
-			SG_EACH(m, host[l] = base + l * cap + addr[l]);
-			return true;
-		}
+		break;
+	case SP_SHARED:
+		size = x->launch->shared_total;
+		delta = (intptr_t)x->block->shared;
+		break;
+	case SP_LOCAL:
+		size = stride = x->launch->local_cap;
+		delta = (intptr_t)x->warp->local;
+		break;
+	case SP_FRAME:
+		size = stride = x->frame->fn->frame_bytes;
+		delta = (intptr_t)x->frame->params;
+		break;
+	default:
+		break;
 	}
+	if (size >= bytes && (stride ?
+	    resolve_all(addr, m, lo, size - bytes, bytes, delta, stride, host) :
+	    resolve_all(addr, m, lo, size - bytes, bytes, delta, 0, host)))
+		return true;
 	for (uint32_t r = m; r; r &= r - 1) {
 		int l = __builtin_ctz(r);
 
