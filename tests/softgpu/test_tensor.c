@@ -206,6 +206,111 @@ static void conversions(void **state)
 	}
 }
 
+/* A matrix in shared memory from s + offset on. */
+static char *memory(char *at, int offset, int bytes, const char *type)
+{
+	static const struct {
+		const char *type;
+		uint32_t and, or;
+	} kinds[] = {
+		{ "f16", 0x83c083c0, 0x3c003c00 }, { "bf16", 0x80788078, 0x3f803f80 },
+		{ "tf32", 0x80780000, 0x3f800000 }, { "f32", 0x80780000, 0x3f800000 },
+		{ "", 0xffffffff, 0 },
+	};
+	size_t k = 0;
+
+	if (!strcmp(type, "f64")) {
+		for (int i = 0; i < bytes / 256; i++)
+			at += sprintf(at, "mad.lo.s32 r39, t, %d, -9;\ncvt.rn.f64.s32 e0, r39;\n"
+				      "mad.lo.u32 r38, t, 8, r37;\nst.shared.f64 [r38+%d], e0;\n", i + 3,
+				      offset + i * 256);
+		return at;
+	}
+	while (kinds[k].type[0] && strcmp(kinds[k].type, type))
+		k++;
+	for (int i = 0; i < bytes / 128; i++)
+		at += sprintf(at, "mad.lo.u32 r39, t, 77, %d;\nmul.lo.u32 r39, r39, 0x9E3779B1;\n"
+			      "shr.u32 r38, r39, 15;\nxor.b32 r39, r39, r38;\nand.b32 r39, r39, %u;\n"
+			      "or.b32 r39, r39, %u;\nmad.lo.u32 r38, t, 4, r37;\n"
+			      "st.shared.u32 [r38+%d], r39;\n", i * 991 + offset, kinds[k].and, kinds[k].or,
+			      offset + i * 128);
+	return at;
+}
+
+static int at_least_one(int n)
+{
+	return n ? n : 1;
+}
+
+/* The layout in registers is the machine's own: what is compared is what comes back to memory. */
+static void wmma(void **state)
+{
+	static const struct {
+		int m, n, k;
+		const char *d, *a, *c;
+		int bits, dbits, cbits;
+		uint32_t want[2];	/* A by rows and B by columns, and the other way round */
+	} forms[] = {
+		{ 16, 16, 16, "f32", "f16", "f32", 16, 32, 32, { 0x8ea9436c, 0x3aed1fbe } },
+		{ 32, 8, 16, "f32", "f16", "f32", 16, 32, 32, { 0xe9a7fd94, 0xc11c6eef } },
+		{ 8, 32, 16, "f16", "f16", "f32", 16, 16, 32, { 0x0aa2c66e, 0xe9debe03 } },
+		{ 16, 16, 16, "f32", "bf16", "f32", 16, 32, 32, { 0x26a801d0, 0x28374dea } },
+		{ 16, 16, 8, "f32", "tf32", "f32", 32, 32, 32, { 0x12479f00, 0xab8dba3e } },
+		{ 16, 16, 16, "s32", "s8", "s32", 8, 32, 32, { 0x45f61719, 0x3ab84080 } },
+		{ 32, 8, 16, "s32", "u8", "s32", 8, 32, 32, { 0x63978377, 0x25a6352d } },
+		{ 8, 8, 4, "f64", "f64", "f64", 64, 64, 64, { 0x1be85b99, 0x57518e18 } },
+		{ 8, 8, 32, "s32", "s4", "s32", 4, 32, 32, { 0xfce03619, 0 } },
+		{ 8, 8, 128, "s32", "b1", "s32", 1, 32, 32, { 0xeb4ad035, 0 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(forms) / sizeof(forms[0]); i++) {
+		const int m = forms[i / 2].m, n = forms[i / 2].n, k = forms[i / 2].k;
+		const char *a = forms[i / 2].a, *c = forms[i / 2].c, *d = forms[i / 2].d;
+		const bool half = !strcmp(a, "f16"), f64 = !strcmp(a, "f64"), other = i & 1;
+		const char *rows = other ? "col" : "row", *columns = other ? "row" : "col";
+		const int unit = f64 ? 2048 : 1024;
+		int na = half ? 8 : at_least_one(m * k * forms[i / 2].bits / unit);
+		int nb = half ? 8 : at_least_one(n * k * forms[i / 2].bits / unit);
+		int nc = at_least_one(m * n * forms[i / 2].cbits / unit);
+		int nd = at_least_one(m * n * forms[i / 2].dbits / unit);
+		char r = f64 ? 'e' : 'r', rc = strcmp(c, "f32") ? r : 'g', rd = strcmp(d, "f32") ? r : 'g';
+		char ptx[16384], *at = ptx;
+
+		if (!forms[i / 2].want[other])
+			continue;
+		at += sprintf(at, "%s.visible .entry k(.param .u64 p)\n{\n.reg .b32 r<40>, t;\n"
+			      ".reg .b64 d;\n.reg .f32 g<40>;\n.reg .f64 e<40>;\n"
+			      ".shared .align 128 .b8 s[4096];\nld.param.u64 d, [p];\n"
+			      "mov.u32 t, %%tid.x;\nmov.u32 r37, s;\n", PTX_HEADER);
+		at = memory(at, 0, m * k * forms[i / 2].bits / 8, a);
+		at = memory(at, 1024, n * k * forms[i / 2].bits / 8, a);
+		at = memory(at, 2048, m * n * forms[i / 2].cbits / 8, c);
+		at += sprintf(at, "bar.sync 0;\nwmma.load.a.sync.aligned.%s.m%dn%dk%d.shared.%s ", rows, m,
+			      n, k, a);
+		at = list(at, r, 0, na);
+		at += sprintf(at, ", [s], %d;\nwmma.load.b.sync.aligned.%s.m%dn%dk%d.shared.%s ",
+			      other ? m : k, columns, m, n, k, a);
+		at = list(at, r, 8, nb);
+		at += sprintf(at, ", [s+1024], %d;\nwmma.load.c.sync.aligned.%s.m%dn%dk%d.shared.%s ",
+			      other ? n : k, columns, m, n, k, c);
+		at = list(at, rc, 16, nc);
+		at += sprintf(at, ", [s+2048], %d;\nwmma.mma.%ssync.aligned.%s.%s.m%dn%dk%d.%s.",
+			      other ? n : m, forms[i / 2].bits == 1 ? "xor.popc." : "", rows, columns, m, n, k,
+			      d);
+		at += half ? sprintf(at, "%s ", c) : sprintf(at, "%s.%s.%s ", a, a, c);
+		at = list(at, rd, 24, nd);
+		at = list(at + sprintf(at, ", "), r, 0, na);
+		at = list(at + sprintf(at, ", "), r, 8, nb);
+		at = list(at + sprintf(at, ", "), rc, 16, nc);
+		at += sprintf(at, ";\nwmma.store.d.sync.aligned.%s.m%dn%dk%d.global.%s [d], ", rows, m, n, k,
+			      d);
+		at = list(at, rd, 24, nd);
+		sprintf(at, ", %d;\nret;\n}\n", other ? m : n);
+		checksum(a, ptx, forms[i / 2].want[other]);
+	}
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -217,6 +322,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mma), cmocka_unit_test(matrices), cmocka_unit_test(conversions),
+		cmocka_unit_test(wmma),
 	};
 
 	return cmocka_run_group_tests_name("tensor", tests, set_up, NULL);

@@ -170,7 +170,7 @@ static uint64_t dot(const struct sg_mma *p, const double *a, const double *b, ui
 		return from_number(sum, p->d);
 	}
 	for (int k = 0; k < p->k; k++)
-		sum += a[k] * b[k];
+		sum += p->a == EL_B1 && !p->is_and ? a[k] != b[k] : a[k] * b[k];
 	if (p->d == EL_S32) {
 		int64_t whole = (int64_t)sum + (int32_t)c;
 
@@ -272,5 +272,99 @@ void sg_op_movmatrix(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 
 		d[2 * l] = *cell(rows, l, 0, true);
 		d[2 * l + 1] = *cell(rows, l, 1, true);
+	}
+}
+
+/*
+ * Fragments of wmma, whose layout is the machine's own: lane l has the elements from l * count / 32
+ * on, the first in the lowest bits of its first register.
+ */
+static uint64_t wmma_element(struct sg_exec *x, const int32_t *slot, enum sg_element t, int count,
+			     int e)
+{
+	int each = element_bits[t] == 64 ? 1 : 32 / element_bits[t], at = e % (count / SG_LANES);
+
+	return element(x, slot[at / each], e / (count / SG_LANES), t, at % each);
+}
+
+static void wmma_put(struct sg_exec *x, const int32_t *slot, enum sg_element t, int count, int e,
+		     uint64_t v)
+{
+	int bits = element_bits[t], each = bits == 64 ? 1 : 32 / bits, at = e % (count / SG_LANES);
+	int l = e / (count / SG_LANES), shift = at % each * bits;
+	uint32_t mask, *word;
+
+	if (bits == 64) {
+		((uint64_t *)sg_slot(x, slot[at]))[l] = v;
+		return;
+	}
+	word = (uint32_t *)sg_slot(x, slot[at / each]) + l;
+	mask = (bits == 32 ? ~0u : (1u << bits) - 1) << shift;
+	*word = (*word & ~mask) | ((uint32_t)v << shift & mask);
+}
+
+#define WMMA_MAX 1024	/* elements; the most that A has is 8 * 128 */
+
+void sg_op_wmma(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
+{
+	const struct sg_mma *p = in->extra;
+	const int32_t *sa = p->slot + p->nd, *sb = sa + p->na, *sc = sb + p->nb;
+	int na = p->m * p->k, nb = p->k * p->n, nd = p->m * p->n;
+	double a[WMMA_MAX], b[WMMA_MAX];
+	uint64_t out[WMMA_MAX];
+
+	(void)m;
+	for (int e = 0; e < na; e++)
+		a[e] = as_number(wmma_element(x, sa, p->a, na, e), p->a);
+	for (int e = 0; e < nb; e++)
+		b[e] = as_number(wmma_element(x, sb, p->b, nb, e), p->b);
+	for (int e = 0; e < nd; e++)
+		out[e] = dot(p, a + e / p->n * p->k, b + e % p->n * p->k,
+			     wmma_element(x, sc, p->c, nd, e));
+	for (int e = 0; e < nd; e++)
+		wmma_put(x, p->slot, p->d, nd, e, out[e]);
+}
+
+/* Memory of an element, whose address is a number of bits away from the lane's. */
+static uint8_t *wmma_memory(struct sg_exec *x, const struct sg_insn *in, int l, uint64_t bit, int bytes)
+{
+	uint64_t addr = in->atype == T_U32 ? ((const uint32_t *)sg_slot(x, in->a))[l] :
+			((const uint64_t *)sg_slot(x, in->a))[l];
+
+	addr += in->imm + bit / 8;
+	if (in->space == SP_SHARED || in->atype == T_U32)
+		addr = (uint32_t)addr;
+	return sg_mem_lane(x, addr, bytes, bytes, in->space, l);
+}
+
+void sg_op_wmma_move(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
+{
+	const struct sg_wmma_move *p = in->extra;
+	int count = p->rows * p->columns, bits = element_bits[p->type], line = p->is_b ? p->rows :
+		    p->columns;
+	const uint32_t *strides = p->stride == SG_NOSLOT ? NULL : sg_slot(x, p->stride);
+
+	for (int e = 0; e < count; e++) {
+		int l = e / (count / SG_LANES), row = p->is_b ? e % line : e / line;
+		int column = p->is_b ? e / line : e % line;
+		int dense = p->by_column ? p->rows : p->columns;
+		uint64_t stride = strides ? strides[l] : (uint64_t)dense;
+		uint64_t bit = (p->by_column ? column * stride + row : row * stride + column) * bits;
+		int bytes = bits < 8 ? 1 : bits / 8;
+		uint64_t v = 0;
+		uint8_t *at;
+
+		if (!(m >> l & 1))
+			continue;
+		at = wmma_memory(x, in, l, bit, bytes);
+		if (!at)
+			return;
+		if (p->store) {
+			v = wmma_element(x, p->slot, p->type, count, e);
+			memcpy(at, &v, bytes);
+		} else {
+			memcpy(&v, at, bytes);
+			wmma_put(x, p->slot, p->type, count, e, bits < 8 ? v >> bit % 8 : v);
+		}
 	}
 }

@@ -86,18 +86,8 @@ static bool take_shape(struct low *L, struct sg_mma *p)
 	return word && low_mod(L, word);
 }
 
-static bool known_shape(const struct sg_mma *p)
+static bool known_types(const struct sg_mma *p, enum sg_element kind)
 {
-	enum sg_element kind = kind_of(p->a);
-
-	if (kind != kind_of(p->b))
-		return false;
-	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
-		if (shapes[i].m == p->m && shapes[i].n == p->n && shapes[i].k == p->k &&
-		    shapes[i].kind == kind)
-			break;
-		else if (i + 1 == sizeof(shapes) / sizeof(shapes[0]))
-			return false;
 	switch (kind) {
 	case EL_F64:
 		return p->c == EL_F64 && p->d == EL_F64 && p->a == p->b;
@@ -111,6 +101,21 @@ static bool known_shape(const struct sg_mma *p)
 	default:
 		return p->c == EL_F32 && p->d == EL_F32 && p->a == p->b;
 	}
+}
+
+static bool known_shape(const struct sg_mma *p)
+{
+	enum sg_element kind = kind_of(p->a);
+
+	if (kind != kind_of(p->b))
+		return false;
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+		if (shapes[i].m == p->m && shapes[i].n == p->n && shapes[i].k == p->k &&
+		    shapes[i].kind == kind)
+			break;
+		else if (i + 1 == sizeof(shapes) / sizeof(shapes[0]))
+			return false;
+	return known_types(p, kind);
 }
 
 static bool fragment(struct low *L, struct ptx_operand *o, enum sg_element t, int n, bool dst,
@@ -127,6 +132,16 @@ static bool fragment(struct low *L, struct ptx_operand *o, enum sg_element t, in
 			return false;
 	}
 	return true;
+}
+
+/* D, A, B and C */
+static bool fragments(struct low *L, struct ptx_operand *ops, struct sg_mma *p)
+{
+	p->slot = sg_arena_alloc(L->arena, (p->nd + p->na + p->nb + p->nc) * sizeof(*p->slot));
+	return fragment(L, &ops[0], p->d, p->nd, true, p->slot) &&
+	       fragment(L, &ops[1], p->a, p->na, false, p->slot + p->nd) &&
+	       fragment(L, &ops[2], p->b, p->nb, false, p->slot + p->nd + p->na) &&
+	       fragment(L, &ops[3], p->c, p->nc, false, p->slot + p->nd + p->na + p->nb);
 }
 
 /* All lanes of the warp take part. */
@@ -168,14 +183,7 @@ static bool lower_mma(struct low *L)
 	p->na = registers(p->m * p->k, p->a);
 	p->nb = registers(p->k * p->n, p->b);
 	p->nc = registers(p->m * p->n, p->c);
-	p->slot = sg_arena_alloc(L->arena, (p->nd + p->na + p->nb + p->nc) * sizeof(*p->slot));
-	if (!fragment(L, &ops[0], p->d, p->nd, true, p->slot) ||
-	    !fragment(L, &ops[1], p->a, p->na, false, p->slot + p->nd) ||
-	    !fragment(L, &ops[2], p->b, p->nb, false, p->slot + p->nd + p->na) ||
-	    !fragment(L, &ops[3], p->c, p->nc, false, p->slot + p->nd + p->na + p->nb))
-		return false;
-	emit_warp(L, sg_op_mma)->extra = p;
-	return true;
+	return fragments(L, ops, p) && (emit_warp(L, sg_op_mma)->extra = p);
 }
 
 /* ldmatrix.sync.aligned.m8n8.x4{.trans}{.shared}.b16 d, [address], and stmatrix */
@@ -230,6 +238,127 @@ static bool lower_movmatrix(struct low *L)
 	return true;
 }
 
+static const struct {
+	uint16_t m, n, k;
+	enum sg_element kind;
+} wmma_shapes[] = {
+	{ 16, 16, 16, EL_F16 }, { 32, 8, 16, EL_F16 }, { 8, 32, 16, EL_F16 },
+	{ 16, 16, 16, EL_BF16 }, { 32, 8, 16, EL_BF16 }, { 8, 32, 16, EL_BF16 },
+	{ 16, 16, 16, EL_S8 }, { 32, 8, 16, EL_S8 }, { 8, 32, 16, EL_S8 },
+	{ 16, 16, 8, EL_TF32 }, { 8, 8, 4, EL_F64 }, { 8, 8, 32, EL_S4 }, { 8, 8, 128, EL_B1 },
+};
+
+static bool known_wmma(const struct sg_mma *p, enum sg_element kind)
+{
+	for (size_t i = 0; i < sizeof(wmma_shapes) / sizeof(wmma_shapes[0]); i++)
+		if (wmma_shapes[i].m == p->m && wmma_shapes[i].n == p->n && wmma_shapes[i].k == p->k &&
+		    (!kind || wmma_shapes[i].kind == kind))
+			return true;
+	return false;
+}
+
+/* Of halves a fragment of A or B has eight registers, whether it needs them or not. */
+static int wmma_registers(int count, enum sg_element t, bool is_c)
+{
+	return t == EL_F16 && !is_c ? 8 : registers(count, t);
+}
+
+/*
+ * wmma.load.a.sync.aligned.layout.shape{.space}.type d, [address] {, stride} and
+ * wmma.store.d.sync.aligned.layout.shape{.space}.type [address], a {, stride}
+ */
+static bool wmma_move(struct low *L, bool store)
+{
+	struct sg_wmma_move *p = sg_arena_alloc(L->arena, sizeof(*p));
+	struct ptx_operand *ops = L->s->ops;
+	struct sg_insn tmp = { .vec = 1, .size = 1 }, *in;
+	bool is_a = !store && low_mod(L, "a");
+	struct sg_mma shape = { 0 };
+	enum sg_space space;
+	bool is_c;
+
+	p->store = store;
+	p->is_b = !store && !is_a && low_mod(L, "b");
+	is_c = !is_a && !p->is_b;
+	if ((is_c && !low_mod(L, store ? "d" : "c")) || !low_mod(L, "sync") || !low_mod(L, "aligned") ||
+	    !take_shape(L, &shape))
+		return low_unsupported(L);
+	p->by_column = low_mod(L, "col");
+	if (!p->by_column && !low_mod(L, "row"))
+		return low_unsupported(L);
+	low_space(L, &space);
+	p->type = take_element(L);
+	if (!known_wmma(&shape, is_c ? EL_NONE : kind_of(p->type)) ||
+	    (is_c && p->type != EL_F16 && p->type != EL_F32 && p->type != EL_S32 && p->type != EL_F64))
+		return low_unsupported(L);
+	if (width(p->type) < 8 && p->by_column != p->is_b)
+		return low_unsupported(L);
+	p->rows = p->is_b ? shape.k : shape.m;
+	p->columns = is_a ? shape.k : shape.n;
+	p->registers = wmma_registers(p->rows * p->columns, p->type, is_c);
+	p->slot = sg_arena_alloc(L->arena, p->registers * sizeof(*p->slot));
+	p->stride = SG_NOSLOT;
+	if (!low_want(L, 2, 3) || !low_address(L, &ops[!store], space, &tmp) ||
+	    !fragment(L, &ops[store], p->type, p->registers, !store, p->slot))
+		return false;
+	if (L->s->nops == 3 && (p->stride = low_src(L, &ops[2], T_U32)) == SG_NOSLOT)
+		return false;
+	in = emit_warp(L, sg_op_wmma_move);
+	in->a = tmp.a;
+	in->imm = tmp.imm;
+	in->atype = tmp.atype;
+	in->space = tmp.space;
+	in->extra = p;
+	return true;
+}
+
+/* wmma.mma.sync.aligned.layout.layout.shape.dtype{.atype.btype}.ctype d, a, b, c */
+static bool wmma_multiply(struct low *L)
+{
+	struct sg_mma *p = sg_arena_alloc(L->arena, sizeof(*p));
+	struct ptx_operand *ops = L->s->ops;
+	enum sg_element second, kind;
+
+	if (!low_mod(L, "sync") || !low_mod(L, "aligned") || !take_shape(L, p))
+		return low_unsupported(L);
+	/* how A and B lay in memory counts no more */
+	for (int i = 0; i < 2; i++)
+		if (!low_mod(L, "row") && !low_mod(L, "col"))
+			return low_unsupported(L);
+	if (low_mod(L, "popc")) {
+		p->is_and = low_mod(L, "and");
+		if (!p->is_and && !low_mod(L, "xor"))
+			return low_unsupported(L);
+	}
+	p->saturate = low_mod(L, "satfinite");
+	p->d = take_element(L);
+	second = take_element(L);
+	p->b = take_element(L);
+	p->c = p->b ? take_element(L) : second;
+	p->a = p->b ? second : EL_F16;
+	p->b = p->b ? p->b : EL_F16;
+	kind = kind_of(p->a);
+	if (kind != kind_of(p->b) || !known_wmma(p, kind) || !known_types(p, kind) ||
+	    (p->saturate && p->d != EL_S32))
+		return low_unsupported(L);
+	if (!low_want(L, 4, 4))
+		return false;
+	p->nd = registers(p->m * p->n, p->d);
+	p->na = wmma_registers(p->m * p->k, p->a, false);
+	p->nb = wmma_registers(p->k * p->n, p->b, false);
+	p->nc = registers(p->m * p->n, p->c);
+	return fragments(L, ops, p) && (emit_warp(L, sg_op_wmma)->extra = p);
+}
+
+static bool lower_wmma(struct low *L)
+{
+	if (low_mod(L, "load"))
+		return wmma_move(L, false);
+	if (low_mod(L, "store"))
+		return wmma_move(L, true);
+	return low_mod(L, "mma") ? wmma_multiply(L) : low_unsupported(L);
+}
+
 bool low_tensor(struct low *L, bool *known)
 {
 	static const struct {
@@ -237,7 +366,7 @@ bool low_tensor(struct low *L, bool *known)
 		bool (*fn)(struct low *);
 	} list[] = {
 		{ "mma", lower_mma }, { "ldmatrix", lower_matrix }, { "stmatrix", lower_matrix },
-		{ "movmatrix", lower_movmatrix },
+		{ "movmatrix", lower_movmatrix }, { "wmma", lower_wmma },
 	};
 
 	*known = true;

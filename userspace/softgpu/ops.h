@@ -110,6 +110,15 @@ struct sg_mma {
 	int32_t *slot;			/* of d, a, b and c, one after the other */
 	bool saturate, is_and;
 };
+/* wmma.load and wmma.store: one matrix; its elements are numbered along rows, or columns for b. */
+struct sg_wmma_move {
+	int rows, columns, registers;
+	enum sg_element type;
+	bool is_b, by_column, store;	/* by_column: in memory */
+	int32_t *slot, stride;		/* stride: SG_NOSLOT if dense */
+};
+void sg_op_wmma(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+void sg_op_wmma_move(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_mma(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_ldmatrix(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_stmatrix(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
