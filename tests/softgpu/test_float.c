@@ -56,6 +56,9 @@ F(neg_f32, u32_of(-f))
 F(abs_f32, u32_of(fabsf(f)))
 F(min_f32, u32_of(least(f, g)))
 F(max_f32, u32_of(isnan(f) || isnan(g) ? (isnan(f) ? g : f) : -least(-f, -g)))
+F(min_xorsign, u32_of(copysignf(least(fabsf(f), fabsf(g)), signbit(f) != signbit(g) ? -1 : 1)))
+F(max_nan_xorsign, u32_of(isnan(f) || isnan(g) ? NAN : copysignf(fmaxf(fabsf(f), fabsf(g)),
+								 signbit(f) != signbit(g) ? -1 : 1)))
 F(add_ftz, u32_of(ftz(ftz(f) + ftz(g))))
 F(mul_sat, u32_of(saturate(f * g)))
 F(copysign_f32, u32_of(copysignf(g, f)))
@@ -229,6 +232,9 @@ static const struct op_case cases[] = {
 	{ "neg.f32", FO("neg.f32 %u0, %f;"), neg_f32, FLOATS, 0 },
 	{ "abs.f32", FO("abs.f32 %u0, %f;"), abs_f32, FLOATS, 0 },
 	{ "min.f32", FO("min.f32 %u0, %f, %g;"), min_f32, FLOATS, 0 },
+	{ "min.xorsign.abs.f32", FO("min.xorsign.abs.f32 %u0, %f, %g;"), min_xorsign, FLOATS, 0 },
+	{ "max.NaN.xorsign.abs.f32", FO("max.NaN.xorsign.abs.f32 %u0, %f, %g;"), max_nan_xorsign, FLOATS,
+	  0 },
 	{ "max.f32", FO("max.f32 %u0, %f, %g;"), max_f32, FLOATS, 0 },
 	{ "add.ftz.f32", FO("add.ftz.f32 %u0, %f, %g;"), add_ftz, FLOATS, 0 },
 	{ "mul.sat.f32", FO("mul.rn.sat.f32 %u0, %f, %g;"), mul_sat, FLOATS, 0 },

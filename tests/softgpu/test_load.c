@@ -116,6 +116,12 @@ static void wrong(void **state)
 	refused(ENTRY("add.u32 %r0, %r1, ;"), CUDA_ERROR_INVALID_PTX, "syntax", "line 10");
 	refused(PTX_HEADER ".visible .entry k()\n{\n", CUDA_ERROR_INVALID_PTX, "end of text",
 		"line 6");
+	refused(ENTRY("/* to be continued"), CUDA_ERROR_INVALID_PTX, "comment", "line");
+	refused(PTX_HEADER ".pragma \"nounroll;\n", CUDA_ERROR_INVALID_PTX, "string", "line 4");
+	refused(PTX_HEADER ".visible .entry k()\n.reqntid 0\n{\nret;\n}\n", CUDA_ERROR_INVALID_PTX,
+		"at least one", "line");
+	refused(PTX_HEADER ".visible .entry k()\n{\n.shared .b8 s[49153];\nret;\n}\n",
+		CUDA_ERROR_INVALID_PTX, "48 KiB", "line 4");
 	refused(PTX_HEADER ".global .u32 x = y;\n", CUDA_ERROR_INVALID_PTX, "y", "line 4");
 	refused(PTX_HEADER ".extern .global .u32 x;\n.entry k()\n{\n.reg .b32 %r;\n"
 		"ld.global.u32 %r, [x];\nret;\n}\n", CUDA_ERROR_INVALID_PTX, "x", "line 4");

@@ -196,6 +196,24 @@ static void register_parameters(void **state)
 	writes(ptx, want, sizeof(want) / sizeof(want[0]));
 }
 
+/* A cluster has one block, and advice to caches changes nothing. */
+static void clusters_and_advice(void **state)
+{
+	(void)state;
+	WRITES(ENTRY("", ".shared .u32 s[4];\nst.shared.u32 [s], 9;\nmov.u32 %r0, s;\n"
+		     "mapa.shared::cluster.u32 %r1, %r0, 0;\nld.shared::cluster.u32 %r2, [%r1];\n"
+		     "getctarank.shared::cluster.u32 %r3, %r1;\nmov.u64 %d0, s;\ncvta.shared.u64 %d0, %d0;\n"
+		     "mapa.u64 %d1, %d0, 0;\nld.u32 %r4, [%d1];\nmov.u32 %r5, %cluster_ctaid.y;\n"
+		     "mov.u32 %r6, %cluster_nctaid.z;\nmov.u32 %r7, %cluster_ctarank;\n"
+		     "st.global.v4.u32 [%a], {%r2, %r3, %r4, %r5};\n"
+		     "st.global.v2.u32 [%a+16], {%r6, %r7};\n"), 9, 0, 9, 0, 1, 0);
+	WRITES(ENTRY("", "createpolicy.fractional.L2::evict_last.b64 %d0, 1.0;\n"
+		     "createpolicy.range.global.L2::evict_last.L2::evict_first.b64 %d1, [%a], 64, 128;\n"
+		     "mov.u32 %r0, 5;\nst.global.L2::cache_hint.u32 [%a], %r0, %d0;\n"
+		     "ld.global.L2::cache_hint.u32 %r1, [%a], %d1;\nst.global.u32 [%a+4], %r1;\n"
+		     "applypriority.global.L2::evict_normal [%a], 128;\n"), 5, 5);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -208,6 +226,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(constants), cmocka_unit_test(wrong_constants), cmocka_unit_test(names),
 		cmocka_unit_test(vectors), cmocka_unit_test(register_parameters),
+		cmocka_unit_test(clusters_and_advice),
 	};
 
 	return cmocka_run_group_tests_name("syntax", tests, set_up, NULL);

@@ -65,6 +65,17 @@ BIN(copysign_f32, float, copysignf(vb, va))
 UN(ftz_f32, float, fabsf(va) < 0x1p-126f ? copysignf(0, va) : va)
 UN(sat_f32, float, !(va > 0) ? 0 : va > 1 ? 1 : va)
 
+/* The sign is the product's, the size the smaller or the larger. */
+static float xorsign(float v, float a, float b)
+{
+	return isnan(v) ? v : copysignf(v, signbit(a) != signbit(b) ? -1.0f : 1.0f);
+}
+
+BIN(min_xor_f32, float, xorsign(MIN(fabsf(va), fabsf(vb)), va, vb))
+BIN(max_xor_f32, float, xorsign(MAX(fabsf(va), fabsf(vb)), va, vb))
+BIN(min_nan_xor_f32, float, EITHER_NAN(va, vb) ? NAN : xorsign(MIN(fabsf(va), fabsf(vb)), va, vb))
+BIN(max_nan_xor_f32, float, EITHER_NAN(va, vb) ? NAN : xorsign(MAX(fabsf(va), fabsf(vb)), va, vb))
+
 BIN(add_f64, double, va + vb)
 BIN(sub_f64, double, va - vb)
 BIN(mul_f64, double, va * vb)
@@ -130,6 +141,9 @@ const struct sg_opdef sg_float_ops[] = {
 	SAME1("neg", T_F32, neg_f32), SAME1("abs", T_F32, abs_f32),
 	SAME2("min", T_F32, min_f32), SAME2("max", T_F32, max_f32),
 	SAME2("min.NaN", T_F32, min_nan_f32), SAME2("max.NaN", T_F32, max_nan_f32),
+	SAME2("min.xorsign.abs", T_F32, min_xor_f32), SAME2("max.xorsign.abs", T_F32, max_xor_f32),
+	SAME2("min.NaN.xorsign.abs", T_F32, min_nan_xor_f32),
+	SAME2("max.NaN.xorsign.abs", T_F32, max_nan_xor_f32),
 	SAME1("rcp", T_F32, rcp_f32), SAME1("sqrt", T_F32, sqrt_f32),
 	SAME1("rsqrt", T_F32, rsqrt_f32), SAME1("sin", T_F32, sin_f32),
 	SAME1("cos", T_F32, cos_f32), SAME1("lg2", T_F32, lg2_f32), SAME1("ex2", T_F32, ex2_f32),

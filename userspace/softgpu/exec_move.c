@@ -157,6 +157,8 @@ static uint64_t uniform_sreg(struct sg_exec *x, int r)
 		return b->ctaid[r - SR_CTAID];
 	if (r >= SR_NCTAID && r < SR_NCTAID + 3)
 		return l->grid[r - SR_NCTAID];
+	if (r >= SR_CLUSTER_NCTAID && r < SR_END)
+		return 1;
 	switch (r) {
 	case SR_WARPID:
 		return x->warp->index;

@@ -331,6 +331,8 @@ static const struct {
 	{ "%reserved_smem_offset_0", SR_RESERVED, false, 4 },
 	{ "%reserved_smem_offset_1", SR_RESERVED, false, 4 },
 	{ "%cluster_ctarank", SR_ZERO, false, 4 }, { "%cluster_nctarank", SR_ONE, false, 4 },
+	{ "%cluster_ctaid", SR_CLUSTER_CTAID, true, 4 },
+	{ "%cluster_nctaid", SR_CLUSTER_NCTAID, true, 4 },
 };
 
 static int32_t sreg_src(struct low *L, struct ptx_operand *o, int size)
@@ -356,7 +358,7 @@ static int32_t sreg_src(struct low *L, struct ptx_operand *o, int size)
 		in->d = t;
 		in->size = size;
 		in->sub = sregs[i].sreg + (dim > 0 ? dim : 0);
-		L->img->reserved_smem |= in->sub >= SR_RESERVED;
+		L->img->reserved_smem |= in->sub >= SR_RESERVED && in->sub <= SR_RESERVED_CAP;
 		return t;
 	}
 	for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++) {

@@ -450,10 +450,16 @@ static bool lower_nanosleep(struct low *L)
 	return true;
 }
 
-/* Signals to a profiler and to the next kernel in line, neither of which waits here. */
+/* Signals to a profiler, to the next kernel in line, and to who shares out the registers. */
 static bool lower_signal(struct low *L)
 {
 	low_mod(L, "mask");
+	if (!strcmp(L->s->op, "setmaxnreg")) {
+		if ((!low_mod(L, "inc") && !low_mod(L, "dec")) || !low_mod(L, "sync") ||
+		    !low_mod(L, "aligned") || low_last_type(L) != T_U32)
+			return low_unsupported(L);
+		return low_want(L, 1, 1);
+	}
 	if (!strcmp(L->s->op, "griddepcontrol") && !low_mod(L, "launch_dependents"))
 		low_mod(L, "wait");
 	return low_want(L, 0, 1);
@@ -471,7 +477,7 @@ bool low_control(struct low *L, bool *known)
 		{ "vote", lower_vote }, { "match", lower_match }, { "redux", lower_redux },
 		{ "elect", lower_elect }, { "activemask", lower_activemask },
 		{ "nanosleep", lower_nanosleep }, { "pmevent", lower_signal },
-		{ "griddepcontrol", lower_signal },
+		{ "griddepcontrol", lower_signal }, { "setmaxnreg", lower_signal },
 	};
 
 	*known = true;

@@ -262,6 +262,55 @@ static bool lower_isspacep(struct low *L)
 	return true;
 }
 
+/* A policy for the cache is a number that only the cache understands. */
+static bool lower_createpolicy(struct low *L)
+{
+	struct sg_insn *in;
+	int32_t d;
+
+	if (!low_mod(L, "fractional") && !low_mod(L, "range") && !low_mod(L, "cvt"))
+		return low_unsupported(L);
+	low_mod(L, "global");
+	low_mod(L, "L2");
+	low_cache(L);
+	if (low_last_type(L) != T_B64 || !low_want(L, 1, 4))
+		return low_unsupported(L);
+	d = low_dst(L, &L->s->ops[0], T_B64);
+	if (d == SG_NOSLOT)
+		return false;
+	in = low_emit(L, sg_op_mov, K_PLAIN);
+	in->a = low_const(L, 8, 0);
+	in->size = 8;
+	in->d = d;
+	return true;
+}
+
+/* A cluster is one block, whose rank is 0: an address there is the address itself. */
+static bool lower_cluster_address(struct low *L)
+{
+	bool rank = !strcmp(L->s->op, "getctarank");
+	enum sg_space space;
+	enum sg_type t;
+	struct sg_insn *in;
+	int32_t a, d;
+
+	low_space(L, &space);
+	t = low_last_type(L);
+	if ((t != T_U32 && t != T_U64) || (space != SP_SHARED && space != SP_GENERIC))
+		return low_unsupported(L);
+	if (!low_want(L, rank ? 2 : 3, rank ? 2 : 3))
+		return false;
+	a = low_src(L, &L->s->ops[1], t);
+	d = low_dst(L, &L->s->ops[0], rank ? T_U32 : t);
+	if (a == SG_NOSLOT || d == SG_NOSLOT)
+		return false;
+	in = low_emit(L, sg_op_mov, K_PLAIN);
+	in->size = rank ? 4 : sg_type_size(t);
+	in->a = rank ? low_const(L, 4, 0) : a;
+	in->d = d;
+	return true;
+}
+
 static bool lower_fence(struct low *L)
 {
 	static const char *const words[] = {
@@ -273,7 +322,8 @@ static bool lower_fence(struct low *L)
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		low_mod(L, words[i]);
-	if (!low_want(L, 0, 0))
+	/* of a proxy for tensor maps: an address and a size */
+	if (!low_want(L, 0, low_mod_prefix(L, "tensormap") ? 2 : 0))
 		return false;
 	low_emit(L, sg_op_fence, K_PLAIN);
 	return true;
@@ -289,6 +339,8 @@ static bool lower_prefetch(struct low *L)
 	low_mod(L, "L2");
 	low_cache(L);
 	low_mod(L, "tensormap");
+	if (!strcmp(L->s->op, "discard") || !strcmp(L->s->op, "applypriority"))
+		return low_want(L, 2, 2);
 	return low_want(L, 1, 2);
 }
 
@@ -302,7 +354,9 @@ bool low_memory(struct low *L, bool *known)
 		{ "atom", lower_atom }, { "red", lower_atom }, { "cvta", lower_cvta },
 		{ "isspacep", lower_isspacep }, { "membar", lower_fence },
 		{ "fence", lower_fence }, { "prefetch", lower_prefetch },
-		{ "prefetchu", lower_prefetch },
+		{ "prefetchu", lower_prefetch }, { "discard", lower_prefetch },
+		{ "applypriority", lower_prefetch }, { "createpolicy", lower_createpolicy },
+		{ "mapa", lower_cluster_address }, { "getctarank", lower_cluster_address },
 	};
 
 	*known = true;

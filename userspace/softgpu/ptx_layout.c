@@ -106,6 +106,7 @@ static void each_scope(struct ptx_func *f, void (*fn)(struct ptx_func *, struct 
 }
 
 #define UNPLACED UINT64_MAX
+#define SHARED_MAX 49152	/* more has to be dynamic */
 
 static void unplace(struct ptx_func *f, struct ptx_scope *s)
 {
@@ -189,6 +190,11 @@ bool ptx_layout(struct ptx_module *m, struct sg_error *err)
 		if (f->is_entry && f->param_bytes > 32764) {
 			sg_error_set(err, CUDA_ERROR_INVALID_PTX, f->line,
 				     "%s: more than 32764 bytes of parameters", f->name);
+			return false;
+		}
+		if (f->shared_bytes > SHARED_MAX) {
+			sg_error_set(err, CUDA_ERROR_INVALID_PTX, f->line,
+				     "%s: more than 48 KiB of shared variables", f->name);
 			return false;
 		}
 		if (f->shared_bytes > top)

@@ -97,7 +97,13 @@ static void skip_blanks(struct ptx_lexer *lx)
 					lx->line++;
 				lx->p++;
 			}
-			lx->p = lx->p + 2 < lx->end ? lx->p + 2 : lx->end;
+			if (lx->p + 1 >= lx->end) {
+				sg_error_set(lx->err, CUDA_ERROR_INVALID_PTX, lx->line,
+					     "a comment without an end");
+				lx->p = lx->end;
+				return;
+			}
+			lx->p += 2;
 		} else {
 			break;
 		}
@@ -168,6 +174,8 @@ bool ptx_lex(struct ptx_lexer *lx, struct ptx_token *tk)
 	const char *from = lx->p, *s;
 
 	skip_blanks(lx);
+	if (lx->err->code)
+		return false;
 	memset(tk, 0, sizeof(*tk));
 	tk->line = lx->line;
 	tk->spaced = lx->p != from;
@@ -207,8 +215,12 @@ bool ptx_lex(struct ptx_lexer *lx, struct ptx_token *tk)
 			lx->p++;
 		tk->kind = TK_STRING;
 		tk->str = sg_arena_strndup(lx->arena, s + 1, lx->p - s - 1);
-		if (lx->p < lx->end)
-			lx->p++;
+		if (lx->p == lx->end || *lx->p != '"') {
+			sg_error_set(lx->err, CUDA_ERROR_INVALID_PTX, lx->line,
+				     "a string without an end");
+			return false;
+		}
+		lx->p++;
 		return true;
 	}
 	tk->kind = TK_PUNCT;

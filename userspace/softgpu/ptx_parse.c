@@ -372,6 +372,10 @@ static bool tuning_directive(struct ptx_parser *p, struct ptx_func *f)
 	for (int i = 0; i < 3; i++) {
 		if (!ptx_const_int(p, &v))
 			return false;
+		if (dims != one && (!v || v > UINT32_MAX)) {
+			ptx_fail(p, "a size of at least one");
+			return false;
+		}
 		dims[i] = v;
 		if (!ptx_accept(p, ','))
 			break;
