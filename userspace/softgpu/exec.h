@@ -234,9 +234,10 @@ static inline void *sg_slot(struct sg_exec *x, int32_t s)
 }
 
 /*
- * Before a function: it is compiled a second time for CPUs that have the feature, and the one that
- * fits is chosen when the library is loaded. Results are the same. (A name like arch=haswell stands
- * for that one model of CPU. The thread sanitizer cannot start with the resolvers that choose.)
+ * Before a static function: it is compiled a second time for CPUs that have the feature, and the
+ * one that fits is chosen when the library is loaded. Results are the same. A name like
+ * arch=haswell would stand for that one model of CPU. clang makes no such function under its own
+ * name unless it is static, and the thread sanitizer cannot start with the resolvers that choose.
  */
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 #define SG_WITH(feature) __attribute__((target_clones(feature, "default")))

@@ -160,9 +160,8 @@ bool resolve_all(const uint64_t *addr, uint32_t m, uint64_t lo, uint64_t room, u
 	return !(far >> 63) && !(low & (bytes - 1));
 }
 
-/* Host addresses of an access by the lanes of m. False: x->fault is set. */
 SG_WITH("avx2")
-bool sg_mem_resolve(struct sg_exec *x, const struct sg_insn *in, uint32_t m, uint32_t bytes,
+static bool resolve(struct sg_exec *x, const struct sg_insn *in, uint32_t m, uint32_t bytes,
 		    char **host)
 {
 	uint64_t addr[SG_LANES], lo = 0, size = 0, stride = 0;
@@ -209,6 +208,13 @@ bool sg_mem_resolve(struct sg_exec *x, const struct sg_insn *in, uint32_t m, uin
 			return false;
 	}
 	return true;
+}
+
+/* Host addresses of an access by the lanes of m. False: x->fault is set. */
+bool sg_mem_resolve(struct sg_exec *x, const struct sg_insn *in, uint32_t m, uint32_t bytes,
+		    char **host)
+{
+	return resolve(x, in, m, bytes, host);
 }
 
 /* A destination may be wider than what is loaded: it is then zero- or sign-extended. */
