@@ -59,7 +59,8 @@ void sg_jit_fill(struct sg_jit_log *log, const struct sg_image *img, const struc
 
 			if (f->is_entry && f->lacks)
 				n += snprintf(log->info + n, log->info_room - n,
-					      "ptx input, line %d; warning: kernel %s cannot run: %s\n",
+					      "ptx input, line %d; warning: "
+					      "kernel %s cannot run: %s\n",
 					      f->lacks->line, f->name, f->lacks->text);
 		}
 		if ((size_t)n >= log->info_room)

@@ -121,7 +121,9 @@ void sg_op_mbarrier(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 		struct mbarrier b = unpack(*at);
 
 		if (in->sub == MB_TEST) {
-			done |= (uint32_t)(b.phase != unpack(((const uint64_t *)arg)[l]).phase) << l;
+			struct mbarrier then = unpack(((const uint64_t *)arg)[l]);
+
+			done |= (b.phase ^ then.phase) << l;
 			continue;
 		}
 		if (in->sub == MB_PARITY) {
@@ -167,7 +169,8 @@ void sg_op_cp_bulk(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 		struct mbarrier b;
 
 		if (bytes[l] % 16) {
-			sg_fault(x, CUDA_ERROR_ILLEGAL_INSTRUCTION, "a bulk copy of %u bytes", bytes[l]);
+			sg_fault(x, CUDA_ERROR_ILLEGAL_INSTRUCTION, "a bulk copy of %u bytes",
+				 bytes[l]);
 			return;
 		}
 		if (bytes[l]) {

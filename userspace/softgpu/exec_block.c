@@ -258,8 +258,8 @@ static void indirect_call(struct sg_exec *x, const struct sg_insn *in, uint32_t 
 			return;
 		}
 		if (f->lacks) {
-			sg_fault(x, CUDA_ERROR_ILLEGAL_INSTRUCTION, "call of %s, which cannot run here",
-				 f->name);
+			sg_fault(x, CUDA_ERROR_ILLEGAL_INSTRUCTION,
+				 "call of %s, which cannot run here", f->name);
 			return;
 		}
 		if (f->builtin)

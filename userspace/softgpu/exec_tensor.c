@@ -16,7 +16,8 @@
 
 static const uint8_t element_bits[] = {
 	[EL_F16] = 16, [EL_BF16] = 16, [EL_TF32] = 32, [EL_E4M3] = 8, [EL_E5M2] = 8, [EL_F32] = 32,
-	[EL_F64] = 64, [EL_S8] = 8, [EL_U8] = 8, [EL_S4] = 4, [EL_U4] = 4, [EL_B1] = 1, [EL_S32] = 32,
+	[EL_F64] = 64, [EL_S8] = 8, [EL_U8] = 8, [EL_S4] = 4, [EL_U4] = 4, [EL_B1] = 1,
+	[EL_S32] = 32,
 };
 
 static double as_number(uint64_t raw, enum sg_element t)
@@ -138,10 +139,13 @@ static void multiply_bits(struct sg_exec *x, const struct sg_mma *p)
 	const int32_t *sa = p->slot + p->nd, *sb = sa + p->na;
 	uint32_t a[M_MAX][8], b[N_MAX][8], out[4][SG_LANES];
 
-	for (int r = 0; r < p->na; r++)
+	for (int r = 0; r < p->na; r++) {
+		int down = p->m == 16 ? r & 1 : 0, right = p->m == 16 ? r >> 1 : r;
+
 		for (int l = 0; l < SG_LANES; l++)
-			a[l / 4 + (p->m == 16 ? 8 * (r & 1) : 0)][l % 4 + 4 * (p->m == 16 ? r >> 1 : r)] =
+			a[l / 4 + 8 * down][l % 4 + 4 * right] =
 				((const uint32_t *)sg_slot(x, sa[r]))[l];
+	}
 	for (int r = 0; r < p->nb; r++)
 		for (int l = 0; l < SG_LANES; l++)
 			b[l / 4][l % 4 + 4 * r] = ((const uint32_t *)sg_slot(x, sb[r]))[l];
@@ -175,7 +179,8 @@ static uint64_t dot(const struct sg_mma *p, const double *a, const double *b, ui
 		int64_t whole = (int64_t)sum + (int32_t)c;
 
 		if (p->saturate)
-			whole = whole > INT32_MAX ? INT32_MAX : whole < INT32_MIN ? INT32_MIN : whole;
+			whole = whole > INT32_MAX ? INT32_MAX :
+				whole < INT32_MIN ? INT32_MIN : whole;
 		return (uint32_t)whole;
 	}
 	return from_number(sum, p->d);
@@ -197,7 +202,8 @@ void sg_op_mma(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 	/* D may be in the registers of C */
 	for (int i = 0; i < p->m / 4; i++)
 		for (int l = 0; l < SG_LANES; l++)
-			out[i][l] = dot(p, a[C_ROW(l, i)], b[C_COLUMN(l, i)], c_element(x, p, l, i));
+			out[i][l] = dot(p, a[C_ROW(l, i)], b[C_COLUMN(l, i)],
+					c_element(x, p, l, i));
 	for (int i = 0; i < p->m / 4; i++)
 		for (int l = 0; l < SG_LANES; l++)
 			put_d(x, p, l, i, out[i][l]);
@@ -326,7 +332,8 @@ void sg_op_wmma(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 }
 
 /* Memory of an element, whose address is a number of bits away from the lane's. */
-static uint8_t *wmma_memory(struct sg_exec *x, const struct sg_insn *in, int l, uint64_t bit, int bytes)
+static uint8_t *wmma_memory(struct sg_exec *x, const struct sg_insn *in, int l, uint64_t bit,
+			    int bytes)
 {
 	uint64_t addr = in->atype == T_U32 ? ((const uint32_t *)sg_slot(x, in->a))[l] :
 			((const uint64_t *)sg_slot(x, in->a))[l];
@@ -349,7 +356,8 @@ void sg_op_wmma_move(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 		int column = p->is_b ? e / line : e % line;
 		int dense = p->by_column ? p->rows : p->columns;
 		uint64_t stride = strides ? strides[l] : (uint64_t)dense;
-		uint64_t bit = (p->by_column ? column * stride + row : row * stride + column) * bits;
+		uint64_t bit = bits * (p->by_column ? column * stride + row :
+				       row * stride + column);
 		int bytes = bits < 8 ? 1 : bits / 8;
 		uint64_t v = 0;
 		uint8_t *at;

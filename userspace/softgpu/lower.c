@@ -243,7 +243,10 @@ bool low_is_sink(const struct ptx_operand *o)
 
 static int element(const char *suffix)
 {
-	const char *names = "xyzwrgba", *at = suffix[0] && !suffix[1] ? strchr(names, suffix[0]) : NULL;
+	const char *names = "xyzwrgba", *at = NULL;
+
+	if (suffix[0] && !suffix[1])
+		at = strchr(names, suffix[0]);
 
 	return at ? (at - names) % 4 : 4;
 }

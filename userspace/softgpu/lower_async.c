@@ -133,7 +133,8 @@ static bool lower_cp_bulk(struct low *L)
 	if (L->s->nmods < 4 || low_mod(L, "tensor") || low_mod(L, "prefetch"))
 		return low_unsupported(L);
 	in_shared = strcmp(L->s->mods[2], "global") != 0;
-	if ((!low_mod(L, "shared::cluster") && !low_mod(L, "shared::cta")) || !low_mod(L, "global") ||
+	if ((!low_mod(L, "shared::cluster") && !low_mod(L, "shared::cta")) ||
+	    !low_mod(L, "global") ||
 	    !low_mod(L, in_shared ? "mbarrier::complete_tx::bytes" : "bulk_group"))
 		return low_unsupported(L);
 	policy = low_cache(L);
@@ -271,7 +272,8 @@ static bool lower_mbarrier(struct low *L)
 		return true;
 	}
 	what = low_mod(L, "init") ? MB_INIT : low_mod(L, "inval") ? MB_INVAL :
-	       low_mod(L, "expect_tx") ? MB_EXPECT : low_mod(L, "complete_tx") ? MB_COMPLETE : MB_TEST;
+	       low_mod(L, "expect_tx") ? MB_EXPECT :
+	       low_mod(L, "complete_tx") ? MB_COMPLETE : MB_TEST;
 	low_order(L);
 	if (what == MB_TEST || (low_last_type(L) != T_B64 && what < MB_EXPECT))
 		return low_unsupported(L);

@@ -83,11 +83,13 @@ static bool call_params(struct low *L, struct ptx_operand *list, const struct sg
 		if (!formal && !r.size)
 			return low_lack(L, "an argument of unknown size");
 		bytes = formal ? (int)formal[i].size : r.size;
-		if ((bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8) || (r.size && r.size < bytes))
+		if ((bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8) ||
+		    (r.size && r.size < bytes))
 			return low_fail(L, "argument %d of a call has another size", i);
 		out->params[i] = call_place(L, at, bytes);
 		if (results && !r.size && !low_is_sink(o))
-			return low_fail(L, "a result of a call is no register and no .param variable");
+			return low_fail(L,
+					"a call's result is no register and no .param variable");
 		if (results)
 			continue;
 		if (!r.size) {

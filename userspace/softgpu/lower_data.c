@@ -41,7 +41,8 @@ static bool mov_vector(struct low *L, enum sg_type t)
 	struct sg_insn *in;
 	int32_t tmp[4];
 
-	if (d->kind != OP_VEC || a->kind != OP_VEC || d->n != a->n || d->n > 4 || size < 2 || size > 8)
+	if (d->kind != OP_VEC || a->kind != OP_VEC || d->n != a->n || d->n > 4 || size < 2 ||
+	    size > 8)
 		return low_fail(L, "the operands are no vectors of one size");
 	for (int i = 0; i < d->n; i++) {
 		int32_t from = low_src(L, &a->sub[i], t);
@@ -217,8 +218,8 @@ static enum sg_narrow take_narrow(struct low *L)
 }
 
 /*
- * cvt.rn.satfinite.e4m3x2.f32 d, a, b; cvt.rn.satfinite.e4m3x2.f16x2 d, a; cvt.rn.f16x2.e4m3x2 d, a;
- * cvt.rna.tf32.f32 d, a
+ * cvt.rn.satfinite.e4m3x2.f32 d, a, b; cvt.rn.satfinite.e4m3x2.f16x2 d, a;
+ * cvt.rn.f16x2.e4m3x2 d, a; cvt.rna.tf32.f32 d, a
  */
 static bool cvt_narrow(struct low *L, enum sg_narrow narrow)
 {
@@ -231,7 +232,8 @@ static bool cvt_narrow(struct low *L, enum sg_narrow narrow)
 
 	c.sub = take_round(L, &whole);
 	c.imm = (low_mod(L, "relu") ? CVT_RELU : 0) | (low_mod(L, "satfinite") ? CVT_SAT : 0);
-	if (whole || (tf32 ? other != T_F32 || c.sub == RND_NONE || c.sub == RND_M || c.sub == RND_P :
+	if (whole || (tf32 ? other != T_F32 || c.sub == RND_NONE || c.sub == RND_M ||
+			     c.sub == RND_P :
 		      c.sub != RND_N || (other != T_F16X2 && (other != T_F32 || widens)) ||
 		      !(c.imm & CVT_SAT) != widens))
 		return low_unsupported(L);
@@ -242,7 +244,8 @@ static bool cvt_narrow(struct low *L, enum sg_narrow narrow)
 	c.d = low_dst(L, &ops[0], tf32 || widens ? T_B32 : T_B16);
 	if (c.a == SG_NOSLOT || c.b == SG_NOSLOT || c.d == SG_NOSLOT)
 		return false;
-	in = low_emit(L, tf32 ? sg_op_cvt_tf32 : widens ? sg_op_cvt_from_8 : sg_op_cvt_to_8, K_PLAIN);
+	in = low_emit(L, tf32 ? sg_op_cvt_tf32 : widens ? sg_op_cvt_from_8 : sg_op_cvt_to_8,
+		      K_PLAIN);
 	in->a = c.a;
 	in->b = c.b;
 	in->d = c.d;
@@ -257,7 +260,8 @@ static bool cvt_narrow(struct low *L, enum sg_narrow narrow)
 static bool cvt_pack_int(struct low *L)
 {
 	struct ptx_operand *ops = L->s->ops;
-	enum sg_type c = low_last_type(L), a = c == T_B32 ? low_last_type(L) : c, d = low_last_type(L);
+	enum sg_type c = low_last_type(L), a = c == T_B32 ? low_last_type(L) : c;
+	enum sg_type d = low_last_type(L);
 	struct sg_insn *in, s = { .c = SG_NOSLOT };
 	bool more = c == T_B32;
 

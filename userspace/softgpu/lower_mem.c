@@ -316,7 +316,7 @@ static bool lower_fence(struct low *L)
 	static const char *const words[] = {
 		"sc", "acq_rel", "acquire", "release", "cta", "cluster", "gpu", "gl", "sys",
 		"sync_restrict::shared::cta", "sync_restrict::shared::cluster",
-		"proxy", "async", "async.global", "global", "shared::cta", "shared::cluster", "alias",
+		"proxy", "async", "global", "shared::cta", "shared::cluster", "alias",
 		"mbarrier_init",
 	};
 

@@ -30,13 +30,14 @@ static enum sg_element take_element(struct low *L)
 	return EL_NONE;
 }
 
-/* The shapes that exist: m, n, k, and the types of A and B, of which the last stands for a group. */
+/* The shapes that exist, by the type of A and B: one stands for those of its size (kind_of). */
 static const struct {
 	uint16_t m, n, k;
 	enum sg_element kind;
 } shapes[] = {
 	{ 16, 8, 8, EL_F16 }, { 16, 8, 16, EL_F16 }, { 16, 8, 8, EL_BF16 }, { 16, 8, 16, EL_BF16 },
-	{ 16, 8, 4, EL_TF32 }, { 16, 8, 8, EL_TF32 }, { 16, 8, 16, EL_E4M3 }, { 16, 8, 32, EL_E4M3 },
+	{ 16, 8, 4, EL_TF32 }, { 16, 8, 8, EL_TF32 },
+	{ 16, 8, 16, EL_E4M3 }, { 16, 8, 32, EL_E4M3 },
 	{ 8, 8, 4, EL_F64 }, { 16, 8, 4, EL_F64 }, { 16, 8, 8, EL_F64 }, { 16, 8, 16, EL_F64 },
 	{ 8, 8, 16, EL_S8 }, { 16, 8, 16, EL_S8 }, { 16, 8, 32, EL_S8 },
 	{ 8, 8, 32, EL_S4 }, { 16, 8, 32, EL_S4 }, { 16, 8, 64, EL_S4 },
@@ -79,10 +80,12 @@ static bool take_shape(struct low *L, struct sg_mma *p)
 	const char *word = NULL;
 	int end = 0;
 
-	for (int i = 0; i < L->s->nmods && !word; i++)
-		if (L->s->mods[i][0] == 'm' && sscanf(L->s->mods[i], "m%dn%dk%d%n", &p->m, &p->n, &p->k,
-						      &end) == 3 && !L->s->mods[i][end])
-			word = L->s->mods[i];
+	for (int i = 0; i < L->s->nmods && !word; i++) {
+		const char *w = L->s->mods[i];
+
+		if (sscanf(w, "m%dn%dk%d%n", &p->m, &p->n, &p->k, &end) == 3 && !w[end])
+			word = w;
+	}
 	return word && low_mod(L, word);
 }
 
@@ -160,8 +163,8 @@ static bool lower_mma(struct low *L)
 	struct sg_mma *p = sg_arena_alloc(L->arena, sizeof(*p));
 	struct ptx_operand *ops = L->s->ops;
 
-	if (!low_mod(L, "sync") || !low_mod(L, "aligned") || !take_shape(L, p) || !low_mod(L, "row") ||
-	    !low_mod(L, "col"))
+	if (!low_mod(L, "sync") || !low_mod(L, "aligned") || !take_shape(L, p) ||
+	    !low_mod(L, "row") || !low_mod(L, "col"))
 		return low_unsupported(L);
 	p->saturate = low_mod(L, "satfinite");
 	p->d = take_element(L);
@@ -251,8 +254,8 @@ static const struct {
 static bool known_wmma(const struct sg_mma *p, enum sg_element kind)
 {
 	for (size_t i = 0; i < sizeof(wmma_shapes) / sizeof(wmma_shapes[0]); i++)
-		if (wmma_shapes[i].m == p->m && wmma_shapes[i].n == p->n && wmma_shapes[i].k == p->k &&
-		    (!kind || wmma_shapes[i].kind == kind))
+		if (wmma_shapes[i].m == p->m && wmma_shapes[i].n == p->n &&
+		    wmma_shapes[i].k == p->k && (!kind || wmma_shapes[i].kind == kind))
 			return true;
 	return false;
 }
@@ -280,8 +283,8 @@ static bool wmma_move(struct low *L, bool store)
 	p->store = store;
 	p->is_b = !store && !is_a && low_mod(L, "b");
 	is_c = !is_a && !p->is_b;
-	if ((is_c && !low_mod(L, store ? "d" : "c")) || !low_mod(L, "sync") || !low_mod(L, "aligned") ||
-	    !take_shape(L, &shape))
+	if ((is_c && !low_mod(L, store ? "d" : "c")) || !low_mod(L, "sync") ||
+	    !low_mod(L, "aligned") || !take_shape(L, &shape))
 		return low_unsupported(L);
 	p->by_column = low_mod(L, "col");
 	if (!p->by_column && !low_mod(L, "row"))
@@ -289,7 +292,8 @@ static bool wmma_move(struct low *L, bool store)
 	low_space(L, &space);
 	p->type = take_element(L);
 	if (!known_wmma(&shape, is_c ? EL_NONE : kind_of(p->type)) ||
-	    (is_c && p->type != EL_F16 && p->type != EL_F32 && p->type != EL_S32 && p->type != EL_F64))
+	    (is_c && p->type != EL_F16 && p->type != EL_F32 && p->type != EL_S32 &&
+	     p->type != EL_F64))
 		return low_unsupported(L);
 	if (width(p->type) < 8 && p->by_column != p->is_b)
 		return low_unsupported(L);

@@ -53,7 +53,8 @@ static bool misused(struct ptx_parser *p, const char *what)
 
 /* Operators of two characters are two tokens with nothing between them. */
 enum op {
-	NONE, OR_OR, AND_AND, OR, XOR, AND, EQ, NE, LT, LE, GT, GE, SHL, SHR, ADD, SUB, MUL, DIV, MOD,
+	NONE, OR_OR, AND_AND, OR, XOR, AND, EQ, NE, LT, LE, GT, GE, SHL, SHR, ADD, SUB, MUL, DIV,
+	MOD,
 };
 
 static const struct {
@@ -131,7 +132,8 @@ static bool calculate(struct ptx_parser *p, enum op op, const struct ptx_value *
 	bool less = u ? a < b : (int64_t)a < (int64_t)b;
 
 	if (op == OR_OR || op == AND_AND) {
-		*out = integer(op == OR_OR ? truth(va) || truth(vb) : truth(va) && truth(vb), false);
+		*out = integer(op == OR_OR ? truth(va) || truth(vb) : truth(va) && truth(vb),
+			       false);
 		return true;
 	}
 	if (va->is_float || vb->is_float)
