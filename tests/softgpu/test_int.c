@@ -150,6 +150,9 @@ R(dp2a_lo, (u32)(z + (u32)((uint16_t)x * (uint8_t)y + (x >> 16) * (uint8_t)(y >>
 
 /* extended precision: a 128-bit sum, difference and product by 32- and 64-bit pieces */
 R(addc, (u64)(((u128)a + ((u128)b << 64 | b) + ((u128)c << 64)) >> 64))
+/* the flag between them is the carry of a + ~b + 1 */
+R(sub_addc, c + (a >= b))
+R(add_subc, c - !(a + b < a))
 R(subc, (u64)((((u128)c << 64 | a) - ((u128)a << 64 | b)) >> 64))
 R(madc, (u64)x * y + ((u64)z << 32 | x))
 
@@ -239,6 +242,8 @@ static const struct op_case cases[] = {
 	{ "dp4a.s32.s32", W("dp4a.s32.s32 %t0, %x, %y, %z;"), dp4a, INTS, 0 },
 	{ "dp2a.lo.u32.u32", W("dp2a.lo.u32.u32 %t0, %x, %y, %z;"), dp2a_lo, INTS, 0 },
 	{ "add.cc addc", "add.cc.u64 %w0, %a, %b; addc.u64 %o, %c, %b;", addc, INTS, 0 },
+	{ "sub.cc addc", "sub.cc.u64 %w0, %a, %b; addc.u64 %o, %c, 0;", sub_addc, INTS, 0 },
+	{ "add.cc subc", "add.cc.u64 %w0, %a, %b; subc.u64 %o, %c, 0;", add_subc, INTS, 0 },
 	{ "sub.cc subc", "sub.cc.u64 %w0, %a, %b; subc.u64 %o, %c, %a;", subc, INTS, 0 },
 	{ "mad.cc madc", "mad.lo.cc.u32 %t0, %x, %y, %x; madc.hi.u32 %t1, %x, %y, %z;"
 	  "mov.b64 %o, {%t0, %t1};", madc, INTS, 0 },

@@ -282,8 +282,11 @@ const struct sg_opdef sg_int_ops[] = {
 			sg_pred_write(x, 0, m, out); \
 	}
 
-/* A borrow is the complement of the carry of a + ~b + 1. */
-#define BORROW(name, U, cin, keep) \
+/*
+ * A difference is a + ~b + 1, and its carry is what is kept: no borrow. An addc behind a sub.cc
+ * and a subc behind an add.cc show it (seen on an H200).
+ */
+#define BORROW(name, U, W, cin, keep) \
 	static void name(struct sg_exec *x, const struct sg_insn *in, uint32_t m) \
 	{ \
 		const U *a = sg_slot(x, in->a); \
@@ -292,10 +295,9 @@ const struct sg_opdef sg_int_ops[] = {
 		uint32_t cf = *(uint32_t *)sg_slot(x, 0), out = 0; \
 		(void)cf; \
 		SG_EACH(m, { \
-			u128 s = (u128)b[l] + ((cin) ? cf >> l & 1 : 0); \
-			u128 t = a[l]; \
-			d[l] = t - s; \
-			out |= (uint32_t)(t < s) << l; \
+			u128 t = (u128)a[l] + (U)~b[l] + ((cin) ? cf >> l & 1 : 1); \
+			d[l] = t; \
+			out |= (uint32_t)(t >> W & 1) << l; \
 		}); \
 		if (keep) \
 			sg_pred_write(x, 0, m, out); \
@@ -305,9 +307,9 @@ const struct sg_opdef sg_int_ops[] = {
 	CARRY(add_cc_##N, U, W, a[l], b[l], 0, 1) \
 	CARRY(addc_##N, U, W, a[l], b[l], 1, 0) \
 	CARRY(addc_cc_##N, U, W, a[l], b[l], 1, 1) \
-	BORROW(sub_cc_##N, U, 0, 1) \
-	BORROW(subc_##N, U, 1, 0) \
-	BORROW(subc_cc_##N, U, 1, 1) \
+	BORROW(sub_cc_##N, U, W, 0, 1) \
+	BORROW(subc_##N, U, W, 1, 0) \
+	BORROW(subc_cc_##N, U, W, 1, 1) \
 	CARRY(mad_lo_cc_##N, U, W, a[l] * b[l], c[l], 0, 1) \
 	CARRY(madc_lo_##N, U, W, a[l] * b[l], c[l], 1, 0) \
 	CARRY(madc_lo_cc_##N, U, W, a[l] * b[l], c[l], 1, 1) \
