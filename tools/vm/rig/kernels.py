@@ -364,7 +364,7 @@ class Build:
 
 PC = ("x86_64", ["bzImage", "modules"], "arch/x86/boot/bzImage")
 BUILDS = {
-    "uml": Build(["uml.config"], "um", ["linux", "modules"], "linux", 1280),
+    "uml": Build(["uml.config"], "um", ["linux", "modules"], "linux", 1211),
     "debug": Build(["pc.config", "debug.config"], *PC, 2600),
     "kcsan": Build(["pc.config", "kcsan.config"], *PC, 2600, ["KCSAN_SANITIZE=n"]),
 }
