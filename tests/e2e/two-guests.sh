@@ -34,11 +34,14 @@ in_use() {
 	printf '%s\n' "$said"
 	printf '%s\n' "$said" | grep -q "^PASS processes: $2 with a context"
 }
+# Once they compute they are stopped: they keep their memory, and leave the processors
+# to the programs that look.
 spins=
 for g in a a b; do
 	s=$(guest_start $g spin)
 	spins="$spins $g:$s"
 	wait_until 60 job_says $g "$s" running || die "spin computes in guest $g"
+	guest_run $g 'killall -STOP spin' >/dev/null
 done
 check "two in guest a" in_use a 2
 check "one in guest b" in_use b 1
