@@ -93,6 +93,8 @@ static void step(struct input *in, struct vg_proc *procs, uint8_t (*names)[VG_TO
 	}
 	if (fd >= 0)
 		close(fd);
+	if (rq.op == VG_TOKEN_WITHDRAW && out >= 0)
+		close(out);		/* the executor's again */
 	if (p->tenant->token_count > 4096 || p->tenant->token_fds > 512)
 		abort();
 }

@@ -650,9 +650,12 @@ static int takes(struct vg_proc *p, uint32_t kind, const struct token *k)
 static int says(struct vg_proc *p, uint32_t op, const struct token *k)
 {
 	struct vg_token_answer out;
-	int fd;
+	int fd = -1, ret = ask(p, op, VG_TOKEN_MEMORY, k, &out, &fd);
 
-	return ask(p, op, VG_TOKEN_MEMORY, k, &out, &fd);
+	/* It goes to the executor with the answer, and is closed here as soon as that is sent. */
+	if (op == VG_TOKEN_WITHDRAW)
+		vg_closer_close(p->closer, fd);
+	return ret;
 }
 
 /* A token of one vGPU is none of another's, whatever it is asked for. */
@@ -837,6 +840,30 @@ static int fd_of(const struct token *k)
 	return fd;
 }
 
+/* Who withdraws has the last descriptor, and so frees what it stands for itself. */
+static void withdrawn_comes_back(void **state)
+{
+	int fd = memfd_create("t", MFD_CLOEXEC), back = -1, held;
+	struct vg_token_answer out;
+	struct token k;
+
+	(void)state;
+	assert_int_equal(offers(&a, VG_TOKEN_POOL, 0, fd, &k), 0);
+	held = fd_of(&k);
+	assert_int_equal(ask(&a, VG_TOKEN_WITHDRAW, VG_TOKEN_MEMORY, &k, &out, &back), 0);
+	assert_int_equal(back, held);
+	assert_int_equal(one->token_fds, 0);
+	assert_int_equal(vg_closer_open(a.closer), 0);
+	assert_int_equal(close(back), 0);
+	/* Only once, and what has none brings none. */
+	assert_int_equal(ask(&a, VG_TOKEN_WITHDRAW, VG_TOKEN_MEMORY, &k, &out, &back), -ENOENT);
+	assert_int_equal(back, -1);
+	assert_int_equal(offers(&a, VG_TOKEN_EVENT, 0, -1, &k), 0);
+	assert_int_equal(ask(&a, VG_TOKEN_WITHDRAW, VG_TOKEN_MEMORY, &k, &out, &back), 0);
+	assert_int_equal(back, -1);
+	close(fd);
+}
+
 /* The loop waits for no file of an executor's, and no vGPU for another's. */
 static void slow_to_close(void **state)
 {
@@ -1004,6 +1031,7 @@ int main(void)
 		TOKENS(token_descriptors),	   TOKENS(token_descriptor_kinds),
 		TOKENS(token_bounds),		   TOKENS(token_protocol),
 		TOKENS(token_users),		   TOKENS(token_of_a_user_who_left),
+		TOKENS(withdrawn_comes_back),
 		CLOSERS(slow_to_close),		   CLOSERS(closing_is_bounded),
 	};
 

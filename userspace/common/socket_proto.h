@@ -65,13 +65,13 @@ struct vg_assign {
 /*
  * Executor to mediator while it serves: what one process of a vGPU lets the others
  * have.  Each request is answered, in order.  A descriptor comes with an offer, and
- * with the answer to a taking, where the kind has one.
+ * with the answer to a taking or a withdrawal, where the kind has one.
  */
 enum vg_token_op {
 	VG_TOKEN_OFFER = 1,	/* keep this; answered with its token */
 	VG_TOKEN_TAKE,		/* what the token stands for; with bytes, one more holder */
 	VG_TOKEN_LEAVE,		/* one holder less */
-	VG_TOKEN_WITHDRAW,	/* by who offered it: it has been freed */
+	VG_TOKEN_WITHDRAW,	/* by who offered it: it has been freed; its descriptor comes back */
 	/*
 	 * Of no kind, once, before any other: the descriptor that comes with it is the
 	 * listener of the executor's system-call filter.  The mediator answers the calls

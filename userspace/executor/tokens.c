@@ -31,7 +31,8 @@ static CUresult result_of(uint32_t status)
 
 static CUresult ask(struct vg_token_request *rq, int fd, struct vg_token_answer *a, int *out_fd)
 {
-	int want = rq->op == VG_TOKEN_TAKE && vg_token_has_fd(rq->kind);
+	int least = rq->op == VG_TOKEN_TAKE && vg_token_has_fd(rq->kind);
+	int most = rq->op == VG_TOKEN_WITHDRAW ? 1 : least;
 	int ret;
 
 	rq->size = sizeof(*rq);
@@ -46,7 +47,7 @@ static CUresult ask(struct vg_token_request *rq, int fd, struct vg_token_answer 
 		vg_debug("the mediator does not answer: %s", strerror(-ret));
 		return CUDA_ERROR_OPERATING_SYSTEM;
 	}
-	if (!a->status && ret != want)
+	if (!a->status && (ret < least || ret > most))
 		return CUDA_ERROR_OPERATING_SYSTEM;
 	return result_of(a->status);
 }
@@ -93,10 +94,13 @@ static void tell(enum vg_token_op op, const vgpu_token *token)
 {
 	struct vg_token_request rq = { .op = op, .kind = VG_TOKEN_MEMORY };
 	struct vg_token_answer a;
-	int none;
+	int back;
 
 	memcpy(rq.token, token->name, sizeof(rq.token));
-	ask(&rq, -1, &a, &none);
+	ask(&rq, -1, &a, &back);
+	/* Here, and not in the mediator, what it stood for is freed: before the call returns. */
+	if (back >= 0)
+		close(back);
 }
 
 void vg_exec_leave(struct vg_exec *x, const vgpu_token *token)

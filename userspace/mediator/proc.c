@@ -85,7 +85,11 @@ static int asked(struct vg_proc *p)
 	}
 	vg_closer_close(p->closer, fd);
 	/* One that does not take its answers in must not hold up the others. */
-	return ret ? ret : vg_send_fds(p->control.fd, &a, sizeof(a), &out, out >= 0);
+	if (!ret)
+		ret = vg_send_fds(p->control.fd, &a, sizeof(a), &out, out >= 0);
+	if (rq.op == VG_TOKEN_WITHDRAW)
+		vg_closer_close(p->closer, out);
+	return ret;
 }
 
 static void control_ready(struct vg_source *s, uint32_t events)

@@ -51,11 +51,15 @@ static void drop(struct vg_tenant *t, struct vg_token *k)
 	free(k);
 }
 
-/* Nobody can take it any more; those who have it keep it, and their vGPU pays. */
-static void withdraw(struct vg_tenant *t, struct vg_token *k)
+/*
+ * Nobody can take it any more; those who have it keep it, and their vGPU pays.  Its
+ * descriptor is the caller's, or -1.
+ */
+static int withdraw(struct vg_tenant *t, struct vg_token *k)
 {
-	if (k->fd >= 0) {
-		vg_closer_close(k->owner->closer, k->fd);
+	int fd = k->fd;
+
+	if (fd >= 0) {
 		k->fd = -1;
 		t->token_fds--;
 		if (k->user)
@@ -66,6 +70,7 @@ static void withdraw(struct vg_tenant *t, struct vg_token *k)
 		drop(t, k);
 	else
 		atomic_fetch_add(&t->account->orphaned, k->bytes);
+	return fd;
 }
 
 static void unhold(struct vg_tenant *t, struct vg_token *k, struct hold *h)
@@ -213,13 +218,13 @@ static int leave(struct vg_proc *p, const struct vg_token_request *rq)
 	return 0;
 }
 
-static int take_back(struct vg_proc *p, const struct vg_token_request *rq)
+static int take_back(struct vg_proc *p, const struct vg_token_request *rq, int *fd)
 {
 	struct vg_token *k = find(p->tenant, rq->token);
 
 	if (!k || k->owner != p)
 		return -ENOENT;
-	withdraw(p->tenant, k);
+	*fd = withdraw(p->tenant, k);
 	return 0;
 }
 
@@ -245,7 +250,7 @@ int vg_token_serve(struct vg_proc *p, const struct vg_token_request *rq, int fd,
 		ret = leave(p, rq);
 		break;
 	case VG_TOKEN_WITHDRAW:
-		ret = take_back(p, rq);
+		ret = take_back(p, rq, out_fd);
 		break;
 	default:
 		return -EPROTO;
@@ -266,7 +271,7 @@ void vg_tokens_forget(struct vg_proc *p)
 			/* Its own holds first, or it would be charged for what nobody has. */
 			if (h)
 				unhold(p->tenant, k, h);
-			withdraw(p->tenant, k);
+			vg_closer_close(p->closer, withdraw(p->tenant, k));
 		} else if (h) {
 			unhold(p->tenant, k, h);
 		}
