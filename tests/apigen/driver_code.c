@@ -80,7 +80,7 @@ void linking(void)
 		"st.param.b32 [back], %r2;\nret;\n}\n";
 	static const char wrong[] =
 		".version 6.0\n.target sm_50\n.address_size 64\n"
-		".visible .entry k()\n{\nnonsense %r1, %r2;\nret;\n}\n";
+		".visible .entry k()\n{\nmov.u32 %r1, %r2;\nret;\n}\n";
 	char log[2048] = "";
 	CUjit_option options[] = { CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES };
 	void *values[] = { log, (void *)sizeof(log) };
