@@ -46,6 +46,7 @@ def kernel(abi, flavours=("amd64", "cloud-amd64"), version="1"):
         release = f"{abi}-{flavour}"
         found[f"linux-image-{release}"] = (version, "kmod", {
             f"boot/vmlinuz-{release}": image(),
+            f"lib/modules/{release}/kernel/arch/x86/kvm/kvm-amd.ko": "",
             f"lib/modules/{release}/modules.builtin": ""})
         found[f"linux-headers-{release}"] = (
             version, f"{common} (= {version}), gcc-12", headers(release))
@@ -219,6 +220,20 @@ def unreachable(case):
             name="6.1-cloud", **nowhere)
 
 
+def other_modules_kept(case):
+    """A cache of a time when the rig wanted other modules of a kernel."""
+    case.publish(OLD)
+    root = os.path.join(case.env["VGPU_CACHE"], "root")
+    module = os.path.join(root, "usr/lib/modules/6.1.0-56-amd64/kernel/arch/x86/kvm/kvm-amd.ko")
+    gives("a kernel", case, "6.1.0-56-amd64")
+    expect("with KVM's module", os.path.exists(module), "it is not there")
+    os.remove(module)
+    stamps = next(f for f in os.listdir(root) if f.startswith("stamps"))
+    os.rename(os.path.join(root, stamps), os.path.join(root, "stamps"))
+    gives("the same kernel", case, "6.1.0-56-amd64")
+    expect("which is unpacked again for its module", os.path.exists(module), "it is not there")
+
+
 def one_suite_unreachable(case):
     case.publish(OLD)
     shutil.rmtree(os.path.join(case.archive, "dists", "trixie-backports"))
@@ -229,7 +244,7 @@ def one_suite_unreachable(case):
 def main():
     for case in (whole, image_missing, headers_missing, another_version, flavour_missing,
                  pool_behind, lists_old, nothing_whole, no_such_series, unreachable,
-                 one_suite_unreachable):
+                 other_modules_kept, one_suite_unreachable):
         with tempfile.TemporaryDirectory() as scratch:
             case(Case(scratch))
     print(f"archive: {checks - failures} checks passed, {failures} failed")

@@ -13,6 +13,8 @@ OUT = os.path.join(BUILD, "vm", "images")
 # What the host's module needs, in any order; their own needs come along.
 # virqfd is a module of its own on 6.1 and built into vfio later.
 HOST_MODULES = ["vfio", "vfio_iommu_type1", "mdev"]
+# What runs QEMU's guests where the host VM is emulated: its CPU is one of AMD's, with SVM.
+GUESTS_KVM = "kvm_amd"
 
 SEABIOS = "/usr/share/seabios"
 ROMS = ["bios-256k.bin", "bios.bin"]
@@ -86,7 +88,7 @@ def small(init, texts, files):
 
 
 def guest(kernel, with_module=True):
-    """A guest's initramfs: small, for it is loaded under nested emulation."""
+    """A guest's initramfs: small, for it is loaded under emulation."""
     image = _base()
     image.file("init", os.path.join(HERE, "l2-init.sh"), 0o755)
     lspci = shutil.which("lspci")
@@ -110,10 +112,11 @@ def guest(kernel, with_module=True):
         return _write(image, os.path.join(OUT, f"{name}.cpio"))
 
 
-def host(into, kernel, scenario, env, uml=None, qemu=None, with_module=True):
+def host(into, kernel, scenario, env, uml=None, qemu=None, with_module=True, emulated=False):
     """The host VM's initramfs, which is made for one run.
 
-    uml and qemu are (kernel, its initramfs) of the guests that it can boot."""
+    uml and qemu are (kernel, its initramfs) of the guests that it can boot; emulated
+    says that the host VM itself runs without KVM."""
     image = _base()
     image.file("init", os.path.join(HERE, "l1-init.sh"), 0o755)
     image.file("rig/l1-lib.sh", os.path.join(HERE, "l1-lib.sh"))
@@ -122,7 +125,10 @@ def host(into, kernel, scenario, env, uml=None, qemu=None, with_module=True):
         image.file("rig/parts/" + os.path.basename(part), part)
     image.text("rig/env", "".join(f"{k}={_quote(v)}\n" for k, v in env.items()))
     names = []
-    for file in modules.order(kernel, HOST_MODULES):
+    wanted = list(HOST_MODULES)
+    if qemu and emulated and kernel.name not in kernels.BUILT:     # which have no KVM
+        wanted.append(GUESTS_KVM)
+    for file in modules.order(kernel, wanted):
         name = os.path.basename(file)
         image.file("rig/modules/" + name, file)
         names.append(name.removesuffix(".ko"))

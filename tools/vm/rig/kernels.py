@@ -30,7 +30,8 @@ SOURCE = r"linux-source-(7\.\d+)"
 FOLLOW = r"linux-(image|binary|modules|base|headers|kbuild)-\d"
 # Of the kernel's own modules only these are of use here.
 MODULES = ["*/kernel/drivers/vfio", "*/kernel/virt/lib",
-           "*/kernel/drivers/iommu/iommufd"]
+           "*/kernel/drivers/iommu/iommufd",
+           "*/kernel/arch/x86/kvm", "*/kernel/drivers/crypto/ccp"]
 BUILT = ("uml", "debug", "kcsan")
 NAMES = [n + s for n in DEBIAN for s in ("", "-cloud")] + [*BUILT]
 
@@ -124,8 +125,12 @@ def _from_archive(what, candidates, fetch, cached):
 
 # --- Debian's kernels ------------------------------------------------------
 
+# What was unpacked when other modules were of use is unpacked again.
+STAMPS = cache.path("root", "stamps-" + cache.digest(*MODULES))
+
+
 def _stamp(release):
-    return cache.path("root", "stamps", release)
+    return os.path.join(STAMPS, release)
 
 
 def _debian(name):
@@ -164,16 +169,14 @@ def _fetch_debian(name):
 def _unpack_debian(release):
     """Headers and kbuild tools whole; of the image the kernel and a few modules."""
     root = debs.UNPACKED
-    os.makedirs(os.path.join(root, "stamps"), exist_ok=True)
+    os.makedirs(STAMPS, exist_ok=True)
     # One root for all: usr-merged, whichever layout a package has.
     os.makedirs(os.path.join(root, "usr", "lib"), exist_ok=True)
     if not os.path.islink(os.path.join(root, "lib")):
         os.symlink("usr/lib", os.path.join(root, "lib"))
     wanted = debs.closure([f"linux-image-{release}", f"linux-headers-{release}"],
                           FOLLOW)
-    stamps = os.path.join(root, "stamps")
-    missing = [n for n, v in wanted.items()
-               if not os.path.exists(os.path.join(stamps, f"{n}_{v}"))]
+    missing = [n for n, v in wanted.items() if not os.path.exists(_stamp(f"{n}_{v}"))]
     say(f"kernel {release}: fetching {len(missing)} packages")
     into = cache.path("downloads", release)
     shutil.rmtree(into, ignore_errors=True)
@@ -194,7 +197,7 @@ def _unpack_debian(release):
     os.remove(image)
     _fix_headers(root, release)
     for package, version in wanted.items():
-        open(os.path.join(stamps, f"{package}_{version}"), "w").close()
+        open(_stamp(f"{package}_{version}"), "w").close()
 
 
 def _uncompress_modules(folder):
