@@ -335,11 +335,14 @@ _kernel_and_initrd() {
 _boot_qemu() {
 	local dir=$VM/$1 uuid=$2 kernel=$3 initrd=$4 device= accel
 	shift 4
-	# One of the two machines is emulated, not both, which would take ten times as
-	# long: where the host VM is, its CPU has SVM and /dev/kvm is there.  QEMU's SVM
+	# One of the two machines is emulated, not both, which would take many times as
+	# long: where the host VM is, its CPU has SVM and KVM works in it.  QEMU's SVM
 	# does not tell KVM of XSETBV, so the guest must do without XSAVE.
 	accel="-accel tcg,thread=multi -cpu max,la57=off"
-	[ ! -e /dev/kvm ] || accel="-accel kvm -cpu host,-xsave"
+	if [ "$RIG_ACCEL" = kvm ] && [ -e /dev/kvm ]; then
+		accel="-accel kvm -cpu host,-xsave"
+		: >"$dir/kvm"
+	fi
 	cat <"$dir/monitor.out" >"$dir/monitor.log" 2>/dev/null &
 	# QEMU tells of no event before it is asked to begin; the pipe waits for it.
 	echo '{"execute":"qmp_capabilities"}' >"$dir/monitor.in" 2>/dev/null &
@@ -387,17 +390,29 @@ guest_wait() {
 		[ "$(_now)" -lt "$end" ] || break
 		usleep $((RIG_SLOW > 1 ? 500000 : 100000))
 	done
-	[ -e "$VM/$1/ready" ] && return
+	if [ -e "$VM/$1/ready" ]; then
+		: >/run/rig.ran
+		return
+	fi
 	echo "guest $1 did not come up; the end of its console:"
 	guest_alive "$1" || wait_until 5 _gone "$(cat "$VM/$1/reader")"
 	tail -n 12 "$VM/$1/console.log"
+	! _lost "$1" || { echo "RIG lost $1" >/dev/ttyS1; sleep 1; }
 	return 1
+}
+
+# Did a guest of KVM die after its kernel began and before any program ran in a guest?
+_lost() {
+	[ -e "$VM/$1/kvm" ] && ! guest_alive "$1" && ! [ -e /run/rig.ran ] &&
+		grep -q 'Linux version' "$VM/$1/console.log" &&
+		! grep -q 'Run /init as init process' "$VM/"*/console.log
 }
 
 guest_start() {
 	local dir=$VM/$1 id
 	id=$(($(cat "$dir/ids") + 1))
 	echo $id >"$dir/ids"
+	: >/run/rig.ran
 	echo "$id $(printf '%s' "$2" | base64 -w0)" 1<>"$dir/agent.in"
 	echo $id
 }

@@ -4,7 +4,7 @@ import glob
 import os
 import shutil
 import subprocess
-from . import cache, cpio, kernels, modules
+from . import cache, cpio, modules
 from .cache import BUILD, HERE, TOP, Failure
 
 BUSYBOX = "/bin/busybox"            # busybox-static
@@ -112,11 +112,11 @@ def guest(kernel, with_module=True):
         return _write(image, os.path.join(OUT, f"{name}.cpio"))
 
 
-def host(into, kernel, scenario, env, uml=None, qemu=None, with_module=True, emulated=False):
+def host(into, kernel, scenario, env, uml=None, qemu=None, with_module=True, with_kvm=False):
     """The host VM's initramfs, which is made for one run.
 
-    uml and qemu are (kernel, its initramfs) of the guests that it can boot; emulated
-    says that the host VM itself runs without KVM."""
+    uml and qemu are (kernel, its initramfs) of the guests that it can boot; with_kvm
+    says that it is to have KVM for QEMU's guests."""
     image = _base()
     image.file("init", os.path.join(HERE, "l1-init.sh"), 0o755)
     image.file("rig/l1-lib.sh", os.path.join(HERE, "l1-lib.sh"))
@@ -125,10 +125,7 @@ def host(into, kernel, scenario, env, uml=None, qemu=None, with_module=True, emu
         image.file("rig/parts/" + os.path.basename(part), part)
     image.text("rig/env", "".join(f"{k}={_quote(v)}\n" for k, v in env.items()))
     names = []
-    wanted = list(HOST_MODULES)
-    if qemu and emulated and kernel.name not in kernels.BUILT:     # which have no KVM
-        wanted.append(GUESTS_KVM)
-    for file in modules.order(kernel, wanted):
+    for file in modules.order(kernel, HOST_MODULES + [GUESTS_KVM] * with_kvm):
         name = os.path.basename(file)
         image.file("rig/modules/" + name, file)
         names.append(name.removesuffix(".ko"))
