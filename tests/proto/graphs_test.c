@@ -389,6 +389,85 @@ static void captures_are_counted(void **state)
 	channel_close(&ch);
 }
 
+static int32_t begin(struct channel *ch)
+{
+	struct vg_rq_cuStreamBeginCapture_v2 q = { .hStream = STREAM };
+
+	return call_in(ch, VG_OP_cuStreamBeginCapture_v2, CTX, &q, sizeof(q), NULL, 0);
+}
+
+static uint32_t captured_graph(struct channel *ch)
+{
+	struct vg_rq_vgpu_capture_info q = { .stream = STREAM };
+	struct vg_rp_vgpu_capture_info p;
+
+	assert_int_equal(call_in(ch, VG_OP_vgpu_capture_info, CTX, &q, sizeof(q), &p, sizeof(p)),
+			 CUDA_SUCCESS);
+	return VG_TOLD_ID(p.info.graph);
+}
+
+/* What is under capture stays, whatever is done to what is around it, or without a context. */
+static void captured_graph_stays(void **state)
+{
+	struct vg_rq_vgpu_capture_end without = { .stream = STREAM };
+	struct vg_rq_cuGraphDestroyNode node = { .hNode = NODE };
+	struct channel ch = open_with_streams();
+	uint64_t dev = memory(&ch), handle;
+	uint32_t body, graph, ended;
+
+	(void)state;
+	assert_int_equal(graph_create(&ch, GRAPH), CUDA_SUCCESS);
+	assert_int_equal(condition(&ch, GRAPH, &handle), CUDA_SUCCESS);
+	assert_int_equal(conditional(&ch, GRAPH, handle, NODE, &body), CUDA_SUCCESS);
+	assert_int_equal(capture_to(&ch, body), CUDA_SUCCESS);
+	assert_int_equal(graph_destroy(&ch, GRAPH), CUDA_ERROR_ILLEGAL_STATE);
+	assert_int_equal(call_in(&ch, VG_OP_cuGraphDestroyNode, CTX, &node, sizeof(node), NULL, 0),
+			 CUDA_ERROR_ILLEGAL_STATE);
+	assert_int_equal(write_bytes(&ch, dev), CUDA_SUCCESS);
+	assert_int_equal(capture_end(&ch, &ended), CUDA_SUCCESS);
+	assert_int_equal(ended, body);
+	has_nodes(&ch, body, 1);
+	assert_int_equal(graph_destroy(&ch, GRAPH), CUDA_SUCCESS);
+
+	assert_int_equal(begin(&ch), CUDA_SUCCESS);
+	graph = captured_graph(&ch);
+	assert_int_equal(graph_create(&ch, GRAPH), CUDA_SUCCESS);
+	assert_int_equal(child_move(&ch, GRAPH, graph, NODE), CUDA_ERROR_ILLEGAL_STATE);
+	/* The driver refuses this call, and the capture goes on. */
+	assert_int_not_equal(call_in(&ch, VG_OP_vgpu_capture_end, 0, &without, sizeof(without),
+				     NULL, 0), CUDA_SUCCESS);
+	assert_int_equal(graph_destroy(&ch, graph), CUDA_ERROR_ILLEGAL_STATE);
+	assert_int_equal(write_bytes(&ch, dev), CUDA_SUCCESS);
+	assert_int_equal(capture_end(&ch, &ended), CUDA_SUCCESS);
+	assert_int_equal(ended, graph);
+	assert_int_equal(graph_destroy(&ch, graph), CUDA_SUCCESS);
+	channel_close(&ch);
+}
+
+/* A copy of a graph under capture takes what has been captured so far. */
+static void copies_of_a_capture_are_counted(void **state)
+{
+	enum { WRITES = 4000 };		/* softgpu's clones are quadratic in edges */
+	const int most = VG_OBJECTS_MAX / VG_NODE_BYTES / WRITES;
+	struct channel ch = open_with_streams();
+	uint64_t dev = memory(&ch);
+	uint32_t graph, ended;
+	int32_t r;
+	int n = 0;
+
+	(void)state;
+	capture_writes(&ch, dev, WRITES);
+	graph = captured_graph(&ch);
+	while (!(r = clone(&ch, graph, CLONE + n)) && n <= most)
+		n++;
+	assert_int_equal(r, CUDA_ERROR_OUT_OF_MEMORY);
+	assert_in_range(n, most / 2, most);
+	while (n--)
+		assert_int_equal(graph_destroy(&ch, CLONE + n), CUDA_SUCCESS);
+	assert_int_equal(capture_end(&ch, &ended), CUDA_SUCCESS);
+	channel_close(&ch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -398,6 +477,8 @@ int main(void)
 		cmocka_unit_test(bodies_are_counted),
 		cmocka_unit_test(nothing_beyond_the_budget),
 		cmocka_unit_test(captures_are_counted),
+		cmocka_unit_test(captured_graph_stays),
+		cmocka_unit_test(copies_of_a_capture_are_counted),
 	};
 
 	if (!peer_path())

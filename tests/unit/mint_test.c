@@ -30,6 +30,13 @@ bool vg_x_captured(struct vg_exec *x, enum vg_kind kind, uint32_t id)
 	return false;
 }
 
+bool vg_x_captures_within(struct vg_exec *x, uint32_t id)
+{
+	(void)x;
+	(void)id;
+	return false;
+}
+
 void vg_x_capture_gone(struct vg_exec *x, uint32_t stream)
 {
 	(void)x;

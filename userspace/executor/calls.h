@@ -68,6 +68,8 @@ bool vg_x_mint_nodes(struct vg_exec *x, const CUgraphNode *nodes, size_t n, uint
 
 /* calls_capture.c: whether a graph, or one in it, is under capture: any launch may change it. */
 bool vg_x_capturing_in(struct vg_exec *x, CUgraph graph);
+/* Whether one that is lies in the graph or the node of this id, or is that graph. */
+bool vg_x_captures_within(struct vg_exec *x, uint32_t id);
 /* Whether one is by its id, a graph's or a node's, or whether what is around it is. */
 bool vg_x_captured(struct vg_exec *x, enum vg_kind kind, uint32_t id);
 

@@ -65,6 +65,46 @@ static void owe(uint64_t bytes)
 	pthread_mutex_unlock(&lock);
 }
 
+/* Whether the graph of this id is `c`'s, or `c`'s lies in it; or in the node of this id. */
+static bool is_around(struct vg_exec *x, uint32_t id, const struct capture *c)
+{
+	struct vg_handles *h = vg_exec_handles(x);
+	enum vg_kind kind = VG_GRAPH;
+	uint32_t at;
+
+	if (!vg_handle_id_of(h, VG_GRAPH, (uintptr_t)c->graph, &at))
+		return false;
+	while (at != id && vg_handle_get_owner(h, at, kind, &at) && at)
+		kind = kind == VG_GRAPH ? VG_GRAPH_NODE : VG_GRAPH;
+	return at == id;
+}
+
+bool vg_x_captures_within(struct vg_exec *x, uint32_t id)
+{
+	struct capture *c;
+
+	pthread_mutex_lock(&lock);
+	for (c = captures; c && !is_around(x, id, c); c = c->next)
+		;
+	pthread_mutex_unlock(&lock);
+	return c;
+}
+
+uint64_t vg_x_weight(struct vg_exec *x, uint32_t graph)
+{
+	uint64_t sum = vg_handle_weight(vg_exec_handles(x), graph);
+
+	pthread_mutex_lock(&lock);
+	for (const struct capture *c = captures; c; c = c->next)
+		if (is_around(x, graph, c))
+			sum += counted - c->since;
+	pthread_mutex_unlock(&lock);
+	return sum;
+}
+
+/* The parameters of a launch that come in a blob; CUDA takes half of that. */
+#define BIG_PARAMETERS	(64u << 10)
+
 bool vg_capture_count(struct vg_exec *x, const struct vg_req *rq)
 {
 	uint64_t bytes = VG_NODE_BYTES + rq->bytes;
@@ -77,6 +117,9 @@ bool vg_capture_count(struct vg_exec *x, const struct vg_req *rq)
 		return true;
 	case VG_OP_cuGraphLaunch:
 		bytes += vg_x_weight(x, launch->hGraph);
+		break;
+	case VG_OP_vgpu_launch_big:
+		bytes += BIG_PARAMETERS;
 		break;
 	case VG_OP_cuStreamUpdateCaptureDependencies_v2:
 		bytes += rq->bytes / sizeof(uint32_t) * VG_EDGE_BYTES;
@@ -205,15 +248,29 @@ static void lose(struct vg_exec *x, const struct capture *c)
 		vg_x_orphans(x, id);
 }
 
+/* What was captured into a graph of the program's stays in it, also if the capture fails. */
+static void give_share(struct vg_exec *x, const struct capture *c, uint64_t share)
+{
+	struct vg_handles *h = vg_exec_handles(x);
+	uint32_t id;
+
+	if (!c->own || !vg_handle_id_of(h, VG_GRAPH, (uintptr_t)c->graph, &id) ||
+	    !vg_handle_weigh_held(h, id, VG_GRAPH, share))
+		vg_budget_give(VG_BUDGET_OBJECTS, share);
+}
+
 void vg_x_capture_gone(struct vg_exec *x, uint32_t stream)
 {
 	struct capture c;
 	uint64_t share;
 
+	/* A call on another thread may have found the graph not to be captured. */
+	if (captures)
+		vg_exec_settle_graphs(x);
 	if (!forget(stream, &c, &share))
 		return;
 	lose(x, &c);
-	vg_budget_give(VG_BUDGET_OBJECTS, share);
+	give_share(x, &c, share);
 }
 
 static CUresult graph_of(CUstream s, CUgraph *graph)
@@ -357,6 +414,15 @@ CUresult vge_vgpu_capture_info(struct vg_exec *x, const struct vg_req *rq, CUstr
 	return CUDA_SUCCESS;
 }
 
+/* Whether the driver says that no capture is under way in the stream. */
+static bool has_ended(CUstream s)
+{
+	CUstreamCaptureStatus status;
+
+	return cu.cuStreamIsCapturing && !cu.cuStreamIsCapturing(s, &status) &&
+	       status == CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
 CUresult vge_vgpu_capture_end(struct vg_exec *x, const struct vg_req *rq, CUstream s,
 			      unsigned int *id)
 {
@@ -370,7 +436,11 @@ CUresult vge_vgpu_capture_end(struct vg_exec *x, const struct vg_req *rq, CUstre
 
 	if (!cu.cuStreamEndCapture || !cu.cuGraphDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	vg_exec_settle_graphs(x);
 	r = cu.cuStreamEndCapture(s, &graph);
+	/* The driver may have refused the call itself, as without a context. */
+	if (r && !has_ended(s))
+		return r;
 	if (forget(q->stream, &c, &share) && r)
 		lose(x, &c);
 	if (!r) {
@@ -383,6 +453,6 @@ CUresult vge_vgpu_capture_end(struct vg_exec *x, const struct vg_req *rq, CUstre
 			cu.cuGraphDestroy(graph);
 		r = CUDA_ERROR_OUT_OF_MEMORY;
 	}
-	vg_budget_give(VG_BUDGET_OBJECTS, share);
+	give_share(x, &c, share);
 	return r;
 }

@@ -198,6 +198,9 @@ CUresult vge_vgpu_graph_child_move(struct vg_exec *x, const struct vg_req *rq, C
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!vg_handle_get(h, child, VG_GRAPH, &v))
 		return CUDA_ERROR_INVALID_HANDLE;
+	/* While it is captured, the capture has it. */
+	if (vg_x_captures_within(x, child))
+		return CUDA_ERROR_ILLEGAL_STATE;
 	/* What is a part already stays one; nor can a graph hold what holds it. */
 	vg_handle_get_owner(h, child, VG_GRAPH, &owner);
 	if (owner || !vg_handle_set_owner(h, child, VG_GRAPH, q->node))

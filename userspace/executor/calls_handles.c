@@ -84,11 +84,6 @@ CUresult vg_x_made(struct vg_exec *x, CUresult r, uint32_t id, enum vg_kind kind
 	return r;
 }
 
-uint64_t vg_x_weight(struct vg_exec *x, uint32_t graph)
-{
-	return vg_handle_weight(vg_exec_handles(x), graph);
-}
-
 uint32_t vg_x_mint_reserve(struct vg_exec *x, enum vg_kind kind, uint32_t owner)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -167,7 +162,8 @@ CUresult vg_x_may_destroy(struct vg_exec *x, enum vg_kind kind, uint32_t id)
 		return vg_x_primary(id) || vg_x_home(id) != id ? CUDA_ERROR_INVALID_CONTEXT :
 								 CUDA_SUCCESS;
 	/* CUDA does not say what happens if the graph under a capture is destroyed. */
-	if ((kind == VG_GRAPH || kind == VG_GRAPH_NODE) && vg_x_captured(x, kind, id))
+	if ((kind == VG_GRAPH || kind == VG_GRAPH_NODE) &&
+	    (vg_x_captured(x, kind, id) || vg_x_captures_within(x, id)))
 		return CUDA_ERROR_ILLEGAL_STATE;
 	/*
 	 * A part is its owner's to free.  If the driver freed it for this call, other ids of

@@ -99,9 +99,14 @@ static bool is_listener(int fd)
 
 int vg_refused_listen(struct vg_proc *p, const struct vg_token_request *rq, int fd)
 {
+	int ret;
+
 	if (rq->size != sizeof(*rq) || rq->reserved || rq->kind || fd < 0 ||
 	    p->state != VG_PROC_SERVING || p->listener.ready || !is_listener(fd))
 		return -EPROTO;
 	p->listener = (struct vg_source){ .fd = fd, .ready = listener_ready };
-	return vg_source_add(&p->listener, EPOLLIN);
+	ret = vg_source_add(&p->listener, EPOLLIN);
+	if (ret)
+		p->listener = (struct vg_source){ .fd = -1 };	/* it stays the caller's */
+	return ret;
 }

@@ -111,11 +111,13 @@ static struct vg_token *find(struct vg_tenant *t, const uint8_t *name)
  */
 static bool is_export(int fd)
 {
-	struct stat st;
+	struct statx st;
 
 	if (fcntl(fd, F_GET_SEALS) >= 0)
 		return true;
-	return !fstat(fd, &st) && S_ISCHR(st.st_mode) && st.st_rdev == NVIDIACTL;
+	/* What the kernel has of it: a file system of a user's own might never answer. */
+	return !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) &&
+	       S_ISCHR(st.stx_mode) && makedev(st.stx_rdev_major, st.stx_rdev_minor) == NVIDIACTL;
 }
 
 /*
