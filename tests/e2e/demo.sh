@@ -23,7 +23,7 @@ vgpu_create "$type" "$uuid" >/dev/null
 check "mdev $uuid is there" test -d "$MDEV/$uuid" || exit 1
 
 step "a guest boots: stock QEMU with -device vfio-pci,sysfsdev=$MDEV/$uuid"
-echo "(under emulation this takes half a minute)"
+echo "(under emulation this takes a minute)"
 guest_boot guest qemu "$uuid"
 check "the guest comes up" guest_wait guest || exit 1
 line=$(guest_run guest 'lspci -nn -d 1af4:10f0')

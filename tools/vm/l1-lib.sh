@@ -335,9 +335,8 @@ _kernel_and_initrd() {
 _boot_qemu() {
 	local dir=$VM/$1 uuid=$2 kernel=$3 initrd=$4 device= accel
 	shift 4
-	# One of the two machines is emulated, not both, which would take many times as
-	# long: where the host VM is, its CPU has SVM and KVM works in it.  QEMU's SVM
-	# does not tell KVM of XSETBV, so the guest must do without XSAVE.
+	# KVM only where the host VM is emulated, with SVM, and it is asked for (tools/vm/run).
+	# QEMU's SVM does not tell KVM of XSETBV, so the guest must do without XSAVE.
 	accel="-accel tcg,thread=multi -cpu max,la57=off"
 	if [ "$RIG_ACCEL" = kvm ] && [ -e /dev/kvm ]; then
 		accel="-accel kvm -cpu host,-xsave"
