@@ -321,7 +321,7 @@ static int32_t create_allocation(struct channel *ch, uint32_t id, uint64_t bytes
 	return call_in(ch, VG_OP_vgpu_mem_create, CTX, &q, sizeof(q), NULL, 0);
 }
 
-/* Memory whose id cannot be had is released and uncharged: the limit is 1 GiB. */
+/* Memory whose id cannot be had is not made, and not charged: the limit is 1 GiB. */
 static void refused_allocation_is_released(void **state)
 {
 	struct channel ch = open_with_context();
@@ -347,7 +347,7 @@ static unsigned int processes(struct channel *ch)
 	return p.list.count;
 }
 
-/* A context whose id cannot be had is destroyed again, and counts no more. */
+/* A context whose id cannot be had is not made, and does not count. */
 static void refused_context_is_not_counted(void **state)
 {
 	struct channel ch = channel_open();
