@@ -27,7 +27,7 @@ struct vg_handles *vg_exec_handles(struct vg_exec *x)
 }
 
 enum vg_reserved vg_handle_reserve(struct vg_handles *h, uint32_t id, enum vg_kind kind,
-				   uint32_t owner, uint32_t ctx, uint64_t more)
+				   uint32_t owner, uint32_t ctx, uint64_t more, uint64_t *serial)
 {
 	(void)h;
 	(void)kind;
@@ -35,21 +35,25 @@ enum vg_reserved vg_handle_reserve(struct vg_handles *h, uint32_t id, enum vg_ki
 	(void)ctx;
 	(void)more;
 	(void)id;
+	*serial = 1;
 	return handles_exist ? VG_RESERVED_OK : VG_RESERVED_NOT;
 }
 
-bool vg_handle_bind(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value)
+bool vg_handle_bind(struct vg_handles *h, uint32_t id, uint64_t serial, enum vg_kind kind,
+		    uint64_t value)
 {
 	(void)h;
+	(void)serial;
 	(void)kind;
 	(void)value;
 	(void)id;
 	return handles_exist;
 }
 
-void vg_handle_give_up(struct vg_handles *h, uint32_t id)
+void vg_handle_give_up(struct vg_handles *h, uint32_t id, uint64_t serial)
 {
 	(void)h;
+	(void)serial;
 	(void)id;
 }
 
@@ -81,6 +85,13 @@ bool vg_handle_get(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_
 bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value)
 {
 	return vg_handle_get(h, id, kind, value);
+}
+
+bool vg_handle_lose(struct vg_handles *h, uint32_t id, enum vg_kind kind)
+{
+	(void)h;
+	(void)kind;
+	return id && handles_exist;
 }
 
 bool vg_handle_weigh(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t more)
@@ -132,7 +143,7 @@ bool vg_handle_get_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, u
 bool vg_handle_get_context(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *ctx)
 	__attribute__((alias("vg_handle_get_owner")));
 
-bool vg_handle_serial(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *serial)
+bool vg_handle_serial(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *serial)
 {
 	(void)h;
 	(void)kind;

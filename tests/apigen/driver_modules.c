@@ -69,6 +69,9 @@ void code_files(void)
 	OK(cuLibraryGetKernel(&k, l, "add"));
 	adds((CUfunction)k);
 	OK(cuLibraryGetModule(&m, l));
+	/* It is the library's to unload, and stays a module when the program tries. */
+	if (through_vgpu)
+		IS(cuModuleUnload(m), CUDA_ERROR_INVALID_HANDLE);
 	OK(cuModuleGetFunction(&f, m, "add"));
 	adds(f);
 	if (through_vgpu)

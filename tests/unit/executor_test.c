@@ -72,35 +72,75 @@ static void handles_out_of_range(void **state)
 static void handles_reserved(void **state)
 {
 	struct vg_handles *h = vg_handles_new();
-	uint64_t before, v;
+	uint64_t before, first, second, none, v;
 
 	(void)state;
 	assert_true(vg_handle_put(h, 1, VG_EVENT, 1));
 	before = vg_budget_held(VG_BUDGET_OBJECTS);
-	assert_int_equal(vg_handle_reserve(h, 9, VG_GRAPH, 0, 0, 100), VG_RESERVED_OK);
+	assert_int_equal(vg_handle_reserve(h, 9, VG_GRAPH, 0, 0, 100, &first), VG_RESERVED_OK);
 	assert_int_equal(vg_budget_held(VG_BUDGET_OBJECTS), before + VG_OBJECT_BYTES + 100);
 	assert_false(vg_handle_get(h, 9, VG_GRAPH, &v));
 	assert_false(vg_handle_get(h, 9, VG_RESERVED, &v));
 	assert_false(vg_handle_take(h, 9, VG_RESERVED, &v));
-	assert_int_equal(vg_handle_reserve(h, 9, VG_GRAPH, 0, 0, 0), VG_RESERVED_NOT);
-	assert_false(vg_handle_bind(h, 9, VG_EVENT, 5));
-	vg_handle_give_up(h, 9);
+	assert_int_equal(vg_handle_reserve(h, 9, VG_GRAPH, 0, 0, 0, &none), VG_RESERVED_NOT);
+	assert_false(vg_handle_bind(h, 9, first, VG_EVENT, 5));
+	vg_handle_give_up(h, 9, first);
 	assert_int_equal(vg_budget_held(VG_BUDGET_OBJECTS), before);
-	assert_false(vg_handle_bind(h, 9, VG_GRAPH, 5));
-	assert_int_equal(vg_handle_reserve(h, 9, VG_GRAPH, 0, 0, 100), VG_RESERVED_OK);
-	assert_true(vg_handle_bind(h, 9, VG_GRAPH, 5));
+	assert_false(vg_handle_bind(h, 9, first, VG_GRAPH, 5));
+	assert_int_equal(vg_handle_reserve(h, 9, VG_GRAPH, 0, 0, 100, &second), VG_RESERVED_OK);
+	/* Who was late with the first has no part in the second. */
+	assert_int_not_equal(first, second);
+	assert_false(vg_handle_bind(h, 9, first, VG_GRAPH, 5));
+	vg_handle_give_up(h, 9, first);
+	assert_true(vg_handle_bind(h, 9, second, VG_GRAPH, 5));
 	assert_true(vg_handle_get(h, 9, VG_GRAPH, &v));
 	assert_int_equal(v, 5);
-	vg_handle_give_up(h, 9);	/* too late */
+	vg_handle_give_up(h, 9, second);	/* too late */
 	assert_true(vg_handle_take(h, 9, VG_GRAPH, &v));
 	assert_int_equal(vg_budget_held(VG_BUDGET_OBJECTS), before);
+}
+
+/* What the driver may have destroyed or not leads nowhere, counts, and is nobody else's. */
+static void handles_lost(void **state)
+{
+	struct vg_handles *h = vg_handles_new();
+	uint64_t before, serial, v;
+	struct vg_orphan o;
+	uint32_t id;
+
+	(void)state;
+	assert_true(vg_handle_put(h, 1, VG_CONTEXT, 1));
+	before = vg_budget_held(VG_BUDGET_OBJECTS);
+	assert_int_equal(vg_handle_reserve(h, 2, VG_GRAPH, 0, 1, 50, &serial), VG_RESERVED_OK);
+	assert_true(vg_handle_bind(h, 2, serial, VG_GRAPH, 77));
+	assert_int_equal(vg_handle_reserve(h, 3, VG_GRAPH_NODE, 2, 0, 5, &v), VG_RESERVED_OK);
+	assert_true(vg_handle_bind(h, 3, v, VG_GRAPH_NODE, 78));
+	assert_false(vg_handle_lose(h, 2, VG_EVENT));
+	assert_true(vg_handle_lose(h, 2, VG_GRAPH));
+	assert_true(vg_handle_orphan(h, 2, &o));
+	assert_false(vg_handle_orphan(h, 2, &o));
+	assert_false(vg_handle_get(h, 2, VG_GRAPH, &v));
+	assert_false(vg_handle_get(h, 3, VG_GRAPH_NODE, &v));
+	assert_false(vg_handle_id_of(h, VG_GRAPH, 77, &id));
+	assert_false(vg_handle_bind(h, 2, serial, VG_GRAPH, 77));
+	vg_handle_give_up(h, 2, serial);
+	assert_false(vg_handle_put(h, 2, VG_GRAPH, 77));
+	assert_int_equal(vg_budget_held(VG_BUDGET_OBJECTS),
+			 before + VG_OBJECT_BYTES + VG_NODE_BYTES + 55);
+	assert_true(vg_handle_take(h, 1, VG_CONTEXT, &v));
+	assert_true(vg_handle_orphan(h, 1, &o));
+	assert_int_equal(vg_budget_held(VG_BUDGET_OBJECTS), before - VG_CONTEXT_BYTES);
+	assert_true(vg_handle_put(h, 2, VG_GRAPH, 77));
 }
 
 static void bind_part(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t owner,
 		      uint32_t ctx, uint64_t more)
 {
-	assert_int_equal(vg_handle_reserve(h, id, kind, owner, ctx, more), VG_RESERVED_OK);
-	assert_true(vg_handle_bind(h, id, kind, 0x1000 + id));
+	uint64_t serial;
+
+	assert_int_equal(vg_handle_reserve(h, id, kind, owner, ctx, more, &serial),
+			 VG_RESERVED_OK);
+	assert_true(vg_handle_bind(h, id, serial, kind, 0x1000 + id));
 }
 
 /* What goes with an object has an owner that is there, and never outlives it. */
@@ -109,15 +149,15 @@ static void handles_of_owners(void **state)
 	struct vg_handles *h = vg_handles_new();
 	uint32_t owner = 1, ctx = 1, gone = 0;
 	struct vg_orphan o;
-	uint64_t v;
+	uint64_t none, v;
 
 	(void)state;
-	assert_int_equal(vg_handle_reserve(h, 9, VG_EVENT, 7, 0, 0), VG_RESERVED_ALONE);
-	assert_int_equal(vg_handle_reserve(h, 9, VG_EVENT, 9, 0, 0), VG_RESERVED_ALONE);
-	assert_int_equal(vg_handle_reserve(h, 9, VG_EVENT, VG_HANDLE_MAX, 0, 0),
+	assert_int_equal(vg_handle_reserve(h, 9, VG_EVENT, 7, 0, 0, &none), VG_RESERVED_ALONE);
+	assert_int_equal(vg_handle_reserve(h, 9, VG_EVENT, 9, 0, 0, &none), VG_RESERVED_ALONE);
+	assert_int_equal(vg_handle_reserve(h, 9, VG_EVENT, VG_HANDLE_MAX, 0, 0, &none),
 			 VG_RESERVED_ALONE);
 	assert_true(vg_handle_put(h, 7, VG_GRAPH, 1));
-	assert_int_equal(vg_handle_reserve(h, 9, VG_EVENT, 0, 7, 0), VG_RESERVED_ALONE);
+	assert_int_equal(vg_handle_reserve(h, 9, VG_EVENT, 0, 7, 0, &none), VG_RESERVED_ALONE);
 	assert_true(vg_handle_put(h, 8, VG_CONTEXT, 1));
 	bind_part(h, 9, VG_EVENT, 7, 8, 0);
 	assert_true(vg_handle_get_owner(h, 9, VG_EVENT, &owner));
@@ -137,7 +177,7 @@ static void handles_of_owners(void **state)
 		bind_part(h, id, VG_GRAPH_NODE, id == 20 ? 7 : id - 1, id % 2 ? 8 : 0, 0);
 	bind_part(h, 30, VG_GRAPH_NODE, 25, 8, 0);
 	assert_true(vg_handle_take(h, 7, VG_GRAPH, &v));
-	assert_int_equal(vg_handle_reserve(h, 7, VG_GRAPH, 0, 0, 0), VG_RESERVED_NOT);
+	assert_int_equal(vg_handle_reserve(h, 7, VG_GRAPH, 0, 0, 0, &none), VG_RESERVED_NOT);
 	while (vg_handle_orphan(h, 7, &o)) {
 		assert_int_equal(o.kind, VG_GRAPH_NODE);
 		assert_int_equal(o.value, 0x1000 + o.id);
@@ -229,8 +269,7 @@ static void handles_by_value(void **state)
 static void handles_serial(void **state)
 {
 	struct vg_handles *h = vg_handles_new();
-	uint32_t first, second;
-	uint64_t v;
+	uint64_t first, second, v;
 
 	(void)state;
 	assert_false(vg_handle_serial(h, 9, VG_GRAPH, &first));
@@ -1089,6 +1128,7 @@ int main(void)
 		cmocka_unit_test(handles_by_kind),
 		cmocka_unit_test(handles_out_of_range),
 		cmocka_unit_test(handles_reserved),
+		cmocka_unit_test(handles_lost),
 		cmocka_unit_test(handles_of_owners),
 		cmocka_unit_test(handles_change_owner),
 		cmocka_unit_test(handles_weigh_their_parts),

@@ -28,11 +28,10 @@ REPLY_MAX = 4032		# VG_REPLY_MAX
 REC_ALIGN = 16			# VGPU_REC_ALIGN of include/uapi/linux/vgpu_ring.h
 INTERNAL_OPS = {1: ("hello", 8), 2: ("blob_append", 32), 3: ("nop", 0), 4: ("exit", 0),
                 5: ("share", 32), 6: ("unshare", 16), 7: ("output", 8)}
-# What goes when another goes.  OWNERS hold others.  HELD_BY are parts of another object: the
-# driver frees a part with its owner, so a part's id goes with the owner's, however many ids the
-# part has, and no call destroys a part alone (but a node of a graph).  OF_CONTEXT are kinds that
-# go with the context in which they were made, a part too, for its owner may outlive that.
-OWNERS = {"CONTEXT", "MODULE", "LIBRARY", "KERNEL", "GRAPH", "MIPMAP", "ARRAY"}
+# What goes when another goes.  HELD_BY are parts of another object: the driver frees a part with
+# its owner, so a part's id goes with the owner's, however many ids the part has, and no call
+# destroys a part alone (but a node of a graph).  OF_CONTEXT are kinds that go with the context in
+# which they were made, a part too, for its owner may outlive that.
 HELD_BY = {"FUNCTION": {"MODULE", "KERNEL"}, "KERNEL": {"LIBRARY"}, "MODULE": {"LIBRARY"},
            "TEXREF": {"MODULE"}, "SURFREF": {"MODULE"}, "GRAPH_NODE": {"GRAPH"},
            "ARRAY": {"MIPMAP", "ARRAY"}}

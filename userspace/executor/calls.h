@@ -15,7 +15,18 @@ void vg_x_greens_gone(struct vg_exec *x, uint32_t primary);
 
 /* calls_memory.c: allocations by address; `ctx` is the id of the context that holds one. */
 bool vg_x_allocated(uint64_t ptr, uint64_t bytes, uint32_t ctx);
-bool vg_x_freed(uint64_t ptr, uint64_t *bytes);
+/*
+ * Before the driver frees one: it is forgotten, so that no other thread frees it, too.  After
+ * it, r being what the driver has answered: known again, if it was refused.
+ */
+struct vg_x_freed {
+	uint64_t ptr, bytes;
+	uint32_t ctx;
+	bool of_graph;
+};
+
+bool vg_x_freed(uint64_t ptr, struct vg_x_freed *a);
+CUresult vg_x_freed_or_not(CUresult r, const struct vg_x_freed *a);
 /* By a node of a graph: it may be freed any number of times, and is charged elsewhere. */
 bool vg_x_allocated_by_graph(uint64_t ptr, uint32_t ctx);
 /* What is known of the one that begins at ptr. */
@@ -50,6 +61,9 @@ void vg_x_unshare_context(struct vg_exec *x, uint32_t ctx);
 /* calls_handles.c: vg_x_reserve() and the rest in one, for contexts; false: it cannot be had. */
 bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value, uint32_t owner);
 
+/* What the driver answers when it has done nothing, so that what was to go stays as it was. */
+bool vg_x_refused(CUresult r);
+
 /* The next id of a kind after *id, which starts as 0; false after the last. */
 bool vg_x_next(struct vg_exec *x, enum vg_kind kind, uint32_t *id, uint64_t *value);
 
@@ -58,7 +72,7 @@ bool vg_x_next(struct vg_exec *x, enum vg_kind kind, uint32_t *id, uint64_t *val
  * up, or there is no such owner.  And one that is only reserved, for what is to be made.
  */
 uint32_t vg_x_mint(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t owner);
-uint32_t vg_x_mint_reserve(struct vg_exec *x, enum vg_kind kind, uint32_t owner);
+uint32_t vg_x_mint_reserve(struct vg_exec *x, enum vg_kind kind, uint32_t owner, uint64_t *serial);
 /* The id as the guest is told it (VG_TOLD), once it is bound; 0 for 0. */
 uint32_t vg_x_told(struct vg_exec *x, enum vg_kind kind, uint32_t id);
 

@@ -55,51 +55,55 @@ CUresult vge_vgpu_primary_retain(struct vg_exec *x, const struct vg_req *rq, CUd
 	return CUDA_SUCCESS;
 }
 
-CUresult vge_vgpu_primary_release(struct vg_exec *x, const struct vg_req *rq, CUdevice dev,
-				  unsigned int id)
+/*
+ * End a device's primary context as `how` does, and take its id.  Its green contexts go first,
+ * because the driver takes them along without a word.
+ */
+static CUresult end(struct vg_exec *x, CUdevice dev, uint32_t id, CUresult (*how)(CUdevice))
 {
-	uint64_t v;
+	CUresult r;
 
-	(void)rq;
-	if (!cu.cuDevicePrimaryCtxRelease_v2)
-		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!vg_x_primary_of(dev, id))
 		return CUDA_ERROR_INVALID_CONTEXT;
 	vg_exec_settle(x, id);
-	if (!vg_handle_take(vg_exec_handles(x), id, VG_CONTEXT, &v))
-		return CUDA_ERROR_INVALID_CONTEXT;
-	primary[dev] = 0;
 	vg_x_greens_gone(x, id);
-	vg_x_orphans(x, id);
-	vg_x_allocations_gone(x, id);
+	r = how(dev);
 	vg_exec_contexts_changed(x);
+	if (vg_x_refused(r))
+		return r;
+	primary[dev] = 0;
+	vg_x_destroyed(x, CUDA_SUCCESS, id, VG_CONTEXT);
+	vg_x_allocations_gone(x, id);
 	vg_exec_context(x, dev, -1);
-	return cu.cuDevicePrimaryCtxRelease_v2(dev);
+	return r;
+}
+
+CUresult vge_vgpu_primary_release(struct vg_exec *x, const struct vg_req *rq, CUdevice dev,
+				  unsigned int id)
+{
+	(void)rq;
+	if (!cu.cuDevicePrimaryCtxRelease_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return end(x, dev, id, cu.cuDevicePrimaryCtxRelease_v2);
+}
+
+/* The reference that was retained is given back, too. */
+static CUresult reset(CUdevice dev)
+{
+	CUresult r = cu.cuDevicePrimaryCtxReset_v2(dev);
+
+	if (!vg_x_refused(r))
+		cu.cuDevicePrimaryCtxRelease_v2(dev);
+	return r;
 }
 
 CUresult vge_vgpu_primary_reset(struct vg_exec *x, const struct vg_req *rq, CUdevice dev,
 				unsigned int id)
 {
-	CUresult r;
-	uint64_t v;
-
 	(void)rq;
 	if (!cu.cuDevicePrimaryCtxReset_v2 || !cu.cuDevicePrimaryCtxRelease_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!vg_x_primary_of(dev, id))
-		return CUDA_ERROR_INVALID_CONTEXT;
-	vg_exec_settle(x, id);
-	if (!vg_handle_take(vg_exec_handles(x), id, VG_CONTEXT, &v))
-		return CUDA_ERROR_INVALID_CONTEXT;
-	primary[dev] = 0;
-	vg_x_greens_gone(x, id);
-	vg_x_orphans(x, id);
-	vg_x_allocations_gone(x, id);
-	vg_exec_contexts_changed(x);
-	vg_exec_context(x, dev, -1);
-	r = cu.cuDevicePrimaryCtxReset_v2(dev);
-	cu.cuDevicePrimaryCtxRelease_v2(dev);
-	return r;
+	return end(x, dev, id, reset);
 }
 
 CUresult vge_vgpu_primary_flags(struct vg_exec *x, const struct vg_req *rq, CUdevice dev,
@@ -150,13 +154,19 @@ static int device_of(CUcontext ctx)
 CUresult vge_vgpu_context_destroy(struct vg_exec *x, const struct vg_req *rq, CUcontext ctx)
 {
 	const struct vg_rq_vgpu_context_destroy *q = rq->payload;
+	CUresult r;
+	int dev;
 
 	if (!cu.cuCtxDestroy_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	vg_x_allocations_gone(x, q->ctx);
+	dev = device_of(ctx);
+	r = cu.cuCtxDestroy_v2(ctx);
 	vg_exec_contexts_changed(x);
-	vg_exec_context(x, device_of(ctx), -1);
-	return cu.cuCtxDestroy_v2(ctx);
+	if (vg_x_refused(r))
+		return r;
+	vg_x_allocations_gone(x, q->ctx);
+	vg_exec_context(x, dev, -1);
+	return r;
 }
 
 CUresult vge_vgpu_context_synchronize(struct vg_exec *x, const struct vg_req *rq, CUcontext ctx)

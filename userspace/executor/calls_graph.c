@@ -165,22 +165,6 @@ CUresult vge_vgpu_graph_node_in_clone(struct vg_exec *x, const struct vg_req *rq
 	return *found ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-/* What a node holds goes with it: a child graph, the bodies of a conditional. */
-CUresult vge_cuGraphDestroyNode(struct vg_exec *x, const struct vg_req *rq, CUgraphNode node)
-{
-	const struct vg_rq_cuGraphDestroyNode *q = rq->payload;
-	uint64_t v;
-	CUresult r;
-
-	if (!cu.cuGraphDestroyNode)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	/* The driver refuses some, which stay in their graph and in the budget. */
-	r = cu.cuGraphDestroyNode(node);
-	if (!r && vg_handle_take(vg_exec_handles(x), q->hNode, VG_GRAPH_NODE, &v))
-		vg_x_orphans(x, q->hNode);
-	return r;
-}
-
 CUresult vge_cuGraphAddDependencies_v2(struct vg_exec *x, const struct vg_req *rq, CUgraph graph,
 				       const CUgraphNode *from, const CUgraphNode *to,
 				       const CUgraphEdgeData *data, size_t count)

@@ -12,10 +12,12 @@
 #include "vg_cuda.h"
 
 #define CONDITIONS_MAX (1u << 20)
+#define BODIES_MAX 256		/* of one node, by the specification */
 
 struct condition {
 	uint64_t handle;
-	uint32_t graph, serial;		/* of the graph's id, so that a reuse of it shows */
+	uint64_t serial;		/* of the graph's id, so that a reuse of it shows */
+	uint32_t graph;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* all below */
@@ -24,7 +26,7 @@ static size_t count, room;
 
 static bool alive(struct vg_exec *x, const struct condition *c)
 {
-	uint32_t serial;
+	uint64_t serial;
 
 	return vg_handle_serial(vg_exec_handles(x), c->graph, VG_GRAPH, &serial) &&
 	       serial == c->serial;
@@ -113,14 +115,15 @@ CUresult vge_vgpu_graph_conditional(struct vg_exec *x, const struct vg_req *rq, 
 	const struct vg_rq_vgpu_graph_conditional *q = rq->payload;
 	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_CONDITIONAL };
 	struct vg_handles *h = vg_exec_handles(x);
+	uint64_t serial[BODIES_MAX];
 	unsigned int minted;
 	CUresult r;
 
-	if (!size || !is_known(x, handle))
+	if (!size || size > BODIES_MAX || !is_known(x, handle))
 		return CUDA_ERROR_INVALID_VALUE;
 	/* The node's id is reserved already, and the bodies are parts of the node. */
 	for (minted = 0; minted < size; minted++) {
-		bodies[minted] = vg_x_mint_reserve(x, VG_GRAPH, q->node);
+		bodies[minted] = vg_x_mint_reserve(x, VG_GRAPH, q->node, &serial[minted]);
 		if (!bodies[minted])
 			break;
 	}
@@ -133,9 +136,9 @@ CUresult vge_vgpu_graph_conditional(struct vg_exec *x, const struct vg_req *rq, 
 		r = CUDA_ERROR_UNKNOWN;
 	for (unsigned int i = 0; i < minted; i++) {
 		if (r)
-			vg_handle_give_up(h, bodies[i]);
+			vg_handle_give_up(h, bodies[i], serial[i]);
 		else
-			vg_handle_bind(h, bodies[i], VG_GRAPH,
+			vg_handle_bind(h, bodies[i], serial[i], VG_GRAPH,
 				       (uintptr_t)p.conditional.phGraph_out[i]);
 		bodies[i] = vg_x_told(x, VG_GRAPH, bodies[i]);
 	}

@@ -228,14 +228,14 @@ CUresult vge_cuGraphExecDestroy(struct vg_exec *x, const struct vg_req *rq, CUgr
 	if (!cu.cuGraphExecDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	pthread_mutex_lock(&lock);
-	for (struct user **at = &users; *at; at = &(*at)->next) {
+	r = cu.cuGraphExecDestroy(exec);
+	for (struct user **at = &users; *at && !vg_x_refused(r); at = &(*at)->next) {
 		if ((*at)->exec != exec)
 			continue;
 		u = *at;
 		*at = u->next;
 		break;
 	}
-	r = cu.cuGraphExecDestroy(exec);
 	for (CUdevice d = 0; u && d < DEVICES_MAX; d++)
 		if (u->bytes[d])
 			settle(x, d);

@@ -235,8 +235,8 @@ CUresult vge_vgpu_green_create(struct vg_exec *x, const struct vg_req *rq, CUgre
 /* What this forgets is not to be found again when the driver's handle comes again. */
 void vg_x_greens_gone(struct vg_exec *x, uint32_t primary)
 {
+	uint32_t id, context;
 	CUgreenCtx green;
-	uint32_t id;
 	uint64_t v;
 
 	for (size_t i = count; i-- > 0;) {
@@ -244,10 +244,12 @@ void vg_x_greens_gone(struct vg_exec *x, uint32_t primary)
 			continue;
 		green = greens[i].green;
 		pthread_rwlock_wrlock(&lock);
+		context = greens[i].context;
 		greens[i] = greens[--count];
 		pthread_rwlock_unlock(&lock);
 		if (vg_handle_id_of(vg_exec_handles(x), VG_GREEN_CTX, (uintptr_t)green, &id))
 			vg_handle_take(vg_exec_handles(x), id, VG_GREEN_CTX, &v);
+		vg_handle_take(vg_exec_handles(x), context, VG_CONTEXT, &v);
 		cu.cuGreenCtxDestroy(green);
 	}
 }
@@ -255,24 +257,27 @@ void vg_x_greens_gone(struct vg_exec *x, uint32_t primary)
 CUresult vge_cuGreenCtxDestroy(struct vg_exec *x, const struct vg_req *rq, CUgreenCtx green)
 {
 	uint32_t context = 0;
+	CUresult r;
 	uint64_t v;
+	size_t i;
 
 	(void)rq;
 	if (!cu.cuGreenCtxDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	pthread_rwlock_wrlock(&lock);
-	for (size_t i = 0; i < count; i++) {
-		if (greens[i].green != green)
-			continue;
+	/* Only this thread, the ring's, changes the list. */
+	for (i = 0; i < count && greens[i].green != green; i++)
+		;
+	if (i < count)
 		context = greens[i].context;
-		greens[i] = greens[--count];
-		break;
-	}
+	vg_exec_settle(x, context);
+	r = cu.cuGreenCtxDestroy(green);
+	vg_exec_contexts_changed(x);
+	if (vg_x_refused(r) || i == count)
+		return r;
+	pthread_rwlock_wrlock(&lock);
+	greens[i] = greens[--count];
 	pthread_rwlock_unlock(&lock);
 	/* Streams stay, for the driver to say that their context has gone. */
-	vg_exec_settle(x, context);
-	if (context)
-		vg_handle_take(vg_exec_handles(x), context, VG_CONTEXT, &v);
-	vg_exec_contexts_changed(x);
-	return cu.cuGreenCtxDestroy(green);
+	vg_handle_take(vg_exec_handles(x), context, VG_CONTEXT, &v);
+	return r;
 }

@@ -39,9 +39,10 @@ bool vg_x_function(struct vg_exec *x, uint32_t id, CUfunction *f)
 }
 
 static enum vg_reserved reserve(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint32_t owner,
-				uint32_t ctx, uint64_t more)
+				uint32_t ctx, uint64_t more, uint64_t *serial)
 {
-	enum vg_reserved got = vg_handle_reserve(vg_exec_handles(x), id, kind, owner, ctx, more);
+	enum vg_reserved got = vg_handle_reserve(vg_exec_handles(x), id, kind, owner, ctx, more,
+						 serial);
 	_Atomic uint32_t *mark = &end[id >= HALF];
 	uint32_t seen = atomic_load(mark);
 
@@ -52,7 +53,7 @@ static enum vg_reserved reserve(struct vg_exec *x, uint32_t id, enum vg_kind kin
 }
 
 CUresult vg_x_reserve(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint32_t owner,
-		      uint32_t ctx, uint64_t more)
+		      uint32_t ctx, uint64_t more, uint64_t *serial)
 {
 	uint64_t v;
 
@@ -65,7 +66,7 @@ CUresult vg_x_reserve(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint32_
 			return CUDA_ERROR_INVALID_CONTEXT;
 		ctx = 0;
 	}
-	switch (reserve(x, id, kind, owner, ctx, more)) {
+	switch (reserve(x, id, kind, owner, ctx, more, serial)) {
 	case VG_RESERVED_OK:
 		return CUDA_SUCCESS;
 	case VG_RESERVED_FULL:
@@ -75,16 +76,59 @@ CUresult vg_x_reserve(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint32_
 	}
 }
 
-CUresult vg_x_made(struct vg_exec *x, CUresult r, uint32_t id, enum vg_kind kind, uint64_t value)
+CUresult vg_x_made(struct vg_exec *x, CUresult r, uint32_t id, uint64_t serial, enum vg_kind kind,
+		   uint64_t value)
 {
 	if (r)
-		vg_handle_give_up(vg_exec_handles(x), id);
-	else if (!vg_handle_bind(vg_exec_handles(x), id, kind, value))
+		vg_handle_give_up(vg_exec_handles(x), id, serial);
+	else if (!vg_handle_bind(vg_exec_handles(x), id, serial, kind, value))
 		r = CUDA_ERROR_INVALID_HANDLE;
 	return r;
 }
 
-uint32_t vg_x_mint_reserve(struct vg_exec *x, enum vg_kind kind, uint32_t owner)
+bool vg_x_refused(CUresult r)
+{
+	switch (r) {
+	case CUDA_ERROR_INVALID_VALUE:
+	case CUDA_ERROR_NOT_INITIALIZED:
+	case CUDA_ERROR_DEINITIALIZED:
+	case CUDA_ERROR_INVALID_DEVICE:
+	case CUDA_ERROR_INVALID_CONTEXT:
+	case CUDA_ERROR_INVALID_HANDLE:
+	case CUDA_ERROR_ILLEGAL_STATE:
+	case CUDA_ERROR_CONTEXT_IS_DESTROYED:
+	case CUDA_ERROR_NOT_PERMITTED:
+	case CUDA_ERROR_NOT_SUPPORTED:
+	case CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED:
+	case CUDA_ERROR_STREAM_CAPTURE_INVALIDATED:
+	case CUDA_ERROR_STREAM_CAPTURE_MERGE:
+	case CUDA_ERROR_STREAM_CAPTURE_UNMATCHED:
+	case CUDA_ERROR_STREAM_CAPTURE_UNJOINED:
+	case CUDA_ERROR_STREAM_CAPTURE_ISOLATION:
+	case CUDA_ERROR_STREAM_CAPTURE_IMPLICIT:
+	case CUDA_ERROR_CAPTURED_EVENT:
+	case CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD:
+		return true;
+	default:
+		return false;
+	}
+}
+
+CUresult vg_x_destroyed(struct vg_exec *x, CUresult r, uint32_t id, enum vg_kind kind)
+{
+	uint64_t v;
+
+	if (vg_x_refused(r) ||
+	    !(r ? vg_handle_lose(vg_exec_handles(x), id, kind) :
+		  vg_handle_take(vg_exec_handles(x), id, kind, &v)))
+		return r;
+	vg_x_orphans(x, id);
+	if (kind == VG_STREAM)
+		vg_x_capture_gone(x, id);
+	return r;
+}
+
+uint32_t vg_x_mint_reserve(struct vg_exec *x, enum vg_kind kind, uint32_t owner, uint64_t *serial)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static uint32_t last = VG_HANDLE_MAX - 1;
@@ -96,7 +140,7 @@ uint32_t vg_x_mint_reserve(struct vg_exec *x, enum vg_kind kind, uint32_t owner)
 	for (uint32_t i = 0; i < HALF && got == VG_RESERVED_NOT; i++) {
 		last = last + 1 < VG_HANDLE_MAX ? last + 1 : HALF;
 		id = last;
-		got = reserve(x, id, kind, owner, 0, 0);
+		got = reserve(x, id, kind, owner, 0, 0, serial);
 	}
 	pthread_mutex_unlock(&lock);
 	return got == VG_RESERVED_OK ? id : 0;
@@ -104,27 +148,30 @@ uint32_t vg_x_mint_reserve(struct vg_exec *x, enum vg_kind kind, uint32_t owner)
 
 bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value, uint32_t owner)
 {
-	return !vg_x_reserve(x, id, kind, owner, 0, 0) &&
-	       vg_handle_bind(vg_exec_handles(x), id, kind, value);
+	uint64_t serial;
+
+	return !vg_x_reserve(x, id, kind, owner, 0, 0, &serial) &&
+	       vg_handle_bind(vg_exec_handles(x), id, serial, kind, value);
 }
 
 uint32_t vg_x_mint(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t owner)
 {
+	uint64_t serial;
 	uint32_t id;
 
 	if (vg_handle_id_of(vg_exec_handles(x), kind, value, &id))
 		return id;
-	id = vg_x_mint_reserve(x, kind, owner);
-	return id && vg_handle_bind(vg_exec_handles(x), id, kind, value) ? id : 0;
+	id = vg_x_mint_reserve(x, kind, owner, &serial);
+	return id && vg_handle_bind(vg_exec_handles(x), id, serial, kind, value) ? id : 0;
 }
 
 uint32_t vg_x_told(struct vg_exec *x, enum vg_kind kind, uint32_t id)
 {
-	uint32_t life;
+	uint64_t life;
 
 	if (id < HALF || !vg_handle_serial(vg_exec_handles(x), id, kind, &life))
 		return id;
-	return VG_TOLD(id, life);
+	return VG_TOLD(id, (uint32_t)life);
 }
 
 void vg_x_orphans(struct vg_exec *x, uint32_t gone)

@@ -95,14 +95,14 @@ bool vg_x_allocated_by_graph(uint64_t ptr, uint32_t ctx)
 	return put((struct allocation){ .ptr = ptr, .ctx = vg_x_home(ctx), .of_graph = true });
 }
 
-bool vg_x_freed(uint64_t ptr, uint64_t *bytes)
+bool vg_x_freed(uint64_t ptr, struct vg_x_freed *was)
 {
 	struct allocation *a;
 
 	pthread_mutex_lock(&lock);
 	a = find(ptr);
 	if (a) {
-		*bytes = a->bytes;
+		*was = (struct vg_x_freed){ ptr, a->bytes, a->ctx, a->of_graph };
 		/* Whether it is allocated at the moment is for the driver to say. */
 		if (!a->of_graph) {
 			a->ptr = GONE;
@@ -111,6 +111,14 @@ bool vg_x_freed(uint64_t ptr, uint64_t *bytes)
 	}
 	pthread_mutex_unlock(&lock);
 	return a;
+}
+
+/* Where that fails, for want of memory, it stays charged, and can only go with its context. */
+CUresult vg_x_freed_or_not(CUresult r, const struct vg_x_freed *a)
+{
+	if (vg_x_refused(r) && !a->of_graph)
+		put((struct allocation){ .ptr = a->ptr, .bytes = a->bytes, .ctx = a->ctx });
+	return r;
 }
 
 bool vg_x_allocation(uint64_t ptr, uint64_t *bytes, uint32_t *ctx)
@@ -195,20 +203,20 @@ CUresult vge_cuMemAllocPitch_v2(struct vg_exec *x, const struct vg_req *rq, CUde
 
 CUresult vge_cuMemFree_v2(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr dptr)
 {
-	uint64_t bytes;
+	struct vg_x_freed a;
 	CUresult r;
 
 	(void)rq;
 	if (!cu.cuMemFree_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!vg_x_freed(dptr, &bytes))
+	if (!vg_x_freed(dptr, &a))
 		return CUDA_ERROR_INVALID_VALUE;
-	r = cu.cuMemFree_v2(dptr);
+	r = vg_x_freed_or_not(cu.cuMemFree_v2(dptr), &a);
 	/* After a sticky error the memory goes with the process, and the charge with it. */
 	if (!r) {
 		vg_x_unshare(x, VG_TOKEN_MEMORY, dptr);
 		vg_x_unshare(x, VG_TOKEN_POINTER, dptr);
-		vg_exec_uncharge(x, bytes);
+		vg_exec_uncharge(x, a.bytes);
 	}
 	return r;
 }

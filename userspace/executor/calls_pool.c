@@ -69,19 +69,19 @@ CUresult vge_cuMemAllocFromPoolAsync(struct vg_exec *x, const struct vg_req *rq,
 
 CUresult vge_cuMemFreeAsync(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr dptr, CUstream s)
 {
-	uint64_t bytes;
+	struct vg_x_freed a;
 	CUresult r;
 
 	(void)rq;
 	if (!cu.cuMemFreeAsync)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!vg_x_freed(dptr, &bytes))
+	if (!vg_x_freed(dptr, &a))
 		return CUDA_ERROR_INVALID_VALUE;
-	r = cu.cuMemFreeAsync(dptr, s);
+	r = vg_x_freed_or_not(cu.cuMemFreeAsync(dptr, s), &a);
 	if (!r) {
 		vg_x_unshare(x, VG_TOKEN_MEMORY, dptr);
 		vg_x_unshare(x, VG_TOKEN_POINTER, dptr);
-		vg_exec_uncharge(x, bytes);
+		vg_exec_uncharge(x, a.bytes);
 	}
 	return r;
 }

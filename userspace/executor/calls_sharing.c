@@ -218,11 +218,15 @@ CUresult vge_vgpu_event_import(struct vg_exec *x, const struct vg_req *rq, CUeve
 
 CUresult vge_cuEventDestroy_v2(struct vg_exec *x, const struct vg_req *rq, CUevent event)
 {
+	CUresult r;
+
 	(void)rq;
 	if (!cu.cuEventDestroy_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	vg_x_unshare(x, VG_TOKEN_EVENT, (uintptr_t)event);
-	return cu.cuEventDestroy_v2(event);
+	r = cu.cuEventDestroy_v2(event);
+	if (!vg_x_refused(r))
+		vg_x_unshare(x, VG_TOKEN_EVENT, (uintptr_t)event);
+	return r;
 }
 
 /* -- pools and what is in them */
@@ -271,11 +275,15 @@ CUresult vge_vgpu_pool_import(struct vg_exec *x, const struct vg_req *rq, CUmemo
 
 CUresult vge_cuMemPoolDestroy(struct vg_exec *x, const struct vg_req *rq, CUmemoryPool pool)
 {
+	CUresult r;
+
 	(void)rq;
 	if (!cu.cuMemPoolDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	vg_x_unshare(x, VG_TOKEN_POOL, (uintptr_t)pool);
-	return cu.cuMemPoolDestroy(pool);
+	r = cu.cuMemPoolDestroy(pool);
+	if (!vg_x_refused(r))
+		vg_x_unshare(x, VG_TOKEN_POOL, (uintptr_t)pool);
+	return r;
 }
 
 CUresult vge_vgpu_pointer_export(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr ptr,

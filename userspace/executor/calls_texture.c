@@ -118,10 +118,10 @@ CUresult vge_cuMipmappedArrayCreate(struct vg_exec *x, const struct vg_req *rq,
 
 static CUresult gone(struct vg_exec *x, CUresult r, uint64_t handle)
 {
-	uint64_t bytes;
+	struct vg_x_freed a;
 
-	if (!r && vg_x_freed(handle, &bytes))
-		vg_exec_uncharge(x, bytes);
+	if (!r && vg_x_freed(handle, &a))
+		vg_exec_uncharge(x, a.bytes);
 	return r;
 }
 
@@ -196,15 +196,15 @@ CUresult vge_vgpu_texture(struct vg_exec *x, const struct vg_req *rq, const vgpu
 
 CUresult vge_vgpu_texture_end(struct vg_exec *x, const struct vg_req *rq, uint64_t object)
 {
-	uint64_t none;
+	struct vg_x_freed a;
 
 	(void)x;
 	(void)rq;
 	if (!cu.cuTexObjectDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!vg_x_freed(TEXTURE | object, &none))
+	if (!vg_x_freed(TEXTURE | object, &a))
 		return CUDA_ERROR_INVALID_VALUE;
-	return cu.cuTexObjectDestroy(object);
+	return vg_x_freed_or_not(cu.cuTexObjectDestroy(object), &a);
 }
 
 CUresult vge_vgpu_surface(struct vg_exec *x, const struct vg_req *rq, const vgpu_resource *in,
@@ -229,13 +229,13 @@ CUresult vge_vgpu_surface(struct vg_exec *x, const struct vg_req *rq, const vgpu
 
 CUresult vge_vgpu_surface_end(struct vg_exec *x, const struct vg_req *rq, uint64_t object)
 {
-	uint64_t none;
+	struct vg_x_freed a;
 
 	(void)x;
 	(void)rq;
 	if (!cu.cuSurfObjectDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!vg_x_freed(SURFACE | object, &none))
+	if (!vg_x_freed(SURFACE | object, &a))
 		return CUDA_ERROR_INVALID_VALUE;
-	return cu.cuSurfObjectDestroy(object);
+	return vg_x_freed_or_not(cu.cuSurfObjectDestroy(object), &a);
 }

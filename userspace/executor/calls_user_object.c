@@ -23,7 +23,8 @@ struct hold {
 	struct hold *next;
 	struct object *object;
 	CUuserObject driver;
-	uint32_t graph, serial;
+	uint64_t serial;
+	uint32_t graph;
 	unsigned int left;		/* of the graph's references; 0: it may be freed */
 };
 
@@ -246,8 +247,7 @@ CUresult vge_cuGraphReleaseUserObject(struct vg_exec *x, const struct vg_req *rq
 				      CUuserObject object, unsigned int n)
 {
 	const struct vg_rq_cuGraphReleaseUserObject *q = rq->payload;
-	uint64_t held = 0;
-	uint32_t serial;
+	uint64_t held = 0, serial;
 
 	if (!n || !vg_handle_serial(vg_exec_handles(x), q->graph, VG_GRAPH, &serial))
 		return CUDA_ERROR_INVALID_VALUE;

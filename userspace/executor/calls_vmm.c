@@ -193,7 +193,7 @@ CUresult vge_vgpu_mem_release(struct vg_exec *x, const struct vg_req *rq,
 	if (!cu.cuMemRelease)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	r = cu.cuMemRelease(a->handle);
-	/* The id is gone, and with it any way to try again: what failed stays charged. */
+	/* What failed stays charged, whether or not it can be tried again. */
 	if (r)
 		return r;
 	a->released = true;

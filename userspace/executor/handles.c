@@ -21,17 +21,20 @@
 enum tie { PART, MADE_IN, TIES };
 
 struct entry {
-	_Atomic uint32_t kind;
-	_Atomic uint32_t serial;
+	_Atomic uint8_t kind;		/* enum vg_kind */
+	/* under the lock, as all that is not atomic */
+	uint8_t made;			/* enum vg_kind: what a reserved id is for */
+	bool lost;			/* of one that is reserved: by vg_handle_lose() */
+	uint32_t next_found;		/* in the same bucket: an id, as below; 0 is none */
+	_Atomic uint64_t serial;	/* of its reservation; 64 bits do not come round */
 	_Atomic uint64_t value;
-	_Atomic uint32_t with[TIES];	/* owner and context: ids */
-	/* under the lock, as the rest; all are ids, 0 is none */
+	_Atomic uint32_t with[TIES];	/* owner and context */
 	uint32_t first[TIES];		/* of those that go with this one */
 	uint32_t next[TIES], before[TIES];	/* of those that go with the same as this one */
-	uint32_t next_found;		/* in the same bucket */
-	enum vg_kind made;		/* what a reserved id is for */
 	uint64_t more;			/* of the budget, in bytes */
 };
+
+_Static_assert(sizeof(struct entry) == 64, "a cache line");
 
 struct vg_handles {
 	pthread_mutex_t lock;
@@ -206,9 +209,10 @@ static enum vg_reserved reserve(struct vg_handles *h, uint32_t id, enum vg_kind 
 		return VG_RESERVED_FULL;
 	e->more = more;
 	e->made = kind;
+	e->lost = false;
 	tie(h, id, e, PART, owner);
 	tie(h, id, e, MADE_IN, ctx);
-	atomic_fetch_add(&e->serial, 1);
+	atomic_store(&e->serial, atomic_load(&e->serial) + 1);
 	atomic_store_explicit(&e->kind, VG_RESERVED, memory_order_release);
 	return VG_RESERVED_OK;
 }
@@ -229,27 +233,61 @@ static void release(struct vg_handles *h, uint32_t id, struct entry *e)
 	untie(h, e, MADE_IN);
 }
 
+static uint64_t weight_locked(struct vg_handles *h, struct entry *root)
+{
+	struct entry *e = root;
+	enum vg_kind kind;
+	uint64_t sum = 0;
+
+	while (e) {
+		kind = atomic_load(&e->kind);
+		sum += e->more;
+		if (e != root)
+			sum += bytes_of(kind == VG_RESERVED ? e->made : kind);
+		if (e->first[PART]) {
+			e = entry_of(h, e->first[PART]);
+			continue;
+		}
+		while (e != root && !e->next[PART])
+			e = entry_of(h, atomic_load(&e->with[PART]));
+		e = e == root ? NULL : entry_of(h, e->next[PART]);
+	}
+	return sum;
+}
+
 /* -- the interface */
 
 enum vg_reserved vg_handle_reserve(struct vg_handles *h, uint32_t id, enum vg_kind kind,
-				   uint32_t owner, uint32_t ctx, uint64_t more)
+				   uint32_t owner, uint32_t ctx, uint64_t more, uint64_t *serial)
 {
 	enum vg_reserved got;
 
+	*serial = 0;
 	if (!id || id >= VG_HANDLE_MAX || kind == VG_NONE || kind >= VG_RESERVED)
 		return VG_RESERVED_NOT;
 	pthread_mutex_lock(&h->lock);
 	got = reserve(h, id, kind, owner, ctx, more);
+	if (got == VG_RESERVED_OK)
+		*serial = atomic_load(&entry_of(h, id)->serial);
 	pthread_mutex_unlock(&h->lock);
 	return got;
 }
 
-bool vg_handle_bind(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value)
+/* With the lock held: the entry that this reservation holds, or NULL. */
+static struct entry *reserved(struct vg_handles *h, uint32_t id, uint64_t serial)
+{
+	struct entry *e = lookup(h, id, VG_RESERVED);
+
+	return e && !e->lost && atomic_load(&e->serial) == serial ? e : NULL;
+}
+
+bool vg_handle_bind(struct vg_handles *h, uint32_t id, uint64_t serial, enum vg_kind kind,
+		    uint64_t value)
 {
 	struct entry *e;
 
 	pthread_mutex_lock(&h->lock);
-	e = lookup(h, id, VG_RESERVED);
+	e = reserved(h, id, serial);
 	if (e && e->made != kind)
 		e = NULL;
 	if (e) {
@@ -260,12 +298,12 @@ bool vg_handle_bind(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64
 	return e;
 }
 
-void vg_handle_give_up(struct vg_handles *h, uint32_t id)
+void vg_handle_give_up(struct vg_handles *h, uint32_t id, uint64_t serial)
 {
 	struct entry *e;
 
 	pthread_mutex_lock(&h->lock);
-	e = lookup(h, id, VG_RESERVED);
+	e = reserved(h, id, serial);
 	if (e)
 		release(h, id, e);
 	pthread_mutex_unlock(&h->lock);
@@ -273,8 +311,10 @@ void vg_handle_give_up(struct vg_handles *h, uint32_t id)
 
 bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value)
 {
-	return vg_handle_reserve(h, id, kind, 0, 0, 0) == VG_RESERVED_OK &&
-	       vg_handle_bind(h, id, kind, value);
+	uint64_t serial;
+
+	return vg_handle_reserve(h, id, kind, 0, 0, 0, &serial) == VG_RESERVED_OK &&
+	       vg_handle_bind(h, id, serial, kind, value);
 }
 
 bool vg_handle_get(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value)
@@ -296,6 +336,27 @@ bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64
 	if (e) {
 		*value = atomic_load(&e->value);
 		release(h, id, e);
+	}
+	pthread_mutex_unlock(&h->lock);
+	return e;
+}
+
+bool vg_handle_lose(struct vg_handles *h, uint32_t id, enum vg_kind kind)
+{
+	struct entry *e;
+	uint64_t parts;
+
+	pthread_mutex_lock(&h->lock);
+	e = kind == VG_NONE || kind == VG_RESERVED ? NULL : lookup(h, id, kind);
+	if (e) {
+		lead_nowhere(h, id, e, kind);
+		e->made = kind;
+		e->lost = true;
+		atomic_store(&e->kind, VG_RESERVED);
+		/* The parts give back what they took. */
+		parts = weight_locked(h, e) - e->more;
+		vg_budget_owe(more_of(kind), parts);
+		e->more += parts;
 	}
 	pthread_mutex_unlock(&h->lock);
 	return e;
@@ -381,7 +442,7 @@ bool vg_handle_get_context(struct vg_handles *h, uint32_t id, enum vg_kind kind,
 	return e;
 }
 
-bool vg_handle_serial(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *serial)
+bool vg_handle_serial(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *serial)
 {
 	struct entry *e = lookup(h, id, kind);
 
@@ -448,23 +509,10 @@ void vg_handle_lighten(struct vg_handles *h, uint32_t id, enum vg_kind kind, uin
 
 uint64_t vg_handle_weight(struct vg_handles *h, uint32_t id)
 {
-	struct entry *e, *root;
-	uint64_t sum = 0;
+	uint64_t sum;
 
 	pthread_mutex_lock(&h->lock);
-	root = entry_of(h, id);
-	if (root && atomic_load(&root->kind) == VG_NONE)
-		root = NULL;
-	for (e = root; e; ) {
-		sum += e->more + (e == root ? 0 : bytes_of(atomic_load(&e->kind)));
-		if (e->first[PART]) {
-			e = entry_of(h, e->first[PART]);
-			continue;
-		}
-		while (e != root && !e->next[PART])
-			e = entry_of(h, atomic_load(&e->with[PART]));
-		e = e == root ? NULL : entry_of(h, e->next[PART]);
-	}
+	sum = is_bound(h, id) ? weight_locked(h, entry_of(h, id)) : 0;
 	pthread_mutex_unlock(&h->lock);
 	return sum;
 }

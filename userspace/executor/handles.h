@@ -47,7 +47,8 @@ enum vg_kind {
 /*
  * Ids of the upper half the executor chooses, when the guest asks for what it has not made by
  * name.  They are used again, so it tells them with the number of their life above the id's
- * bits, by which the guest knows that an object of an earlier life has gone.
+ * bits, by which the guest knows that an object of an earlier life has gone.  It comes again
+ * after 1024 lives; the executor itself never goes by it (vg_handle_serial()).
  */
 #define VG_TOLD(id, life)	((id) | (life) << VG_HANDLE_BITS)
 #define VG_TOLD_ID(told)	((told) & (VG_HANDLE_MAX - 1))
@@ -71,11 +72,16 @@ enum vg_reserved {
 	VG_RESERVED_FULL,	/* the budget is used up */
 };
 
+/*
+ * *serial, never 0, tells this reservation from all others: if what owns it goes meanwhile, so
+ * does the id, and another may have reserved it again.
+ */
 enum vg_reserved vg_handle_reserve(struct vg_handles *h, uint32_t id, enum vg_kind kind,
-				   uint32_t owner, uint32_t ctx, uint64_t more);
-/* False if what owns it has gone meanwhile, and the id with it. */
-bool vg_handle_bind(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value);
-void vg_handle_give_up(struct vg_handles *h, uint32_t id);
+				   uint32_t owner, uint32_t ctx, uint64_t more, uint64_t *serial);
+/* Both of this reservation only.  False: it has gone. */
+bool vg_handle_bind(struct vg_handles *h, uint32_t id, uint64_t serial, enum vg_kind kind,
+		    uint64_t value);
+void vg_handle_give_up(struct vg_handles *h, uint32_t id, uint64_t serial);
 
 /* Both steps at once, for what has neither owner nor context; false as vg_handle_reserve(). */
 bool vg_handle_put(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t value);
@@ -88,6 +94,13 @@ bool vg_handle_get(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_
  * vg_handle_orphan().
  */
 bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *value);
+
+/*
+ * What the driver may have destroyed or not, so that nobody may use it again: the id leads
+ * nowhere, as one that is reserved, and goes on to count, with its parts, until what it goes with
+ * goes.  Its parts' ids are taken by vg_handle_orphan(), as after vg_handle_take().
+ */
+bool vg_handle_lose(struct vg_handles *h, uint32_t id, enum vg_kind kind);
 
 /* What goes when another goes. */
 struct vg_orphan {
@@ -127,7 +140,7 @@ void vg_handle_lighten(struct vg_handles *h, uint32_t id, enum vg_kind kind, uin
  */
 uint64_t vg_handle_weight(struct vg_handles *h, uint32_t id);
 
-/* How often the id has been bound: tells whether it still is what it was. */
-bool vg_handle_serial(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *serial);
+/* Which reservation the id is bound by: tells whether it still is what it was. */
+bool vg_handle_serial(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64_t *serial);
 
 #endif /* VG_HANDLES_H */

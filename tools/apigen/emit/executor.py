@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The executor: a decoder for each operation, the dispatch table, the loaded driver."""
 
-from model import HELD_BY, INLINE_MAX, INTERNAL_OPS, OF_CONTEXT, OWNERS, CType
+from model import HELD_BY, INLINE_MAX, INTERNAL_OPS, OF_CONTEXT, CType
 from wire import Wire
 
 from . import NOTICE, names, prototype, wrap
@@ -20,14 +20,14 @@ class Decoder:
     def param(self, p):
         getattr(self, {"": "value", "in": "data", "str": "string"}.get(p.dir, p.dir))(p)
 
-    def lookup(self, p, h, expr, into, take=False, null=False):
-        if h.kind == "STREAM" and not take:
+    def lookup(self, p, h, expr, into, own=False, null=False):
+        """`own`: of this kind and no other, nor one of the driver's own streams."""
+        if h.kind == "STREAM" and not own:
             call = f"vg_x_stream(x, {expr}, &{into})"
-        elif h.kind == "FUNCTION" and not take:
+        elif h.kind == "FUNCTION" and not own:
             call = f"vg_x_function(x, {expr}, &{into})"
         else:
-            verb = "take" if take else "get"
-            call = f"vg_handle_{verb}(vg_exec_handles(x), {expr}, {names.kind(h)}, &v)"
+            call = f"vg_handle_get(vg_exec_handles(x), {expr}, {names.kind(h)}, &v)"
         error = "CUDA_ERROR_INVALID_CONTEXT" if h.kind == "CONTEXT" else "CUDA_ERROR_INVALID_HANDLE"
         out = []
         if "&v)" in call:
@@ -61,12 +61,10 @@ class Decoder:
         if h.kind in {"GRAPH", "CONTEXT"} | set(HELD_BY):
             self.late += [f"r = vg_x_may_destroy(x, {names.kind(h)}, q->{p.name});",
                           "if (r)", "\treturn r;"]
-        # The driver may keep a node; vge_cuGraphDestroyNode() takes the id when it has not.
-        self.late += self.lookup(p, h, f"q->{p.name}", p.name, take=h.kind != "GRAPH_NODE")
-        if h.kind == "STREAM":
-            self.late.append(f"vg_x_capture_gone(x, q->{p.name});")
-        if h.kind in OWNERS:
-            self.gone.append(f"vg_x_orphans(x, q->{p.name});")
+        # The id goes when the object has: the driver may refuse.  Nothing else uses it meanwhile,
+        # for only this thread begins calls and destroys.
+        self.late += self.lookup(p, h, f"q->{p.name}", p.name, own=True)
+        self.gone.append(f"r = vg_x_destroyed(x, r, q->{p.name}, {names.kind(h)});")
         self.args.append(p.name)
 
     def new(self, p):
@@ -78,10 +76,16 @@ class Decoder:
         value = f"(uintptr_t){p.name}" if h.tag else p.name
         owner = self.model.owner(self.f, h.kind)
         held = [f"q->{owner.name}" if owner else "0", self.context(h)]
+        serial = f"serial_{p.name}"
+        self.decl.append(f"uint64_t {serial};")
         self.reserve.append(wrap("r = vg_x_reserve(x,", [f"q->{p.name}", names.kind(h), *held,
-                                 self.more(h)], ");", 88).replace("\n", "\n\t"))
-        self.reserve += ["if (r)", "\treturn r;" if not self.drops else "\tgoto drop;"]
-        self.made.append(f"r = vg_x_made(x, r, q->{p.name}, {names.kind(h)}, {value});")
+                                 self.more(h), f"&{serial}"], ");", 88).replace("\n", "\n\t"))
+        end = "return r;" if not self.drops else "goto drop;"
+        # What it made ahead of this one is given up.
+        undo = list(self.made)
+        self.reserve += ["if (r) {", *("\t" + m for m in undo), "\t" + end, "}"] if undo else \
+                        ["if (r)", "\t" + end]
+        self.made.append(f"r = vg_x_made(x, r, q->{p.name}, {serial}, {names.kind(h)}, {value});")
 
     def context(self, h):
         """The id of the context that takes it along."""
@@ -364,9 +368,15 @@ def emit_header(model):
          " * leads to it, or is given up.\n"
          " */\n"
          "CUresult vg_x_reserve(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint32_t owner,\n"
-         "\t\t      uint32_t ctx, uint64_t more);\n"
-         "CUresult vg_x_made(struct vg_exec *x, CUresult r, uint32_t id, enum vg_kind kind,\n"
-         "\t\t   uint64_t value);\n"
+         "\t\t      uint32_t ctx, uint64_t more, uint64_t *serial);\n"
+         "CUresult vg_x_made(struct vg_exec *x, CUresult r, uint32_t id, uint64_t serial,\n"
+         "\t\t   enum vg_kind kind, uint64_t value);\n"
+         "/*\n"
+         " * After the driver was to destroy what this id stands for, r being what it has answered: the\n"
+         " * id goes, with the ids of all that went along; or stays, if the driver has refused.  After an\n"
+         " * error that leaves that open, the id leads nowhere and goes on to count.  Returns r.\n"
+         " */\n"
+         "CUresult vg_x_destroyed(struct vg_exec *x, CUresult r, uint32_t id, enum vg_kind kind);\n"
          "/* What a copy of the graph with this id would take of the budget, in bytes. */\n"
          "uint64_t vg_x_weight(struct vg_exec *x, uint32_t graph);\n"
          "/* The driver has destroyed what this id stood for: take the ids of all that went along. */\n"

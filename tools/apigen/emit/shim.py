@@ -50,11 +50,11 @@ class Encoder:
         self.late += ["if (r)", "\tgoto out;" if self.undo_needed else "\treturn r;"]
         self.fill.append(f"q->{p.name} = vg_object_wire(o_{p.name});")
         self.unbegun.append(f"vg_object_untake(o_{p.name}, {names.kind(h)});")
-        if h.kind == "GRAPH_NODE":	# which the driver may keep
+        if self.f.mode == "async":
+            self.always.append(f"vg_object_drop(o_{p.name});")
+        else:			# the driver may keep it
             self.always += ["if (r)", f"\tvg_object_untake(o_{p.name}, {names.kind(h)});", "else",
                             f"\tvg_object_drop(o_{p.name});"]
-        else:
-            self.always.append(f"vg_object_drop(o_{p.name});")
 
     def new(self, p):
         h = self.model.handle(CType(p.ctype.base))

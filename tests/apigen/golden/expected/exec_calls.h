@@ -19,9 +19,15 @@ bool vg_x_function(struct vg_exec *x, uint32_t id, CUfunction *f);
  * leads to it, or is given up.
  */
 CUresult vg_x_reserve(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint32_t owner,
-		      uint32_t ctx, uint64_t more);
-CUresult vg_x_made(struct vg_exec *x, CUresult r, uint32_t id, enum vg_kind kind,
-		   uint64_t value);
+		      uint32_t ctx, uint64_t more, uint64_t *serial);
+CUresult vg_x_made(struct vg_exec *x, CUresult r, uint32_t id, uint64_t serial,
+		   enum vg_kind kind, uint64_t value);
+/*
+ * After the driver was to destroy what this id stands for, r being what it has answered: the
+ * id goes, with the ids of all that went along; or stays, if the driver has refused.  After an
+ * error that leaves that open, the id leads nowhere and goes on to count.  Returns r.
+ */
+CUresult vg_x_destroyed(struct vg_exec *x, CUresult r, uint32_t id, enum vg_kind kind);
 /* What a copy of the graph with this id would take of the budget, in bytes. */
 uint64_t vg_x_weight(struct vg_exec *x, uint32_t graph);
 /* The driver has destroyed what this id stood for: take the ids of all that went along. */

@@ -34,6 +34,7 @@ static CUresult run_cuStreamCreate(struct vg_exec *x, const struct vg_req *rq, s
 	const struct vg_rq_cuStreamCreate *q = rq->payload;
 	struct vg_rp_cuStreamCreate *p = rp->payload;
 	CUstream stream = NULL;
+	uint64_t serial_stream;
 	uint64_t at = 8;
 	CUresult r;
 
@@ -43,11 +44,11 @@ static CUresult run_cuStreamCreate(struct vg_exec *x, const struct vg_req *rq, s
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!vg_x_end(rq, at))
 		return CUDA_ERROR_INVALID_VALUE;
-	r = vg_x_reserve(x, q->stream, VG_STREAM, 0, rq->ctx, 0);
+	r = vg_x_reserve(x, q->stream, VG_STREAM, 0, rq->ctx, 0, &serial_stream);
 	if (r)
 		return r;
 	r = cu.cuStreamCreate(&stream, q->flags);
-	r = vg_x_made(x, r, q->stream, VG_STREAM, (uintptr_t)stream);
+	r = vg_x_made(x, r, q->stream, serial_stream, VG_STREAM, (uintptr_t)stream);
 	if (r)
 		return r;
 	p->ok = 1;
@@ -70,11 +71,11 @@ static CUresult run_cuStreamDestroy(struct vg_exec *x, const struct vg_req *rq, 
 	if (!vg_x_end(rq, at))
 		return CUDA_ERROR_INVALID_VALUE;
 	vg_exec_settle(x, q->stream);
-	if (!vg_handle_take(vg_exec_handles(x), q->stream, VG_STREAM, &v))
+	if (!vg_handle_get(vg_exec_handles(x), q->stream, VG_STREAM, &v))
 		return CUDA_ERROR_INVALID_HANDLE;
 	stream = (CUstream)(uintptr_t)v;
-	vg_x_capture_gone(x, q->stream);
 	r = cu.cuStreamDestroy(stream);
+	r = vg_x_destroyed(x, r, q->stream, VG_STREAM);
 	return r;
 }
 
@@ -83,6 +84,7 @@ static CUresult run_cuModuleGetFunction(struct vg_exec *x, const struct vg_req *
 	const struct vg_rq_cuModuleGetFunction *q = rq->payload;
 	struct vg_rp_cuModuleGetFunction *p = rp->payload;
 	CUfunction f = NULL;
+	uint64_t serial_f;
 	CUmodule module = NULL;
 	const char *name;
 	uint64_t v;
@@ -105,11 +107,11 @@ static CUresult run_cuModuleGetFunction(struct vg_exec *x, const struct vg_req *
 	if (!vg_handle_get(vg_exec_handles(x), q->module, VG_MODULE, &v))
 		return CUDA_ERROR_INVALID_HANDLE;
 	module = (CUmodule)(uintptr_t)v;
-	r = vg_x_reserve(x, q->f, VG_FUNCTION, q->module, rq->ctx, 0);
+	r = vg_x_reserve(x, q->f, VG_FUNCTION, q->module, rq->ctx, 0, &serial_f);
 	if (r)
 		return r;
 	r = cu.cuModuleGetFunction(&f, module, name);
-	r = vg_x_made(x, r, q->f, VG_FUNCTION, (uintptr_t)f);
+	r = vg_x_made(x, r, q->f, serial_f, VG_FUNCTION, (uintptr_t)f);
 	if (r)
 		return r;
 	p->ok = 1;
@@ -261,7 +263,9 @@ static CUresult run_vgpu_image(struct vg_exec *x, const struct vg_req *rq, struc
 	const void *image;
 	size_t image_bytes = 0;
 	CUmodule module = NULL;
+	uint64_t serial_module;
 	CUallocation memory = 0;
+	uint64_t serial_memory;
 	uint64_t at = 16;
 	CUresult r;
 
@@ -276,15 +280,17 @@ static CUresult run_vgpu_image(struct vg_exec *x, const struct vg_req *rq, struc
 		r = CUDA_ERROR_INVALID_VALUE;
 		goto drop;
 	}
-	r = vg_x_reserve(x, q->module, VG_MODULE, 0, rq->ctx, image_bytes);
+	r = vg_x_reserve(x, q->module, VG_MODULE, 0, rq->ctx, image_bytes, &serial_module);
 	if (r)
 		goto drop;
-	r = vg_x_reserve(x, q->memory, VG_MEM_ALLOC, 0, 0, image_bytes);
-	if (r)
+	r = vg_x_reserve(x, q->memory, VG_MEM_ALLOC, 0, 0, image_bytes, &serial_memory);
+	if (r) {
+		r = vg_x_made(x, r, q->module, serial_module, VG_MODULE, (uintptr_t)module);
 		goto drop;
+	}
 	r = vge_vgpu_image(x, rq, &module, &memory, image, image_bytes);
-	r = vg_x_made(x, r, q->module, VG_MODULE, (uintptr_t)module);
-	r = vg_x_made(x, r, q->memory, VG_MEM_ALLOC, memory);
+	r = vg_x_made(x, r, q->module, serial_module, VG_MODULE, (uintptr_t)module);
+	r = vg_x_made(x, r, q->memory, serial_memory, VG_MEM_ALLOC, memory);
 	if (r)
 		goto drop;
 	p->ok = 1;
