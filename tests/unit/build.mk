@@ -109,3 +109,8 @@ $(eval $(call vg-program,$(VG_UNIT)/ranges,tests/unit/ranges_test.c userspace/sh
 	-lcmocka -lpthread))
 
 tests: $(VG_UNIT)/ranges
+
+$(eval $(call vg-program,$(VG_UNIT)/underway,tests/unit/underway_test.c \
+	$(addprefix userspace/executor/,underway.c handles.c budget.c),-lcmocka -lpthread))
+
+tests: $(VG_UNIT)/underway

@@ -128,6 +128,9 @@ def check_wire(model, f):
                 raise SpecError(p.where, f"'{f.name}': '{t.base}' holds handles; write it by hand")
         if target and p.dir in ("out", "inout"):
             raise SpecError(p.where, f"'{f.name}': a handle comes back in '{p.name}'; write it by hand")
+        if target and p.dir == "in" and p.count and f.mode == "blocking":
+            raise SpecError(p.where, f"'{f.name}' may block, so it cannot name the many handles of"
+                            f" '{p.name}'")
         if t.base == "void" and p.dir in ("in", "out") and not p.maximum:
             raise SpecError(p.where, f"'{f.name}': how long is '{p.name}'?")
         for word in re.findall(r"[A-Za-z_]\w*", p.count):

@@ -86,8 +86,12 @@ void vg_role_lend(struct vg_exec *x);	/* before a call that may block */
 bool vg_role_return(struct vg_exec *x);	/* after it: is the role this thread's again? */
 bool vg_role_idle(struct vg_exec *x);	/* the ring is empty: wait; false: role laid down */
 
-/* underway.c: what calls on other threads use; begun by who has the role */
-void vg_underway_begin(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq);
+/*
+ * underway.c: what calls on other threads use; begun by who has the role.  An error: the call
+ * names what is not there, and is not to run.  A context that is not there is taken out of rq
+ * if the call needs none.
+ */
+CUresult vg_underway_begin(struct vg_exec *x, const struct vg_op *op, struct vg_req *rq);
 void vg_underway_end(void);
 
 /*

@@ -274,10 +274,15 @@ static const struct vg_op *consume(struct vg_exec *x, struct vg_req *rq, uint8_t
 			if (op && rq->op != VG_OP_vgpu_copy_in)
 				vg_pace_call(rq->op);
 			if (op && op->mode == VG_BLOCKING && (rq->flags & VGPU_REC_REPLY)) {
-				vg_underway_begin(x, op, rq);
-				advance(x, head);
-				vg_role_lend(x);
-				return op;
+				CUresult r = vg_underway_begin(x, op, rq);
+
+				if (!r) {
+					advance(x, head);
+					vg_role_lend(x);
+					return op;
+				}
+				decline(x, rq, r);
+				op = NULL;
 			}
 			/* Its data in the arena is the executor's until the head passes. */
 			if (op) {

@@ -3,6 +3,8 @@
  * Calls under way.  A call that may block runs on a thread of its own while the ring goes
  * on, so a later record could destroy what it works with.  Before such a call leaves the
  * ring's thread it says here which ids it names; a record that destroys one of them waits.
+ * What an id does not lead to yet cannot be named with all that it goes with, so a call that
+ * names such an id is refused: a later record may bind it before the call looks it up.
  *
  * CUDA does not guard a graph against use by two threads, so a call under way that works
  * with graphs has all of them for itself.
@@ -45,6 +47,24 @@ static void name(struct underway *u, uint32_t id)
 		u->id[u->count++] = id;
 }
 
+/* None, or one of the streams that every context has: nobody destroys these. */
+static bool is_special(uint32_t id, enum vg_kind kind)
+{
+	return !id || (kind == VG_STREAM && id == 1);
+}
+
+/* The kind that an id leads to where the call wants `kind`; VG_NONE: it leads to no such one. */
+static enum vg_kind kind_of(struct vg_exec *x, uint32_t id, enum vg_kind kind)
+{
+	uint64_t v;
+
+	if (vg_handle_get(x->handles, id, kind, &v))
+		return kind;
+	if (kind == VG_FUNCTION && vg_handle_get(x->handles, id, VG_KERNEL, &v))
+		return VG_KERNEL;
+	return VG_NONE;
+}
+
 /* What an id stands for goes with its context, with its owner, and with the owner's owner. */
 static void name_object(struct vg_exec *x, struct underway *u, uint32_t id, enum vg_kind kind)
 {
@@ -73,10 +93,16 @@ static void name_context(struct underway *u, uint32_t ctx)
 		name(u, home);
 }
 
-void vg_underway_begin(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq)
+CUresult vg_underway_begin(struct vg_exec *x, const struct vg_op *op, struct vg_req *rq)
 {
 	struct underway *u = &mine;
 
+	/* A call that needs no context has none then, and not one that comes later. */
+	if (rq->ctx && kind_of(x, rq->ctx, VG_CONTEXT) == VG_NONE) {
+		if (op->needs_ctx)
+			return CUDA_ERROR_INVALID_CONTEXT;
+		rq->ctx = 0;
+	}
 	if (op->graphs)
 		vg_exec_settle_graphs(x);
 	u->count = 0;
@@ -84,13 +110,20 @@ void vg_underway_begin(struct vg_exec *x, const struct vg_op *op, const struct v
 	u->reads = op->reads;
 	name_context(u, rq->ctx);
 	for (const struct vg_name *n = op->names; n && n->kind; n++) {
+		enum vg_kind kind;
 		uint32_t id;
 
 		memcpy(&id, (const uint8_t *)rq->payload + n->at, sizeof(id));
-		if (n->kind == VG_CONTEXT)
+		if (is_special(id, n->kind))
+			continue;
+		kind = kind_of(x, id, n->kind);
+		if (kind == VG_NONE)
+			return n->kind == VG_CONTEXT ? CUDA_ERROR_INVALID_CONTEXT :
+						       CUDA_ERROR_INVALID_HANDLE;
+		if (kind == VG_CONTEXT)
 			name_context(u, id);
 		else
-			name_object(x, u, id, n->kind);
+			name_object(x, u, id, kind);
 	}
 	if (!u->known) {
 		u->known = true;
@@ -98,6 +131,7 @@ void vg_underway_begin(struct vg_exec *x, const struct vg_op *op, const struct v
 		atomic_store(&all, u);
 	}
 	atomic_store_explicit(&u->active, true, memory_order_release);
+	return CUDA_SUCCESS;
 }
 
 void vg_underway_end(void)

@@ -62,8 +62,9 @@ CUresult cuScalars(unsigned char small, float real, size_t wide, CUdeviceptr add
 		CUcontext ctx);
 CUresult cuOutputs(int *a, Plain *b, uint16_t *list, unsigned int count, CUstream stream);
 CUresult cuOutputs_ptsz(int *a, Plain *b, uint16_t *list, unsigned int count, CUstream stream);
-CUresult cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs,
-		const CUevent *events, size_t *both, unsigned int n, size_t m);
+CUresult cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs, size_t *both,
+		unsigned int n);
+CUresult cuEvents(const CUevent *events, size_t m);
 CUresult cuNewer(int a);
 CUresult cuNewer_v2(int a, int b);
 CUresult cuOld(CUstream stream);

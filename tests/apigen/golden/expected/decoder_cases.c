@@ -35,8 +35,13 @@ static const struct decoder_field fields_cuOutputs[] = {
 
 static const struct decoder_field fields_cuInputs[] = {
 	{ FIELD_COUNT, offsetof(struct vg_rq_cuInputs, n), 10, 8 },
-	{ FIELD_COUNT, offsetof(struct vg_rq_cuInputs, m), 8, 4 },
-	{ FIELD_PRESENT, offsetof(struct vg_rq_cuInputs, present), 3, 0 },
+	{ FIELD_PRESENT, offsetof(struct vg_rq_cuInputs, present), 1, 0 },
+	{ FIELD_END, 0, 0, 0 },
+};
+
+static const struct decoder_field fields_cuEvents[] = {
+	{ FIELD_COUNT, offsetof(struct vg_rq_cuEvents, m), 8, 4 },
+	{ FIELD_PRESENT, offsetof(struct vg_rq_cuEvents, present), 1, 0 },
 	{ FIELD_END, 0, 0, 0 },
 };
 
@@ -57,7 +62,8 @@ const struct decoder_case decoder_cases[] = {
 	{ 22, "cuModuleGetFunction", 16, 0, fields_cuModuleGetFunction },
 	{ 23, "cuScalars", 32, 0, fields_cuScalars },
 	{ 24, "cuOutputs", 16, 0, fields_cuOutputs },
-	{ 25, "cuInputs", 80, 0, fields_cuInputs },
+	{ 25, "cuInputs", 72, 0, fields_cuInputs },
+	{ 26, "cuEvents", 16, 0, fields_cuEvents },
 	{ 30, "vgpu_data", 32, 0, fields_vgpu_data },
 	{ 31, "vgpu_image", 16, 0, fields_vgpu_image },
 };

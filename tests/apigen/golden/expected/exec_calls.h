@@ -40,8 +40,9 @@ void vg_x_capture_gone(struct vg_exec *x, uint32_t stream);
 CUresult vg_x_may_destroy(struct vg_exec *x, enum vg_kind kind, uint32_t id);
 
 CUresult vge_cuInputs(struct vg_exec *x, const struct vg_req *rq, const Plain *a,
-		const Holding *b, const uint32_t *pairs, const CUevent *events, size_t *both,
-		unsigned int n, size_t m);
+		const Holding *b, const uint32_t *pairs, size_t *both, unsigned int n);
+CUresult vge_cuEvents(struct vg_exec *x, const struct vg_req *rq, const CUevent *events,
+		size_t m);
 CUresult vge_vgpu_data(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr address,
 		CUstream stream, void *block, uint32_t block_bytes, const vgpu_own *own);
 CUresult vge_vgpu_image(struct vg_exec *x, const struct vg_req *rq, CUmodule *module,

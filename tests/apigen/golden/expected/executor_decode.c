@@ -186,12 +186,9 @@ static CUresult run_cuInputs(struct vg_exec *x, const struct vg_req *rq, struct 
 	Holding b;
 	uint64_t n_pairs = (uint64_t)q->n * 2;
 	const uint32_t *pairs;
-	uint64_t n_events = (uint64_t)q->m;
-	const uint32_t *ids_events;
-	CUevent events[8];
 	size_t both;
 	uint64_t v;
-	uint64_t at = 80;
+	uint64_t at = 72;
 	CUresult r;
 
 	(void)x;
@@ -200,13 +197,6 @@ static CUresult run_cuInputs(struct vg_exec *x, const struct vg_req *rq, struct 
 		return CUDA_ERROR_INVALID_VALUE;
 	pairs = vg_x_tail(rq, &at, n_pairs * 4);
 	if (!pairs)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (n_events > 8)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (!(q->present & 2))
-		n_events = 0;
-	ids_events = vg_x_tail(rq, &at, n_events * 4);
-	if (!ids_events)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!vg_x_end(rq, at))
 		return CUDA_ERROR_INVALID_VALUE;
@@ -217,19 +207,43 @@ static CUresult run_cuInputs(struct vg_exec *x, const struct vg_req *rq, struct 
 	if ((uint32_t)(uintptr_t)b.event && !vg_handle_get(vg_exec_handles(x), (uint32_t)(uintptr_t)b.event, VG_EVENT, &v))
 		return CUDA_ERROR_INVALID_HANDLE;
 	b.event = (CUevent)(uintptr_t)v;
-	for (uint64_t i = 0; i < n_events; i++) {
-		if (!vg_handle_get(vg_exec_handles(x), ids_events[i], VG_EVENT, &v))
-			return CUDA_ERROR_INVALID_HANDLE;
-		events[i] = (CUevent)(uintptr_t)v;
-	}
 	memcpy(&both, &q->both, sizeof(both));
-	r = vge_cuInputs(x, rq, &a, q->present & 1 ? &b : NULL, pairs,
-		q->present & 2 ? events : NULL, &both, q->n, q->m);
+	r = vge_cuInputs(x, rq, &a, q->present & 1 ? &b : NULL, pairs, &both, q->n);
 	if (r)
 		return r;
 	memcpy(&p->both, &both, sizeof(both));
 	p->ok = 1;
 	rp->bytes = sizeof(*p);
+	return r;
+}
+
+static CUresult run_cuEvents(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
+{
+	const struct vg_rq_cuEvents *q = rq->payload;
+	uint64_t n_events = (uint64_t)q->m;
+	const uint32_t *ids_events;
+	CUevent events[8];
+	uint64_t v;
+	uint64_t at = 16;
+	CUresult r;
+
+	(void)x;
+	(void)rp;
+	if (n_events > 8)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!(q->present & 1))
+		n_events = 0;
+	ids_events = vg_x_tail(rq, &at, n_events * 4);
+	if (!ids_events)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!vg_x_end(rq, at))
+		return CUDA_ERROR_INVALID_VALUE;
+	for (uint64_t i = 0; i < n_events; i++) {
+		if (!vg_handle_get(vg_exec_handles(x), ids_events[i], VG_EVENT, &v))
+			return CUDA_ERROR_INVALID_HANDLE;
+		events[i] = (CUevent)(uintptr_t)v;
+	}
+	r = vge_cuEvents(x, rq, q->present & 1 ? events : NULL, q->m);
 	return r;
 }
 
@@ -323,8 +337,10 @@ const struct vg_op vg_ops[] = {
 		NULL },
 	[24] = { "cuOutputs", run_cuOutputs, 16, 16, VG_INORDER, true, false, false, true,
 		NULL },
-	[25] = { "cuInputs", run_cuInputs, 80, 192, VG_BLOCKING, true, false, false, false,
+	[25] = { "cuInputs", run_cuInputs, 72, 160, VG_BLOCKING, true, false, false, false,
 		names_cuInputs },
+	[26] = { "cuEvents", run_cuEvents, 16, 48, VG_INORDER, true, false, false, false,
+		NULL },
 	[30] = { "vgpu_data", run_vgpu_data, 32, 32, VG_INORDER, true, false, false, true,
 		NULL },
 	[31] = { "vgpu_image", run_vgpu_image, 16, 16, VG_INORDER, true, false, false, false,

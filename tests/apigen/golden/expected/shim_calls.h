@@ -16,8 +16,9 @@ CUresult vgw_cuModuleGetFunction(CUfunction *f, CUmodule module, const char *nam
 CUresult vgw_cuScalars(unsigned char small, float real, size_t wide, CUdeviceptr address,
 		CUcontext ctx);
 CUresult vgw_cuOutputs(int *a, Plain *b, uint16_t *list, unsigned int count, CUstream stream);
-CUresult vgw_cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs,
-		const CUevent *events, size_t *both, unsigned int n, size_t m);
+CUresult vgw_cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs, size_t *both,
+		unsigned int n);
+CUresult vgw_cuEvents(const CUevent *events, size_t m);
 CUresult vgw_vgpu_data(bool wait, CUdeviceptr address, CUstream stream, struct vg_block *block,
 		const vgpu_own *own);
 CUresult vgw_vgpu_image(CUmodule *module, CUallocation *memory, const void *image,

@@ -79,14 +79,23 @@ VG_EXPORT CUresult cuOutputs_ptsz(int *a, Plain *b, uint16_t *list, unsigned int
 	return r;
 }
 
-VG_EXPORT CUresult cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs,
-		const CUevent *events, size_t *both, unsigned int n, size_t m)
+VG_EXPORT CUresult cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs, size_t *both,
+		unsigned int n)
 {
 	CUresult r = vg_ready();
 	
 	if (r)
 		return r;
-	return vgw_cuInputs(a, b, pairs, events, both, n, m);
+	return vgw_cuInputs(a, b, pairs, both, n);
+}
+
+VG_EXPORT CUresult cuEvents(const CUevent *events, size_t m)
+{
+	CUresult r = vg_ready();
+	
+	if (r)
+		return r;
+	return vgw_cuEvents(events, m);
 }
 
 VG_EXPORT CUresult cuNewer(int a)

@@ -7,6 +7,7 @@ CUresult vg_x_cuGraphics(void) __asm__("cuGraphics");
 const struct vg_symbol vg_symbols[] = {
 	{ "cuDefault", 2000, 0, (void *)cuDefault },
 	{ "cuDefault", 7000, 2, (void *)cuDefault_ptds },
+	{ "cuEvents", 3000, 0, (void *)cuEvents },
 	{ "cuGraphics", 2000, 0, (void *)vg_x_cuGraphics },
 	{ "cuInputs", 3000, 0, (void *)cuInputs },
 	{ "cuModuleGetFunction", 2000, 0, (void *)cuModuleGetFunction },

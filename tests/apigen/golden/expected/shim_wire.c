@@ -199,15 +199,13 @@ CUresult vgw_cuOutputs(int *a, Plain *b, uint16_t *list, unsigned int count, CUs
 	return vg_succeeded(r);
 }
 
-CUresult vgw_cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs,
-		const CUevent *events, size_t *both, unsigned int n, size_t m)
+CUresult vgw_cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs, size_t *both,
+		unsigned int n)
 {
 	struct vg_call c;
 	struct vg_rq_cuInputs *q;
 	uint32_t id_b_0 = 0;
 	uint64_t n_pairs;
-	uint64_t n_events;
-	uint32_t ids_events[8];
 	uint8_t *tail;
 	uint64_t answer[(sizeof(struct vg_rp_cuInputs) + 7) / 8];
 	struct vg_rp_cuInputs *rp = (void *)answer;
@@ -229,19 +227,9 @@ CUresult vgw_cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs,
 		return CUDA_ERROR_INVALID_VALUE;
 	if (n_pairs && !pairs)
 		return CUDA_ERROR_INVALID_VALUE;
-	n_events = (uint64_t)m;
-	if (n_events > 8)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (!events)
-		n_events = 0;
-	for (uint64_t i = 0; i < n_events; i++) {
-		r = vg_object_id(events[i], VG_EVENT, &ids_events[i]);
-		if (r)
-			return r;
-	}
 	if (!both)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = vg_begin(&c, VG_OP_cuInputs, 80 + VG_UP8(n_pairs * 4) + VG_UP8(n_events * 4));
+	r = vg_begin(&c, VG_OP_cuInputs, 72 + VG_UP8(n_pairs * 4));
 	if (r)
 		return r;
 	q = c.req;
@@ -254,18 +242,50 @@ CUresult vgw_cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs,
 		q->b.event = (CUevent)(uintptr_t)id_b_0;
 	}
 	tail = vg_put(tail, pairs, n_pairs * 4);
-	if (events)
-		q->present |= 2;
-	tail = vg_put(tail, ids_events, n_events * 4);
 	q->both = *both;
 	q->n = n;
-	q->m = m;
 	c.blocks = true;
 	r = vg_wait(&c, answer, sizeof(answer));
 	if (!rp->ok)
 		return vg_failed(r);
 	*both = rp->both;
 	return vg_succeeded(r);
+}
+
+CUresult vgw_cuEvents(const CUevent *events, size_t m)
+{
+	struct vg_call c;
+	struct vg_rq_cuEvents *q;
+	uint64_t n_events;
+	uint32_t ids_events[8];
+	uint8_t *tail;
+	CUresult r;
+
+	r = vg_context_ready();
+	if (r)
+		return r;
+	n_events = (uint64_t)m;
+	if (n_events > 8)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!events)
+		n_events = 0;
+	for (uint64_t i = 0; i < n_events; i++) {
+		r = vg_object_id(events[i], VG_EVENT, &ids_events[i]);
+		if (r)
+			return r;
+	}
+	r = vg_begin(&c, VG_OP_cuEvents, 16 + VG_UP8(n_events * 4));
+	if (r)
+		return r;
+	q = c.req;
+	memset(q, 0, sizeof(*q));
+	tail = (uint8_t *)(q + 1);
+	if (events)
+		q->present |= 1;
+	tail = vg_put(tail, ids_events, n_events * 4);
+	q->m = m;
+	r = vg_wait(&c, NULL, 0);
+	return vg_answered(r);
 }
 
 CUresult vgw_vgpu_data(bool wait, CUdeviceptr address, CUstream stream, struct vg_block *block,

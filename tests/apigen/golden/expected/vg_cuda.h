@@ -14,8 +14,9 @@ struct vg_cuda {
 	CUresult (*cuScalars)(unsigned char small, float real, size_t wide, CUdeviceptr address,
 			CUcontext ctx);
 	CUresult (*cuOutputs)(int *a, Plain *b, uint16_t *list, unsigned int count, CUstream stream);
-	CUresult (*cuInputs)(const Plain *a, const Holding *b, const uint32_t *pairs,
-			const CUevent *events, size_t *both, unsigned int n, size_t m);
+	CUresult (*cuInputs)(const Plain *a, const Holding *b, const uint32_t *pairs, size_t *both,
+			unsigned int n);
+	CUresult (*cuEvents)(const CUevent *events, size_t m);
 	CUresult (*cuNewer)(int a);
 	CUresult (*cuNewer_v2)(int a, int b);
 	CUresult (*cuOld)(CUstream stream);

@@ -20,6 +20,7 @@ VG_LAYOUT(sizeof(vgpu_own) == 8);
 #define VG_OP_cuScalars 23u
 #define VG_OP_cuOutputs 24u
 #define VG_OP_cuInputs 25u
+#define VG_OP_cuEvents 26u
 #define VG_OP_vgpu_data 30u
 #define VG_OP_vgpu_image 31u
 
@@ -84,11 +85,10 @@ struct vg_rq_cuInputs {
 	Plain a;
 	Holding b;
 	size_t both;
-	size_t m;
 	unsigned int n;
 	uint32_t present;
 } __attribute__((packed, aligned(8)));
-_Static_assert(sizeof(struct vg_rq_cuInputs) == 80, "struct vg_rq_cuInputs");
+_Static_assert(sizeof(struct vg_rq_cuInputs) == 72, "struct vg_rq_cuInputs");
 
 struct vg_rp_cuInputs {
 	size_t both;
@@ -96,6 +96,13 @@ struct vg_rp_cuInputs {
 	uint8_t pad_[4];
 } __attribute__((packed, aligned(8)));
 _Static_assert(sizeof(struct vg_rp_cuInputs) == 16, "struct vg_rp_cuInputs");
+
+struct vg_rq_cuEvents {
+	size_t m;
+	uint32_t present;
+	uint8_t pad_[4];
+} __attribute__((packed, aligned(8)));
+_Static_assert(sizeof(struct vg_rq_cuEvents) == 16, "struct vg_rq_cuEvents");
 
 struct vg_rq_vgpu_data {
 	CUdeviceptr address;
