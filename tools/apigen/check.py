@@ -67,6 +67,11 @@ def check_function(model, f):
                 [(p.dir, p.ctype.text()) for p in g.params] != \
                 [(p.dir, p.ctype.text()) for p in f.params]:
             raise SpecError(f.where, f"'{f.name}' cannot be polled by '{f.poll}'")
+    if f.adds_nothing:
+        f.adds_nothing = False
+        if not f.op or not f.may_capture(model):
+            raise SpecError(f.where, f"'{f.name}' adds nothing in any case")
+        f.adds_nothing = True
     if f.same:
         g = model.functions.get(f.same)
         if not g or g.wire_only:

@@ -145,12 +145,18 @@ class Function:
     same: str = ""
     waits: bool = False		# does nothing but wait for the device
     poll: str = ""		# what asks whether such a wait would end
+    adds_nothing: bool = False	# to the capture of a stream that it names
     refuse: str = ""
     note: str = ""
 
     @property
     def streams(self):
         return [p for p in self.params if not p.dir and p.ctype.text() == "CUstream"]
+
+    def may_capture(self, model):
+        """Whether it names a stream, to whose capture it may add."""
+        handles = (model.handle(p.ctype) for p in self.params if not p.dir)
+        return not self.adds_nothing and any(h and h.kind == "STREAM" for h in handles)
 
     @property
     def takes_default(self):

@@ -266,6 +266,8 @@ class Parser:
                 raise SpecError(where, f"an op is one of {', '.join(MODES)}")
         elif text == "early":
             f.early = True
+        elif text == "adds nothing":
+            f.adds_nothing = True
         elif text == "local":
             f.local = f.hand_shim = True
         elif key == "via" and len(words) >= 2:

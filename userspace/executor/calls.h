@@ -87,6 +87,23 @@ bool vg_x_captures_within(struct vg_exec *x, uint32_t id);
 /* Whether one is by its id, a graph's or a node's, or whether what is around it is. */
 bool vg_x_captured(struct vg_exec *x, enum vg_kind kind, uint32_t id);
 
+/* What they have added so far to the graph of this id, and to what lies in it, in bytes. */
+uint64_t vg_x_captures_weight(struct vg_exec *x, uint32_t graph);
+
+/*
+ * calls_weight.c: what captures add to their graphs, in bytes of the budget.  _end(): what it
+ * has counted is the caller's from there on.  _owe(): count what is there already.
+ */
+struct vg_x_tally {
+	struct vg_x_tally *next;
+	uint64_t since;
+};
+
+void vg_x_tally_begin(struct vg_x_tally *t);
+uint64_t vg_x_tally_end(struct vg_x_tally *t);
+uint64_t vg_x_tally_so_far(const struct vg_x_tally *t);
+void vg_x_tally_owe(uint64_t bytes);
+
 /* calls_context.c: whether an id stands for a device's primary context, or for this one's. */
 bool vg_x_primary(uint32_t id);
 bool vg_x_primary_of(CUdevice dev, uint32_t id);

@@ -4,10 +4,6 @@
  * it if the capture fails.  The guest may have asked for an id of the graph by then, and that
  * id must not lead to freed memory.  So the executor keeps a list of the captures under way:
  * the id of the stream in which each one began, and its graph.
- *
- * What a call puts into a graph under capture is counted before the driver gets the call.  Which
- * of several captures it goes into is not known, because streams join a capture by events.  So
- * each capture takes with it all that was counted from its begin to its end.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -23,14 +19,12 @@ struct capture {
 	uint32_t stream;		/* id */
 	CUgraph graph;
 	bool own;			/* the program's graph: a capture that fails leaves it */
-	uint64_t since;			/* what `counted` was when it began */
+	struct vg_x_tally tally;
 };
 
 /* Only the ring's thread changes the list; other threads look at it, with the lock held. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* all below */
 static struct capture *captures;
-static uint64_t counted;	/* bytes, by all captures since the executor began */
-static uint64_t held;		/* of these in the budget for the captures under way */
 
 _Atomic bool vg_capture_any;
 
@@ -42,27 +36,12 @@ static bool remember(uint32_t stream, CUgraph graph, bool own)
 		return false;
 	*c = (struct capture){ .stream = stream, .graph = graph, .own = own };
 	pthread_mutex_lock(&lock);
-	c->since = counted;
+	vg_x_tally_begin(&c->tally);
 	c->next = captures;
 	captures = c;
 	atomic_store(&vg_capture_any, true);
 	pthread_mutex_unlock(&lock);
 	return true;
-}
-
-static void count_locked(uint64_t bytes)
-{
-	counted += bytes;
-	held += bytes;
-}
-
-/* What is there already, or as good as. */
-static void owe(uint64_t bytes)
-{
-	vg_budget_owe(VG_BUDGET_OBJECTS, bytes);
-	pthread_mutex_lock(&lock);
-	count_locked(bytes);
-	pthread_mutex_unlock(&lock);
 }
 
 /* Whether the graph of this id is `c`'s, or `c`'s lies in it; or in the node of this id. */
@@ -90,63 +69,16 @@ bool vg_x_captures_within(struct vg_exec *x, uint32_t id)
 	return c;
 }
 
-uint64_t vg_x_weight(struct vg_exec *x, uint32_t graph)
+uint64_t vg_x_captures_weight(struct vg_exec *x, uint32_t graph)
 {
-	uint64_t sum = vg_handle_weight(vg_exec_handles(x), graph);
+	uint64_t sum = 0;
 
 	pthread_mutex_lock(&lock);
 	for (const struct capture *c = captures; c; c = c->next)
 		if (is_around(x, graph, c))
-			sum += counted - c->since;
+			sum += vg_x_tally_so_far(&c->tally);
 	pthread_mutex_unlock(&lock);
 	return sum;
-}
-
-/* The parameters of a launch that come in a blob; CUDA takes half of that. */
-#define BIG_PARAMETERS	(64u << 10)
-
-bool vg_capture_count(struct vg_exec *x, const struct vg_req *rq)
-{
-	uint64_t bytes = VG_NODE_BYTES + rq->bytes;
-	const struct vg_rq_cuGraphLaunch *launch = rq->payload;
-
-	switch (rq->op) {
-	case VG_OP_cuStreamIsCapturing:
-	case VG_OP_vgpu_capture_info:
-	case VG_OP_vgpu_capture_end:
-		return true;
-	case VG_OP_cuGraphLaunch:
-		bytes += vg_x_weight(x, launch->hGraph);
-		break;
-	case VG_OP_vgpu_launch_big:
-		bytes += BIG_PARAMETERS;
-		break;
-	case VG_OP_cuStreamUpdateCaptureDependencies_v2:
-		bytes += rq->bytes / sizeof(uint32_t) * VG_EDGE_BYTES;
-		break;
-	}
-	if (!vg_budget_take(VG_BUDGET_OBJECTS, bytes))
-		return false;
-	pthread_mutex_lock(&lock);
-	count_locked(bytes);
-	pthread_mutex_unlock(&lock);
-	return true;
-}
-
-/* A capture has left the list: what it takes with it, and the others still need. */
-static uint64_t share_locked(const struct capture *c)
-{
-	uint64_t share = counted - c->since, needed = 0;
-
-	for (const struct capture *o = captures; o; o = o->next)
-		if (counted - o->since > needed)
-			needed = counted - o->since;
-	if (share + needed > held)
-		vg_budget_owe(VG_BUDGET_OBJECTS, share + needed - held);
-	else
-		vg_budget_give(VG_BUDGET_OBJECTS, held - share - needed);
-	held = needed;
-	return share;
 }
 
 /*
@@ -164,7 +96,7 @@ static bool forget(uint32_t stream, struct capture *out, uint64_t *share)
 	if (c) {
 		*at = c->next;
 		*out = *c;
-		*share = share_locked(c);
+		*share = vg_x_tally_end(&c->tally);
 		atomic_store(&vg_capture_any, captures != NULL);
 	}
 	pthread_mutex_unlock(&lock);
@@ -339,7 +271,7 @@ CUresult vge_cuStreamBeginCaptureToGraph(struct vg_exec *x, const struct vg_req 
 	if (!r)
 		r = began(x, s, q->hStream, graph, true);
 	if (!r)
-		owe(count * VG_EDGE_BYTES);
+		vg_x_tally_owe(count * VG_EDGE_BYTES);
 	return r;
 }
 
@@ -356,7 +288,7 @@ static void owe_edges(CUstream s)
 	else if (cu.cuStreamGetCaptureInfo_v2)
 		r = cu.cuStreamGetCaptureInfo_v2(s, &status, &id, NULL, NULL, &n);
 	if (!r && status == CU_STREAM_CAPTURE_STATUS_ACTIVE)
-		owe(n * VG_EDGE_BYTES);
+		vg_x_tally_owe(n * VG_EDGE_BYTES);
 }
 
 /* A stream joins a capture when it waits for an event that was recorded in the capture. */

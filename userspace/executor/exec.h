@@ -48,6 +48,14 @@ struct vg_name {
 	uint16_t kind;		/* VG_NONE after the last */
 };
 
+/* What a call in a stream may add to the graph of the stream's capture, beside a node. */
+struct vg_adds {
+	uint32_t bytes;		/* at most, of what is sent ahead of the record */
+	uint16_t graph_at;	/* where the record names a graph that is copied, if there is one */
+	bool graph;
+	bool edges;		/* the record names nodes that have edges to the next one */
+};
+
 struct vg_op {
 	const char *name;
 	CUresult (*run)(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
@@ -57,8 +65,8 @@ struct vg_op {
 	bool needs_ctx;		/* not run if rq->ctx cannot be made current */
 	bool graphs;		/* may block, and works with graphs */
 	bool reads;		/* may block, and copies out of the device, in a stream */
-	bool in_stream;		/* names a stream, to whose capture it may add */
 	const struct vg_name *names;	/* of one that may block; NULL: none */
+	const struct vg_adds *adds;	/* NULL: nothing */
 };
 
 /* By opcode; generated.  Unknown opcodes have a NULL run. */

@@ -94,12 +94,10 @@ bool vg_role_idle(struct vg_exec *x);	/* the ring is empty: wait; false: role la
 CUresult vg_underway_begin(struct vg_exec *x, const struct vg_op *op, struct vg_req *rq);
 void vg_underway_end(void);
 
-/*
- * calls_capture.c: whether a capture is under way; count what a call in a stream may add to
- * its graph, before the call.  False: the budget for objects is used up.
- */
+/* calls_capture.c: whether a capture is under way */
 extern _Atomic bool vg_capture_any;
-bool vg_capture_count(struct vg_exec *x, const struct vg_req *rq);
+/* calls_weight.c: count what this may add to it, before the call.  False: there is no room. */
+bool vg_capture_count(struct vg_exec *x, const struct vg_adds *adds, const struct vg_req *rq);
 
 /* blobs.c */
 struct vg_blobs *vg_blobs_new(void);

@@ -177,8 +177,8 @@ static const struct vg_op *admit(struct vg_exec *x, const struct vg_req *rq)
 		refuse(x, rq, CUDA_ERROR_INVALID_VALUE);
 		return NULL;
 	}
-	if (atomic_load_explicit(&vg_capture_any, memory_order_relaxed) && op->in_stream &&
-	    !vg_capture_count(x, rq)) {
+	if (atomic_load_explicit(&vg_capture_any, memory_order_relaxed) && op->adds &&
+	    !vg_capture_count(x, op->adds, rq)) {
 		decline(x, rq, CUDA_ERROR_OUT_OF_MEMORY);
 		return NULL;
 	}

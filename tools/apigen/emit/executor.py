@@ -303,10 +303,18 @@ def reads_in_stream(model, f):
     return room and any(h and h.kind == "STREAM" for h in handles)
 
 
-def in_stream(model, f):
-    """Whether it names a stream, to whose capture it may add."""
-    handles = (model.handle(p.ctype) for p in f.params if not p.dir)
-    return any(h and h.kind == "STREAM" for h in handles)
+def adds(model, f):
+    """What it may add to the graph under capture in a stream that it names; None: nothing."""
+    if not f.may_capture(model):
+        return None
+    values = [(p, model.handle(p.ctype)) for p in f.params if not p.dir]
+    lists = [model.handle(CType(p.ctype.base)) for p in f.params if p.dir == "in" and p.maximum]
+    graph = next((p.name for p, h in values if h and h.kind == "GRAPH_EXEC"), None)
+    out = {"bytes": str(sum(p.maximum for p in f.params if p.dir == "blob")),
+           "edges": "true" if any(h and h.kind == "GRAPH_NODE" for h in lists) else "false"}
+    if graph:
+        out |= {"graph": "true", "graph_at": f"offsetof({names.request(f)}, {graph})"}
+    return {k: v for k, v in out.items() if v not in ("0", "false")}
 
 
 def handle_names(model, f):
@@ -334,20 +342,26 @@ def emit_decode(model):
         o.append(f"static const struct vg_name names_{f.name}[] = {{")
         o += [f"\t{{ offsetof({names.request(f)}, {at}), {kind} }}," for at, kind in found]
         o.append("\t{ 0 },\n};\n")
-    o.append("const struct vg_op vg_ops[] = {")
+    # One for each of the few different ones.
+    added = {f.name: adds(model, f) for f in model.wired()}
+    added = {name: ", ".join(f".{k} = {v}" for k, v in a.items()) or "0"
+             for name, a in added.items() if a is not None}
+    which = {text: f"adds_{i}" for i, text in enumerate(dict.fromkeys(added.values()))}
+    o += [f"static const struct vg_adds {name} = {{ {text} }};" for text, name in which.items()]
+    o.append("\nconst struct vg_op vg_ops[] = {")
     for op, (name, least) in INTERNAL_OPS.items():
         o.append(f"\t[{op}] = {{ \"{name}\", vg_internal_{name}, {least}, {INLINE_MAX}, VG_INORDER,"
-                 " false, false, false, false, NULL },")
+                 " false, false, false, NULL, NULL },")
     for f in model.wired():
         w = Wire(model, f)
         mode = "VG_BLOCKING" if f.mode == "blocking" else "VG_INORDER"
         ctx = "false" if f.noctx else "true"
         graphs = "true" if f.mode == "blocking" and uses_graphs(model, f) else "false"
         reads = "true" if f.mode == "blocking" and reads_in_stream(model, f) else "false"
-        streams = "true" if in_stream(model, f) else "false"
+        adding = f"&{which[added[f.name]]}" if f.name in added else "NULL"
         called = f"names_{f.name}" if f.name in named else "NULL"
         o.append(wrap(f"\t[{f.op}] = {{ \"{f.name}\",", [f"run_{f.name}", f"{w.fixed}",
-                      f"{w.max_bytes}", mode, ctx, graphs, reads, streams, called],
+                      f"{w.max_bytes}", mode, ctx, graphs, reads, called, adding],
                       " },"))
     o.append("};\n\nconst unsigned int vg_ops_count = sizeof(vg_ops) / sizeof(vg_ops[0]);\n")
     return "\n".join(o)

@@ -31,6 +31,8 @@ typedef struct CUctx_st *CUcontext;
 typedef struct CUmod_st *CUmodule;
 typedef struct CUfunc_st *CUfunction;
 typedef unsigned long long CUallocation;
+typedef struct CUgraphNode_st *CUgraphNode;
+typedef struct CUgraphExec_st *CUgraphExec;
 
 typedef struct Plain {
 	char tag;
@@ -62,6 +64,8 @@ CUresult cuScalars(unsigned char small, float real, size_t wide, CUdeviceptr add
 		CUcontext ctx);
 CUresult cuOutputs(int *a, Plain *b, uint16_t *list, unsigned int count, CUstream stream);
 CUresult cuOutputs_ptsz(int *a, Plain *b, uint16_t *list, unsigned int count, CUstream stream);
+CUresult cuWorks(CUstream stream, const CUgraphNode *after, size_t m, CUgraphExec exec,
+		const void *more);
 CUresult cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs, size_t *both,
 		unsigned int n);
 CUresult cuEvents(const CUevent *events, size_t m);

@@ -45,6 +45,14 @@ static const struct decoder_field fields_cuEvents[] = {
 	{ FIELD_END, 0, 0, 0 },
 };
 
+static const struct decoder_field fields_cuWorks[] = {
+	{ FIELD_HANDLE | FIELD_NULLABLE, offsetof(struct vg_rq_cuWorks, stream), 0, 0 },
+	{ FIELD_HANDLE, offsetof(struct vg_rq_cuWorks, exec), 0, 0 },
+	{ FIELD_BLOB, offsetof(struct vg_rq_cuWorks, more), 0, 0 },
+	{ FIELD_COUNT, offsetof(struct vg_rq_cuWorks, m), 8, 4 },
+	{ FIELD_END, 0, 0, 0 },
+};
+
 static const struct decoder_field fields_vgpu_data[] = {
 	{ FIELD_HANDLE | FIELD_NULLABLE, offsetof(struct vg_rq_vgpu_data, stream), 0, 0 },
 	{ FIELD_ARENA, offsetof(struct vg_rq_vgpu_data, block_off), 0, 0 },
@@ -64,6 +72,7 @@ const struct decoder_case decoder_cases[] = {
 	{ 24, "cuOutputs", 16, 0, fields_cuOutputs },
 	{ 25, "cuInputs", 72, 0, fields_cuInputs },
 	{ 26, "cuEvents", 16, 0, fields_cuEvents },
+	{ 27, "cuWorks", 24, 0, fields_cuWorks },
 	{ 30, "vgpu_data", 32, 0, fields_vgpu_data },
 	{ 31, "vgpu_image", 16, 0, fields_vgpu_image },
 };

@@ -43,6 +43,9 @@ CUresult vge_cuInputs(struct vg_exec *x, const struct vg_req *rq, const Plain *a
 		const Holding *b, const uint32_t *pairs, size_t *both, unsigned int n);
 CUresult vge_cuEvents(struct vg_exec *x, const struct vg_req *rq, const CUevent *events,
 		size_t m);
+CUresult vge_cuWorks(struct vg_exec *x, const struct vg_req *rq, CUstream stream,
+		const CUgraphNode *after, size_t m, CUgraphExec exec, const void *more,
+		size_t more_bytes);
 CUresult vge_vgpu_data(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr address,
 		CUstream stream, void *block, uint32_t block_bytes, const vgpu_own *own);
 CUresult vge_vgpu_image(struct vg_exec *x, const struct vg_req *rq, CUmodule *module,

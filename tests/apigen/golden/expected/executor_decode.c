@@ -247,6 +247,53 @@ static CUresult run_cuEvents(struct vg_exec *x, const struct vg_req *rq, struct 
 	return r;
 }
 
+static CUresult run_cuWorks(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
+{
+	const struct vg_rq_cuWorks *q = rq->payload;
+	const void *more;
+	size_t more_bytes = 0;
+	CUstream stream = NULL;
+	uint64_t n_after = (uint64_t)q->m;
+	const uint32_t *ids_after;
+	CUgraphNode after[8];
+	CUgraphExec exec = NULL;
+	uint64_t v;
+	uint64_t at = 24;
+	CUresult r;
+
+	(void)x;
+	(void)rp;
+	if (n_after > 8)
+		return CUDA_ERROR_INVALID_VALUE;
+	ids_after = vg_x_tail(rq, &at, n_after * 4);
+	if (!ids_after)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!vg_x_end(rq, at))
+		return CUDA_ERROR_INVALID_VALUE;
+	vg_exec_settle_graphs(x);
+	more = vg_exec_blob_take(x, q->more, &more_bytes);
+	if (!more)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (more_bytes > 100u) {
+		r = CUDA_ERROR_INVALID_VALUE;
+		goto drop;
+	}
+	if (!vg_x_stream(x, q->stream, &stream))
+		{ r = CUDA_ERROR_INVALID_HANDLE; goto drop; }
+	for (uint64_t i = 0; i < n_after; i++) {
+		if (!vg_handle_get(vg_exec_handles(x), ids_after[i], VG_GRAPH_NODE, &v))
+			{ r = CUDA_ERROR_INVALID_HANDLE; goto drop; }
+		after[i] = (CUgraphNode)(uintptr_t)v;
+	}
+	if (!vg_handle_get(vg_exec_handles(x), q->exec, VG_GRAPH_EXEC, &v))
+		{ r = CUDA_ERROR_INVALID_HANDLE; goto drop; }
+	exec = (CUgraphExec)(uintptr_t)v;
+	r = vge_cuWorks(x, rq, stream, after, q->m, exec, more, more_bytes);
+drop:
+	vg_exec_blob_free(x, more, more_bytes);
+	return r;
+}
+
 static CUresult run_vgpu_data(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
 {
 	const struct vg_rq_vgpu_data *q = rq->payload;
@@ -319,31 +366,35 @@ static const struct vg_name names_cuInputs[] = {
 	{ 0 },
 };
 
+static const struct vg_adds adds_0 = { .bytes = 100, .edges = true, .graph = true, .graph_at = offsetof(struct vg_rq_cuWorks, exec) };
+static const struct vg_adds adds_1 = { 0 };
+
 const struct vg_op vg_ops[] = {
-	[1] = { "hello", vg_internal_hello, 8, 16384, VG_INORDER, false, false, false, false, NULL },
-	[2] = { "blob_append", vg_internal_blob_append, 32, 16384, VG_INORDER, false, false, false, false, NULL },
-	[3] = { "nop", vg_internal_nop, 0, 16384, VG_INORDER, false, false, false, false, NULL },
-	[4] = { "exit", vg_internal_exit, 0, 16384, VG_INORDER, false, false, false, false, NULL },
-	[5] = { "share", vg_internal_share, 32, 16384, VG_INORDER, false, false, false, false, NULL },
-	[6] = { "unshare", vg_internal_unshare, 16, 16384, VG_INORDER, false, false, false, false, NULL },
-	[7] = { "output", vg_internal_output, 8, 16384, VG_INORDER, false, false, false, false, NULL },
+	[1] = { "hello", vg_internal_hello, 8, 16384, VG_INORDER, false, false, false, NULL, NULL },
+	[2] = { "blob_append", vg_internal_blob_append, 32, 16384, VG_INORDER, false, false, false, NULL, NULL },
+	[3] = { "nop", vg_internal_nop, 0, 16384, VG_INORDER, false, false, false, NULL, NULL },
+	[4] = { "exit", vg_internal_exit, 0, 16384, VG_INORDER, false, false, false, NULL, NULL },
+	[5] = { "share", vg_internal_share, 32, 16384, VG_INORDER, false, false, false, NULL, NULL },
+	[6] = { "unshare", vg_internal_unshare, 16, 16384, VG_INORDER, false, false, false, NULL, NULL },
+	[7] = { "output", vg_internal_output, 8, 16384, VG_INORDER, false, false, false, NULL, NULL },
 	[20] = { "cuStreamCreate", run_cuStreamCreate, 8, 16, VG_INORDER, true, false, false,
-		false, NULL },
+		NULL, NULL },
 	[21] = { "cuStreamDestroy", run_cuStreamDestroy, 8, 16, VG_INORDER, true, false, false,
-		false, NULL },
+		NULL, NULL },
 	[22] = { "cuModuleGetFunction", run_cuModuleGetFunction, 16, 80, VG_INORDER, true,
-		false, false, false, NULL },
-	[23] = { "cuScalars", run_cuScalars, 32, 32, VG_INORDER, false, false, false, false,
+		false, false, NULL, NULL },
+	[23] = { "cuScalars", run_cuScalars, 32, 32, VG_INORDER, false, false, false, NULL,
 		NULL },
-	[24] = { "cuOutputs", run_cuOutputs, 16, 16, VG_INORDER, true, false, false, true,
+	[24] = { "cuOutputs", run_cuOutputs, 16, 16, VG_INORDER, true, false, false, NULL,
 		NULL },
-	[25] = { "cuInputs", run_cuInputs, 72, 160, VG_BLOCKING, true, false, false, false,
-		names_cuInputs },
-	[26] = { "cuEvents", run_cuEvents, 16, 48, VG_INORDER, true, false, false, false,
-		NULL },
-	[30] = { "vgpu_data", run_vgpu_data, 32, 32, VG_INORDER, true, false, false, true,
-		NULL },
-	[31] = { "vgpu_image", run_vgpu_image, 16, 16, VG_INORDER, true, false, false, false,
+	[25] = { "cuInputs", run_cuInputs, 72, 160, VG_BLOCKING, true, false, false,
+		names_cuInputs, NULL },
+	[26] = { "cuEvents", run_cuEvents, 16, 48, VG_INORDER, true, false, false, NULL, NULL },
+	[27] = { "cuWorks", run_cuWorks, 24, 64, VG_INORDER, true, false, false, NULL,
+		&adds_0 },
+	[30] = { "vgpu_data", run_vgpu_data, 32, 32, VG_INORDER, true, false, false, NULL,
+		&adds_1 },
+	[31] = { "vgpu_image", run_vgpu_image, 16, 16, VG_INORDER, true, false, false, NULL,
 		NULL },
 };
 

@@ -19,6 +19,8 @@ CUresult vgw_cuOutputs(int *a, Plain *b, uint16_t *list, unsigned int count, CUs
 CUresult vgw_cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs, size_t *both,
 		unsigned int n);
 CUresult vgw_cuEvents(const CUevent *events, size_t m);
+CUresult vgw_cuWorks(CUstream stream, const CUgraphNode *after, size_t m, CUgraphExec exec,
+		const void *more, size_t more_bytes);
 CUresult vgw_vgpu_data(bool wait, CUdeviceptr address, CUstream stream, struct vg_block *block,
 		const vgpu_own *own);
 CUresult vgw_vgpu_image(CUmodule *module, CUallocation *memory, const void *image,

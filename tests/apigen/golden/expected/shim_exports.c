@@ -79,6 +79,21 @@ VG_EXPORT CUresult cuOutputs_ptsz(int *a, Plain *b, uint16_t *list, unsigned int
 	return r;
 }
 
+VG_EXPORT CUresult cuWorks(CUstream stream, const CUgraphNode *after, size_t m, CUgraphExec exec,
+		const void *more)
+{
+	bool lent;
+	CUresult r = vg_ready();
+	
+	if (r)
+		return r;
+	lent = vg_lend(stream, VG_STREAM);
+	r = vgw_cuWorks(stream, after, m, exec, more);
+	if (unlikely(lent))
+		vg_lend_end();
+	return r;
+}
+
 VG_EXPORT CUresult cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs, size_t *both,
 		unsigned int n)
 {

@@ -19,6 +19,7 @@ const struct vg_symbol vg_symbols[] = {
 	{ "cuScalars", 3000, 0, (void *)cuScalars },
 	{ "cuStreamCreate", 2000, 0, (void *)cuStreamCreate },
 	{ "cuStreamDestroy", 2000, 0, (void *)cuStreamDestroy },
+	{ "cuWorks", 3000, 0, (void *)cuWorks },
 };
 
 const unsigned int vg_symbol_count = sizeof(vg_symbols) / sizeof(vg_symbols[0]);

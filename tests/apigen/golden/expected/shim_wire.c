@@ -288,6 +288,58 @@ CUresult vgw_cuEvents(const CUevent *events, size_t m)
 	return vg_answered(r);
 }
 
+CUresult vgw_cuWorks(CUstream stream, const CUgraphNode *after, size_t m, CUgraphExec exec,
+		const void *more, size_t more_bytes)
+{
+	struct vg_call c;
+	struct vg_rq_cuWorks *q;
+	uint32_t id_stream;
+	uint64_t n_after;
+	uint32_t ids_after[8];
+	uint32_t id_exec;
+	uint32_t id_more;
+	uint8_t *tail;
+	CUresult r;
+
+	r = vg_context_ready();
+	if (r)
+		return r;
+	r = vg_stream_id(stream, &id_stream);
+	if (r)
+		return r;
+	n_after = (uint64_t)m;
+	if (n_after > 8)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (n_after && !after)
+		return CUDA_ERROR_INVALID_VALUE;
+	for (uint64_t i = 0; i < n_after; i++) {
+		r = vg_object_id(after[i], VG_GRAPH_NODE, &ids_after[i]);
+		if (r)
+			return r;
+	}
+	r = vg_object_id(exec, VG_GRAPH_EXEC, &id_exec);
+	if (r)
+		return r;
+	if (!more || !more_bytes || more_bytes > 100u)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vg_blob_send(more, more_bytes, &id_more);
+	if (r)
+		return r;
+	r = vg_begin(&c, VG_OP_cuWorks, 24 + VG_UP8(n_after * 4));
+	if (r)
+		return r;
+	q = c.req;
+	memset(q, 0, sizeof(*q));
+	tail = (uint8_t *)(q + 1);
+	q->stream = id_stream;
+	tail = vg_put(tail, ids_after, n_after * 4);
+	q->m = m;
+	q->exec = id_exec;
+	q->more = id_more;
+	r = vg_wait(&c, NULL, 0);
+	return vg_answered(r);
+}
+
 CUresult vgw_vgpu_data(bool wait, CUdeviceptr address, CUstream stream, struct vg_block *block,
 		const vgpu_own *own)
 {

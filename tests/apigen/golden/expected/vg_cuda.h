@@ -14,6 +14,8 @@ struct vg_cuda {
 	CUresult (*cuScalars)(unsigned char small, float real, size_t wide, CUdeviceptr address,
 			CUcontext ctx);
 	CUresult (*cuOutputs)(int *a, Plain *b, uint16_t *list, unsigned int count, CUstream stream);
+	CUresult (*cuWorks)(CUstream stream, const CUgraphNode *after, size_t m, CUgraphExec exec,
+			const void *more);
 	CUresult (*cuInputs)(const Plain *a, const Holding *b, const uint32_t *pairs, size_t *both,
 			unsigned int n);
 	CUresult (*cuEvents)(const CUevent *events, size_t m);

@@ -21,6 +21,7 @@ VG_LAYOUT(sizeof(vgpu_own) == 8);
 #define VG_OP_cuOutputs 24u
 #define VG_OP_cuInputs 25u
 #define VG_OP_cuEvents 26u
+#define VG_OP_cuWorks 27u
 #define VG_OP_vgpu_data 30u
 #define VG_OP_vgpu_image 31u
 
@@ -103,6 +104,15 @@ struct vg_rq_cuEvents {
 	uint8_t pad_[4];
 } __attribute__((packed, aligned(8)));
 _Static_assert(sizeof(struct vg_rq_cuEvents) == 16, "struct vg_rq_cuEvents");
+
+struct vg_rq_cuWorks {
+	size_t m;
+	uint32_t stream;
+	uint32_t exec;
+	uint32_t more;
+	uint8_t pad_[4];
+} __attribute__((packed, aligned(8)));
+_Static_assert(sizeof(struct vg_rq_cuWorks) == 24, "struct vg_rq_cuWorks");
 
 struct vg_rq_vgpu_data {
 	CUdeviceptr address;
