@@ -140,6 +140,14 @@ bool vg_handle_get_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, u
 	return false;
 }
 
+bool vg_handle_owns(struct vg_handles *h, uint32_t id, uint32_t of)
+{
+	(void)h;
+	(void)id;
+	(void)of;
+	return false;
+}
+
 bool vg_handle_get_context(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *ctx)
 	__attribute__((alias("vg_handle_get_owner")));
 

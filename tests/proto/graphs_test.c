@@ -20,17 +20,22 @@
 enum { CTX = 1, STREAM = 2, OTHER_STREAM, EVENT, FULL = 40, GRAPH = 50, CHILD, EXEC, NODE = 100,
        CLONE = 200000 };
 
+static void stream(struct channel *ch, uint32_t id)
+{
+	struct vg_rq_cuStreamCreate s = { .phStream = id, .Flags = 1 };
+
+	assert_int_equal(call_in(ch, VG_OP_cuStreamCreate, CTX, &s, sizeof(s), NULL, 0), 0);
+}
+
 static struct channel open_with_streams(void)
 {
 	struct channel ch = channel_open();
 	struct vg_rq_vgpu_primary_retain q = { .dev = 0, .id = CTX };
-	struct vg_rq_cuStreamCreate s = { .phStream = STREAM, .Flags = 1 };
 	struct vg_rq_cuEventCreate e = { .phEvent = EVENT };
 
 	assert_int_equal(call(&ch, VG_OP_vgpu_primary_retain, &q, sizeof(q)), CUDA_SUCCESS);
-	assert_int_equal(call_in(&ch, VG_OP_cuStreamCreate, CTX, &s, sizeof(s), NULL, 0), 0);
-	s.phStream = OTHER_STREAM;
-	assert_int_equal(call_in(&ch, VG_OP_cuStreamCreate, CTX, &s, sizeof(s), NULL, 0), 0);
+	stream(&ch, STREAM);
+	stream(&ch, OTHER_STREAM);
 	assert_int_equal(call_in(&ch, VG_OP_cuEventCreate, CTX, &e, sizeof(e), NULL, 0), 0);
 	return ch;
 }
@@ -160,11 +165,49 @@ static uint64_t memory(struct channel *ch)
 	return p.dptr;
 }
 
-static int32_t write_bytes(struct channel *ch, uint64_t dev)
+static int32_t write_in(struct channel *ch, uint64_t dev, uint32_t s)
 {
-	struct vg_rq_cuMemsetD8Async q = { .dstDevice = dev, .N = 64, .hStream = STREAM };
+	struct vg_rq_cuMemsetD8Async q = { .dstDevice = dev, .N = 64, .hStream = s };
 
 	return call_in(ch, VG_OP_cuMemsetD8Async, CTX, &q, sizeof(q), NULL, 0);
+}
+
+static int32_t write_bytes(struct channel *ch, uint64_t dev)
+{
+	return write_in(ch, dev, STREAM);
+}
+
+static int32_t stream_destroy(struct channel *ch, uint32_t s)
+{
+	struct vg_rq_cuStreamDestroy_v2 q = { .hStream = s };
+
+	return call_in(ch, VG_OP_cuStreamDestroy_v2, CTX, &q, sizeof(q), NULL, 0);
+}
+
+static void record_event(struct channel *ch)
+{
+	struct vg_rq_cuEventRecord q = { .hEvent = EVENT, .hStream = STREAM };
+
+	assert_int_equal(call_in(ch, VG_OP_cuEventRecord, CTX, &q, sizeof(q), NULL, 0),
+			 CUDA_SUCCESS);
+}
+
+/* By this a stream joins the capture in which the event was recorded. */
+static void wait_for_event(struct channel *ch, uint32_t s)
+{
+	struct vg_rq_cuStreamWaitEvent q = { .hStream = s, .hEvent = EVENT };
+
+	assert_int_equal(call_in(ch, VG_OP_cuStreamWaitEvent, CTX, &q, sizeof(q), NULL, 0),
+			 CUDA_SUCCESS);
+}
+
+/* CUDA does not allow this in a capture, and makes the capture of no use. */
+static void break_capture(struct channel *ch)
+{
+	struct vg_rq_cuStreamQuery q = { .hStream = STREAM };
+
+	assert_int_equal(call_in(ch, VG_OP_cuStreamQuery, CTX, &q, sizeof(q), NULL, 0),
+			 CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
 }
 
 /*
@@ -175,6 +218,11 @@ static int fill(struct channel *ch, int *big)
 {
 	int n = 0;
 
+	/* The tables of ids stay, and count: none is to be made in the middle of this. */
+	for (uint32_t id = CLONE; id <= CLONE + 4000; id += 4000) {
+		assert_int_equal(graph_create(ch, id), CUDA_SUCCESS);
+		assert_int_equal(graph_destroy(ch, id), CUDA_SUCCESS);
+	}
 	assert_int_equal(graph_create(ch, FULL), CUDA_SUCCESS);
 	nodes_add(ch, FULL, 100000, 30000);
 	while (!clone(ch, FULL, CLONE + n))
@@ -468,6 +516,207 @@ static void copies_of_a_capture_are_counted(void **state)
 	channel_close(&ch);
 }
 
+/* A capture goes on in the streams that have joined it, whatever becomes of the first one. */
+static void capture_outlives_its_stream(void **state)
+{
+	struct channel ch = open_with_streams();
+	uint64_t dev = memory(&ch), count;
+	uint32_t graph;
+	int n;
+
+	(void)state;
+	assert_int_equal(begin(&ch), CUDA_SUCCESS);
+	graph = captured_graph(&ch);
+	assert_int_equal(write_bytes(&ch, dev), CUDA_SUCCESS);
+	record_event(&ch);
+	wait_for_event(&ch, OTHER_STREAM);
+	assert_int_equal(stream_destroy(&ch, STREAM), CUDA_SUCCESS);
+	assert_int_equal(write_in(&ch, dev, OTHER_STREAM), CUDA_SUCCESS);
+	has_nodes(&ch, graph, 2);
+	assert_int_equal(graph_destroy(&ch, graph), CUDA_ERROR_ILLEGAL_STATE);
+	n = fill(&ch, NULL);
+	assert_int_equal(write_in(&ch, dev, OTHER_STREAM), CUDA_ERROR_OUT_OF_MEMORY);
+	empty(&ch, n);
+	/* With the last of them nobody can have the graph any more. */
+	assert_int_equal(stream_destroy(&ch, OTHER_STREAM), CUDA_SUCCESS);
+	assert_int_equal(graph_nodes(&ch, graph, &count), CUDA_ERROR_INVALID_HANDLE);
+	stream(&ch, STREAM);
+	n = fill(&ch, NULL);
+	assert_int_equal(write_bytes(&ch, dev), CUDA_SUCCESS);
+	empty(&ch, n);
+	/* But an event of the capture brings another stream into it. */
+	wait_for_event(&ch, STREAM);
+	n = fill(&ch, NULL);
+	assert_int_equal(write_bytes(&ch, dev), CUDA_ERROR_OUT_OF_MEMORY);
+	empty(&ch, n);
+	graph = captured_graph(&ch);
+	has_nodes(&ch, graph, 2);
+	assert_int_equal(graph_destroy(&ch, graph), CUDA_ERROR_ILLEGAL_STATE);
+	channel_close(&ch);
+}
+
+/* So does one to a graph of the program's, which nobody may destroy then. */
+static void captured_graph_outlives_all_streams(void **state)
+{
+	struct channel ch = open_with_streams();
+	uint64_t dev = memory(&ch), handle, count;
+	uint32_t body;
+
+	(void)state;
+	assert_int_equal(graph_create(&ch, GRAPH), CUDA_SUCCESS);
+	assert_int_equal(condition(&ch, GRAPH, &handle), CUDA_SUCCESS);
+	assert_int_equal(conditional(&ch, GRAPH, handle, NODE, &body), CUDA_SUCCESS);
+	assert_int_equal(capture_to(&ch, body), CUDA_SUCCESS);
+	record_event(&ch);
+	wait_for_event(&ch, OTHER_STREAM);
+	assert_int_equal(stream_destroy(&ch, STREAM), CUDA_SUCCESS);
+	assert_int_equal(graph_destroy(&ch, GRAPH), CUDA_ERROR_ILLEGAL_STATE);
+	assert_int_equal(stream_destroy(&ch, OTHER_STREAM), CUDA_SUCCESS);
+	assert_int_equal(graph_destroy(&ch, GRAPH), CUDA_ERROR_ILLEGAL_STATE);
+	stream(&ch, STREAM);
+	wait_for_event(&ch, STREAM);
+	assert_int_equal(write_bytes(&ch, dev), CUDA_SUCCESS);
+	assert_int_equal(graph_destroy(&ch, GRAPH), CUDA_ERROR_ILLEGAL_STATE);
+	assert_int_equal(graph_nodes(&ch, body, &count), CUDA_ERROR_INVALID_HANDLE);
+	channel_close(&ch);
+}
+
+/* The driver may free the graph of a capture that fails: at once, at the end, or not at all. */
+static void broken_capture_loses_its_graph(void **state)
+{
+	struct channel ch = open_with_streams();
+	uint64_t dev = memory(&ch), handle, count;
+	uint32_t body, graph, ended;
+
+	(void)state;
+	assert_int_equal(begin(&ch), CUDA_SUCCESS);
+	graph = captured_graph(&ch);
+	has_nodes(&ch, graph, 0);
+	break_capture(&ch);
+	assert_int_equal(graph_nodes(&ch, graph, &count), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_not_equal(capture_end(&ch, &ended), CUDA_SUCCESS);
+
+	/* And one of the program's own, with its nodes; what may be left of it counts. */
+	assert_int_equal(graph_create(&ch, CHILD), CUDA_SUCCESS);
+	assert_int_equal(node_add(&ch, CHILD, NODE), CUDA_SUCCESS);
+	assert_int_equal(capture_to(&ch, CHILD), CUDA_SUCCESS);
+	assert_int_equal(write_bytes(&ch, dev), CUDA_SUCCESS);
+	has_nodes(&ch, CHILD, 2);
+	break_capture(&ch);
+	assert_int_equal(graph_nodes(&ch, CHILD, &count), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_not_equal(capture_end(&ch, &ended), CUDA_SUCCESS);
+	assert_int_equal(graph_nodes(&ch, CHILD, &count), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(graph_create(&ch, CHILD), CUDA_ERROR_INVALID_HANDLE);
+
+	/* The end can be the first to say so. */
+	assert_int_equal(graph_create(&ch, GRAPH), CUDA_SUCCESS);
+	assert_int_equal(condition(&ch, GRAPH, &handle), CUDA_SUCCESS);
+	assert_int_equal(conditional(&ch, GRAPH, handle, NODE + 1, &body), CUDA_SUCCESS);
+	assert_int_equal(capture_to(&ch, body), CUDA_SUCCESS);
+	break_capture(&ch);
+	assert_int_not_equal(capture_end(&ch, &ended), CUDA_SUCCESS);
+	assert_int_equal(graph_nodes(&ch, body, &count), CUDA_ERROR_INVALID_HANDLE);
+	/* What is around it is the program's to destroy, and takes the id along. */
+	has_nodes(&ch, GRAPH, 1);
+	assert_int_equal(graph_destroy(&ch, GRAPH), CUDA_SUCCESS);
+	channel_close(&ch);
+}
+
+/* While a capture is broken but not ended, what is around its graph stays. */
+static void around_a_broken_capture_stays(void **state)
+{
+	struct channel ch = open_with_streams();
+	uint32_t body, ended;
+	uint64_t handle;
+
+	(void)state;
+	assert_int_equal(graph_create(&ch, GRAPH), CUDA_SUCCESS);
+	assert_int_equal(condition(&ch, GRAPH, &handle), CUDA_SUCCESS);
+	assert_int_equal(conditional(&ch, GRAPH, handle, NODE, &body), CUDA_SUCCESS);
+	assert_int_equal(capture_to(&ch, body), CUDA_SUCCESS);
+	break_capture(&ch);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(graph_destroy(&ch, GRAPH), CUDA_ERROR_ILLEGAL_STATE);
+	assert_int_not_equal(capture_end(&ch, &ended), CUDA_SUCCESS);
+	assert_int_equal(graph_destroy(&ch, GRAPH), CUDA_SUCCESS);
+	channel_close(&ch);
+}
+
+/* -- edges that calls in a stream bring into the graph */
+
+enum { MANY = 256 };			/* dependencies of one call */
+
+struct many {
+	struct vg_rq_cuStreamBeginCaptureToGraph q;
+	uint32_t node[MANY];
+};
+
+/* GRAPH with so many nodes, and room in the budget where a clone of FULL has been. */
+static struct many prepare_edges(struct channel *ch)
+{
+	struct many q = {
+		.q = { .numDependencies = MANY, .hStream = STREAM, .hGraph = GRAPH, .present = 1 },
+	};
+
+	assert_int_equal(graph_create(ch, GRAPH), CUDA_SUCCESS);
+	nodes_add(ch, GRAPH, NODE, MANY);
+	has_nodes(ch, GRAPH, MANY);
+	for (int i = 0; i < MANY; i++)
+		q.node[i] = NODE + i;
+	fill(ch, NULL);
+	assert_int_equal(graph_destroy(ch, CLONE), CUDA_SUCCESS);
+	return q;
+}
+
+/* So much fits where a clone of FULL has been, if each takes MANY edges and not much more. */
+static void took_many_edges(int n)
+{
+	const int room = 30000 * VG_NODE_BYTES, each = MANY * VG_EDGE_BYTES;
+
+	assert_in_range(n, room / each * 2 / 3, room / each + 50);
+}
+
+/* Each wait of a stream for what it depends on may give the next node all these edges. */
+static void waits_count_their_edges(void **state)
+{
+	struct channel ch = open_with_streams();
+	struct vg_rq_cuStreamWaitEvent wait = { .hStream = STREAM, .hEvent = EVENT };
+	struct many q;
+	int n = 0;
+
+	(void)state;
+	q = prepare_edges(&ch);
+	assert_int_equal(call_in(&ch, VG_OP_cuStreamBeginCaptureToGraph, CTX, &q, sizeof(q), NULL,
+				 0), CUDA_SUCCESS);
+	record_event(&ch);
+	while (n < 30000 && !call_in(&ch, VG_OP_cuStreamWaitEvent, CTX, &wait, sizeof(wait), NULL,
+				     0))
+		n++;
+	took_many_edges(n);
+	channel_close(&ch);
+}
+
+/* So may the first node after a capture has begun. */
+static void captures_to_graphs_count_their_edges(void **state)
+{
+	struct channel ch = open_with_streams();
+	uint64_t dev = memory(&ch);
+	struct many q;
+	uint32_t ended;
+	int n;
+
+	(void)state;
+	q = prepare_edges(&ch);
+	for (n = 0; n < 30000; n++) {
+		if (call_in(&ch, VG_OP_cuStreamBeginCaptureToGraph, CTX, &q, sizeof(q), NULL, 0) ||
+		    write_bytes(&ch, dev))
+			break;
+		assert_int_equal(capture_end(&ch, &ended), CUDA_SUCCESS);
+	}
+	took_many_edges(n);
+	channel_close(&ch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -479,6 +728,12 @@ int main(void)
 		cmocka_unit_test(captures_are_counted),
 		cmocka_unit_test(captured_graph_stays),
 		cmocka_unit_test(copies_of_a_capture_are_counted),
+		cmocka_unit_test(waits_count_their_edges),
+		cmocka_unit_test(captures_to_graphs_count_their_edges),
+		cmocka_unit_test(capture_outlives_its_stream),
+		cmocka_unit_test(captured_graph_outlives_all_streams),
+		cmocka_unit_test(broken_capture_loses_its_graph),
+		cmocka_unit_test(around_a_broken_capture_stays),
 	};
 
 	if (!peer_path())

@@ -22,10 +22,9 @@ bool vg_x_primary(uint32_t id)
 	return false;
 }
 
-bool vg_x_captured(struct vg_exec *x, enum vg_kind kind, uint32_t id)
+bool vg_x_captured(struct vg_exec *x, uint32_t id)
 {
 	(void)x;
-	(void)kind;
 	(void)id;
 	return false;
 }
@@ -41,6 +40,11 @@ void vg_x_capture_gone(struct vg_exec *x, uint32_t stream)
 {
 	(void)x;
 	(void)stream;
+}
+
+void vg_x_captures_left(struct vg_exec *x)
+{
+	(void)x;
 }
 
 void vg_x_link_gone(CUlinkState state)

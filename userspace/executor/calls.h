@@ -80,12 +80,15 @@ uint32_t vg_x_told(struct vg_exec *x, enum vg_kind kind, uint32_t id);
 bool vg_x_mint_nodes(struct vg_exec *x, const CUgraphNode *nodes, size_t n, uint32_t owner,
 		     uint32_t *ids);
 
-/* calls_capture.c: whether a graph, or one in it, is under capture: any launch may change it. */
-bool vg_x_capturing_in(struct vg_exec *x, CUgraph graph);
-/* Whether one that is lies in the graph or the node of this id, or is that graph. */
+/*
+ * calls_capture.c: whether a graph that is under capture, so that any launch may change it, is
+ * that of this id, or lies in that graph or node; whether that one is, or lies in one.
+ */
 bool vg_x_captures_within(struct vg_exec *x, uint32_t id);
-/* Whether one is by its id, a graph's or a node's, or whether what is around it is. */
-bool vg_x_captured(struct vg_exec *x, enum vg_kind kind, uint32_t id);
+bool vg_x_captured(struct vg_exec *x, uint32_t id);
+/* A stream has gone; and after all that went with it: which captures go on in others? */
+void vg_x_capture_gone(struct vg_exec *x, uint32_t stream);
+void vg_x_captures_left(struct vg_exec *x);
 
 /* What they have added so far to the graph of this id, and to what lies in it, in bytes. */
 uint64_t vg_x_captures_weight(struct vg_exec *x, uint32_t graph);

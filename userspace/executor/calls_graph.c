@@ -250,7 +250,7 @@ CUresult vge_vgpu_graph_update(struct vg_exec *x, const struct vg_req *rq, CUgra
 	CUgraphExecUpdateResultInfo info = { 0 };
 
 	/* While this thread reads it, launches into the capture would change it. */
-	if (!cu.cuGraphExecUpdate_v2 || vg_x_capturing_in(x, graph))
+	if (!cu.cuGraphExecUpdate_v2 || vg_x_captures_within(x, q->graph))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	/* Both come back whether or not it worked. */
 	*status = cu.cuGraphExecUpdate_v2(exec, graph, &info);

@@ -186,14 +186,14 @@ CUresult vge_cuGraphUpload(struct vg_exec *x, const struct vg_req *rq, CUgraphEx
 CUresult vge_cuGraphInstantiateWithFlags(struct vg_exec *x, const struct vg_req *rq,
 					 CUgraphExec *exec, CUgraph graph, unsigned long long flags)
 {
+	const struct vg_rq_cuGraphInstantiateWithFlags *q = rq->payload;
 	struct user *u = NULL;
 	bool allocates = false;
 	CUresult r = CUDA_SUCCESS;
 
-	(void)rq;
 	/* While this thread reads it, launches into the capture would change it. */
 	if (!cu.cuGraphInstantiateWithFlags || !cu.cuGraphExecDestroy ||
-	    vg_x_capturing_in(x, graph))
+	    vg_x_captures_within(x, q->hGraph))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (any && cu.cuGraphGetNodes && cu.cuGraphNodeGetType && cu.cuGraphMemAllocNodeGetParams &&
 	    cu.cuGraphChildGraphNodeGetGraph) {

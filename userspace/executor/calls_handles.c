@@ -123,8 +123,10 @@ CUresult vg_x_destroyed(struct vg_exec *x, CUresult r, uint32_t id, enum vg_kind
 		  vg_handle_take(vg_exec_handles(x), id, kind, &v)))
 		return r;
 	vg_x_orphans(x, id);
-	if (kind == VG_STREAM)
+	if (kind == VG_STREAM) {
 		vg_x_capture_gone(x, id);
+		vg_x_captures_left(x);
+	}
 	return r;
 }
 
@@ -176,14 +178,20 @@ uint32_t vg_x_told(struct vg_exec *x, enum vg_kind kind, uint32_t id)
 
 void vg_x_orphans(struct vg_exec *x, uint32_t gone)
 {
+	bool streams = false;
 	struct vg_orphan o;
 
 	while (vg_handle_orphan(vg_exec_handles(x), gone, &o)) {
-		if (o.kind == VG_STREAM)
+		if (o.kind == VG_STREAM) {
+			streams = true;
 			vg_x_capture_gone(x, o.id);
+		}
 		if (o.kind == VG_LINK_STATE)
 			vg_x_link_gone((CUlinkState)(uintptr_t)o.value);
 	}
+	/* Not before: the driver is asked about the streams that are left. */
+	if (streams)
+		vg_x_captures_left(x);
 }
 
 bool vg_x_next(struct vg_exec *x, enum vg_kind kind, uint32_t *id, uint64_t *value)
@@ -210,7 +218,7 @@ CUresult vg_x_may_destroy(struct vg_exec *x, enum vg_kind kind, uint32_t id)
 								 CUDA_SUCCESS;
 	/* CUDA does not say what happens if the graph under a capture is destroyed. */
 	if ((kind == VG_GRAPH || kind == VG_GRAPH_NODE) &&
-	    (vg_x_captured(x, kind, id) || vg_x_captures_within(x, id)))
+	    (vg_x_captured(x, id) || vg_x_captures_within(x, id)))
 		return CUDA_ERROR_ILLEGAL_STATE;
 	/*
 	 * A part is its owner's to free.  If the driver freed it for this call, other ids of

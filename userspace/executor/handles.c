@@ -424,6 +424,16 @@ bool vg_handle_set_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, u
 	return ok;
 }
 
+bool vg_handle_owns(struct vg_handles *h, uint32_t id, uint32_t of)
+{
+	bool yes;
+
+	pthread_mutex_lock(&h->lock);
+	yes = id && is_bound(h, of) && owns(h, id, of);
+	pthread_mutex_unlock(&h->lock);
+	return yes;
+}
+
 bool vg_handle_get_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *owner)
 {
 	struct entry *e = lookup(h, id, kind);

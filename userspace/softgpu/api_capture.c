@@ -15,6 +15,7 @@ struct sg_capture {
 	CUstream origin;
 	unsigned long long id;
 	bool broken;
+	bool given;			/* the graph is the program's, and stays */
 	int refs;			/* streams in it, events recorded in it */
 	int streams;
 };
@@ -132,8 +133,10 @@ static CUresult begin(CUstream handle, CUgraph g, const CUgraphNode *deps, size_
 	if (rc)
 		return rc;
 	c = calloc(1, sizeof(*c));
-	if (c)
+	if (c) {
+		c->given = g;
 		c->graph = g ? g : sg_graph_new();
+	}
 	if (!c || !c->graph) {
 		free(c);
 		sg_stream_put(s);
@@ -208,7 +211,7 @@ SG_API CUresult cuStreamEndCapture(CUstream handle, CUgraph *g)
 	c->streams = 0;		/* the other streams and events are out of it, too */
 	pthread_mutex_unlock(&lock);
 	*g = rc ? NULL : c->graph;
-	if (rc)
+	if (rc && !c->given)
 		sg_graph_free(c->graph);
 	sg_point_clear(&s->at);
 	return rc;

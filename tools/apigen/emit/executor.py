@@ -244,7 +244,7 @@ class Decoder:
         o += ["\t" + s for s in self.sizes]
         o += ["\tif (!vg_x_end(rq, at))", "\t\treturn CUDA_ERROR_INVALID_VALUE;"]
         if uses_graphs(self.model, f) and f.mode != "blocking":
-            o.append("\tvg_exec_settle_graphs(x);")
+            o.append("\tvg_x_settle_graphs(x);")
         o += ["\t" + s for s in self.early + self.blobs + self.get + self.late + self.reserve]
         if f.hand_exec:
             o.append(wrap(f"\tr = vge_{f.name}(", ["x", "rq"] + self.args, ");"))
@@ -397,8 +397,8 @@ def emit_header(model):
          "void vg_x_orphans(struct vg_exec *x, uint32_t gone);\n"
          "/* calls_green.c: the id of the primary context that a green context is part of. */\n"
          "uint32_t vg_x_green_home(CUgreenCtx green);\n"
-         "/* A stream goes, and with it the capture that it began. */\n"
-         "void vg_x_capture_gone(struct vg_exec *x, uint32_t stream);\n"
+         "/* Wait until no other call works with graphs; one that may be freed loses its id. */\n"
+         "void vg_x_settle_graphs(struct vg_exec *x);\n"
          "/* Whether the driver would keep what the id stands for, or should. */\n"
          "CUresult vg_x_may_destroy(struct vg_exec *x, enum vg_kind kind, uint32_t id);\n"]
     for f in model.wired():

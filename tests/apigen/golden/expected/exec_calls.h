@@ -34,8 +34,8 @@ uint64_t vg_x_weight(struct vg_exec *x, uint32_t graph);
 void vg_x_orphans(struct vg_exec *x, uint32_t gone);
 /* calls_green.c: the id of the primary context that a green context is part of. */
 uint32_t vg_x_green_home(CUgreenCtx green);
-/* A stream goes, and with it the capture that it began. */
-void vg_x_capture_gone(struct vg_exec *x, uint32_t stream);
+/* Wait until no other call works with graphs; one that may be freed loses its id. */
+void vg_x_settle_graphs(struct vg_exec *x);
 /* Whether the driver would keep what the id stands for, or should. */
 CUresult vg_x_may_destroy(struct vg_exec *x, enum vg_kind kind, uint32_t id);
 

@@ -270,7 +270,7 @@ static CUresult run_cuWorks(struct vg_exec *x, const struct vg_req *rq, struct v
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!vg_x_end(rq, at))
 		return CUDA_ERROR_INVALID_VALUE;
-	vg_exec_settle_graphs(x);
+	vg_x_settle_graphs(x);
 	more = vg_exec_blob_take(x, q->more, &more_bytes);
 	if (!more)
 		return CUDA_ERROR_INVALID_VALUE;
