@@ -84,14 +84,20 @@ static struct channel open_with_contexts(void)
 	return ch;
 }
 
-/* The driver's green context is destroyed again, and its context has no id any more. */
-static void refused_green_leaves_no_context(void **state)
+/* A green context is not made without an id, or if its context can have none. */
+static void green_without_an_id(void **state)
 {
+	struct vg_rq_cuGreenCtxDestroy gone = { .hCtx = GREEN };
 	struct channel ch = open_with_contexts();
 
 	(void)state;
-	assert_int_not_equal(green(&ch, OTHER, PRIMARY), CUDA_SUCCESS);
+	assert_int_equal(green(&ch, OTHER, PRIMARY), CUDA_ERROR_INVALID_HANDLE);
 	assert_int_equal(use(&ch, CONTEXT), CUDA_ERROR_INVALID_CONTEXT);
+	assert_int_equal(create(&ch, CONTEXT), CUDA_SUCCESS);
+	assert_int_equal(green(&ch, GREEN, PRIMARY), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(call(&ch, VG_OP_cuGreenCtxDestroy, &gone, sizeof(gone)),
+			 CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(destroy(&ch, CONTEXT), CUDA_SUCCESS);
 	assert_int_equal(green(&ch, GREEN, PRIMARY), CUDA_SUCCESS);
 	assert_int_equal(use(&ch, CONTEXT), CUDA_SUCCESS);
 	channel_close(&ch);
@@ -155,7 +161,7 @@ static void link_in_green(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(refused_green_leaves_no_context),
+		cmocka_unit_test(green_without_an_id),
 		cmocka_unit_test(green_is_of_the_primary_context),
 		cmocka_unit_test(green_goes_with_the_primary_context),
 		cmocka_unit_test(link_in_green),

@@ -322,7 +322,7 @@ static int32_t create_allocation(struct channel *ch, uint32_t id, uint64_t bytes
 }
 
 /* Memory whose id cannot be had is not made, and not charged: the limit is 1 GiB. */
-static void refused_allocation_is_released(void **state)
+static void allocation_without_an_id(void **state)
 {
 	struct channel ch = open_with_context();
 	uint64_t bytes = 400ull << 20;
@@ -348,7 +348,7 @@ static unsigned int processes(struct channel *ch)
 }
 
 /* A context whose id cannot be had is not made, and does not count. */
-static void refused_context_is_not_counted(void **state)
+static void context_without_an_id(void **state)
 {
 	struct channel ch = channel_open();
 	struct vg_rq_cuGraphCreate graph = { .phGraph = CTX };
@@ -843,8 +843,8 @@ int main(void)
 		cmocka_unit_test(failed_capture_leaves_no_graph),
 		cmocka_unit_test(graph_under_capture_stays),
 		cmocka_unit_test(child_graph_stays_with_its_node),
-		cmocka_unit_test(refused_allocation_is_released),
-		cmocka_unit_test(refused_context_is_not_counted),
+		cmocka_unit_test(allocation_without_an_id),
+		cmocka_unit_test(context_without_an_id),
 		cmocka_unit_test(primary_context_has_one_id),
 		cmocka_unit_test(destroy_waits_for_call),
 		cmocka_unit_test(capture_waits_for_read),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Ids of parts of objects, from a hostile program: none may lead to what the driver has
- * destroyed, and of what is refused half-way nothing may be left.  Needs a mediator at
+ * destroyed, and what can have no id is not made.  Needs a mediator at
  * VGPU_TRANSPORT=unix:PATH, whose executors load the stand-in for the driver, which lets
  * anybody destroy a part (tests/apigen/double_parts.c).
  */
@@ -243,8 +243,8 @@ static void link_goes_with_its_context(void **state)
 	channel_close(&ch);
 }
 
-/* A link whose id cannot be had is destroyed again: the stand-in has no more than four. */
-static void refused_link_is_destroyed(void **state)
+/* A link whose id cannot be had is not made: the stand-in has no more than four. */
+static void link_without_an_id(void **state)
 {
 	struct channel ch = open_with_contexts();
 
@@ -266,7 +266,7 @@ int main(void)
 		cmocka_unit_test(plane_goes_with_its_array),
 		cmocka_unit_test(made_in_green_goes_with_the_primary_context),
 		cmocka_unit_test(link_goes_with_its_context),
-		cmocka_unit_test(refused_link_is_destroyed),
+		cmocka_unit_test(link_without_an_id),
 	};
 
 	if (!peer_path())

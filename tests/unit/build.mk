@@ -114,3 +114,9 @@ $(eval $(call vg-program,$(VG_UNIT)/underway,tests/unit/underway_test.c \
 	$(addprefix userspace/executor/,underway.c handles.c budget.c),-lcmocka -lpthread))
 
 tests: $(VG_UNIT)/underway
+
+$(eval $(call vg-program,$(VG_UNIT)/graph,tests/unit/graph_test.c \
+	$(addprefix userspace/executor/,calls_graph.c calls_handles.c handles.c budget.c),\
+	-lcmocka -lpthread))
+
+tests: $(VG_UNIT)/graph

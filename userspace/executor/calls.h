@@ -58,10 +58,7 @@ void *vg_x_scratch(void);
 void vg_x_unshare(struct vg_exec *x, enum vg_token_kind kind, uint64_t key);
 void vg_x_unshare_context(struct vg_exec *x, uint32_t ctx);
 
-/* calls_handles.c: vg_x_reserve() and the rest in one, for contexts; false: it cannot be had. */
-bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value, uint32_t owner);
-
-/* What the driver answers when it has done nothing, so that what was to go stays as it was. */
+/* calls_handles.c: what the driver answers when it has done nothing, so that what was to go stays as it was. */
 bool vg_x_refused(CUresult r);
 
 /* The next id of a kind after *id, which starts as 0; false after the last. */

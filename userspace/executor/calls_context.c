@@ -26,6 +26,7 @@ bool vg_x_primary(uint32_t id)
 CUresult vge_vgpu_primary_retain(struct vg_exec *x, const struct vg_req *rq, CUdevice dev,
 				 unsigned int id, unsigned int flags)
 {
+	uint64_t serial;
 	CUcontext ctx;
 	CUresult r;
 
@@ -36,20 +37,21 @@ CUresult vge_vgpu_primary_retain(struct vg_exec *x, const struct vg_req *rq, CUd
 		return CUDA_ERROR_INVALID_DEVICE;
 	if (primary[dev])
 		return CUDA_ERROR_INVALID_CONTEXT;
+	r = vg_x_reserve(x, id, VG_CONTEXT, 0, 0, 0, &serial);
+	if (r)
+		return r;
 	ctx = vg_x_warm_take(dev, flags);
 	if (!ctx) {
 		r = flags && cu.cuDevicePrimaryCtxSetFlags_v2 ?
 			    cu.cuDevicePrimaryCtxSetFlags_v2(dev, flags) : CUDA_SUCCESS;
 		if (!r)
 			r = cu.cuDevicePrimaryCtxRetain(&ctx, dev);
-		if (r)
-			return r;
-		vg_x_anchor(ctx);
+		if (!r)
+			vg_x_anchor(ctx);
 	}
-	if (!vg_x_put(x, id, VG_CONTEXT, (uintptr_t)ctx, 0)) {
-		cu.cuDevicePrimaryCtxRelease_v2(dev);
-		return CUDA_ERROR_INVALID_CONTEXT;
-	}
+	r = vg_x_made(x, r, id, serial, VG_CONTEXT, (uintptr_t)ctx);
+	if (r)
+		return r;
 	primary[dev] = id;
 	vg_exec_context(x, dev, 1);
 	return CUDA_SUCCESS;

@@ -149,22 +149,6 @@ CUresult vge_vgpu_graph_node_links(struct vg_exec *x, const struct vg_req *rq, C
 							      CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-CUresult vge_vgpu_graph_node_in_clone(struct vg_exec *x, const struct vg_req *rq, CUgraphNode node,
-				      CUgraph clone, unsigned int *found)
-{
-	const struct vg_rq_vgpu_graph_node_in_clone *q = rq->payload;
-	CUgraphNode n = NULL;
-	CUresult r;
-
-	if (!cu.cuGraphNodeFindInClone)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	r = cu.cuGraphNodeFindInClone(&n, node, clone);
-	if (r)
-		return r;
-	*found = vg_x_told(x, VG_GRAPH_NODE, vg_x_mint(x, VG_GRAPH_NODE, (uintptr_t)n, q->clone));
-	return *found ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
-}
-
 CUresult vge_cuGraphAddDependencies_v2(struct vg_exec *x, const struct vg_req *rq, CUgraph graph,
 				       const CUgraphNode *from, const CUgraphNode *to,
 				       const CUgraphEdgeData *data, size_t count)
@@ -239,6 +223,28 @@ static uint32_t mint_within(struct vg_exec *x, const struct level *l, CUgraphNod
 	}
 	free(nodes);
 	return id;
+}
+
+/* CUDA does not say whether the node may lie in a graph within the clone. */
+CUresult vge_vgpu_graph_node_in_clone(struct vg_exec *x, const struct vg_req *rq, CUgraphNode node,
+				      CUgraph clone, unsigned int *found)
+{
+	const struct vg_rq_vgpu_graph_node_in_clone *q = rq->payload;
+	const struct level top = { .graph = clone, .id = q->clone };
+	CUgraphNode n = NULL;
+	uint32_t id;
+	CUresult r;
+
+	if (!cu.cuGraphNodeFindInClone || !cu.cuGraphGetNodes || !cu.cuGraphNodeGetType ||
+	    !cu.cuGraphChildGraphNodeGetGraph)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = cu.cuGraphNodeFindInClone(&n, node, clone);
+	if (r)
+		return r;
+	if (!vg_handle_id_of(vg_exec_handles(x), VG_GRAPH_NODE, (uintptr_t)n, &id))
+		id = mint_within(x, &top, n, 0);
+	*found = vg_x_told(x, VG_GRAPH_NODE, id);
+	return id ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 }
 
 CUresult vge_vgpu_graph_update(struct vg_exec *x, const struct vg_req *rq, CUgraphExec exec,

@@ -196,8 +196,9 @@ CUresult vge_vgpu_green_create(struct vg_exec *x, const struct vg_req *rq, CUgre
 			       unsigned int context, unsigned int primary, unsigned int desc,
 			       CUdevice dev, unsigned int flags)
 {
+	CUcontext ctx = NULL;
 	struct green *more;
-	CUcontext ctx;
+	uint64_t serial;
 	CUresult r;
 
 	(void)rq;
@@ -215,17 +216,19 @@ CUresult vge_vgpu_green_create(struct vg_exec *x, const struct vg_req *rq, CUgre
 	pthread_rwlock_unlock(&lock);
 	if (!more)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	r = cu.cuGreenCtxCreate(green, descs[desc - 1], dev, flags);
+	/* The primary context takes along what was made in it. */
+	r = vg_x_reserve(x, context, VG_CONTEXT, primary, 0, 0, &serial);
 	if (r)
 		return r;
-	r = cu.cuCtxFromGreenCtx(&ctx, *green);
-	/* The primary context takes along what was made in it. */
-	if (!r && !vg_x_put(x, context, VG_CONTEXT, (uintptr_t)ctx, primary))
-		r = CUDA_ERROR_INVALID_CONTEXT;
-	if (r) {
-		cu.cuGreenCtxDestroy(*green);
-		return r;
+	r = cu.cuGreenCtxCreate(green, descs[desc - 1], dev, flags);
+	if (!r) {
+		r = cu.cuCtxFromGreenCtx(&ctx, *green);
+		if (r)
+			cu.cuGreenCtxDestroy(*green);
 	}
+	r = vg_x_made(x, r, context, serial, VG_CONTEXT, (uintptr_t)ctx);
+	if (r)
+		return r;
 	pthread_rwlock_wrlock(&lock);
 	greens[count++] = (struct green){ *green, context, primary };
 	pthread_rwlock_unlock(&lock);

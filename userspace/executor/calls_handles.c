@@ -148,14 +148,6 @@ uint32_t vg_x_mint_reserve(struct vg_exec *x, enum vg_kind kind, uint32_t owner,
 	return got == VG_RESERVED_OK ? id : 0;
 }
 
-bool vg_x_put(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint64_t value, uint32_t owner)
-{
-	uint64_t serial;
-
-	return !vg_x_reserve(x, id, kind, owner, 0, 0, &serial) &&
-	       vg_handle_bind(vg_exec_handles(x), id, serial, kind, value);
-}
-
 uint32_t vg_x_mint(struct vg_exec *x, enum vg_kind kind, uint64_t value, uint32_t owner)
 {
 	uint64_t serial;
