@@ -16,7 +16,7 @@ VG_FUZZ_token := $(addprefix userspace/mediator/,closer.c config.c cgroup.c tena
 		text.c uid.c user.c) \
 	userspace/common/log.c userspace/common/fdpass.c
 # It includes source.c and proc.c, with stand-ins for the clock and for processes.
-VG_FUZZ_mediator := $(filter-out $(addprefix userspace/mediator/,host.c main.c proc.c source.c),\
+VG_FUZZ_mediator := $(filter-out $(addprefix userspace/mediator/,host.c main.c proc.c source.c start.c),\
 		$(wildcard userspace/mediator/*.c)) \
 	userspace/common/log.c userspace/common/fdpass.c
 

@@ -6,14 +6,22 @@
  * and go on.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
 #include <poll.h>
+#include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -54,6 +62,65 @@ static bool refused_for_ever(void)
 		answered++;
 	return answered == 1000 && errno == ENOSYS && truncate("/nonexistent", 0) &&
 	       errno == ENOSYS;
+}
+
+/* -- a file of a file system of its own (FUSE), which never answers that it is closed */
+
+#define MOUNT "/tmp"			/* in its own namespace */
+
+static void fuse_answer(int dev, const struct fuse_in_header *in, const void *what, size_t bytes)
+{
+	struct fuse_out_header out = { .len = sizeof(out) + bytes, .unique = in->unique };
+	struct iovec iov[] = { { &out, sizeof(out) }, { (void *)what, bytes } };
+
+	if (writev(dev, iov, 2) < 0)
+		_exit(1);
+}
+
+/* A process of its own; it answers only this executor, which must be able to end. */
+static void fuse_serve(int dev, pid_t executor)
+{
+	static _Alignas(8) char buf[FUSE_MIN_READ_BUFFER + (1 << 17)];
+	const struct fuse_in_header *in = (const void *)buf;
+	struct fuse_init_out init = { .major = FUSE_KERNEL_VERSION, .minor = 31,
+				      .max_write = 4096 };
+	struct fuse_entry_out entry = { .nodeid = 2, .entry_valid = 3600, .attr_valid = 3600,
+					.attr = { .ino = 2, .mode = S_IFREG | 0666, .nlink = 1 } };
+	struct fuse_open_out opened = { .fh = 1 };
+
+	while (read(dev, buf, sizeof(buf)) > 0) {
+		if (in->opcode == FUSE_INIT)
+			fuse_answer(dev, in, &init, sizeof(init));
+		else if (in->opcode == FUSE_LOOKUP)
+			fuse_answer(dev, in, &entry, sizeof(entry));
+		else if (in->opcode == FUSE_OPEN)
+			fuse_answer(dev, in, &opened, sizeof(opened));
+		else if (in->opcode == FUSE_FLUSH && in->pid == (uint32_t)executor)
+			fuse_answer(dev, in, NULL, 0);
+	}
+}
+
+static int unanswered_file(void)
+{
+	int dev = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	pid_t executor = getpid(), server;
+	char options[128];
+
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other",
+		 dev);
+	if (dev < 0 || unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("unanswered", MOUNT, "fuse", 0, options))
+		return -1;
+	server = fork();
+	if (!server) {
+		close(MEDIATOR);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() == executor)
+			fuse_serve(dev, executor);
+		_exit(0);
+	}
+	close(dev);
+	return server < 0 ? -1 : open(MOUNT "/file", O_RDWR | O_CLOEXEC);
 }
 
 static void abuse(const char *how)
@@ -110,6 +177,15 @@ static void abuse(const char *how)
 			if (!i && !hand_over_listener())
 				_exit(1);
 			else if (!truncate("/nonexistent", 0) || errno != ENOENT)
+				_exit(1);
+		pause();
+	} else if (!strcmp(how, "unanswered")) {
+		/* It is none that drivers export, so the mediator closes it; the second one waits. */
+		fds[0] = unanswered_file();
+		rq.kind = VG_TOKEN_POOL;
+		for (int i = 0; i < 2; i++)
+			if (fds[0] < 0 || vg_send_fds(MEDIATOR, &rq, sizeof(rq), fds, 1) ||
+			    vg_recv_fds(MEDIATOR, &a, sizeof(a), NULL, 0) || a.status != EINVAL)
 				_exit(1);
 		pause();
 	} else if (!strcmp(how, "right")) {
@@ -191,8 +267,12 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	right = !strcmp(how, "right") || !strcmp(how, "early") || !strcmp(how, "refused") ||
-		!strcmp(how, "learnt");
-	/* Each has an executor that does the same; the mediator goes on. */
+		!strcmp(how, "learnt") || !strcmp(how, "unanswered");
+	if (!strcmp(how, "unanswered") && (geteuid() || access("/dev/fuse", R_OK | W_OK))) {
+		printf("executor: %s: not run, it needs root and /dev/fuse\n", how);
+		return 0;
+	}
+	/* Each has an executor that does the same; the mediator goes on, while they live, too. */
 	for (int i = 0; i < 3; i++) {
 		int fd = dial(transport + 5);
 
@@ -200,7 +280,8 @@ int main(int argc, char **argv)
 			printf("executor: %s: %s\n", how, right ? "ended" : "not ended");
 			return 1;
 		}
-		close(fd);
+		if (strcmp(how, "unanswered"))
+			close(fd);
 	}
 	printf("executor: %s: %s\n", how, right ? "served" : "ended, and the next served");
 	return 0;

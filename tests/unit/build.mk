@@ -17,9 +17,10 @@ tests: $(VG_UNIT)/executor $(VG_UNIT)/mediator
 
 $(eval $(call vg-program,$(VG_UNIT)/release,tests/unit/release_test.c \
 	$(addprefix userspace/mediator/,cgroup.c closer.c config.c host.c proc.c refused.c \
-	tenant.c text.c token.c uid.c user.c) \
+	start.c tenant.c text.c token.c uid.c user.c) \
 	userspace/common/log.c userspace/common/fdpass.c,\
-	-lcmocka -linih -lseccomp -lpthread -Xlinker --wrap=ioctl))
+	-lcmocka -linih -lseccomp -lpthread -Xlinker --wrap=ioctl \
+	-Xlinker --wrap=posix_spawn))
 
 tests: $(VG_UNIT)/release
 

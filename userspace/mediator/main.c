@@ -2,7 +2,7 @@
 /*
  * vgpu-mediatord: gives each guest process an executor, and watches over them.
  * Everything happens in response to a descriptor or a timer, on one thread; others only close
- * files.
+ * files and start executors.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -164,7 +164,8 @@ int main(int argc, char **argv)
 	vg_log_init("vgpu-mediatord", vg_config.log_level);
 
 	raise_limit();
-	if (vg_sources_open() || signals_open() || vg_procs_init() || vg_listen_open() ||
+	/* Before anything comes from outside. */
+	if (vg_start_open() || vg_sources_open() || signals_open() || vg_procs_init() || vg_listen_open() ||
 	    vg_control_open())
 		return EXIT_FAILURE;
 	notify("READY=1");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vgpu-mediatord: one thread with an epoll loop, threads that close files (closer.c), and
- * these objects.
+ * vgpu-mediatord: one thread with an epoll loop, threads that close files (closer.c), one that
+ * starts executors (start.c), and these objects.
  *
  *   struct vg_tenant   a vGPU (an mdev with a VM), or the socket's clients
  *                      taken together; owns the account page
@@ -169,6 +169,14 @@ unsigned int vg_closer_open(const struct vg_closer *c);
 unsigned int vg_closers_open(void);
 /* As vg_recv_fds(); what is not wanted is the closer's. */
 int vg_closer_recv(struct vg_closer *c, int sock, void *msg, size_t len, int *fds, int max);
+
+/*
+ * start.c: the thread that starts executors.  vg_start_open() is to be called before there is
+ * any descriptor that others have sent.  0 or a negative errno.
+ */
+int vg_start_open(void);
+/* Run `argv` with `sock`, which stays the caller's, as its descriptor 3.  0 or an errno. */
+int vg_start(char *const *argv, int sock, pid_t *pid);
 
 /* user.c */
 int64_t vg_rate_wait(struct vg_rate *r);	/* ms until one more may start; 0: now */

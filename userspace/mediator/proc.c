@@ -10,7 +10,6 @@
 #include <linux/landlock.h>
 #include <pwd.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +25,6 @@
 
 #include <linux/vgpu_ring.h>
 
-#define EXECUTOR_FD	3
 #define GRACE_MS	2000	/* for an executor to end by itself */
 #define FAIL_PAUSE_MS	2000	/* before the next spare, after one has failed */
 
@@ -145,11 +143,7 @@ static struct vg_proc *spawn(bool warm)
 		"--log-level", level, "--copy-time", copy, "--data", data,
 	};
 	char **more = argv;
-	extern char **environ;
 	static struct vg_log_rate failures;
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none;
 	struct vg_proc *p;
 	int sv[2], ret;
 
@@ -196,18 +190,7 @@ static struct vg_proc *spawn(bool warm)
 
 	/* Our end alone: the executor waits for its answers. */
 	fcntl(sv[0], F_SETFL, O_NONBLOCK);
-	posix_spawn_file_actions_init(&actions);
-	/* dup2() onto itself would leave close-on-exec set; so would nothing. */
-	posix_spawn_file_actions_adddup2(&actions, sv[1], EXECUTOR_FD);
-	/* Whoever started the mediator may have left descriptors open that are no guest's. */
-	posix_spawn_file_actions_addclosefrom_np(&actions, EXECUTOR_FD + 1);
-	posix_spawnattr_init(&attr);
-	sigemptyset(&none);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	ret = posix_spawn(&p->pid, vg_config.executor, &actions, &attr, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attr);
+	ret = vg_start(argv, sv[1], &p->pid);
 	close(sv[1]);
 	if (ret) {
 		vg_log_some(&failures, VG_ERROR, "cannot start %s: %s", vg_config.executor,
