@@ -454,6 +454,41 @@ static void account_limit(void **state)
 	assert_true(vg_exec_charge(&b, 1000));
 }
 
+static void *clear_entry(void *entry)
+{
+	usleep(20000);
+	memset(entry, 0, sizeof(struct vg_account_entry));
+	return NULL;
+}
+
+/* What a program that has gone held is free for the next one. */
+static void account_waits_for_the_ending(void **state)
+{
+	struct vg_exec x = { .account = &account, .entry = &account.entry[1] };
+	struct vg_account_entry *gone = &account.entry[7];
+	uint64_t used, limit;
+	pthread_t thread;
+
+	(void)state;
+	memset(&account, 0, sizeof(account));
+	account.limit = 1000;
+	for (int i = 0; i < 2; i++) {
+		gone->memory = 900;
+		gone->ending = 1;
+		assert_int_equal(pthread_create(&thread, NULL, clear_entry, gone), 0);
+		if (i) {
+			assert_true(vg_exec_charge(&x, 500));
+		} else {
+			vg_exec_memory(&x, &used, &limit);
+			assert_int_equal(used, 0);
+		}
+		pthread_join(thread, NULL);
+	}
+	/* Others that are there keep theirs. */
+	gone->memory = 400;
+	assert_false(vg_exec_charge(&x, 200));
+}
+
 #define RACERS 8
 
 static void *race(void *arg)
@@ -1141,6 +1176,7 @@ int main(void)
 		cmocka_unit_test(blob_bytes),
 		cmocka_unit_test(handles_are_bounded),
 		cmocka_unit_test(account_limit),
+		cmocka_unit_test(account_waits_for_the_ending),
 		cmocka_unit_test(account_race),
 		cmocka_unit_test(account_processes),
 		cmocka_unit_test(arena_window),

@@ -1,6 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 /* This process's entry in the account page (common/account.h). */
+#include <time.h>
+
+#include "common/clock.h"
 #include "exec_internal.h"
+
+/* The mediator kills an executor that does not end within 2 s (GRACE_MS in its proc.c). */
+#define ENDING_US	10000000u
+#define ENDING_NAP_NS	1000000
+
+static bool is_ending(const struct vg_exec *x)
+{
+	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES; i++)
+		if (atomic_load(&x->account->entry[i].ending) &&
+		    atomic_load(&x->account->entry[i].memory))
+			return true;
+	return false;
+}
+
+/*
+ * On bare metal the memory of a program is free again when its process has gone. Here its
+ * executor ends a moment later, because it hears of that by a socket. So a program that is
+ * started after another waits for that memory. False: nothing was waited for.
+ */
+static bool wait_for_ending(const struct vg_exec *x)
+{
+	uint64_t until;
+
+	if (!is_ending(x))
+		return false;
+	until = vg_now_us() + ENDING_US;
+	while (is_ending(x) && vg_now_us() < until)
+		nanosleep(&(struct timespec){ .tv_nsec = ENDING_NAP_NS }, NULL);
+	return true;
+}
 
 static uint64_t total(struct vg_exec *x)
 {
@@ -15,17 +48,22 @@ static uint64_t total(struct vg_exec *x)
  * Add first, then look: of two that race past the limit at least one sees the
  * other, so the sum never stays above it.
  */
+static bool charge(struct vg_exec *x, uint64_t bytes, uint64_t limit)
+{
+	atomic_fetch_add(&x->entry->memory, bytes);
+	if (total(x) <= limit)
+		return true;
+	atomic_fetch_sub(&x->entry->memory, bytes);
+	return false;
+}
+
 bool vg_exec_charge(struct vg_exec *x, uint64_t bytes)
 {
 	uint64_t limit = atomic_load(&x->account->limit);
 
 	if (bytes > limit)
 		return false;
-	atomic_fetch_add(&x->entry->memory, bytes);
-	if (total(x) <= limit)
-		return true;
-	atomic_fetch_sub(&x->entry->memory, bytes);
-	return false;
+	return charge(x, bytes, limit) || (wait_for_ending(x) && charge(x, bytes, limit));
 }
 
 void vg_exec_uncharge(struct vg_exec *x, uint64_t bytes)
@@ -35,6 +73,7 @@ void vg_exec_uncharge(struct vg_exec *x, uint64_t bytes)
 
 void vg_exec_memory(struct vg_exec *x, uint64_t *used, uint64_t *limit)
 {
+	wait_for_ending(x);
 	*used = total(x);
 	*limit = atomic_load(&x->account->limit);
 }

@@ -49,6 +49,8 @@ void vg_proc_end(struct vg_proc *p)
 	if (p->state == VG_PROC_ENDING)
 		return;
 	p->state = VG_PROC_ENDING;
+	if (p->tenant)
+		atomic_store(&p->tenant->account->entry[p->account].ending, 1);
 	p->kill_at = vg_now_ms() + GRACE_MS;
 	/* The end of this socket is what it watches.  Its closer may be busy. */
 	shutdown(p->control.fd, SHUT_RDWR);
