@@ -105,6 +105,7 @@ int vgpu_admin_create(struct vgpu_channel *ch, struct vgpu_mem *mem)
 		.pid = task_tgid_nr(current),
 		.layout = ch->layout,
 		.list = list[0].dma,
+		.settings = ch->settings,
 	};
 	get_task_comm(cmd->comm, current->group_leader);
 	ret = admin_run(vgpu, sizeof(*cmd));

@@ -270,7 +270,7 @@ static int channel_publish(struct vgpu_channel *ch, struct list_head *out)
 }
 
 /* gone_lock and the channel's lock held.  ch->mem says whether the channel took `mem`. */
-static int channel_start(struct vgpu_channel *ch, const struct vgpu_layout *layout,
+static int channel_start(struct vgpu_channel *ch, const struct vgpu_setup *setup,
 			 struct vgpu_mem *mem, struct list_head *out)
 {
 	struct vgpu *vgpu = ch->vgpu;
@@ -283,7 +283,8 @@ static int channel_start(struct vgpu_channel *ch, const struct vgpu_layout *layo
 	ret = vgpu_mem_dma_map(vgpu, mem);
 	if (ret)
 		return ret;
-	ch->layout = *layout;
+	ch->layout = setup->out_layout;
+	ch->settings = setup->settings;
 	ch->mem = mem;
 	ch->mm = current->mm;
 	mmgrab(ch->mm);
@@ -319,7 +320,7 @@ int vgpu_channel_setup(struct vgpu_channel *ch, struct vgpu_setup *setup)
 	if (mutex_lock_killable(&ch->lock))
 		goto free;
 	down_read(&vgpu->gone_lock);
-	ret = channel_start(ch, &setup->out_layout, mem, &out);
+	ret = channel_start(ch, setup, mem, &out);
 	if (ch->mem == mem)
 		mem = NULL;
 	setup->out_channel = ch->id;

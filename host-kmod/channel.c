@@ -124,7 +124,7 @@ int vgpu_channel_create(struct vgpu *vgpu, const struct vgpu_adm_create *cmd)
 
 	if (cmd->head.channel >= VGPU_CHANNELS)
 		return -EINVAL;
-	if (!cmd->vector || cmd->vector >= VGPU_VECTORS)
+	if (!cmd->vector || cmd->vector >= VGPU_VECTORS || cmd->reserved)
 		return -EINVAL;
 	ret = vgpu_layout_make(want->sq_bytes, want->slot_count, want->arena_bytes, &layout);
 	if (ret)
@@ -150,6 +150,7 @@ int vgpu_channel_create(struct vgpu *vgpu, const struct vgpu_adm_create *cmd)
 	ch->vector = array_index_nospec(cmd->vector, VGPU_VECTORS);
 	ch->cookie = ++vgpu->next_cookie;
 	ch->pid = cmd->pid;
+	ch->settings = cmd->settings;
 	memcpy(ch->comm, cmd->comm, sizeof(ch->comm));
 	ch->comm[sizeof(ch->comm) - 1] = '\0';
 	ch->layout = layout;

@@ -115,6 +115,7 @@ static int ioc_info(struct file *file, void *arg)
 		return -EINVAL;
 	info->out_layout = ch->layout;
 	info->out_pid = ch->pid;
+	info->out_settings = ch->settings;
 	memcpy(info->out_comm, ch->comm, sizeof(info->out_comm));
 	return 0;
 }

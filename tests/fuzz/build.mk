@@ -18,7 +18,7 @@ VG_FUZZ_token := $(addprefix userspace/mediator/,closer.c config.c cgroup.c tena
 # It includes source.c and proc.c, with stand-ins for the clock and for processes.
 VG_FUZZ_mediator := $(filter-out $(addprefix userspace/mediator/,host.c main.c proc.c source.c start.c),\
 		$(wildcard userspace/mediator/*.c)) \
-	userspace/common/log.c userspace/common/fdpass.c
+	userspace/common/log.c userspace/common/fdpass.c userspace/common/settings.c
 
 # What softgpu's own build says of its arithmetic (userspace/softgpu/build.mk).
 VG_FUZZ_CFLAGS := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fwrapv -fno-strict-aliasing \

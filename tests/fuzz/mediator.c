@@ -30,6 +30,7 @@
 #include <vgpu/layout.h>
 
 #include "common/fdpass.h"
+#include "common/settings.h"
 #include "fuzz.h"
 #include "mediator/mediator.h"
 
@@ -108,12 +109,13 @@ static int fuzz_clock(clockid_t clock, struct timespec *ts)
 	return 0;
 }
 
-int vg_start(char *const *argv, int sock, pid_t *pid)
+int vg_start(char *const *argv, char *const *env, int sock, pid_t *pid)
 {
 	struct vg_exec_ready ready = { .size = sizeof(ready), .version = 12000, .devices = 1 };
 	struct executor *e;
 
 	(void)argv;
+	(void)env;
 	for (e = executors; e < executors + EXECUTORS; e++)
 		if (!e->pid)
 			break;
@@ -271,7 +273,7 @@ static bool is_right(const void *buf, size_t bytes)
 	struct vgpu_layout layout;
 
 	return bytes == sizeof(*h) && h->size == sizeof(*h) && h->abi == VG_SOCK_ABI &&
-	       !h->reserved &&
+	       vg_settings_valid(h->settings) &&
 	       !vgpu_layout_make(h->sq_bytes, h->slot_count, h->arena_bytes, &layout);
 }
 

@@ -59,14 +59,30 @@ class Place:
         with open(f"{self.dir}/log") as f:
             return f.read().splitlines()
 
+    def run(self, code, **variables):
+        """A program that has loaded the library as `c`, with more in its environment."""
+        return subprocess.run([sys.executable, "-c", "import ctypes\n"
+                               "c = ctypes.CDLL('libcuda.so.1')\n" + code],
+                              env=os.environ | {"VGPU_TRANSPORT": f"unix:{self.socket}",
+                                                "LD_LIBRARY_PATH": f"{OUT}/lib"} | variables,
+                              capture_output=True, text=True, timeout=90)
+
     def program(self):
         """What cuInit() says to a program, and what stands on its standard error."""
-        done = subprocess.run([sys.executable, "-c", "import ctypes\n"
-                               "print(ctypes.CDLL('libcuda.so.1').cuInit(0))"],
-                              env=os.environ | {"VGPU_TRANSPORT": f"unix:{self.socket}",
-                                                "LD_LIBRARY_PATH": f"{OUT}/lib"},
-                              capture_output=True, text=True, timeout=90)
+        done = self.run("print(c.cuInit(0))")
         return int(done.stdout), done.stderr
+
+    def executor_environment(self, **variables):
+        """The CUDA variables of the executor that serves a program with these variables."""
+        code = ("import json, subprocess\n"
+                "if c.cuInit(0): exit(1)\n"
+                f"ctl = ['{OUT}/bin/vgpuctl', '--socket', '{self.control}', 'status', '--json']\n"
+                "found = json.loads(subprocess.run(ctl, capture_output=True).stdout)\n"
+                "with open(f\"/proc/{found['vgpus'][0]['processes'][0]['executor']}/environ\") as f:\n"
+                "    print(f.read().replace('\\0', '\\n'))\n")
+        done = self.run(code, **variables)
+        true(f"a program with {variables} runs: {done.stderr}", done.returncode == 0)
+        return {line for line in done.stdout.splitlines() if line.startswith("CUDA_")}
 
     def end(self):
         if self.process.poll() is None:
@@ -151,11 +167,32 @@ def pageable_access():
     del os.environ["VGPU_SOFTGPU_PAGEABLE"]
 
 
+def environment():
+    os.environ |= {"CUDA_LAUNCH_BLOCKING": "1", "CUDA_MODULE_LOADING": "EAGER",
+                   "CUDA_ENABLE_COREDUMP_ON_EXCEPTION": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    place = Place()
+    place.start()
+    for name in ("CUDA_LAUNCH_BLOCKING", "CUDA_MODULE_LOADING",
+                 "CUDA_ENABLE_COREDUMP_ON_EXCEPTION", "CUDA_DEVICE_ORDER"):
+        del os.environ[name]
+    from_operator = {"CUDA_CACHE_DISABLE=1", "CUDA_DEVICE_ORDER=PCI_BUS_ID"}
+    true("an executor inherits no more than the operator's choice of devices and cache",
+         place.executor_environment() == from_operator)
+    own = {"CUDA_DEVICE_MAX_CONNECTIONS": "4", "CUDA_FORCE_PTX_JIT": "1",
+           "CUDA_MODULE_LOADING": "EAGER"}
+    found = place.executor_environment(**own)
+    true(f"a program's variables are its executor's: {found}",
+         found == from_operator | {f"{k}={v}" for k, v in own.items()})
+    true("and no other's", place.executor_environment() == from_operator)
+    place.end()
+
+
 def main():
     socket_over_a_file("socket")
     socket_over_a_file("control")
     if not os.geteuid():
         cache_of_another()
+        environment()
     executor_lost()
     driver_missing()
     pageable_access()

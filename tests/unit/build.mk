@@ -16,9 +16,9 @@ $(eval $(call vg-program,$(VG_UNIT)/mediator,tests/unit/mediator_test.c \
 tests: $(VG_UNIT)/executor $(VG_UNIT)/mediator
 
 $(eval $(call vg-program,$(VG_UNIT)/release,tests/unit/release_test.c \
-	$(addprefix userspace/mediator/,cgroup.c closer.c config.c host.c proc.c refused.c \
-	start.c tenant.c text.c token.c uid.c user.c) \
-	userspace/common/log.c userspace/common/fdpass.c,\
+	$(addprefix userspace/mediator/,cgroup.c closer.c config.c environ.c host.c proc.c \
+	refused.c start.c tenant.c text.c token.c uid.c user.c) \
+	userspace/common/log.c userspace/common/fdpass.c userspace/common/settings.c,\
 	-lcmocka -linih -lseccomp -lpthread -Xlinker --wrap=ioctl \
 	-Xlinker --wrap=posix_spawn))
 
@@ -121,3 +121,8 @@ $(eval $(call vg-program,$(VG_UNIT)/graph,tests/unit/graph_test.c \
 	-lcmocka -lpthread))
 
 tests: $(VG_UNIT)/graph
+
+$(eval $(call vg-program,$(VG_UNIT)/settings,tests/unit/settings_test.c \
+	userspace/common/settings.c,-lcmocka))
+
+tests: $(VG_UNIT)/settings

@@ -10,6 +10,7 @@
 
 #include "client_internal.h"
 #include "ring_sync.h"
+#include "settings.h"
 #include "socket_proto.h"
 
 #define SQ_BYTES	(1u << 20)
@@ -110,7 +111,8 @@ static int transport_open(struct vg_client *c, const char **path)
 		c->t.ops = &vg_transport_socket;
 		*path = VG_SOCK_DEFAULT;
 	}
-	return c->t.ops->open(&c->t, *path, &want);
+	/* Who only monitors runs nothing that the driver could be told about. */
+	return c->t.ops->open(&c->t, *path, &want, small ? 0 : vg_settings_read());
 }
 
 /* An executor has to be there before the first call: it may say no. */

@@ -24,7 +24,7 @@ struct vg_sock_hello {
 	uint32_t sq_bytes;	/* bounds as in struct vgpu_setup */
 	uint32_t slot_count;
 	uint32_t arena_bytes;
-	uint32_t reserved;
+	uint32_t settings;	/* settings.h */
 	char comm[16];
 };
 

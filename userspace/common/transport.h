@@ -25,8 +25,12 @@ struct vg_transport {
 
 struct vg_transport_ops {
 	const char *name;
-	/* Open `path` and map the channel.  0 or a negative errno. */
-	int (*open)(struct vg_transport *t, const char *path, const struct vgpu_layout *want);
+	/*
+	 * Open `path` and map a channel of these sizes, whose executor's driver has these
+	 * settings (settings.h).  0 or a negative errno.
+	 */
+	int (*open)(struct vg_transport *t, const char *path, const struct vgpu_layout *want,
+		    uint32_t settings);
 	int (*doorbell)(struct vg_transport *t);
 	/*
 	 * Sleep until *word may differ from value.  0 (look again), or -EPIPE,

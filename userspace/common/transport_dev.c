@@ -12,13 +12,15 @@
 
 #include <linux/vgpu.h>
 
-static int dev_open(struct vg_transport *t, const char *path, const struct vgpu_layout *want)
+static int dev_open(struct vg_transport *t, const char *path, const struct vgpu_layout *want,
+		    uint32_t settings)
 {
 	struct vgpu_setup setup = {
 		.size = sizeof(setup),
 		.sq_bytes = want->sq_bytes,
 		.slot_count = want->slot_count,
 		.arena_bytes = want->arena_bytes,
+		.settings = settings,
 	};
 	int err;
 

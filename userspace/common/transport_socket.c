@@ -50,7 +50,8 @@ static int socket_connect(const char *path)
 	return fd;
 }
 
-static int socket_open(struct vg_transport *t, const char *path, const struct vgpu_layout *want)
+static int socket_open(struct vg_transport *t, const char *path, const struct vgpu_layout *want,
+		       uint32_t settings)
 {
 	struct vg_sock_hello hello = {
 		.size = sizeof(hello),
@@ -58,6 +59,7 @@ static int socket_open(struct vg_transport *t, const char *path, const struct vg
 		.sq_bytes = want->sq_bytes,
 		.slot_count = want->slot_count,
 		.arena_bytes = want->arena_bytes,
+		.settings = settings,
 	};
 	struct vg_sock_welcome welcome;
 	int fds[3], count, ret;

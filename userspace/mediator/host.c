@@ -42,7 +42,7 @@ static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *eve
 		return;
 	}
 	assign.layout = info.out_layout;
-	p = vg_proc_serve(t, NULL, &assign, &open.out_fd, 1);
+	p = vg_proc_serve(t, NULL, &assign, info.out_settings, &open.out_fd, 1);
 	if (!p) {
 		/* The only copy: without it the channel is refused. */
 		int err = errno;

@@ -144,7 +144,7 @@ static int serve(struct guest *g, const struct vg_sock_hello *hello)
 	struct vg_proc *p;
 	int fds[3], pair[2], ret;
 
-	if (hello->size != sizeof(*hello) || hello->abi != VG_SOCK_ABI || hello->reserved)
+	if (hello->size != sizeof(*hello) || hello->abi != VG_SOCK_ABI)
 		return -EPROTO;
 	ret = vgpu_layout_make(hello->sq_bytes, hello->slot_count, hello->arena_bytes,
 			       &welcome.layout);
@@ -164,7 +164,7 @@ static int serve(struct guest *g, const struct vg_sock_hello *hello)
 	}
 	assign.layout = welcome.layout;
 	fds[2] = pair[0];
-	p = vg_proc_serve(local, g->user, &assign, fds, 3);
+	p = vg_proc_serve(local, g->user, &assign, hello->settings, fds, 3);
 	if (!p) {
 		ret = -errno;
 		goto close_pair;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "common/fdpass.h"
+#include "common/settings.h"
 #include "mediator.h"
 
 #include <linux/vgpu_ring.h>
@@ -137,7 +138,7 @@ static void client_ready(struct vg_source *s, uint32_t events)
 	vg_proc_end(of_client(s));
 }
 
-static struct vg_proc *spawn(bool warm)
+static struct vg_proc *spawn(bool warm, uint32_t settings)
 {
 	char spin[16], level[16], copy[32], data[24];
 	char *argv[32] = {
@@ -147,6 +148,7 @@ static struct vg_proc *spawn(bool warm)
 	char **more = argv;
 	static struct vg_log_rate failures;
 	struct vg_proc *p;
+	char **env;
 	int sv[2], ret;
 
 	p = calloc(1, sizeof(*p));
@@ -192,7 +194,9 @@ static struct vg_proc *spawn(bool warm)
 
 	/* Our end alone: the executor waits for its answers. */
 	fcntl(sv[0], F_SETFL, O_NONBLOCK);
-	ret = vg_start(argv, sv[1], &p->pid);
+	env = vg_environ(settings);
+	ret = env ? vg_start(argv, env, sv[1], &p->pid) : ENOMEM;
+	free(env);
 	close(sv[1]);
 	if (ret) {
 		vg_log_some(&failures, VG_ERROR, "cannot start %s: %s", vg_config.executor,
@@ -207,6 +211,7 @@ static struct vg_proc *spawn(bool warm)
 
 	p->state = VG_PROC_STARTING;
 	p->warm = warm;
+	p->settings = settings;
 	p->control = (struct vg_source){ .fd = sv[0], .ready = control_ready };
 	p->client.fd = -1;
 	p->listener.fd = -1;
@@ -300,14 +305,14 @@ static struct vg_proc *spare(bool warm)
 	struct vg_proc *p, *starting = NULL;
 
 	LIST_FOREACH(p, &vg_procs, node) {
-		if (p->warm != warm)
+		if (p->warm != warm || p->settings)
 			continue;
 		if (p->state == VG_PROC_SPARE)
 			return p;
 		if (p->state == VG_PROC_STARTING)
 			starting = p;
 	}
-	return starting ? starting : spawn(warm);
+	return starting ? starting : spawn(warm, 0);
 }
 
 static void refill(bool warm, unsigned int wanted)
@@ -316,10 +321,10 @@ static void refill(bool warm, unsigned int wanted)
 	struct vg_proc *p;
 
 	LIST_FOREACH(p, &vg_procs, node)
-		have += p->warm == warm &&
+		have += p->warm == warm && !p->settings &&
 			(p->state == VG_PROC_SPARE || p->state == VG_PROC_STARTING);
 	while (have++ < wanted)
-		if (!spawn(warm))
+		if (!spawn(warm, 0))
 			return;
 }
 
@@ -333,13 +338,19 @@ void vg_procs_refill(void)
 }
 
 struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
-			      const struct vg_assign *assign, const int *fds, int count)
+			      const struct vg_assign *assign, uint32_t settings,
+			      const int *fds, int count)
 {
 	uid_t *uid = user ? &user->executors : &t->executors;
 	struct vg_assign msg = *assign;
 	int all[VG_FDS_MAX], entry, ret;
+	bool warm = vg_config.warm && !monitors(assign);
 	struct vg_proc *p;
 
+	if (!vg_settings_valid(settings)) {
+		errno = EPROTO;
+		return NULL;
+	}
 	if (vg_uids_wanted() && !*uid) {
 		*uid = vg_uid_new();
 		if (!*uid) {
@@ -355,7 +366,8 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 	}
 	if (monitors(assign))
 		monitored = true;
-	p = spare(vg_config.warm && !monitors(assign));
+	/* The driver of a spare one has read its environment. */
+	p = settings ? spawn(warm, settings) : spare(warm);
 	if (!p) {
 		vg_tenant_settle(t, entry);
 		return NULL;

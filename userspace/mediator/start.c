@@ -27,7 +27,7 @@
 #define EXECUTOR_FD	3
 
 struct request {
-	char *const *argv;
+	char *const *argv, *const *env;
 };
 
 struct answer {
@@ -37,9 +37,8 @@ struct answer {
 
 static int starter = -1;	/* the loop's end of the socket to it */
 
-static struct answer start(char *const *argv, int sock)
+static struct answer start(char *const *argv, char *const *env, int sock)
 {
-	extern char **environ;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	struct answer a = { 0 };
@@ -53,7 +52,7 @@ static struct answer start(char *const *argv, int sock)
 	sigemptyset(&none);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	a.error = posix_spawn(&a.pid, argv[0], &actions, &attr, argv, environ);
+	a.error = posix_spawn(&a.pid, argv[0], &actions, &attr, argv, env);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
 	return a;
@@ -79,7 +78,7 @@ static void *serve(void *arg)
 
 	while (!vg_send_fds(loop, &a, sizeof(a), NULL, 0) &&
 	       vg_recv_fds(loop, &rq, sizeof(rq), &sock, 1) == 1) {
-		a = start(rq.argv, sock);
+		a = start(rq.argv, rq.env, sock);
 		close(sock);
 	}
 	/* The loop's end is never closed. */
@@ -120,9 +119,9 @@ fail:
 	return -ret;
 }
 
-int vg_start(char *const *argv, int sock, pid_t *pid)
+int vg_start(char *const *argv, char *const *env, int sock, pid_t *pid)
 {
-	struct request rq = { argv };
+	struct request rq = { argv, env };
 	struct answer a;
 	int ret = vg_send_fds(starter, &rq, sizeof(rq), &sock, 1);
 

@@ -123,6 +123,7 @@ CUresult vgh_cuInit(unsigned int flags)
 		r = take(i);
 	if (!r) {
 		vg_launch_environment();
+		vg_log_environment();
 		vg_set_ready();
 	}
 out:

@@ -3,9 +3,12 @@
  * The program's view of the driver's log.  The host driver's is another process's, and
  * of all its users; here is what this side has refused, and why.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +29,25 @@ static char text[ENTRIES][TEXT];	/* number n is at n % ENTRIES, and ends with a 
 static unsigned int next;		/* the number of the next; also what an iterator holds */
 static struct CUlogsCallbackEntry_st *callbacks;
 
+/* CUDA_LOG_FILE: where each line goes as well; -1: nowhere. */
+static int file = -1;
+
+void vg_log_environment(void)
+{
+	const char *path = getenv("CUDA_LOG_FILE");
+
+	if (!path || !*path || file >= 0)
+		return;
+	if (!strcmp(path, "stdout"))
+		file = STDOUT_FILENO;
+	else if (!strcmp(path, "stderr"))
+		file = STDERR_FILENO;
+	else
+		file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	if (file < 0)
+		fprintf(stderr, "vgpu: CUDA_LOG_FILE=%s: %s\n", path, strerror(errno));
+}
+
 void vg_log_refusal(const char *name, const char *why)
 {
 	struct CUlogsCallbackEntry_st *c;
@@ -44,6 +66,8 @@ void vg_log_refusal(const char *name, const char *why)
 	line[n++] = '\n';
 	line[n] = '\0';
 	pthread_mutex_lock(&lock);
+	if (file >= 0)
+		(void)!write(file, line, n);
 	memcpy(text[next++ % ENTRIES], line, n + 1);
 	c = callbacks;
 	/* One may take itself away while it runs. */

@@ -121,6 +121,6 @@ CUresult vgh_cuModuleGetLoadingMode(CUmoduleLoadingMode *mode)
 	if (!mode)
 		return CUDA_ERROR_INVALID_VALUE;
 	/* What the driver does when nothing is said, since CUDA 12.2. */
-	*mode = e && !strcmp(e, "EAGER") ? CU_MODULE_EAGER_LOADING : CU_MODULE_LAZY_LOADING;
+	*mode = e && !strcasecmp(e, "EAGER") ? CU_MODULE_EAGER_LOADING : CU_MODULE_LAZY_LOADING;
 	return CUDA_SUCCESS;
 }

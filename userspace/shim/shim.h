@@ -151,6 +151,7 @@ CUresult vg_refuse(const char *name, const char *why);
 
 /* logs.c: into the log that the program can read */
 void vg_log_refusal(const char *name, const char *why);
+void vg_log_environment(void);	/* reads what the environment says about it; at cuInit() */
 
 /* -- device.c */
 

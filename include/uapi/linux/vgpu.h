@@ -52,7 +52,8 @@ struct vgpu_info {
 };
 
 /*
- * Set up the channel.  Sizes are in bytes; sq_bytes is a power of two from
+ * Set up the channel.  `settings` is for whoever serves the channel, and no kernel looks at
+ * it.  Sizes are in bytes; sq_bytes is a power of two from
  * VGPU_SQ_MIN to VGPU_SQ_MAX, slot_count 1 to VGPU_SLOTS_MAX, arena_bytes a
  * multiple of 4096 up to VGPU_ARENA_MAX.  Then mmap() the file at offset 0,
  * length out_layout.total_bytes (or less), MAP_SHARED, not executable (EPERM).
@@ -65,6 +66,8 @@ struct vgpu_setup {
 	__u32 arena_bytes;
 	__u32 out_channel;
 	struct vgpu_layout out_layout;
+	__u32 settings;
+	__u32 reserved;		/* 0 */
 };
 
 /* Wake the executor after it has parked. */
@@ -126,7 +129,7 @@ struct vgpu_stats {
 #define VGPU_IOC_STATS		_IO(VGPU_IOC_TYPE, 0x06)
 
 VGPU_ABI_ASSERT(sizeof(struct vgpu_info) == 48);
-VGPU_ABI_ASSERT(sizeof(struct vgpu_setup) == 56);
+VGPU_ABI_ASSERT(sizeof(struct vgpu_setup) == 64);
 VGPU_ABI_ASSERT(__builtin_offsetof(struct vgpu_setup, out_layout) == 24);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_doorbell) == 8);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_wait) == 24);

@@ -173,6 +173,8 @@ struct vgpu_adm_create {
 	char comm[16];		/* its name, NUL-terminated, likewise */
 	struct vgpu_layout layout;
 	__u64 list;		/* bus address of a struct vgpu_adm_list */
+	__u32 settings;		/* as in struct vgpu_setup */
+	__u32 reserved;		/* 0 */
 };
 
 /* DESTROY: struct vgpu_adm_head alone. */
@@ -204,7 +206,7 @@ VGPU_ABI_ASSERT(sizeof(struct vgpu_adm_head) == 16);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_adm_run) == 16);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_adm_list) == 4096);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_layout) == 32);
-VGPU_ABI_ASSERT(sizeof(struct vgpu_adm_create) == 80);
+VGPU_ABI_ASSERT(sizeof(struct vgpu_adm_create) == 88);
 VGPU_ABI_ASSERT(__builtin_offsetof(struct vgpu_adm_create, layout) == 40);
 VGPU_ABI_ASSERT(__builtin_offsetof(struct vgpu_adm_create, list) == 72);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_adm_map) == 48);

@@ -118,7 +118,7 @@ struct vgpu_host_channel_info {
 	__u32 flags;		/* 0 */
 	struct vgpu_layout out_layout;
 	__u32 out_pid;		/* what the guest says of itself */
-	__u32 out_reserved;
+	__u32 out_settings;	/* as in struct vgpu_setup: any bits */
 	char out_comm[16];
 };
 
