@@ -46,8 +46,8 @@ static void hear(void *data, CUlogLevel level, char *message, size_t length)
 }
 
 /*
- * What is in it is the driver's own affair; where an error has put something there, it
- * can be had by each way, and once.
+ * A call that fails is in it, by name. What else is there is the driver's own affair. It can
+ * be had by each way, and once.
  */
 void logs(void)
 {
@@ -56,6 +56,7 @@ void logs(void)
 	char text[4096], little[8];
 	size_t size;
 	CUmemGenericAllocationHandle none;
+	CUdeviceptr memory;
 
 	IS(cuLogsCurrent(NULL, 0), CUDA_ERROR_INVALID_VALUE);
 	IS(cuLogsRegisterCallback(NULL, NULL, &h), CUDA_ERROR_INVALID_VALUE);
@@ -81,6 +82,11 @@ void logs(void)
 		IS(cuLogsDumpToMemory(&before, little, &size, 0), CUDA_ERROR_INVALID_VALUE);
 		TRUE(size == 0);
 	}
+	OK(cuLogsCurrent(&at, 0));
+	IS(cuMemAlloc_v2(&memory, 0), CUDA_ERROR_INVALID_VALUE);
+	size = sizeof(text);
+	OK(cuLogsDumpToMemory(&at, text, &size, 0));
+	TRUE(strstr(text, "] Returning 1 (CUDA_ERROR_INVALID_VALUE) from cuMemAlloc"));
 	size = sizeof(text);
 	IS(cuLogsDumpToMemory(&at, NULL, &size, 0), CUDA_ERROR_INVALID_VALUE);
 	OK(cuLogsUnregisterCallback(h));

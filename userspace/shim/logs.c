@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The program's view of the driver's log.  The host driver's is another process's, and
- * of all its users; here is what this side has refused, and why.
+ * holds what the executor has asked, too; here are the calls of this program that failed, and
+ * why this side has refused what it does not support.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,19 +50,23 @@ void vg_log_environment(void)
 		fprintf(stderr, "vgpu: CUDA_LOG_FILE=%s: %s\n", path, strerror(errno));
 }
 
-void vg_log_refusal(const char *name, const char *why)
+/* A line as NVIDIA's driver 580 writes it: [time][thread][CUDA][level] message. */
+static __attribute__((format(printf, 1, 2))) void log_line(const char *format, ...)
 {
 	struct CUlogsCallbackEntry_st *c;
 	char line[TEXT];
 	struct timespec ts;
 	struct tm tm;
+	va_list args;
 	int n;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	localtime_r(&ts.tv_sec, &tm);
-	n = snprintf(line, sizeof(line),
-		     "[%02d:%02d:%02d.%03ld][%d][CUDA][E] %s is not supported: %s", tm.tm_hour,
-		     tm.tm_min, tm.tm_sec, ts.tv_nsec / 1000000, getpid(), name, why);
+	n = snprintf(line, sizeof(line), "[%02d:%02d:%02d.%03ld][%lu][CUDA][E] ", tm.tm_hour,
+		     tm.tm_min, tm.tm_sec, ts.tv_nsec / 1000000, (unsigned long)pthread_self());
+	va_start(args, format);
+	n += vsnprintf(line + n, sizeof(line) - n, format, args);
+	va_end(args);
 	if (n >= (int)sizeof(line) - 1)
 		n = sizeof(line) - 2;
 	line[n++] = '\n';
@@ -81,6 +87,19 @@ void vg_log_refusal(const char *name, const char *why)
 			;
 	}
 	pthread_mutex_unlock(&lock);
+}
+
+void vg_log_refusal(const char *name, const char *why)
+{
+	log_line("%s is not supported: %s", name, why);
+}
+
+void vg_log_failure(const char *name, CUresult result)
+{
+	const char *word = "?";
+
+	vgh_cuGetErrorName(result, &word);
+	log_line("Returning %d (%s) from %s", result, word, name);
 }
 
 CUresult vgh_cuLogsRegisterCallback(CUlogsCallback run, void *data, CUlogsCallbackHandle *out)

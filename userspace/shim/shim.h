@@ -151,6 +151,16 @@ CUresult vg_refuse(const char *name, const char *why);
 
 /* logs.c: into the log that the program can read */
 void vg_log_refusal(const char *name, const char *why);
+void vg_log_failure(const char *name, CUresult result);
+
+/* The end of each exported function: a failure is logged, an unfinished question is none. */
+static inline CUresult vg_logged(const char *name, CUresult result)
+{
+	if (unlikely(result) && result != CUDA_ERROR_NOT_READY)
+		vg_log_failure(name, result);
+	return result;
+}
+
 void vg_log_environment(void);	/* reads what the environment says about it; at cuInit() */
 
 /* -- device.c */

@@ -358,11 +358,12 @@ def export_body(model, f, suffix):
     given = ["false"] if f.mode == "either" and not f.hand_shim else []
     given += args(f, bool(suffix))
     lent = not f.early and lender(model, f)
+    logged = f"return vg_logged(\"{f.name}\", "
     if not lent:
-        return o + [wrap("return " + name, given, ");")]
+        return o + [wrap(logged + name, given, "));")]
     o.insert(0, "bool lent;")
     return o + [f"lent = vg_lend({lent[0].name}, VG_{lent[1]});", wrap("r = " + name, given, ");"),
-                "if (unlikely(lent))", "\tvg_lend_end();", "return r;"]
+                "if (unlikely(lent))", "\tvg_lend_end();", logged + "r);"]
 
 
 def emit_map(model):

@@ -10,7 +10,7 @@ VG_EXPORT CUresult cuStreamCreate(CUstream *stream, unsigned int flags)
 	
 	if (r)
 		return r;
-	return vgw_cuStreamCreate(false, stream, flags);
+	return vg_logged("cuStreamCreate", vgw_cuStreamCreate(false, stream, flags));
 }
 
 VG_EXPORT CUresult cuStreamDestroy(CUstream stream)
@@ -24,7 +24,7 @@ VG_EXPORT CUresult cuStreamDestroy(CUstream stream)
 	r = vgw_cuStreamDestroy(stream);
 	if (unlikely(lent))
 		vg_lend_end();
-	return r;
+	return vg_logged("cuStreamDestroy", r);
 }
 
 VG_EXPORT CUresult cuModuleGetFunction(CUfunction *f, CUmodule module, const char *name)
@@ -38,7 +38,7 @@ VG_EXPORT CUresult cuModuleGetFunction(CUfunction *f, CUmodule module, const cha
 	r = vgw_cuModuleGetFunction(f, module, name);
 	if (unlikely(lent))
 		vg_lend_end();
-	return r;
+	return vg_logged("cuModuleGetFunction", r);
 }
 
 VG_EXPORT CUresult cuScalars(unsigned char small, float real, size_t wide, CUdeviceptr address,
@@ -48,7 +48,7 @@ VG_EXPORT CUresult cuScalars(unsigned char small, float real, size_t wide, CUdev
 	
 	if (r)
 		return r;
-	return vgw_cuScalars(small, real, wide, address, ctx);
+	return vg_logged("cuScalars", vgw_cuScalars(small, real, wide, address, ctx));
 }
 
 VG_EXPORT CUresult cuOutputs(int *a, Plain *b, uint16_t *list, unsigned int count, CUstream stream)
@@ -62,7 +62,7 @@ VG_EXPORT CUresult cuOutputs(int *a, Plain *b, uint16_t *list, unsigned int coun
 	r = vgw_cuOutputs(a, b, list, count, stream);
 	if (unlikely(lent))
 		vg_lend_end();
-	return r;
+	return vg_logged("cuOutputs", r);
 }
 
 VG_EXPORT CUresult cuOutputs_ptsz(int *a, Plain *b, uint16_t *list, unsigned int count, CUstream stream)
@@ -76,7 +76,7 @@ VG_EXPORT CUresult cuOutputs_ptsz(int *a, Plain *b, uint16_t *list, unsigned int
 	r = vgw_cuOutputs(a, b, list, count, stream ? stream : CU_STREAM_PER_THREAD);
 	if (unlikely(lent))
 		vg_lend_end();
-	return r;
+	return vg_logged("cuOutputs", r);
 }
 
 VG_EXPORT CUresult cuWorks(CUstream stream, const CUgraphNode *after, size_t m, CUgraphExec exec,
@@ -91,7 +91,7 @@ VG_EXPORT CUresult cuWorks(CUstream stream, const CUgraphNode *after, size_t m, 
 	r = vgw_cuWorks(stream, after, m, exec, more);
 	if (unlikely(lent))
 		vg_lend_end();
-	return r;
+	return vg_logged("cuWorks", r);
 }
 
 VG_EXPORT CUresult cuInputs(const Plain *a, const Holding *b, const uint32_t *pairs, size_t *both,
@@ -101,7 +101,7 @@ VG_EXPORT CUresult cuInputs(const Plain *a, const Holding *b, const uint32_t *pa
 	
 	if (r)
 		return r;
-	return vgw_cuInputs(a, b, pairs, both, n);
+	return vg_logged("cuInputs", vgw_cuInputs(a, b, pairs, both, n));
 }
 
 VG_EXPORT CUresult cuEvents(const CUevent *events, size_t m)
@@ -110,7 +110,7 @@ VG_EXPORT CUresult cuEvents(const CUevent *events, size_t m)
 	
 	if (r)
 		return r;
-	return vgw_cuEvents(events, m);
+	return vg_logged("cuEvents", vgw_cuEvents(events, m));
 }
 
 VG_EXPORT CUresult cuNewer(int a)
@@ -119,7 +119,7 @@ VG_EXPORT CUresult cuNewer(int a)
 	
 	if (r)
 		return r;
-	return vgh_cuNewer(a);
+	return vg_logged("cuNewer", vgh_cuNewer(a));
 }
 
 VG_EXPORT CUresult cuNewer_v2(int a, int b)
@@ -140,7 +140,7 @@ VG_EXPORT CUresult cuDefault(CUdeviceptr address)
 	
 	if (r)
 		return r;
-	return vgh_cuDefault(NULL, address);
+	return vg_logged("cuDefault", vgh_cuDefault(NULL, address));
 }
 
 VG_EXPORT CUresult cuDefault_ptds(CUdeviceptr address)
@@ -149,7 +149,7 @@ VG_EXPORT CUresult cuDefault_ptds(CUdeviceptr address)
 	
 	if (r)
 		return r;
-	return vgh_cuDefault(CU_STREAM_PER_THREAD, address);
+	return vg_logged("cuDefault", vgh_cuDefault(CU_STREAM_PER_THREAD, address));
 }
 
 /* Not in cuda.h: graphics interoperation, which the driver exports too. */
