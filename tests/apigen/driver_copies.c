@@ -250,3 +250,42 @@ void array_lines(void)
 	OK(cuArrayDestroy(y));
 	end();
 }
+
+#define ODD_BYTES (1000003u)	/* no whole number of pages */
+#define ODD_ROW 1009u
+#define ODD_COPIES 300		/* together far more than any buffer between program and device */
+
+/* However often: what a copy took on its way is given back, also when the copy is refused. */
+void odd_sizes(void)
+{
+	unsigned char *data = malloc(ODD_BYTES), *back = malloc(ODD_BYTES);
+	CUDA_MEMCPY2D box = {
+		.srcMemoryType = CU_MEMORYTYPE_HOST, .srcHost = data, .srcPitch = ODD_ROW,
+		.dstMemoryType = CU_MEMORYTYPE_DEVICE, .dstPitch = ODD_ROW,
+		.WidthInBytes = ODD_ROW - 6, .Height = ODD_BYTES / ODD_ROW,
+	};
+	CUdeviceptr memory;
+	CUstream gone;
+	int refused = 0;
+
+	for (unsigned int i = 0; i < ODD_BYTES; i++)
+		data[i] = i * 7 + i / 251;
+	OK(cuMemAlloc_v2(&memory, ODD_BYTES));
+	OK(cuStreamCreate(&gone, CU_STREAM_NON_BLOCKING));
+	OK(cuStreamDestroy_v2(gone));
+	box.dstDevice = memory;
+	for (int i = 0; i < ODD_COPIES; i++) {
+		OK(cuMemcpy2D_v2(&box));
+		OK(cuMemcpyHtoDAsync_v2(memory, data, ODD_BYTES, NULL));
+		/* A stream that is gone may end a native program. */
+		for (int k = 0; k < 8 && through_vgpu; k++)
+			refused += cuMemcpyHtoDAsync_v2(memory, data, ODD_BYTES / 16, gone) != 0;
+		memset(back, 0, ODD_BYTES);
+		OK(cuMemcpyDtoH_v2(back, memory, ODD_BYTES));
+		TRUE(!memcmp(data, back, ODD_BYTES));
+	}
+	TRUE(refused == (through_vgpu ? 8 * ODD_COPIES : 0));
+	OK(cuMemFree_v2(memory));
+	free(data);
+	free(back);
+}

@@ -462,6 +462,7 @@ int main(int argc, char **argv)
 		{ "output", output },
 		{ "threads", threads }, { "mapped_files", mapped_files },
 		{ "pinned_sizes", pinned_sizes }, { "copies_in_turn", copies_in_turn },
+		{ "odd_sizes", odd_sizes },
 		{ "green", green }, { "green_launches", green_launches },
 		{ "batches", batches }, { "array_batches", array_batches },
 		{ "managed_batches", managed_batches },

@@ -49,6 +49,7 @@ void mapping(void);
 void mapped_files(void);
 void pinned_sizes(void);
 void copies_in_turn(void);
+void odd_sizes(void);
 /* driver_boxes.c */
 void pinned_boxes(void);
 void captured_boxes(void);

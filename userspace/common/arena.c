@@ -45,6 +45,11 @@ size_t vg_arena_max(void)
 	return vg_connect() ? 0 : (size_t)arena.pages / 4 * PAGE;
 }
 
+static uint32_t pages_of(size_t bytes)
+{
+	return (bytes + PAGE - 1) / PAGE;
+}
+
 static bool find(uint32_t count, uint32_t *out)
 {
 	uint8_t *at = arena.used, *end = arena.used + arena.pages, *taken;
@@ -77,7 +82,7 @@ static void reap(void)
 
 CUresult vg_arena_alloc(struct vg_block *b, size_t bytes)
 {
-	uint32_t count = (bytes + PAGE - 1) / PAGE;
+	uint32_t count = pages_of(bytes);
 	CUresult result = vg_connect();
 	uint32_t first;
 
@@ -106,7 +111,7 @@ CUresult vg_arena_alloc(struct vg_block *b, size_t bytes)
 	}
 	memset(arena.used + first, 1, count);
 	b->off = first * PAGE;
-	b->bytes = count * PAGE;
+	b->bytes = bytes;
 	b->ptr = vg_client.arena + b->off;
 out:
 	pthread_mutex_unlock(&arena.lock);
@@ -116,7 +121,7 @@ out:
 void vg_arena_free(struct vg_block *b)
 {
 	pthread_mutex_lock(&arena.lock);
-	memset(arena.used + b->off / PAGE, 0, b->bytes / PAGE);
+	memset(arena.used + b->off / PAGE, 0, pages_of(b->bytes));
 	pthread_cond_broadcast(&arena.freed);
 	pthread_mutex_unlock(&arena.lock);
 }
@@ -131,7 +136,7 @@ void vg_arena_free_after(struct vg_block *b, const struct vg_call *c)
 		vg_arena_free(b);
 		return;
 	}
-	*p = (struct pending){ .first = b->off / PAGE, .count = b->bytes / PAGE, .end = c->end };
+	*p = (struct pending){ .first = b->off / PAGE, .count = pages_of(b->bytes), .end = c->end };
 	pthread_mutex_lock(&arena.lock);
 	*arena.newest = p;
 	arena.newest = &p->next;

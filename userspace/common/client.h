@@ -127,7 +127,7 @@ void vg_client_spin_long(bool yes);
 struct vg_block {
 	void *ptr;
 	uint32_t off;		/* what goes on the wire */
-	uint32_t bytes;
+	uint32_t bytes;		/* as asked for */
 };
 
 size_t vg_arena_max(void);

@@ -84,9 +84,9 @@ CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, 
 		if (r)
 			return r;
 		memcpy(block.ptr, from, n);
-		block.bytes = n;
 		r = vgw_vgpu_write_arena(wait && last, dst, s, &block);
-		if (wait && last)
+		/* A call that was posted gives it back. */
+		if (r || (wait && last))
 			vg_arena_free(&block);
 		from += n;
 		dst += n;
@@ -122,7 +122,6 @@ CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s, bool 
 		r = vg_arena_alloc(&block, n);
 		if (r)
 			return r;
-		block.bytes = n;
 		r = vgw_vgpu_read_arena(src, s, &block);
 		if (!r)
 			memcpy(to, block.ptr, n);

@@ -130,7 +130,6 @@ static CUresult part(const struct side *src, const struct side *dst, CUstream s,
 	r = vg_arena_alloc(&block, width * height * depth);
 	if (r)
 		return r;
-	block.bytes = width * height * depth;
 	if (src->host) {
 		pack(src, block.ptr, true, x, y, z, width, height, depth);
 		r = vgw_vgpu_write3d(true, &c, s, &block);

@@ -93,6 +93,18 @@ CUresult vgh_cuStreamSynchronize(CUstream s)
 	return r;
 }
 
+CUresult vgh_cuStreamQuery(CUstream s)
+{
+	CUresult r;
+
+	if (settled_for(s) && vg_quiet_since(settled.end))
+		return CUDA_SUCCESS;
+	r = vgw_cuStreamQuery(s);
+	if (!r)
+		vg_stream_settled(s);
+	return r;
+}
+
 CUresult vgh_cuStreamGetPriority(CUstream s, int *priority)
 {
 	struct vg_object *o;
