@@ -53,6 +53,81 @@ static void slow(void *unused)
 	nap(200);
 }
 
+static _Atomic int may_end;
+
+static void until_it_may(void *unused)
+{
+	(void)unused;
+	while (!atomic_load(&may_end))
+		nap(1);
+}
+
+/* A graph of one host function, which holds an object; in a child graph or not. */
+static CUgraph holder(int by, int in_child)
+{
+	CUDA_HOST_NODE_PARAMS p = { .fn = until_it_may };
+	CUgraph graph, outer;
+	CUgraphNode node;
+
+	OK(cuGraphCreate(&graph, 0));
+	OK(cuGraphAddHostNode(&node, graph, NULL, 0, &p));
+	OK(cuGraphRetainUserObject(graph, object(by, 1), 1, CU_GRAPH_USER_OBJECT_MOVE));
+	if (!in_child)
+		return graph;
+	OK(cuGraphCreate(&outer, 0));
+	OK(cuGraphAddChildGraphNode(&node, outer, NULL, 0, graph));
+	OK(cuGraphDestroy(graph));
+	return outer;
+}
+
+/* An update gives an execution what the new graph holds, in place of what it had. */
+static void updated(CUstream s)
+{
+	CUgraphExecUpdateResultInfo info;
+	CUgraphExec exec;
+	CUgraphNode node;
+	CUgraph graph;
+	size_t count = 1;
+
+	for (int in_child = 0; in_child < 2; in_child++) {
+		atomic_store(&ended, 0);
+		atomic_store(&may_end, 0);
+		graph = holder(1, in_child);
+		OK(cuGraphInstantiateWithFlags(&exec, graph, 0));
+		OK(cuGraphDestroy(graph));
+		OK(cuGraphLaunch(exec, s));
+		graph = holder(10, in_child);
+		OK(cuGraphExecUpdate_v2(exec, graph, &info));
+		OK(cuGraphDestroy(graph));
+		/* The launch before it still needs the old one. */
+		TRUE(ended_yet() == 0);
+		atomic_store(&may_end, 1);
+		OK(cuStreamSynchronize(s));
+		TRUE(ended_soon(1) == 1);
+		OK(cuGraphLaunch(exec, s));
+		OK(cuStreamSynchronize(s));
+		TRUE(ended_yet() == 1);
+		OK(cuGraphExecDestroy(exec));
+		TRUE(ended_soon(11) == 11);
+	}
+	/* A child graph alone. */
+	atomic_store(&ended, 0);
+	graph = holder(1, 1);
+	OK(cuGraphGetNodes(graph, &node, &count));
+	OK(cuGraphInstantiateWithFlags(&exec, graph, 0));
+	{
+		CUgraph other = holder(10, 0);
+
+		OK(cuGraphExecChildGraphNodeSetParams(exec, node, other));
+		OK(cuGraphDestroy(other));
+	}
+	TRUE(ended_yet() == 0);
+	OK(cuGraphDestroy(graph));
+	TRUE(ended_soon(1) == 1);
+	OK(cuGraphExecDestroy(exec));
+	TRUE(ended_soon(11) == 11);
+}
+
 void user_objects(void)
 {
 	CUDA_HOST_NODE_PARAMS p = { .fn = slow };
@@ -109,5 +184,6 @@ void user_objects(void)
 	for (int i = 0; i < 100; i++)
 		OK(cuUserObjectRelease(object(1, 1), 1));
 	TRUE(ended_soon(101) == 101);
+	updated(s);
 	OK(cuStreamDestroy_v2(s));
 }

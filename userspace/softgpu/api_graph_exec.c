@@ -15,13 +15,26 @@ static CUgraphExec exec_of(CUgraphExec x)
 	return x && x->magic == MAGIC_EXEC ? x : NULL;
 }
 
+/* Without launches under way, nothing needs what was replaced. */
+static struct sg_hold *replaced_locked(CUgraphExec x)
+{
+	struct sg_hold *old = x->refs <= 1 ? x->old : NULL;
+
+	if (old)
+		x->old = NULL;
+	return old;
+}
+
 static void exec_put(CUgraphExec x)
 {
+	struct sg_hold *old;
 	bool last;
 
 	pthread_mutex_lock(&lock);
 	last = !--x->refs;
+	old = replaced_locked(x);
 	pthread_mutex_unlock(&lock);
+	sg_holds_put(old);
 	if (!last)
 		return;
 	sg_graph_free(x->graph);
@@ -379,17 +392,31 @@ static CUgraphExecUpdateResult compare(CUgraph a, CUgraph b, CUgraphNode *fault)
 	return CU_GRAPH_EXEC_UPDATE_SUCCESS;
 }
 
-/* Give the nodes of `to` what those of `from` have. */
-static CUresult refill(CUgraph to, CUgraph from)
+static CUresult refill_locked(CUgraphExec x, CUgraph to, CUgraph from)
 {
 	CUresult rc = CUDA_SUCCESS;
 
+	sg_hold_instead(to, from, &x->old);
 	for (CUgraphNode n = to->nodes, m = from->nodes; n && !rc; n = n->next, m = m->next) {
 		if (n->type == CU_GRAPH_NODE_TYPE_GRAPH)
-			rc = refill(n->child, m->child);
+			rc = refill_locked(x, n->child, m->child);
 		else
 			rc = sg_node_copy(n, m);
 	}
+	return rc;
+}
+
+/* Give the nodes of `to` what those of `from` have, and the graph what that holds. */
+static CUresult refill(CUgraphExec x, CUgraph to, CUgraph from)
+{
+	struct sg_hold *old;
+	CUresult rc;
+
+	pthread_mutex_lock(&lock);
+	rc = refill_locked(x, to, from);
+	old = replaced_locked(x);
+	pthread_mutex_unlock(&lock);
+	sg_holds_put(old);
 	return rc;
 }
 
@@ -401,7 +428,7 @@ SG_API CUresult cuGraphExecUpdate_v2(CUgraphExec x, CUgraph g, CUgraphExecUpdate
 	info->result = compare(x->graph, g, &info->errorNode);
 	if (info->result)
 		return CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
-	return refill(x->graph, g);
+	return refill(x, x->graph, g);
 }
 
 SG_API CUresult cuGraphExecChildGraphNodeSetParams(CUgraphExec x, CUgraphNode n, CUgraph child)
@@ -410,5 +437,5 @@ SG_API CUresult cuGraphExecChildGraphNodeSetParams(CUgraphExec x, CUgraphNode n,
 
 	if (!t || !sg_graph_of(child) || compare(t->child, child, &fault))
 		return CUDA_ERROR_INVALID_VALUE;
-	return refill(t->child, child);
+	return refill(x, t->child, child);
 }

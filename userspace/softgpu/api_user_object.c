@@ -130,15 +130,31 @@ void sg_hold_all(CUgraph to, CUgraph from)
 			hold(to, h->object, 1, false);
 }
 
+void sg_holds_put(struct sg_hold *list)
+{
+	struct sg_hold *next;
+
+	for (; list; list = next) {
+		next = list->next;
+		if (list->count)
+			put(list->object, list->count);
+		free(list);
+	}
+}
+
 void sg_hold_none(CUgraph g)
 {
-	struct sg_hold *h, *next;
-
-	for (h = g->holds; h; h = next) {
-		next = h->next;
-		if (h->count)
-			put(h->object, h->count);
-		free(h);
-	}
+	sg_holds_put(g->holds);
 	g->holds = NULL;
+}
+
+void sg_hold_instead(CUgraph to, CUgraph from, struct sg_hold **old)
+{
+	struct sg_hold *was = to->holds, **end = old;
+
+	to->holds = NULL;
+	sg_hold_all(to, from);
+	while (*end)
+		end = &(*end)->next;
+	*end = was;
 }

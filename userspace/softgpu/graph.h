@@ -89,6 +89,7 @@ struct CUgraphExec_st {
 	CUgraph graph;
 	unsigned long long flags;
 	int refs;		/* the program's, and launches under way */
+	struct sg_hold *old;	/* what updates have replaced while launches were under way */
 };
 
 /* api_graph.c */
@@ -126,5 +127,8 @@ struct sg_graph_alloc *sg_graph_alloc_at(CUdeviceptr at);
 /* api_user_object.c */
 void sg_hold_all(CUgraph to, CUgraph from);
 void sg_hold_none(CUgraph g);
+/* As sg_hold_all(), in place of what `to` has, which goes to *old. */
+void sg_hold_instead(CUgraph to, CUgraph from, struct sg_hold **old);
+void sg_holds_put(struct sg_hold *list);
 
 #endif
