@@ -717,6 +717,51 @@ static void captures_to_graphs_count_their_edges(void **state)
 	channel_close(&ch);
 }
 
+static int32_t child(struct channel *ch, uint32_t graph, struct vg_rp_vgpu_capture_child *p)
+{
+	struct vg_rq_vgpu_capture_child q = { .stream = STREAM, .child = graph };
+
+	return call_in(ch, VG_OP_vgpu_capture_child, CTX, &q, sizeof(q), p, sizeof(*p));
+}
+
+/* A graph that is put into a capture is copied there, and counted with all that it has. */
+static void children_of_a_capture_are_counted(void **state)
+{
+	enum { WRITES = 4000 };
+	const int most = VG_OBJECTS_MAX / VG_NODE_BYTES / WRITES;
+	struct vg_rp_vgpu_capture_child p, again;
+	struct channel ch = open_with_streams();
+	uint64_t dev = memory(&ch);
+	uint32_t graph, ended;
+	int32_t r;
+	int n = 0;
+
+	(void)state;
+	capture_writes(&ch, dev, WRITES);
+	assert_int_equal(capture_end(&ch, &graph), CUDA_SUCCESS);
+	assert_int_equal(child(&ch, graph, &p), CUDA_ERROR_ILLEGAL_STATE);
+	assert_int_equal(begin(&ch), CUDA_SUCCESS);
+	assert_int_equal(child(&ch, graph, &p), CUDA_SUCCESS);
+	assert_int_equal(child(&ch, graph, &again), CUDA_SUCCESS);
+	assert_int_equal(VG_TOLD_ID(p.graph), captured_graph(&ch));
+	assert_int_equal(p.graph, again.graph);
+	assert_int_not_equal(p.node, again.node);
+	assert_int_not_equal(p.within, again.within);
+	has_nodes(&ch, VG_TOLD_ID(p.within), WRITES);
+	/* What is within goes with its graph alone, which is captured. */
+	assert_int_equal(graph_destroy(&ch, VG_TOLD_ID(p.within)), CUDA_ERROR_ILLEGAL_STATE);
+	for (n = 2; !(r = child(&ch, graph, &again)) && n <= most;)
+		n++;
+	assert_int_equal(r, CUDA_ERROR_OUT_OF_MEMORY);
+	assert_in_range(n, most / 2, most);
+	assert_int_equal(capture_end(&ch, &ended), CUDA_SUCCESS);
+	has_nodes(&ch, ended, n);
+	assert_int_equal(graph_destroy(&ch, ended), CUDA_SUCCESS);
+	assert_int_equal(begin(&ch), CUDA_SUCCESS);
+	assert_int_equal(child(&ch, graph, &p), CUDA_SUCCESS);
+	channel_close(&ch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -734,6 +779,7 @@ int main(void)
 		cmocka_unit_test(captured_graph_outlives_all_streams),
 		cmocka_unit_test(broken_capture_loses_its_graph),
 		cmocka_unit_test(around_a_broken_capture_stays),
+		cmocka_unit_test(children_of_a_capture_are_counted),
 	};
 
 	if (!peer_path())
