@@ -96,6 +96,13 @@ void graph_params(void);
 void graph_captured(void);
 void capture_to_graph(void);
 void graph_dot(void);
+/* driver_graphs_host.c */
+void graph_host_memory(void);
+void graph_host_params(void);
+void graph_host_copies(void);
+void graph_host_order(void);
+void graph_host_boxes(void);
+void graph_host_unmapped(void);
 /* driver_graphs_memory.c */
 void graph_memory(void);
 void graph_limit(void);

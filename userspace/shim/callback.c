@@ -245,6 +245,25 @@ CUresult vgh_cuGraphHostNodeGetParams(CUgraphNode node, CUDA_HOST_NODE_PARAMS *p
 	return r;
 }
 
+CUresult vg_callback_keep(CUhostFn function, void *data, uint32_t *cookie)
+{
+	struct record r = { .function = function, .data = data, .kept = true };
+
+	return new_record(&r, cookie);
+}
+
+void *vg_callback_kept(uint32_t cookie, CUhostFn function)
+{
+	void *data = NULL;
+
+	pthread_mutex_lock(&lock);
+	if (cookie && cookie < used && records[cookie].kept &&
+	    records[cookie].function == function)
+		data = records[cookie].data;
+	pthread_mutex_unlock(&lock);
+	return data;
+}
+
 /* -- destructors of user objects */
 
 CUresult vg_callback_new(CUhostFn function, void *data, uint32_t *cookie)

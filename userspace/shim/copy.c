@@ -7,6 +7,7 @@
  * waits: the memory may not be read before it is written.
  */
 #include "client.h"
+#include "graph_stage.h"
 #include "shim.h"
 #include "shim_calls.h"
 #include "stage.h"
@@ -48,6 +49,26 @@ static CUresult shared_out(uint64_t va, CUdeviceptr src, size_t bytes, CUstream 
 	return r || !wait ? r : vgh_cuStreamSynchronize(s);
 }
 
+/* A copy that is captured: the memory is read, or written, when the graph runs. */
+static CUresult captured(CUmemorytype to, uint64_t dst, CUmemorytype from, uint64_t src,
+			 size_t bytes, CUstream s)
+{
+	CUDA_MEMCPY3D p = {
+		.srcMemoryType = from, .dstMemoryType = to, .srcPitch = bytes, .dstPitch = bytes,
+		.srcHeight = 1, .dstHeight = 1, .WidthInBytes = bytes, .Height = 1, .Depth = 1,
+	};
+
+	if (from == CU_MEMORYTYPE_HOST)
+		p.srcHost = (const void *)(uintptr_t)src;
+	else
+		p.srcDevice = src;
+	if (to == CU_MEMORYTYPE_HOST)
+		p.dstHost = (void *)(uintptr_t)dst;
+	else
+		p.dstDevice = dst;
+	return vg_staged_capture(s, &p);
+}
+
 CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, bool wait)
 {
 	const uint8_t *from = src;
@@ -71,6 +92,9 @@ CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, 
 			vg_stream_copied(s);
 		return r;
 	}
+	if (!sure && bytes && !wait && vg_staged_captures(s))
+		return captured(CU_MEMORYTYPE_DEVICE, dst, CU_MEMORYTYPE_HOST, (uintptr_t)src,
+				bytes, s);
 	wait = !sure || (wait && bytes > SYNC_MIN);
 	if (bytes && bytes <= WRITE_INLINE)
 		return vgw_vgpu_write(wait, dst, s, bytes, from);
@@ -107,6 +131,9 @@ CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s, bool 
 		return CUDA_ERROR_INVALID_VALUE;
 	if (bytes && vg_range_shared((uintptr_t)dst, bytes))
 		return shared_out((uintptr_t)dst, src, bytes, s, wait);
+	if (bytes && !wait && vg_staged_captures(s))
+		return captured(CU_MEMORYTYPE_HOST, (uintptr_t)dst, CU_MEMORYTYPE_DEVICE, src,
+				bytes, s);
 	if (bytes && bytes <= READ_INLINE) {
 		r = vgw_vgpu_read(src, s, bytes, to);
 		if (!r)
@@ -197,6 +224,14 @@ static CUresult unified(CUdeviceptr dst, CUdeviceptr src, size_t bytes, CUstream
 		return vg_copy_in(dst, (const void *)(uintptr_t)src, bytes, s, wait);
 	if (from)
 		return vg_copy_out((void *)(uintptr_t)dst, src, bytes, s, wait);
+	if (bytes && !wait && vg_staged_captures(s)) {
+		bool in = vg_range_shared(src, bytes), out = vg_range_shared(dst, bytes);
+
+		if (!dst || !src)
+			return CUDA_ERROR_INVALID_VALUE;
+		return captured(out ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST, dst,
+				in ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST, src, bytes, s);
+	}
 	/* Host to host: in the stream's order, so after all that is in it. */
 	e = vgw_cuStreamSynchronize(s);
 	if (!e && bytes)

@@ -5,6 +5,7 @@
  * unpacks.  What the device reaches it reads or writes itself.
  */
 #include "client.h"
+#include "graph_stage.h"
 #include "shim.h"
 #include "shim_calls.h"
 
@@ -173,6 +174,37 @@ static CUresult parts(const struct side *src, const struct side *dst, CUstream s
 	return CUDA_SUCCESS;
 }
 
+static CUresult check(struct side *src, struct side *dst, uint64_t width, uint64_t height,
+		      uint64_t depth)
+{
+	if (width > (1ull << 40) || height > (1ull << 32) || depth > (1ull << 32) ||
+	    !roomy(src, width, height, depth) || !roomy(dst, width, height, depth))
+		return CUDA_ERROR_INVALID_VALUE;
+	if ((src->host && !src->base) || (dst->host && !dst->base))
+		return CUDA_ERROR_INVALID_VALUE;
+	return CUDA_SUCCESS;
+}
+
+static CUDA_MEMCPY3D whole_box(const struct side *src, const struct side *dst, uint64_t width,
+			       uint64_t height, uint64_t depth)
+{
+	return (CUDA_MEMCPY3D){
+		.srcMemoryType = src->host ? CU_MEMORYTYPE_HOST :
+				 src->array ? CU_MEMORYTYPE_ARRAY : CU_MEMORYTYPE_DEVICE,
+		.srcHost = src->host ? src->base : NULL,
+		.srcDevice = src->host ? 0 : src->device, .srcArray = src->array,
+		.srcXInBytes = src->x, .srcY = src->y, .srcZ = src->z, .srcLOD = src->lod,
+		.srcPitch = src->pitch, .srcHeight = src->height,
+		.dstMemoryType = dst->host ? CU_MEMORYTYPE_HOST :
+				 dst->array ? CU_MEMORYTYPE_ARRAY : CU_MEMORYTYPE_DEVICE,
+		.dstHost = dst->host ? dst->base : NULL,
+		.dstDevice = dst->host ? 0 : dst->device, .dstArray = dst->array,
+		.dstXInBytes = dst->x, .dstY = dst->y, .dstZ = dst->z, .dstLOD = dst->lod,
+		.dstPitch = dst->pitch, .dstHeight = dst->height,
+		.WidthInBytes = width, .Height = height, .Depth = depth,
+	};
+}
+
 /* `wait`: also where the device itself reads or writes memory of this process. */
 static CUresult copy(struct side *src, struct side *dst, CUstream s, uint64_t width,
 		     uint64_t height, uint64_t depth, bool wait)
@@ -185,11 +217,19 @@ static CUresult copy(struct side *src, struct side *dst, CUstream s, uint64_t wi
 		return r;
 	if (!width || !height || !depth)
 		return CUDA_SUCCESS;
-	if (width > (1ull << 40) || height > (1ull << 32) || depth > (1ull << 32) ||
-	    !roomy(src, width, height, depth) || !roomy(dst, width, height, depth))
-		return CUDA_ERROR_INVALID_VALUE;
-	if ((src->host && !src->base) || (dst->host && !dst->base))
-		return CUDA_ERROR_INVALID_VALUE;
+	r = check(src, dst, width, height, depth);
+	if (r)
+		return r;
+	/* In a capture the memory is read, or written, when the graph runs. */
+	if (!wait && (src->host || dst->host) && vg_staged_captures(s)) {
+		CUDA_MEMCPY3D p;
+
+		reach(src, width, height, depth);
+		reach(dst, width, height, depth);
+		p = whole_box(src, dst, width, height, depth);
+		if (src->host || dst->host)
+			return vg_staged_capture(s, &p);
+	}
 	if (src->host && dst->host) {
 		r = vgw_cuStreamSynchronize(s);
 		for (uint64_t z = 0; !r && z < depth; z++)
@@ -244,6 +284,24 @@ CUresult vg_box(const CUDA_MEMCPY3D *p, vgpu_copy3d *c, bool *host)
 		return r;
 	*host = src.host || dst.host;
 	fill(c, &src, &dst, 0, 0, 0, p->WidthInBytes, p->Height, p->Depth);
+	return CUDA_SUCCESS;
+}
+
+CUresult vg_box_whole(const CUDA_MEMCPY3D *p, CUDA_MEMCPY3D *whole)
+{
+	uint64_t width = p->WidthInBytes, height = p->Height, depth = p->Depth;
+	struct side src, dst;
+	CUresult r = sides(p, &src, &dst);
+
+	if (!r)
+		r = check(&src, &dst, width, height, depth);
+	if (r)
+		return r;
+	if (width && height && depth) {
+		reach(&src, width, height, depth);
+		reach(&dst, width, height, depth);
+	}
+	*whole = whole_box(&src, &dst, width, height, depth);
 	return CUDA_SUCCESS;
 }
 

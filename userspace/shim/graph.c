@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "client.h"
+#include "graph_stage.h"
 #include "shim.h"
 #include "shim_calls.h"
 
@@ -11,7 +12,13 @@ CUresult vgh_cuGraphDestroy(CUgraph graph)
 {
 	struct vg_object *g = vg_object_get(graph, VG_GRAPH);
 
-	return g && g->owner ? CUDA_ERROR_INVALID_VALUE : vgw_cuGraphDestroy(graph);
+	CUresult r;
+
+	if (g && g->owner)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgw_cuGraphDestroy(graph);
+	vg_staged_reap();
+	return r;
 }
 
 /* Nodes that the host made get their handles when they are first seen. */
@@ -69,7 +76,8 @@ CUresult vgh_cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph, CUgraphExecUp
 	if (!info)
 		return status;
 	*info = (CUgraphExecUpdateResultInfo){
-		.result = result, .errorNode = node ? adopt(node, g->id) : NULL,
+		.result = result,
+		.errorNode = node ? vg_staged_around(adopt(node, g->id)) : NULL,
 		.errorFromNode = from ? adopt(from, g->id) : NULL,
 	};
 	return status;

@@ -11,6 +11,10 @@ struct vg_node {
 	void *got;		/* what the pointers of the last answer lead to */
 	size_t got_bytes;
 	CUgraph *bodies;	/* of a conditional node */
+	/* Whether it is a copy of pageable memory (graph_stage.h), and then what is within. */
+	enum { VG_STAGED_UNASKED, VG_STAGED_NO, VG_STAGED_YES } staged;
+	CUgraph within;
+	CUgraphNode host, copy;
 };
 
 /* That of a living node, made when first asked for; NULL if there is no such node, or no memory. */

@@ -133,7 +133,7 @@ static CUresult set(CUgraphExec exec, CUgraphNode node, CUgraphNodeParams *p)
 	CUDA_HOST_NODE_PARAMS host;
 	CUDA_BATCH_MEM_OP_NODE_PARAMS ops;
 	CUgraphNodeType type;
-	CUresult r = vgw_cuGraphNodeGetType(node, &type);
+	CUresult r = vgh_cuGraphNodeGetType(node, &type);
 
 	if (r)
 		return r;
@@ -158,7 +158,7 @@ static CUresult set(CUgraphExec exec, CUgraphNode node, CUgraphNodeParams *p)
 		return exec ? vgh_cuGraphExecHostNodeSetParams(exec, node, &host) :
 			      vgh_cuGraphHostNodeSetParams(node, &host);
 	case CU_GRAPH_NODE_TYPE_GRAPH:
-		return exec ? vgw_cuGraphExecChildGraphNodeSetParams(exec, node, p->graph.graph) :
+		return exec ? vgh_cuGraphExecChildGraphNodeSetParams(exec, node, p->graph.graph) :
 			      CUDA_ERROR_NOT_SUPPORTED;
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		return CUDA_SUCCESS;	/* there is nothing to set */

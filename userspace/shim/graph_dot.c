@@ -174,7 +174,7 @@ static CUresult print(struct dot *d, CUgraph graph, int depth)
 		CUgraphNodeType type;
 		CUgraph child;
 
-		r = vgw_cuGraphNodeGetType(l.nodes[i], &type);
+		r = vgh_cuGraphNodeGetType(l.nodes[i], &type);
 		if (r)
 			break;
 		fprintf(d->f, "\"graph_%u_node_%zu\"[style=\"solid\" shape=\"%s\" label=\"%zu\\n%s",

@@ -8,6 +8,7 @@
 
 #include "client.h"
 #include "graph.h"
+#include "graph_stage.h"
 #include "shim_calls.h"
 
 #define PART 2048u			/* of vgpu_graph_kernel_get */
@@ -185,6 +186,25 @@ static bool is_host(unsigned int type, uint64_t address)
 		!vg_range_on_device(&range) && range.kind != VG_RANGE_MANAGED);
 }
 
+static CUresult staged(CUgraphNode node, CUDA_MEMCPY3D *p)
+{
+	CUresult r = vg_staged_get(node, p);
+
+	if (r)
+		return r;
+	if (p->srcMemoryType != CU_MEMORYTYPE_HOST && is_host(p->srcMemoryType, p->srcDevice)) {
+		p->srcMemoryType = CU_MEMORYTYPE_HOST;
+		p->srcHost = (const void *)(uintptr_t)p->srcDevice;
+		p->srcDevice = 0;
+	}
+	if (p->dstMemoryType != CU_MEMORYTYPE_HOST && is_host(p->dstMemoryType, p->dstDevice)) {
+		p->dstMemoryType = CU_MEMORYTYPE_HOST;
+		p->dstHost = (void *)(uintptr_t)p->dstDevice;
+		p->dstDevice = 0;
+	}
+	return CUDA_SUCCESS;
+}
+
 CUresult vgh_cuGraphMemcpyNodeGetParams(CUgraphNode node, CUDA_MEMCPY3D *p)
 {
 	vgpu_copy_got g;
@@ -193,6 +213,8 @@ CUresult vgh_cuGraphMemcpyNodeGetParams(CUgraphNode node, CUDA_MEMCPY3D *p)
 	if (!p)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgw_vgpu_graph_copy_get(node, &g);
+	if (r == CUDA_ERROR_INVALID_VALUE && vg_staged(node))
+		return staged(node, p);
 	if (r)
 		return r;
 	*p = (CUDA_MEMCPY3D){

@@ -4,6 +4,7 @@
 
 #include "client.h"
 #include "graph.h"
+#include "graph_stage.h"
 #include "launch.h"
 #include "shim_calls.h"
 
@@ -279,11 +280,14 @@ static bool reached(const void *base, size_t x, size_t y, size_t z, size_t pitch
 	return vg_range_shared((uintptr_t)base, end);
 }
 
-/* A node reads its host memory when the graph is launched: the device has to reach it. */
-static CUresult copy_start(vgpu_copy3d *c, const CUDA_MEMCPY3D *p)
+/*
+ * A node reads its host memory when the graph runs.  What the device reaches crosses as *c;
+ * `staged`: what it does not is in *whole.
+ */
+static CUresult copy_start(vgpu_copy3d *c, const CUDA_MEMCPY3D *p, CUDA_MEMCPY3D *whole,
+			   bool *staged)
 {
 	CUDA_MEMCPY3D q;
-	bool host;
 	CUresult r;
 
 	if (!p)
@@ -303,40 +307,96 @@ static CUresult copy_start(vgpu_copy3d *c, const CUDA_MEMCPY3D *p)
 		q.dstMemoryType = CU_MEMORYTYPE_DEVICE;
 		q.dstDevice = (uintptr_t)q.dstHost;
 	}
-	r = vg_box(&q, c, &host);
-	if (!r && host)
-		return vg_refuse("a copy node from or to pageable host memory",
-				 "the host's driver cannot reach it when the graph is launched");
+	r = vg_box(&q, c, staged);
+	if (!r && *staged)
+		r = vg_box_whole(&q, whole);
+	if (!r && *staged)
+		r = vg_box(whole, c, staged);
 	return r;
 }
 
 CUresult vgh_cuGraphAddMemcpyNode(CUgraphNode *node, CUgraph graph, const CUgraphNode *deps,
 				  size_t count, const CUDA_MEMCPY3D *p, CUcontext ctx)
 {
+	CUDA_MEMCPY3D whole;
 	vgpu_copy3d c;
-	CUresult r = copy_start(&c, p);
+	bool staged;
+	CUresult r = copy_start(&c, p, &whole, &staged);
 
-	return r ? r : vgw_vgpu_graph_copy_node(node, graph, deps, count, &c, ctx);
+	if (r)
+		return r;
+	if (staged)
+		return node ? vg_staged_add(node, graph, deps, count, &whole, ctx) :
+			      CUDA_ERROR_INVALID_VALUE;
+	return vgw_vgpu_graph_copy_node(node, graph, deps, count, &c, ctx);
+}
+
+/* exec: in the executable graph; NULL: in the graph. */
+static CUresult copy_set(CUgraphExec exec, CUgraphNode node, const CUDA_MEMCPY3D *p, CUcontext ctx)
+{
+	CUDA_MEMCPY3D whole;
+	vgpu_copy3d c;
+	bool staged;
+	uint32_t id = 0;
+	CUresult r = copy_start(&c, p, &whole, &staged);
+
+	if (!r && exec)
+		r = exec_id(exec, &id);
+	if (r)
+		return r;
+	if (!staged) {
+		r = vgw_vgpu_graph_copy_set(id, node, &c, ctx);
+		/* The driver refuses it of a node that is a child graph. */
+		if (r != CUDA_ERROR_INVALID_VALUE || !vg_staged(node) || vg_box_whole(p, &whole))
+			return r;
+	}
+	if (vg_staged(node))
+		return vg_staged_set(exec, node, &whole, ctx);
+	r = vgw_vgpu_graph_copy_get(node, &(vgpu_copy_got){ 0 });
+	return r ? r : vg_refuse("to give a copy node pageable memory that had none",
+				 "the driver's node cannot become one that stages");
 }
 
 CUresult vgh_cuGraphMemcpyNodeSetParams(CUgraphNode node, const CUDA_MEMCPY3D *p)
 {
-	vgpu_copy3d c;
-	CUresult r = copy_start(&c, p);
-
-	return r ? r : vgw_vgpu_graph_copy_set(0, node, &c, NULL);
+	return copy_set(NULL, node, p, NULL);
 }
 
 CUresult vgh_cuGraphExecMemcpyNodeSetParams(CUgraphExec exec, CUgraphNode node,
 					    const CUDA_MEMCPY3D *p, CUcontext ctx)
 {
-	vgpu_copy3d c;
-	uint32_t id;
-	CUresult r = copy_start(&c, p);
+	return exec ? copy_set(exec, node, p, ctx) : CUDA_ERROR_INVALID_HANDLE;
+}
 
-	if (!r)
-		r = exec_id(exec, &id);
-	return r ? r : vgw_vgpu_graph_copy_set(id, node, &c, ctx);
+CUresult vgh_cuGraphNodeGetType(CUgraphNode node, CUgraphNodeType *type)
+{
+	CUresult r = vgw_cuGraphNodeGetType(node, type);
+
+	if (!r && *type == CU_GRAPH_NODE_TYPE_GRAPH && vg_staged(node))
+		*type = CU_GRAPH_NODE_TYPE_MEMCPY;
+	return r;
+}
+
+CUresult vgh_cuGraphNodeSetEnabled(CUgraphExec exec, CUgraphNode node, unsigned int on)
+{
+	CUresult r = vgw_cuGraphNodeSetEnabled(exec, node, on);
+
+	if (r != CUDA_ERROR_INVALID_VALUE || !vg_staged(node))
+		return r;
+	return on ? CUDA_SUCCESS :
+		    vg_refuse("cuGraphNodeSetEnabled of a copy of pageable memory",
+			      "a child graph, which it is in the driver, cannot be disabled");
+}
+
+CUresult vgh_cuGraphNodeGetEnabled(CUgraphExec exec, CUgraphNode node, unsigned int *on)
+{
+	CUresult r = vgw_cuGraphNodeGetEnabled(exec, node, on);
+
+	if (r != CUDA_ERROR_INVALID_VALUE || !on || !vg_object_get(exec, VG_GRAPH_EXEC) ||
+	    !vg_staged(node))
+		return r;
+	*on = 1;
+	return CUDA_SUCCESS;
 }
 
 /* -- graphs in graphs */
@@ -357,13 +417,19 @@ CUresult vgh_cuGraphChildGraphNodeGetGraph(CUgraphNode node, CUgraph *graph)
 	unsigned int id;
 	CUresult r;
 
-	if (!graph)
+	if (!graph || vg_staged(node))
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgw_vgpu_graph_child(node, &id);
 	if (r)
 		return r;
 	*graph = adopt_graph(id, node);
 	return *graph ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
+}
+
+CUresult vgh_cuGraphExecChildGraphNodeSetParams(CUgraphExec exec, CUgraphNode node, CUgraph child)
+{
+	return vg_staged(node) ? CUDA_ERROR_INVALID_VALUE :
+				 vgw_cuGraphExecChildGraphNodeSetParams(exec, node, child);
 }
 
 CUresult vg_node_add_child(CUgraphNode *node, CUgraph graph, const CUgraphNode *deps, size_t count,

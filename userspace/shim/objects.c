@@ -188,6 +188,13 @@ struct vg_object *vg_object_by_id(uint32_t id, enum vg_kind kind)
 	return vg_object_get(&slab[id], kind);
 }
 
+struct vg_object *vg_object_any(uint32_t id, enum vg_kind kind)
+{
+	if (id < HOST_FIRST)
+		return vg_object_by_id(id, kind);
+	return id < atomic_load(&host_usable) ? vg_object_get(&slab[id], kind) : NULL;
+}
+
 /* With the lock held: the object of an id of the host's half, or NULL. */
 static struct vg_object *of_the_host(uint32_t id)
 {

@@ -66,6 +66,8 @@ CUresult vg_object_id(const void *handle, enum vg_kind kind, uint32_t *id);
 /* The context that holds it, through whatever does; NULL if none does. */
 struct vg_context *vg_object_context(const void *handle, enum vg_kind kind);
 struct vg_object *vg_object_by_id(uint32_t id, enum vg_kind kind);
+/* Likewise, of the ids that the executor chooses too, as far as they have been seen. */
+struct vg_object *vg_object_any(uint32_t id, enum vg_kind kind);
 /* The object of an id that the executor has told, made when first seen; NULL if it is none. */
 struct vg_object *vg_object_adopt(uint32_t told, enum vg_kind kind, uint32_t owner);
 /* Destroying: take the handle away (once), send, then free the slot; or give it back. */
@@ -295,6 +297,11 @@ CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s, bool 
 
 /* copybox.c: a box as it crosses; `host`: a side of it is memory of this process. */
 CUresult vg_box(const CUDA_MEMCPY3D *p, vgpu_copy3d *c, bool *host);
+/*
+ * With no side of the type UNIFIED, with all pitches and heights, and with memory of this
+ * process that the device reaches as the device's: a side of the type HOST is pageable.
+ */
+CUresult vg_box_whole(const CUDA_MEMCPY3D *p, CUDA_MEMCPY3D *whole);
 
 /* capture.c: whether any stream may be in a capture. */
 bool vg_capturing(void);
