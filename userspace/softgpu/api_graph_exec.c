@@ -41,8 +41,15 @@ static void exec_put(CUgraphExec x)
 	free(x);
 }
 
+static bool may_be_in_a_body(CUgraphNodeType type)
+{
+	return type == CU_GRAPH_NODE_TYPE_KERNEL || type == CU_GRAPH_NODE_TYPE_MEMCPY ||
+	       type == CU_GRAPH_NODE_TYPE_MEMSET || type == CU_GRAPH_NODE_TYPE_GRAPH ||
+	       type == CU_GRAPH_NODE_TYPE_EMPTY || type == CU_GRAPH_NODE_TYPE_CONDITIONAL;
+}
+
 /* Nothing can change a condition here, so a loop that starts would never end. */
-static CUresult can_run(CUgraph g)
+static CUresult can_run(CUgraph g, bool body)
 {
 	CUgraphNode *list = NULL;
 	size_t count;
@@ -51,14 +58,16 @@ static CUresult can_run(CUgraph g)
 	for (size_t i = 0; !rc && i < count; i++) {
 		CUgraphNode n = list[i];
 
-		if (n->type == CU_GRAPH_NODE_TYPE_GRAPH)
-			rc = can_run(n->child);
+		if (body && !may_be_in_a_body(n->type))
+			rc = CUDA_ERROR_NOT_SUPPORTED;
+		if (!rc && n->type == CU_GRAPH_NODE_TYPE_GRAPH)
+			rc = can_run(n->child, body);
 		if (n->type != CU_GRAPH_NODE_TYPE_CONDITIONAL)
 			continue;
 		if (n->cond.params.type == CU_GRAPH_COND_TYPE_WHILE && n->cond.value)
 			rc = CUDA_ERROR_NOT_SUPPORTED;
 		for (unsigned int k = 0; !rc && k < n->cond.params.size; k++)
-			rc = can_run(n->cond.params.phGraph_out[k]);
+			rc = can_run(n->cond.params.phGraph_out[k], true);
 	}
 	free(list);
 	return rc;
@@ -74,7 +83,7 @@ SG_API CUresult cuGraphInstantiateWithFlags(CUgraphExec *out, CUgraph g, unsigne
 	if (!out || !sg_graph_of(g) || flags & ~(CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH |
 						 CUDA_GRAPH_INSTANTIATE_FLAG_USE_NODE_PRIORITY))
 		return CUDA_ERROR_INVALID_VALUE;
-	rc = can_run(g);
+	rc = can_run(g, false);
 	if (rc)
 		return rc;
 	x = calloc(1, sizeof(*x));
