@@ -641,3 +641,184 @@ void graph_host_unmapped(void)
 	TRUE(!munmap(at, bytes));
 	finish();
 }
+
+/* What is in the body of a conditional node, which runs. */
+static CUgraph body_of(CUgraph g)
+{
+	CUgraphConditionalHandle handle = 0;
+	CUgraphNodeParams c;
+	CUgraphNode node;
+
+	OK(cuGraphConditionalHandleCreate(&handle, g, ctx, 1, CU_GRAPH_COND_ASSIGN_DEFAULT));
+	memset(&c, 0, sizeof(c));
+	c.type = CU_GRAPH_NODE_TYPE_CONDITIONAL;
+	c.conditional.handle = handle;
+	c.conditional.type = CU_GRAPH_COND_TYPE_IF;
+	c.conditional.size = 1;
+	c.conditional.ctx = ctx;
+	OK(cuGraphAddNode_v2(&node, g, NULL, NULL, 0, &c));
+	return c.conditional.phGraph_out ? c.conditional.phGraph_out[0] : NULL;
+}
+
+/* In the body of a conditional node a copy may be from page-locked memory, not from pageable. */
+void graph_host_bodies(void)
+{
+	unsigned int *locked;
+	CUDA_MEMCPY3D x;
+	CUgraphExec exec = NULL;
+	CUgraphNode a;
+	CUgraph g;
+	CUresult r;
+
+	begin();
+	OK(cuMemHostAlloc((void **)&locked, BYTES, CU_MEMHOSTALLOC_DEVICEMAP));
+	OK(cuGraphCreate(&g, 0));
+	x = to_device(locked);
+	OK(cuGraphAddMemcpyNode(&a, body_of(g), NULL, 0, &x, ctx));
+	OK(cuGraphInstantiateWithFlags(&exec, g, 0));
+	for (unsigned int i = 1; i < 3; i++) {
+		fill(locked, i);
+		run(exec);
+		TRUE(value_at(p, 7) == 7 + i);
+	}
+	OK(cuGraphExecDestroy(exec));
+	OK(cuGraphDestroy(g));
+	OK(cuGraphCreate(&g, 0));
+	x = to_device(in);
+	r = cuGraphAddMemcpyNode(&a, body_of(g), NULL, 0, &x, ctx);
+	if (!r)
+		r = cuGraphInstantiateWithFlags(&exec, g, 0);
+	TRUE(r != CUDA_SUCCESS);
+	OK(cuGraphDestroy(g));
+	OK(cuMemFreeHost(locked));
+	finish();
+}
+
+/* Streams that part and meet in a capture, and a capture into a graph that is there. */
+void graph_host_streams(void)
+{
+	CUgraphNode list[8], to[8], first, joined;
+	CUgraphExec exec;
+	CUgraph g, same;
+	CUevent parted, met;
+	size_t count, edges = 8;
+	CUdeviceptr q;
+	CUstream t;
+
+	begin();
+	OK(cuMemAlloc_v2(&q, BYTES));
+	OK(cuStreamCreate(&t, CU_STREAM_NON_BLOCKING));
+	OK(cuEventCreate(&parted, CU_EVENT_DISABLE_TIMING));
+	OK(cuEventCreate(&met, CU_EVENT_DISABLE_TIMING));
+	/* Two copies in, side by side, and one out after both. */
+	OK(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED));
+	OK(cuEventRecord(parted, s));
+	OK(cuStreamWaitEvent(t, parted, 0));
+	OK(cuMemcpyHtoDAsync_v2(p, in, BYTES / 2, s));
+	OK(cuMemcpyHtoDAsync_v2(p + BYTES / 2, (char *)in + BYTES / 2, BYTES / 2, t));
+	OK(cuEventRecord(met, t));
+	OK(cuStreamWaitEvent(s, met, 0));
+	OK(cuMemcpyDtoHAsync_v2(out, p, BYTES, s));
+	OK(cuStreamEndCapture(s, &g));
+	OK(cuGraphGetNodes(g, NULL, &count));
+	IS(count, 3);
+	count = 8;
+	OK(cuGraphGetRootNodes(g, list, &count));
+	IS(count, 2);
+	OK(cuGraphGetEdges(g, list, to, &edges));
+	TRUE(edges == 2 && to[0] == to[1] && list[0] != list[1]);
+	copy_of(g, CU_MEMORYTYPE_DEVICE, &joined);
+	TRUE(to[0] == joined);
+	OK(cuGraphInstantiateWithFlags(&exec, g, 0));
+	for (unsigned int i = 1; i < 4; i++) {
+		fill(in, 10 * i);
+		run(exec);
+		TRUE(counts_from(out, 10 * i));
+	}
+	OK(cuGraphExecDestroy(exec));
+	OK(cuGraphDestroy(g));
+	/* What is under capture can be looked at. */
+	OK(cuGraphCreate(&g, 0));
+	OK(cuGraphAddEmptyNode(&first, g, NULL, 0));
+	OK(cuStreamBeginCaptureToGraph(s, g, &first, NULL, 1, CU_STREAM_CAPTURE_MODE_RELAXED));
+	OK(cuMemcpyHtoDAsync_v2(q, in, BYTES, s));
+	{
+		CUstreamCaptureStatus status;
+		const CUgraphNode *deps = NULL;
+		CUgraphNodeType type;
+		cuuint64_t id;
+
+		OK(cuStreamGetCaptureInfo_v2(s, &status, &id, &same, &deps, &count));
+		TRUE(same == g && count == 1);
+		OK(cuGraphNodeGetType(deps[0], &type));
+		TRUE(type == CU_GRAPH_NODE_TYPE_MEMCPY);
+		count = 8;
+		OK(cuGraphNodeGetDependencies(deps[0], list, &count));
+		TRUE(count == 1 && list[0] == first);
+	}
+	OK(cuMemcpyDtoHAsync_v2(out, q, BYTES, s));
+	OK(cuStreamEndCapture(s, &same));
+	TRUE(same == g);
+	OK(cuGraphInstantiateWithFlags(&exec, g, 0));
+	fill(in, 77);
+	run(exec);
+	TRUE(counts_from(out, 77));
+	OK(cuGraphExecDestroy(exec));
+	OK(cuGraphDestroy(g));
+	OK(cuEventDestroy_v2(parted));
+	OK(cuEventDestroy_v2(met));
+	OK(cuStreamDestroy_v2(t));
+	OK(cuMemFree_v2(q));
+	finish();
+}
+
+/* KiB of this process that are in memory. */
+static long resident(void)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[128];
+	long kib = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, "VmRSS:", 6))
+			kib = atol(line + 6);
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+/* What a copy needs to be staged goes, or is used again, when its graphs have gone. */
+void graph_host_ends(void)
+{
+	enum { BIG = 16 << 20, ROUNDS = 40 };
+	unsigned char *big = calloc(1, BIG);
+	long before, after;
+	CUgraphExec exec;
+	CUdeviceptr q;
+	CUgraph g;
+
+	begin();
+	OK(cuMemAlloc_v2(&q, BIG));
+	before = resident();
+	for (int i = 0; i < ROUNDS; i++) {
+		memset(big, i, BIG);
+		OK(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED));
+		OK(cuMemcpyHtoDAsync_v2(q, big, BIG, s));
+		OK(cuMemcpyDtoHAsync_v2(big, q, BIG, s));
+		OK(cuStreamEndCapture(s, &g));
+		OK(cuGraphInstantiateWithFlags(&exec, g, 0));
+		OK(cuGraphDestroy(g));
+		OK(cuGraphLaunch(exec, s));
+		OK(cuGraphExecDestroy(exec));
+		OK(cuStreamSynchronize(s));
+		TRUE(big[0] == i && big[BIG - 1] == i);
+	}
+	after = resident();
+	if (after - before > ROUNDS * (BIG >> 10) / 2) {
+		printf("%s: %ld KiB have become %ld\n", group, before, after);
+		TRUE(0);
+	}
+	OK(cuMemFree_v2(q));
+	free(big);
+	finish();
+}

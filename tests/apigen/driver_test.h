@@ -103,6 +103,9 @@ void graph_host_copies(void);
 void graph_host_order(void);
 void graph_host_boxes(void);
 void graph_host_unmapped(void);
+void graph_host_bodies(void);
+void graph_host_streams(void);
+void graph_host_ends(void);
 /* driver_graphs_memory.c */
 void graph_memory(void);
 void graph_limit(void);

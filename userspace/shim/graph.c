@@ -12,13 +12,7 @@ CUresult vgh_cuGraphDestroy(CUgraph graph)
 {
 	struct vg_object *g = vg_object_get(graph, VG_GRAPH);
 
-	CUresult r;
-
-	if (g && g->owner)
-		return CUDA_ERROR_INVALID_VALUE;
-	r = vgw_cuGraphDestroy(graph);
-	vg_staged_reap();
-	return r;
+	return g && g->owner ? CUDA_ERROR_INVALID_VALUE : vgw_cuGraphDestroy(graph);
 }
 
 /* Nodes that the host made get their handles when they are first seen. */

@@ -13,25 +13,22 @@
 #include "callback.h"
 #include "client.h"
 #include "graph.h"
+#include "graph_spare.h"
 #include "graph_stage.h"
 #include "hostmem.h"
 #include "shim_calls.h"
 
 /* What a node copies.  The user object stands for it: it ends when no graph has it. */
 struct record {
-	struct record *next;		/* of those that have ended */
 	CUDA_MEMCPY3D copy;		/* a side of the type HOST is the program's memory */
 	bool out;			/* the host function comes after the memcpy node */
-	bool locked;			/* `memory` is page-locked */
 	void *memory;			/* the rows of the box, one after the other */
+	struct vg_spare *locked;	/* which has it; NULL: it is the C library's */
 	size_t bytes;
 	uint32_t cookie;
 	CUuserObject object;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* `ended`, `empty` */
-static struct record *ended;
-static CUgraph empty;			/* what a child graph is a clone of before it is filled */
 
 /* -- in the program's memory */
 
@@ -140,43 +137,21 @@ static void run(void *data)
 
 /* -- records */
 
-/* The destructor: no graph has it, and it may call nothing of the driver's either. */
-static void end(void *data)
-{
-	struct record *r = data;
-
-	pthread_mutex_lock(&lock);
-	r->next = ended;
-	ended = r;
-	pthread_mutex_unlock(&lock);
-}
-
 static void record_free(struct record *r)
 {
 	if (r->cookie)
 		vg_callback_drop(r->cookie);
 	if (r->locked)
-		vg_hostmem_free((uintptr_t)r->memory, VG_RANGE_HOST);
+		vg_spare_give(r->locked);
 	else
 		free(r->memory);
 	free(r);
 }
 
-void vg_staged_reap(void)
+/* The destructor: no graph has it.  It may call nothing of the driver's either. */
+static void end(void *data)
 {
-	struct record *list, *next;
-
-	/* To unregister memory takes a context. */
-	if (!vg_current())
-		return;
-	pthread_mutex_lock(&lock);
-	list = ended;
-	ended = NULL;
-	pthread_mutex_unlock(&lock);
-	for (; list; list = next) {
-		next = list->next;
-		record_free(list);
-	}
+	record_free(data);
 }
 
 static bool has_memcpy(const struct record *r)
@@ -193,7 +168,6 @@ static bool pageable(const CUDA_MEMCPY3D *p)
 /* Between memory of the program's alone no device is needed, nor where nothing is copied. */
 static CUresult memory_new(struct record *r)
 {
-	void *p = NULL;
 	CUresult e;
 
 	if (!r->bytes || !pageable(&r->copy))
@@ -202,12 +176,12 @@ static CUresult memory_new(struct record *r)
 		r->memory = malloc(r->bytes);
 		return r->memory ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 	}
-	e = vg_hostmem_new(r->bytes, VG_RANGE_HOST, CU_MEMHOSTALLOC_DEVICEMAP, &p);
+	e = vg_spare_take(r->bytes, &r->locked);
+	if (!e)
+		r->memory = r->locked->p;
 	if (e && e != CUDA_ERROR_OUT_OF_MEMORY)
 		return vg_refuse("a copy of pageable memory in a graph",
 				 "no page-locked memory can be shared here");
-	r->memory = p;
-	r->locked = !e;
 	return e;
 }
 
@@ -232,7 +206,6 @@ static CUresult record_new(const CUDA_MEMCPY3D *copy, bool out, CUcontext ctx, s
 	pushed = !vg_current() || vg_current()->object != o;
 	e = pushed ? vg_context_push(o) : CUDA_SUCCESS;
 	if (!e) {
-		vg_staged_reap();
 		e = memory_new(r);
 		if (pushed)
 			vg_context_pop(&o);
@@ -308,14 +281,16 @@ static CUresult nodes_add(struct within *w, struct record *r, CUcontext ctx)
 		e = vgw_cuGraphRetainUserObject(g, r->object, 1, CU_GRAPH_USER_OBJECT_MOVE);
 	if (e) {
 		nodes_remove(w);
-		/* Its destructor puts it on the list. */
 		vgw_cuUserObjectRelease(r->object, 1);
 	}
 	return e;
 }
 
+/* What a child graph is a clone of before it is filled. */
 static CUresult empty_graph(CUgraph *graph)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static CUgraph empty;
 	CUresult e = CUDA_SUCCESS;
 
 	pthread_mutex_lock(&lock);

@@ -24,7 +24,4 @@ CUresult vg_staged_set(CUgraphExec exec, CUgraphNode node, const CUDA_MEMCPY3D *
 /* The node of this kind that a node lies in, or the node itself. */
 CUgraphNode vg_staged_around(CUgraphNode node);
 
-/* Free what no graph holds any more. */
-void vg_staged_reap(void);
-
 #endif /* VG_GRAPH_STAGE_H */
