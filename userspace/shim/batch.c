@@ -4,6 +4,7 @@
  * the stream one after the other; what is wrong in a batch is found before the first.
  */
 #include "client.h"
+#include "graph_stage.h"
 #include "shim.h"
 #include "shim_calls.h"
 
@@ -43,6 +44,16 @@ static bool read_later(CUdeviceptr p)
 	return vg_range_find(p, &r) && (vg_range_on_device(&r) || r.shared);
 }
 
+/*
+ * CUDA captures no batch at all.  Of one without pageable memory each copy is captured; pageable
+ * memory may be gone when the graph runs, as the order of access allows.
+ */
+static CUresult pageable_captured(void)
+{
+	return vg_refuse("a captured batch with pageable memory",
+			 "the memory may be read during the call alone");
+}
+
 /* first[k] is the first of `count` copies that set k of `sets` is for. */
 static bool sets_valid(const size_t *first, size_t sets, size_t count)
 {
@@ -58,7 +69,7 @@ static CUresult batch(CUdeviceptr *dsts, CUdeviceptr *srcs, size_t *sizes, size_
 		      CUmemcpyAttributes *attrs, size_t *first, size_t sets, size_t *failed,
 		      CUstream s)
 {
-	bool wait = false;
+	bool wait = false, captured;
 	CUresult r = stream_ready(s);
 	size_t set;
 
@@ -71,11 +82,14 @@ static CUresult batch(CUdeviceptr *dsts, CUdeviceptr *srcs, size_t *sizes, size_
 		    attrs[set].flags & ~CU_MEMCPY_FLAG_PREFER_OVERLAP_WITH_COMPUTE)
 			return fail(failed, first[set], CUDA_ERROR_INVALID_VALUE);
 	set = 0;
+	captured = vg_staged_captures(s);
 	for (size_t i = 0; i < count; i++) {
 		if (set + 1 < sets && i == first[set + 1])
 			set++;
 		if (!dsts[i] || !srcs[i])
 			return fail(failed, i, CUDA_ERROR_INVALID_VALUE);
+		if (captured && !(read_later(srcs[i]) && read_later(dsts[i])))
+			return fail(failed, i, pageable_captured());
 		wait |= attrs[set].srcAccessOrder == CU_MEMCPY_SRC_ACCESS_ORDER_DURING_API_CALL &&
 			read_later(srcs[i]);
 	}
@@ -200,7 +214,7 @@ static CUresult box_of(const CUDA_MEMCPY3D_BATCH_OP *op, CUDA_MEMCPY3D *c)
 static CUresult boxes(size_t count, CUDA_MEMCPY3D_BATCH_OP *ops, size_t *failed,
 		      unsigned long long flags, CUstream s)
 {
-	bool wait = false;
+	bool wait = false, captured;
 	CUDA_MEMCPY3D c;
 	CUresult r = stream_ready(s);
 
@@ -208,10 +222,14 @@ static CUresult boxes(size_t count, CUDA_MEMCPY3D_BATCH_OP *ops, size_t *failed,
 		return fail(failed, SIZE_MAX, r);
 	if (!count || !ops || flags)
 		return fail(failed, SIZE_MAX, CUDA_ERROR_INVALID_VALUE);
+	captured = vg_staged_captures(s);
 	for (size_t i = 0; i < count; i++) {
 		r = box_of(&ops[i], &c);
 		if (r)
 			return fail(failed, i, r);
+		if (captured && !((c.srcArray || read_later(c.srcDevice)) &&
+				  (c.dstArray || read_later(c.dstDevice))))
+			return fail(failed, i, pageable_captured());
 		wait |= ops[i].srcAccessOrder == CU_MEMCPY_SRC_ACCESS_ORDER_DURING_API_CALL &&
 			(c.srcArray || read_later(c.srcDevice));
 	}

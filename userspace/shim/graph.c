@@ -61,7 +61,6 @@ CUresult vgh_cuGraphInstantiateWithParams(CUstream none, CUgraphExec *exec, CUgr
 CUresult vgh_cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo *info)
 {
 	unsigned int status, result, node, from;
-	struct vg_object *g = vg_object_get(graph, VG_GRAPH);
 	CUresult r;
 
 	r = vgw_vgpu_graph_update(exec, graph, &status, &result, &node, &from);
@@ -71,8 +70,8 @@ CUresult vgh_cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph, CUgraphExecUp
 		return status;
 	*info = (CUgraphExecUpdateResultInfo){
 		.result = result,
-		.errorNode = node ? vg_staged_around(adopt(node, g->id)) : NULL,
-		.errorFromNode = from ? adopt(from, g->id) : NULL,
+		.errorNode = node ? vg_staged_around(graph, adopt, node) : NULL,
+		.errorFromNode = from ? vg_staged_around(graph, adopt, from) : NULL,
 	};
 	return status;
 }

@@ -458,17 +458,61 @@ CUresult vg_staged_get(CUgraphNode node, CUDA_MEMCPY3D *copy)
 	return CUDA_SUCCESS;
 }
 
-/* The new nodes first: if they cannot be had, the old ones stay. */
+/* The nodes within stay what they are, for executable graphs were made of them. */
+static CUresult set_nodes(const struct within *w, const struct record *old, struct record *r)
+{
+	vgpu_copy3d was, c;
+	CUresult e = CUDA_SUCCESS;
+
+	if (w->copy) {
+		e = inner_copy(old, &was);
+		if (!e)
+			e = inner_copy(r, &c);
+		if (!e)
+			e = vgw_vgpu_graph_copy_set(0, w->copy, &c, NULL);
+		if (e)
+			return e;
+	}
+	e = vgw_vgpu_graph_host_set(0, w->host, r->cookie);
+	if (!e) {
+		e = vgw_cuGraphRetainUserObject(w->graph, r->object, 1, CU_GRAPH_USER_OBJECT_MOVE);
+		if (e)
+			vgw_vgpu_graph_host_set(0, w->host, old->cookie);
+	}
+	if (e && w->copy)
+		vgw_vgpu_graph_copy_set(0, w->copy, &was, NULL);
+	return e;
+}
+
+/* Others take their place, where a direction has changed; if they cannot be had, the old stay. */
+static CUresult replace_nodes(struct within *w, struct record *r, CUcontext ctx)
+{
+	struct within made = { .graph = w->graph };
+	CUresult e = nodes_add(&made, r, ctx);
+
+	if (!e) {
+		nodes_remove(w);
+		*w = made;
+	}
+	return e;
+}
+
 static CUresult set_in_graph(CUgraphNode node, const struct record *old, struct record *r,
 			     CUcontext ctx)
 {
 	struct vg_node *n = vg_node(node);
-	struct within was = { n->within, n->host, n->copy }, w = { .graph = n->within };
-	CUresult e = nodes_add(&w, r, ctx);
+	struct within w = { n->within, n->host, n->copy };
+	CUresult e;
 
+	if (r->out == old->out && has_memcpy(r) == has_memcpy(old)) {
+		e = set_nodes(&w, old, r);
+		if (e)
+			vgw_cuUserObjectRelease(r->object, 1);
+	} else {
+		e = replace_nodes(&w, r, ctx);
+	}
 	if (e)
 		return e;
-	nodes_remove(&was);
 	now_is(node, &w);
 	/* What a clone was made with it holds until it goes: only the driver knows of that. */
 	vgw_cuGraphReleaseUserObject(w.graph, old->object, 1);
@@ -512,10 +556,37 @@ CUresult vg_staged_set(CUgraphExec exec, CUgraphNode node, const CUDA_MEMCPY3D *
 	return exec ? set_in_exec(exec, node, r, ctx) : set_in_graph(node, old, r, ctx);
 }
 
-CUgraphNode vg_staged_around(CUgraphNode node)
-{
-	struct vg_object *o = vg_object_get(node, VG_GRAPH_NODE), *g, *holder;
+#define DEPTH_MAX 16			/* of graphs within graphs */
 
+/* So that what is within such nodes is known by its owner. */
+static void know(CUgraph graph, unsigned int depth)
+{
+	CUgraphNode *list;
+	CUgraphNodeType type;
+	CUgraph child;
+	size_t count = 0;
+
+	if (depth > DEPTH_MAX || vgh_cuGraphGetNodes(graph, NULL, &count) || !count)
+		return;
+	list = calloc(count, sizeof(*list));
+	if (!list || vgh_cuGraphGetNodes(graph, list, &count))
+		count = 0;
+	for (size_t i = 0; i < count; i++)
+		if (!vgh_cuGraphNodeGetType(list[i], &type) && type == CU_GRAPH_NODE_TYPE_GRAPH &&
+		    !vgh_cuGraphChildGraphNodeGetGraph(list[i], &child))
+			know(child, depth + 1);
+	free(list);
+}
+
+CUgraphNode vg_staged_around(CUgraph graph, CUgraphNode (*adopt)(uint32_t id, uint32_t graph),
+			     uint32_t id)
+{
+	struct vg_object *o, *g, *holder;
+	CUgraphNode node;
+
+	know(graph, 0);
+	node = adopt(id, vg_object_get(graph, VG_GRAPH)->id);
+	o = vg_object_get(node, VG_GRAPH_NODE);
 	g = o && o->owner ? vg_object_any(o->owner, VG_GRAPH) : NULL;
 	holder = g && g->owner ? vg_object_any(g->owner, VG_GRAPH_NODE) : NULL;
 	return holder && vg_staged((CUgraphNode)holder) ? (CUgraphNode)holder : node;

@@ -21,7 +21,8 @@ bool vg_staged(CUgraphNode node);
 CUresult vg_staged_get(CUgraphNode node, CUDA_MEMCPY3D *copy);
 CUresult vg_staged_set(CUgraphExec exec, CUgraphNode node, const CUDA_MEMCPY3D *copy,
 		       CUcontext ctx);
-/* The node of this kind that a node lies in, or the node itself. */
-CUgraphNode vg_staged_around(CUgraphNode node);
+/* A node of the graph, or of one in it, by its id; in place of what is within such a node, that. */
+CUgraphNode vg_staged_around(CUgraph graph, CUgraphNode (*adopt)(uint32_t id, uint32_t graph),
+			     uint32_t id);
 
 #endif /* VG_GRAPH_STAGE_H */
