@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -909,4 +910,65 @@ void graph_host_ends(void)
 	OK(cuMemFree_v2(q));
 	free(big);
 	finish();
+}
+
+/* Threads that make graphs, launch and destroy them side by side, each with its own memory. */
+struct worker {
+	pthread_t thread;
+	unsigned int first, wrong;
+};
+
+static void *work(void *arg)
+{
+	enum { N = 3000 };
+	struct worker *w = arg;
+	unsigned int *from = malloc(4 * N), *to = malloc(4 * N);
+	CUDA_MEMCPY3D x = to_device(from), y = to_host(to);
+	CUgraphNode a, b;
+	CUgraphExec exec;
+	CUgraph g;
+	CUstream t;
+	int r = cuCtxSetCurrent(ctx);
+
+	r |= cuMemAlloc_v2(&x.dstDevice, 4 * N);
+	r |= cuStreamCreate(&t, CU_STREAM_NON_BLOCKING);
+	y.srcDevice = x.dstDevice;
+	x.WidthInBytes = y.WidthInBytes = 4 * N;
+	for (unsigned int round = 0; round < 20 && !r; round++) {
+		r |= cuGraphCreate(&g, 0);
+		r |= cuGraphAddMemcpyNode(&a, g, NULL, 0, &x, ctx);
+		r |= cuGraphAddMemcpyNode(&b, g, &a, 1, &y, ctx);
+		r |= cuGraphInstantiateWithFlags(&exec, g, 0);
+		for (unsigned int k = 0; k < 3 && !r; k++) {
+			for (unsigned int i = 0; i < N; i++)
+				from[i] = w->first + 10 * round + k + i;
+			r |= cuGraphLaunch(exec, t);
+			r |= cuStreamSynchronize(t);
+			w->wrong += memcmp(from, to, 4 * N) != 0;
+		}
+		r |= cuGraphDestroy(g);
+		r |= cuGraphExecDestroy(exec);
+	}
+	if (r)
+		w->wrong += 1000;
+	r = cuStreamDestroy_v2(t);
+	r |= cuMemFree_v2(x.dstDevice);
+	w->wrong += r != CUDA_SUCCESS;
+	free(from);
+	free(to);
+	return NULL;
+}
+
+void graph_host_threads(void)
+{
+	struct worker w[4] = { 0 };
+
+	for (unsigned int i = 0; i < 4; i++) {
+		w[i].first = 100000 * i;
+		TRUE(!pthread_create(&w[i].thread, NULL, work, &w[i]));
+	}
+	for (unsigned int i = 0; i < 4; i++) {
+		pthread_join(w[i].thread, NULL);
+		IS(w[i].wrong, 0);
+	}
 }

@@ -488,6 +488,7 @@ int main(int argc, char **argv)
 		{ "graph_host_bodies", graph_host_bodies },
 		{ "graph_host_streams", graph_host_streams },
 		{ "graph_host_ends", graph_host_ends },
+		{ "graph_host_threads", graph_host_threads },
 		{ "per_thread", per_thread }, { "per_thread_arrays", per_thread_arrays },
 		{ "per_thread_captures", per_thread_captures },
 		{ "contexts", contexts }, { "peer_devices", peer_devices },
