@@ -424,6 +424,22 @@ void graph_host_copies(void)
 	fill(other_in, 50);
 	run(exec);
 	TRUE(counts_from(other_out, 50));
+	/* Which is given another's parameters, that goes then. */
+	{
+		CUgraph other = in_and_out(in, out, &a, &b);
+
+		OK(cuGraphExecChildGraphNodeSetParams(exec, node, other));
+		OK(cuGraphDestroy(other));
+		a = b = NULL;
+		fill(in, 60);
+		run(exec);
+		TRUE(counts_from(out, 60));
+		count = 2;
+		OK(cuGraphGetNodes(g, list, &count));
+		a = list[0];
+		b = list[1];
+	}
+	IS(cuGraphExecChildGraphNodeSetParams(exec, a, g), CUDA_ERROR_INVALID_VALUE);
 	OK(cuGraphDestroy(outer));
 	OK(cuGraphExecDestroy(exec));
 	/* Two executions of one graph at a time, one of them with other memory. */
@@ -469,6 +485,28 @@ static void move_on(void *unused)
 	memset(out, 0, BYTES);
 }
 
+/* A drawing of the graph has so many copies, and no child graph. */
+static void is_drawn(CUgraph g, int copies)
+{
+	char path[] = "/tmp/vgpu-dot-XXXXXX", line[256];
+	int fd = mkstemp(path), seen = 0, children = 0;
+	FILE *f;
+
+	TRUE(fd >= 0);
+	close(fd);
+	OK(cuGraphDebugDotPrint(g, path, 0));
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		seen += strstr(line, "MEMCPY") != NULL;
+		children += strstr(line, "cluster_1") != NULL;
+	}
+	TRUE(f && !children);
+	TRUE(seen >= copies);
+	if (f)
+		fclose(f);
+	unlink(path);
+}
+
 /* A host function before a copy has written what is copied, one after it sees what has come. */
 void graph_host_order(void)
 {
@@ -496,6 +534,7 @@ void graph_host_order(void)
 	IS(count, 10);
 	OK(cuGraphGetEdges(g, NULL, NULL, &count));
 	IS(count, 9);
+	is_drawn(g, 4);
 	OK(cuGraphInstantiateWithFlags(&exec, g, 0));
 	for (first = 1; first < 4; first++) {
 		run(exec);
@@ -881,6 +920,8 @@ void graph_host_ends(void)
 {
 	enum { BIG = 16 << 20, ROUNDS = 40 };
 	unsigned char *big = calloc(1, BIG);
+	CUgraphNode node;
+	CUDA_MEMCPY3D x;
 	long before, after;
 	CUgraphExec exec;
 	CUdeviceptr q;
@@ -901,6 +942,21 @@ void graph_host_ends(void)
 		OK(cuGraphExecDestroy(exec));
 		OK(cuStreamSynchronize(s));
 		TRUE(big[0] == i && big[BIG - 1] == i);
+		/* One whose capture fails. */
+		OK(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED));
+		OK(cuMemcpyHtoDAsync_v2(q, big, BIG, s));
+		TRUE(cuStreamSynchronize(s) != CUDA_SUCCESS);
+		IS(cuStreamEndCapture(s, &g), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+		/* And one whose node goes before its graph. */
+		OK(cuGraphCreate(&g, 0));
+		x = to_device(big);
+		x.dstDevice = q;
+		x.WidthInBytes = BIG;
+		OK(cuGraphAddMemcpyNode(&node, g, NULL, 0, &x, ctx));
+		OK(cuGraphMemcpyNodeSetParams(node, &x));
+		OK(cuGraphDestroyNode(node));
+		OK(cuGraphAddMemcpyNode(&node, g, NULL, 0, &x, ctx));
+		OK(cuGraphDestroy(g));
 	}
 	after = resident();
 	if (after - before > ROUNDS * (BIG >> 10) / 2) {
