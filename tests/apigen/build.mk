@@ -97,8 +97,8 @@ VG_SOFTGPU_GROUPS := device context functions library launches memory streams st
 	entry_points profiler log_files pools array_batches per_thread_arrays array_lines \
 	array_facts arrays array_boxes outputs answers linking link_options \
 	linking_files primary_reset graph_host_memory graph_host_params \
-	graph_host_copies graph_host_order graph_host_boxes graph_host_unmapped graph_host_bodies \
-	graph_host_streams graph_host_ends graph_host_threads
+	graph_host_copies graph_host_order graph_host_boxes graph_host_bodies graph_host_streams \
+	graph_host_ends graph_host_threads graph_host_destroyed graph_host_unmapped
 
 # What softgpu lacks, and can be tried without GPU code.
 VG_DOUBLE_GROUPS := green link_options

@@ -7,12 +7,14 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "driver_test.h"
@@ -913,6 +915,55 @@ static long resident(void)
 	if (f)
 		fclose(f);
 	return kib;
+}
+
+static _Atomic int gate;
+
+static void wait_for_gate(void *unused)
+{
+	struct timespec ms = { .tv_nsec = 1000000 };
+
+	(void)unused;
+	while (!atomic_load(&gate))
+		nanosleep(&ms, NULL);
+}
+
+/* What goes while its launch waits is there when the launch goes on; another's is another. */
+void graph_host_destroyed(void)
+{
+	unsigned int *other = malloc(BYTES);
+	CUgraphExec exec, second;
+	CUgraphNode a, b;
+	CUgraph g;
+
+	begin();
+	fill(in, 3);
+	fill(other, 1000);
+	for (int round = 0; round < 3; round++) {
+		atomic_store(&gate, 0);
+		memset(out, 0, BYTES);
+		OK(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED));
+		OK(cuLaunchHostFunc(s, wait_for_gate, NULL));
+		OK(cuMemcpyHtoDAsync_v2(p, in, BYTES, s));
+		OK(cuMemcpyDtoHAsync_v2(out, p, BYTES, s));
+		OK(cuStreamEndCapture(s, &g));
+		OK(cuGraphInstantiateWithFlags(&exec, g, 0));
+		OK(cuGraphLaunch(exec, s));
+		OK(cuGraphExecDestroy(exec));
+		OK(cuGraphDestroy(g));
+		/* Of the same size, so it would be given what had been let go of. */
+		g = in_and_out(other, other, &a, &b);
+		OK(cuGraphInstantiateWithFlags(&second, g, 0));
+		OK(cuGraphLaunch(second, s));
+		OK(cuGraphExecDestroy(second));
+		OK(cuGraphDestroy(g));
+		atomic_store(&gate, 1);
+		OK(cuStreamSynchronize(s));
+		TRUE(counts_from(out, 3) && counts_from(other, 1000));
+		TRUE(value_at(p, 1) == 1001);
+	}
+	free(other);
+	finish();
 }
 
 /* What a copy needs to be staged goes, or is used again, when its graphs have gone. */

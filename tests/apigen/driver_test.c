@@ -484,10 +484,10 @@ int main(int argc, char **argv)
 		{ "graph_host_copies", graph_host_copies },
 		{ "graph_host_order", graph_host_order },
 		{ "graph_host_boxes", graph_host_boxes },
-		{ "graph_host_unmapped", graph_host_unmapped },
 		{ "graph_host_bodies", graph_host_bodies },
 		{ "graph_host_streams", graph_host_streams },
 		{ "graph_host_ends", graph_host_ends },
+		{ "graph_host_destroyed", graph_host_destroyed },
 		{ "graph_host_threads", graph_host_threads },
 		{ "per_thread", per_thread }, { "per_thread_arrays", per_thread_arrays },
 		{ "per_thread_captures", per_thread_captures },
@@ -512,6 +512,8 @@ int main(int argc, char **argv)
 		{ "outputs", outputs },
 		/* All that was made before is gone after it. */
 		{ "primary_reset", primary_reset },
+		/* The last, for it forbids system calls. */
+		{ "graph_host_unmapped", graph_host_unmapped },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

@@ -106,6 +106,7 @@ void graph_host_unmapped(void);
 void graph_host_bodies(void);
 void graph_host_streams(void);
 void graph_host_ends(void);
+void graph_host_destroyed(void);
 void graph_host_threads(void);
 /* driver_graphs_memory.c */
 void graph_memory(void);
