@@ -559,6 +559,26 @@ void graph_host_order(void)
 	}
 	OK(cuGraphExecDestroy(exec));
 	OK(cuGraphDestroy(g));
+	/* A copy that the driver refuses leaves the capture as it was. */
+	{
+		CUDA_ARRAY_DESCRIPTOR d = { .Width = 8, .NumChannels = 1,
+					    .Format = CU_AD_FORMAT_UNSIGNED_INT32 };
+		CUarray array;
+
+		OK(cuArrayCreate_v2(&array, &d));
+		OK(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED));
+		OK(cuMemcpyHtoDAsync_v2(p, in, BYTES, s));
+		cuMemcpyHtoAAsync_v2(array, 0, in, 32, s);
+		OK(cuMemcpyDtoHAsync_v2(out, p, BYTES, s));
+		OK(cuStreamEndCapture(s, &g));
+		OK(cuGraphInstantiateWithFlags(&exec, g, 0));
+		fill(in, 5);
+		run(exec);
+		TRUE(counts_from(out, 5));
+		OK(cuGraphExecDestroy(exec));
+		OK(cuGraphDestroy(g));
+		OK(cuArrayDestroy(array));
+	}
 	/* No batch is captured; of one it may not be that its memory is read later. */
 	{
 		CUmemcpyAttributes during = {
@@ -669,6 +689,36 @@ void graph_host_boxes(void)
 	TRUE(has_box(0, D));
 	OK(cuGraphExecDestroy(exec));
 	OK(cuGraphDestroy(g));
+	/* Rows without a gap between them, and slices of one row. */
+	for (unsigned int rows = 1; rows <= 10; rows += 9) {
+		x = to_device(in);
+		x.WidthInBytes = x.srcPitch = x.dstPitch = BYTES / 100;
+		x.Height = x.srcHeight = x.dstHeight = rows;
+		x.Depth = 5;
+		y = x;
+		y.srcMemoryType = CU_MEMORYTYPE_DEVICE;
+		y.dstMemoryType = CU_MEMORYTYPE_HOST;
+		y.srcDevice = p;
+		y.dstHost = out;
+		y.dstHeight = rows + 1;
+		OK(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED));
+		OK(cuMemcpy3DAsync_v2(&x, s));
+		OK(cuMemcpy3DAsync_v2(&y, s));
+		OK(cuStreamEndCapture(s, &g));
+		OK(cuGraphInstantiateWithFlags(&exec, g, 0));
+		fill(in, 1);
+		memset(out, 0, BYTES);
+		run(exec);
+		for (unsigned int z = 0; z < 5; z++) {
+			unsigned int slice = WORDS / 100;
+
+			TRUE(!memcmp(out + z * slice * (rows + 1), in + z * slice * rows,
+				     4 * slice * rows));
+			TRUE(!out[z * slice * (rows + 1) + slice * rows]);
+		}
+		OK(cuGraphExecDestroy(exec));
+		OK(cuGraphDestroy(g));
+	}
 	/* In two dimensions, of the slice 3. */
 	f = (CUDA_MEMCPY2D){
 		.srcMemoryType = CU_MEMORYTYPE_HOST, .srcHost = in + 3 * PITCH * ROWS,

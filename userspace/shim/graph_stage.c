@@ -29,7 +29,6 @@ struct record {
 	CUuserObject object;
 };
 
-
 /* -- in the program's memory */
 
 #define ROWS_MAX 64
@@ -92,13 +91,30 @@ static bool move(const struct iovec *there, unsigned int n, uint8_t *here, size_
 	return by_cpu(there, n, here, in, moved >= 0 || errno == EFAULT);
 }
 
+/* Rows that follow one another without a gap are one. */
+static void join(struct rows *r)
+{
+	if (r->height == 1) {
+		r->pitch = r->slice;
+		r->height = r->depth;
+		r->depth = 1;
+	}
+	if (r->height > 1 && r->pitch == r->width) {
+		r->width *= r->height;
+		r->height = 1;
+		if (r->depth > 1)
+			join(r);
+	}
+}
+
 /* All of the box, between the program's memory and `packed`; false: some of it is not there. */
-static bool transfer(const struct rows *r, uint8_t *packed, bool in)
+static bool transfer(struct rows *r, uint8_t *packed, bool in)
 {
 	struct iovec there[ROWS_MAX];
 	unsigned int n = 0;
 	size_t bytes = 0;
 
+	join(r);
 	for (uint64_t z = 0; z < r->depth; z++) {
 		for (uint64_t y = 0; y < r->height; y++) {
 			for (uint64_t x = 0, piece; x < r->width; x += piece) {
@@ -396,6 +412,7 @@ CUresult vg_staged_capture(CUstream s, const CUDA_MEMCPY3D *copy)
 		return CUDA_ERROR_UNKNOWN;
 	}
 	e = nodes_add(&w, r, ctx);
+	/* After an error an empty child graph stays, for no node leaves a capture. */
 	if (!e)
 		now_is((CUgraphNode)node, &w);
 	return e;
