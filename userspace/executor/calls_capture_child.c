@@ -57,10 +57,11 @@ static CUresult add(const struct point *p, CUgraph child, CUgraphNode *made)
 
 static CUresult go_on_from(CUstream s, CUgraphNode node)
 {
+	const unsigned int how = CU_STREAM_SET_CAPTURE_DEPENDENCIES;
+
 	if (cu.cuStreamUpdateCaptureDependencies_v2)
-		return cu.cuStreamUpdateCaptureDependencies_v2(s, &node, NULL, 1,
-							       CU_STREAM_SET_CAPTURE_DEPENDENCIES);
-	return cu.cuStreamUpdateCaptureDependencies(s, &node, 1, CU_STREAM_SET_CAPTURE_DEPENDENCIES);
+		return cu.cuStreamUpdateCaptureDependencies_v2(s, &node, NULL, 1, how);
+	return cu.cuStreamUpdateCaptureDependencies(s, &node, 1, how);
 }
 
 /* The child is cloned, as by cuGraphAddChildGraphNode(); `within` is the clone. */

@@ -12,7 +12,7 @@
 #include "storage.h"
 
 #define LEAST		4096u
-#define KEPT_MAX	(64u << 20)	/* bytes of a context; beyond that the next copy frees all */
+#define KEPT_MAX	(64u << 20)	/* of a context; with more the next new one frees all */
 
 /* A context's. */
 struct home {
