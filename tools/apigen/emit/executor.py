@@ -309,7 +309,7 @@ def adds(model, f):
         return None
     values = [(p, model.handle(p.ctype)) for p in f.params if not p.dir]
     lists = [model.handle(CType(p.ctype.base)) for p in f.params if p.dir == "in" and p.maximum]
-    graph = next((p.name for p, h in values if h and h.kind == "GRAPH_EXEC"), None)
+    graph = next((p.name for p, h in values if h and h.kind in ("GRAPH_EXEC", "GRAPH")), None)
     out = {"bytes": str(sum(p.maximum for p in f.params if p.dir == "blob")),
            "edges": "true" if any(h and h.kind == "GRAPH_NODE" for h in lists) else "false"}
     if graph:
