@@ -47,6 +47,10 @@ static int fuzz_kill(pid_t pid, int signal);
 #undef waitpid
 #undef kill
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
 #define PROGRAMS	6
 #define ASKERS		3
 #define EXECUTORS	12
@@ -522,6 +526,17 @@ static void end(void)
 		REQUIRE(!local->entry_used[i]);
 }
 
+/* As on a kernel that does not refuse descriptors for the mediator (before Linux 6.16). */
+static void let_descriptors_through(void)
+{
+	socklen_t len = sizeof(int);
+	int on = 1, listens;
+
+	for (int fd = 0; fd < FDS_LOOKED_AT; fd++)
+		if (!getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) && listens)
+			setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &on, sizeof(on));
+}
+
 static void remove_folder(void)
 {
 	unlink(socket_path);
@@ -556,6 +571,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	vg_log_init("fuzz", VG_DEBUG);
 	vg_log_to(open("/dev/null", O_WRONLY | O_CLOEXEC));
 	REQUIRE(!vg_sources_open() && !vg_listen_open() && !vg_control_open());
+	let_descriptors_through();
 	local = LIST_FIRST(&vg_tenants);
 	return 0;
 }

@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/vgpu_ring.h>
@@ -188,6 +189,21 @@ static void abuse(const char *how)
 			    vg_recv_fds(MEDIATOR, &a, sizeof(a), NULL, 0) || a.status != EINVAL)
 				_exit(1);
 		pause();
+	} else if (!strcmp(how, "hoard")) {
+		/* It gets no answer any more, long before the mediator's descriptors are used up. */
+		struct timeval limit = { .tv_sec = 1 };
+		int answered = 0;
+
+		fds[0] = unanswered_file();
+		rq.kind = VG_TOKEN_POOL;
+		setsockopt(MEDIATOR, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+		while (answered < 1000 && fds[0] >= 0 &&
+		       !vg_send_fds(MEDIATOR, &rq, sizeof(rq), fds, 1) &&
+		       !vg_recv_fds(MEDIATOR, &a, sizeof(a), NULL, 0))
+			answered++;
+		if (answered < 1 || answered >= 1000)
+			_exit(1);
+		pause();
 	} else if (!strcmp(how, "right")) {
 		/* What is right is answered, so that the others are known to be wrong. */
 		if (vg_send_fds(MEDIATOR, &rq, sizeof(rq), NULL, 0) ||
@@ -255,6 +271,36 @@ static bool ended(int fd, int ms)
 	return poll(&p, 1, ms) == 1;
 }
 
+/* Who has too many files that cannot be closed is not heard any more; others are served. */
+static int hoard(const char *path)
+{
+	int fd = dial(path), status;
+	pid_t pid;
+
+	if (ended(fd, 4000)) {
+		printf("executor: hoard: its files are taken without bound\n");
+		return 1;
+	}
+	pid = fork();
+	if (!pid)
+		_exit(setuid(65534) || dial(path) < 0);
+	if (waitpid(pid, &status, 0) != pid || status) {
+		printf("executor: hoard: another user is not served\n");
+		return 1;
+	}
+	pid = fork();
+	if (!pid) {
+		close(STDOUT_FILENO);	/* what dial() says of it */
+		_exit(dial(path) < 0);
+	}
+	if (waitpid(pid, &status, 0) != pid || !status) {
+		printf("executor: hoard: the same user is served\n");
+		return 1;
+	}
+	printf("executor: hoard: not heard; others served\n");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *how = getenv("VGPU_TEST_ABUSE"), *transport = getenv("VGPU_TRANSPORT");
@@ -268,10 +314,12 @@ int main(int argc, char **argv)
 	}
 	right = !strcmp(how, "right") || !strcmp(how, "early") || !strcmp(how, "refused") ||
 		!strcmp(how, "learnt") || !strcmp(how, "unanswered");
-	if (!strcmp(how, "unanswered") && (geteuid() || access("/dev/fuse", R_OK | W_OK))) {
+	if ((!strcmp(how, "unanswered") || !strcmp(how, "hoard")) && (geteuid() || access("/dev/fuse", R_OK | W_OK))) {
 		printf("executor: %s: not run, it needs root and /dev/fuse\n", how);
 		return 0;
 	}
+	if (!strcmp(how, "hoard"))
+		return hoard(transport + 5);
 	/* Each has an executor that does the same; the mediator goes on, while they live, too. */
 	for (int i = 0; i < 3; i++) {
 		int fd = dial(transport + 5);

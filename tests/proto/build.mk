@@ -38,7 +38,7 @@ $(eval $(call vg-program,$(O)/tests/proto/bad_executor,tests/proto/bad_executor.
 tests: $(O)/tests/proto/bad_executor
 
 VG_ABUSES := right early short long noise descriptor descriptors none unread listener \
-	no-listener listeners refused unanswered
+	no-listener listeners refused unanswered hoard
 
 VG_BAD_EXECUTOR = VGPU_TEST_EXECUTOR=$(abspath $(O)/tests/proto/bad_executor) \
 	tests/apigen/with-mediator $(O) /dev/null 1G $(O)/tests/proto/bad_executor

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +29,10 @@
 
 #include "common/fdpass.h"
 #include "common/socket_proto.h"
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
 
 #define CONNECTIONS	20	/* as in LIMITS */
 #define PROGRAMS	4
@@ -279,7 +284,8 @@ static int lingering(int *other)
 	return from;
 }
 
-static void say_with(int fd, const void *bytes, size_t len, int passed, int times)
+/* Whether the kernel lets it through. */
+static bool say_with(int fd, const void *bytes, size_t len, int passed, int times)
 {
 	struct iovec iov = { .iov_base = (void *)bytes, .iov_len = len };
 	union {
@@ -295,7 +301,88 @@ static void say_with(int fd, const void *bytes, size_t len, int passed, int time
 	c->cmsg_len = CMSG_LEN(times * sizeof(int));
 	for (int i = 0; i < times; i++)
 		memcpy(CMSG_DATA(c) + i * sizeof(int), &passed, sizeof(int));
-	assert_int_equal(sendmsg(fd, &msg, MSG_NOSIGNAL), len);
+	if (sendmsg(fd, &msg, MSG_NOSIGNAL) == (ssize_t)len)
+		return true;
+	assert_int_equal(errno, EPERM);
+	return false;
+}
+
+static pid_t mediator(void)
+{
+	socklen_t len = sizeof(struct ucred);
+	int fd = dial(path, SOCK_SEQPACKET);
+	struct ucred cred;
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len), 0);
+	close(fd);
+	return cred.pid;
+}
+
+/* As on a kernel that does not refuse descriptors for the mediator (before Linux 6.16). */
+static void as_before(void)
+{
+	int pidfd = syscall(SYS_pidfd_open, mediator(), 0), listens, on = 1;
+	socklen_t len = sizeof(int);
+
+	assert_true(pidfd >= 0);
+	for (int n = 3; n < 64; n++) {
+		int fd = syscall(SYS_pidfd_getfd, pidfd, n, 0);
+
+		if (fd >= 0 && !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) && listens)
+			setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &on, sizeof(on));
+		close(fd);
+	}
+	close(pidfd);
+}
+
+/* Nobody has to send descriptors to the mediator, so the kernel refuses them, where it can. */
+static void descriptors_are_refused(void **state)
+{
+	int fd = dial(path, SOCK_SEQPACKET), asker = dial(control, SOCK_STREAM), on = 1;
+	bool can = !setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &on, sizeof(on));
+
+	(void)state;
+	assert_true(say_with(fd, "x", 1, STDOUT_FILENO, 1) != can);
+	assert_true(say_with(asker, "x", 1, STDOUT_FILENO, 1) != can);
+	close(fd);
+	close(asker);
+}
+
+/* Without room for descriptors the kernel would close them where the message is read. */
+static void no_room_for_files(void **state)
+{
+	struct vg_sock_hello h = { .size = sizeof(h) };
+	int fd, asker, slow, other[2];
+	struct rlimit few, was;
+	pid_t pid = mediator();
+	int64_t began;
+
+	(void)state;
+	as_before();
+	usleep(2000000);	/* as many starts as a user may have at once */
+	fd = dial(path, SOCK_SEQPACKET);
+	asker = dial(control, SOCK_STREAM);
+	usleep(200000);
+	assert_int_equal(prlimit(pid, RLIMIT_NOFILE, NULL, &was), 0);
+	few = was;
+	few.rlim_cur = 3;
+	assert_int_equal(prlimit(pid, RLIMIT_NOFILE, &few, NULL), 0);
+	began = now_ms();
+	slow = lingering(&other[0]);
+	if (!say_with(fd, &h, sizeof(h), slow, 1))
+		skip();
+	close(slow);
+	slow = lingering(&other[1]);
+	assert_true(say_with(asker, "x", 1, slow, 1));
+	close(slow);
+	assert_int_equal(told(fd, 5000), EBADMSG);
+	assert_int_equal(prlimit(pid, RLIMIT_NOFILE, &was, NULL), 0);
+	assert_non_null(strstr(status(), "driver_version"));
+	assert_in_range(now_ms() - began, 0, 10000);
+	close(fd);
+	close(asker);
+	close(other[0]);
+	close(other[1]);
 }
 
 /* Nobody waits for the files that a program sends along. */
@@ -306,6 +393,7 @@ static void files_that_close_slowly(void **state)
 	int64_t began;
 
 	(void)state;
+	as_before();
 	usleep(2000000);	/* as many starts as a user may have at once */
 	for (int i = 0; i < 4; i++) {
 		fd[i] = dial(path, SOCK_SEQPACKET);
@@ -313,12 +401,12 @@ static void files_that_close_slowly(void **state)
 		/* With a message; more than it may bring; in one that nobody reads. */
 		if (i == 2) {
 			assert_int_equal(send(fd[i], "x", 1, 0), 1);
-			say_with(fd[i], &h, sizeof(h), slow, 1);
+			assert_true(say_with(fd[i], &h, sizeof(h), slow, 1));
 		} else if (i == 3) {
 			assert_int_equal(hello(fd[i], "talks on"), 0);
-			say_with(fd[i], &h, sizeof(h), slow, 1);
+			assert_true(say_with(fd[i], &h, sizeof(h), slow, 1));
 		} else {
-			say_with(fd[i], &h, sizeof(h), slow, i ? 8 : 1);
+			assert_true(say_with(fd[i], &h, sizeof(h), slow, i ? 8 : 1));
 		}
 		close(slow);
 		began = now_ms();
@@ -342,7 +430,8 @@ int main(void)
 		cmocka_unit_test(silence_ends),		cmocka_unit_test(silence_is_bounded),
 		cmocka_unit_test(programs_are_bounded), cmocka_unit_test(starts_wait),
 		cmocka_unit_test(names_are_shown),	cmocka_unit_test(descriptors_run_out),
-		cmocka_unit_test(files_that_close_slowly),
+		cmocka_unit_test(descriptors_are_refused),
+		cmocka_unit_test(no_room_for_files),	cmocka_unit_test(files_that_close_slowly),
 	};
 
 	control = getenv("VGPU_TEST_CONTROL");

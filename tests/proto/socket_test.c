@@ -58,7 +58,7 @@ static void odd_messages(void **state)
 	struct vg_sock_hello h = good_hello();
 	struct vg_sock_welcome welcome;
 	char big[8192] = { 0 };
-	int fd, fds[4] = { 0, 1, 2, 0 };
+	int fd, fds[4] = { 0, 1, 2, 0 }, ret;
 	static const size_t lengths[] = { 1, 4, sizeof(h) - 1, sizeof(h) + 1, sizeof(big) };
 
 	(void)state;
@@ -71,9 +71,13 @@ static void odd_messages(void **state)
 		close(fd);
 	}
 	fd = dial();
-	assert_int_equal(vg_send_fds(fd, &h, sizeof(h), fds, 4), 0);
-	assert_int_equal(vg_recv_fds(fd, &welcome, sizeof(welcome), NULL, 0), 0);
-	assert_int_equal(welcome.status, EBADMSG);
+	ret = vg_send_fds(fd, &h, sizeof(h), fds, 4);
+	/* The kernel refuses them itself from Linux 6.16 on. */
+	if (ret != -EPERM) {
+		assert_int_equal(ret, 0);
+		assert_int_equal(vg_recv_fds(fd, &welcome, sizeof(welcome), NULL, 0), 0);
+		assert_int_equal(welcome.status, EBADMSG);
+	}
 	close(fd);
 	/* One that says nothing holds nobody up. */
 	fd = dial();

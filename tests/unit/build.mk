@@ -11,7 +11,8 @@ $(eval $(call vg-program,$(VG_UNIT)/mediator,tests/unit/mediator_test.c \
 	userspace/mediator/config.c userspace/mediator/cgroup.c userspace/mediator/tenant.c userspace/mediator/token.c \
 	userspace/mediator/text.c userspace/mediator/uid.c userspace/mediator/user.c \
 	userspace/mediator/closer.c userspace/common/log.c userspace/common/fdpass.c,\
-	-lcmocka -linih -lseccomp -lpthread -Xlinker --wrap=close))
+	-lcmocka -linih -lseccomp -lpthread -Xlinker --wrap=close \
+	-Xlinker --wrap=pthread_create))
 
 tests: $(VG_UNIT)/executor $(VG_UNIT)/mediator
 
@@ -23,6 +24,13 @@ $(eval $(call vg-program,$(VG_UNIT)/release,tests/unit/release_test.c \
 	-Xlinker --wrap=posix_spawn))
 
 tests: $(VG_UNIT)/release
+
+$(eval $(call vg-program,$(VG_UNIT)/listen,tests/unit/listen_test.c \
+	$(addprefix userspace/mediator/,cgroup.c closer.c config.c listen.c tenant.c text.c token.c \
+	uid.c user.c) userspace/common/log.c userspace/common/fdpass.c,\
+	-lcmocka -linih -lseccomp -lpthread -Xlinker --wrap=close))
+
+tests: $(VG_UNIT)/listen
 
 $(eval $(call vg-program,$(VG_UNIT)/integrity,tests/unit/integrity_test.c \
 	userspace/shim/integrity.c,-lcmocka))

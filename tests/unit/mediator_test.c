@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -21,6 +22,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "common/fdpass.h"
 #include "mediator/mediator.h"
 
 /* The loop, which these tests have none of. */
@@ -62,6 +64,16 @@ int __wrap_close(int fd)
 	if (slow >= 0)
 		closed[atomic_fetch_add(&closings, 1) % 2048] = fd;
 	return __real_close(fd);
+}
+
+static bool threads_fail;
+
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*f)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*f)(void *), void *arg);
+
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*f)(void *), void *arg)
+{
+	return threads_fail ? EAGAIN : __real_pthread_create(t, attr, f, arg);
 }
 
 static int load(const char *text)
@@ -922,6 +934,143 @@ static void closing_is_bounded(void **state)
 	close(fd);
 }
 
+/* -- what comes with messages */
+
+static int passed(int sock, int fd, int times, const char *text)
+{
+	int fds[VG_FDS_MAX];
+
+	for (int i = 0; i < times; i++)
+		fds[i] = fd;
+	return vg_send_fds(sock, text, strlen(text), fds, times);
+}
+
+/* No descriptor that comes is the kernel's to close, because it would do so in the loop. */
+static void one_comes_with_a_message(void **state)
+{
+	int file = memfd_create("t", MFD_CLOEXEC), pair[2], fd;
+	struct rlimit few, was;
+	char text[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+				    pair), 0);
+	assert_int_equal(vg_closer_recv(a.closer, pair[0], text, 2, &fd), -EAGAIN);
+	assert_int_equal(passed(pair[1], -1, 0, "no"), 0);
+	assert_int_equal(vg_closer_recv(a.closer, pair[0], text, 2, &fd), 0);
+	assert_true(fd == -1 && !memcmp(text, "no", 2));
+	/* Without room for it, it waits. */
+	assert_int_equal(passed(pair[1], file, 1, "go"), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	few = was;
+	few.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(vg_closer_recv(a.closer, pair[0], text, 2, &fd), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(vg_closer_recv(a.closer, pair[0], text, 2, &fd), 0);
+	assert_true(fd >= 0 && !memcmp(text, "go", 2));
+	assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	close(fd);
+	assert_int_equal(vg_closer_recv(a.closer, pair[0], text, 2, &fd), -EAGAIN);
+	/* More, or one where none is wanted, stays there too. */
+	assert_int_equal(passed(pair[1], file, 2, "go"), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(vg_closer_recv(a.closer, pair[0], text, 2, &fd), -EBADMSG);
+		assert_int_equal(fd, -1);
+		assert_int_equal(vg_closer_recv(a.closer, pair[0], text, 2, NULL), -EBADMSG);
+	}
+	closed_by_all();
+	close(pair[1]);
+	close(pair[0]);
+	close(file);
+}
+
+/* A full closer gets no connection but those that hold what somebody has sent. */
+static void connections_of_who_is_full(void **state)
+{
+	int file = memfd_create("t", MFD_CLOEXEC), pair[2];
+	static const struct {
+		int type, empty, with;
+	} left[] = {
+		{ SOCK_SEQPACKET, 0, 0 }, { SOCK_SEQPACKET, 3, 0 }, { SOCK_SEQPACKET, 3, 1 },
+		{ SOCK_STREAM, 0, 0 }, { SOCK_STREAM, 0, 1 },
+	};
+
+	(void)state;
+	slow = dup(file);
+	vg_closer_close(a.closer, slow);
+	while (!vg_closer_full(a.closer))
+		vg_closer_close(a.closer, dup(file));
+	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
+		unsigned int before = vg_closer_open(a.closer);
+
+		assert_int_equal(socketpair(AF_UNIX, left[i].type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+					    pair), 0);
+		assert_int_equal(passed(pair[1], -1, 0, "words"), 0);
+		for (int n = 0; n < left[i].empty; n++)
+			assert_int_equal(passed(pair[1], -1, 0, ""), 0);
+		if (left[i].with)
+			assert_int_equal(passed(pair[1], file, 1, "x"), 0);
+		/* One side may have gone, with something unread. */
+		if (!left[i].with)
+			close(pair[1]);
+		vg_closer_hang_up(a.closer, pair[0], true);
+		assert_int_equal(vg_closer_open(a.closer) - before, left[i].with);
+		if (left[i].with) {
+			assert_int_equal(send(pair[1], "x", 1, MSG_NOSIGNAL), -1);
+			close(pair[1]);
+		} else {
+			assert_int_equal(fcntl(pair[0], F_GETFD), -1);
+		}
+	}
+	sem_post(&may_close);
+	closed_by_all();
+	slow = -1;
+	close(file);
+}
+
+/* Without a thread, descriptors wait; neither does the loop close them, nor are they lost. */
+static void no_thread(void **state)
+{
+	char path[] = "/tmp/vgpu-log-XXXXXX", text[1024];
+	int fd = memfd_create("t", MFD_CLOEXEC), first = dup(fd), second = dup(fd), third = dup(fd);
+	int log = mkstemp(path), lines = 0;
+	ssize_t n;
+
+	(void)state;
+	unlink(path);
+	vg_log_to(log);
+	threads_fail = true;
+	slow = first;
+	vg_closer_close(a.closer, first);
+	vg_closer_close(a.closer, second);
+	vg_closer_close(stranger.closer, third);
+	for (int i = 0; i < 5; i++) {
+		assert_in_range(vg_closers_tick(), 1, 1000);
+		now += 1000;
+	}
+	vg_log_to(STDERR_FILENO);
+	assert_false(loop_waited);
+	assert_int_equal(closings, 0);
+	assert_int_equal(vg_closer_open(a.closer), 2);
+	assert_int_equal(vg_closers_open(), 3);
+	n = pread(log, text, sizeof(text), 0);
+	for (ssize_t i = 0; i < n; i++)
+		lines += text[i] == '\n';
+	assert_int_equal(lines, 1);
+	threads_fail = false;
+	now += 1000;
+	assert_int_equal(vg_closers_tick(), -1);
+	sem_post(&may_close);
+	closed_by_all();
+	assert_int_equal(closings, 3);
+	assert_int_equal(fcntl(first, F_GETFD) + fcntl(second, F_GETFD) + fcntl(third, F_GETFD), -3);
+	slow = -1;
+	close(fd);
+	close(log);
+}
+
 /* No user of the socket uses up another's, and all together have a bound. */
 static void token_users(void **state)
 {
@@ -1033,6 +1182,8 @@ int main(void)
 		TOKENS(token_users),		   TOKENS(token_of_a_user_who_left),
 		TOKENS(withdrawn_comes_back),
 		CLOSERS(slow_to_close),		   CLOSERS(closing_is_bounded),
+		CLOSERS(one_comes_with_a_message), CLOSERS(connections_of_who_is_full),
+		CLOSERS(no_thread),
 	};
 
 	vg_log_init("test", VG_ERROR);

@@ -3,10 +3,10 @@
 #ifndef VG_FDPASS_H
 #define VG_FDPASS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define VG_FDS_MAX 4
-#define VG_FDS_ALL 253		/* as many as the kernel takes with one message (SCM_MAX_FD) */
 
 /* Send `len` bytes and `count` descriptors.  0, or a negative errno. */
 int vg_send_fds(int sock, const void *msg, size_t len, const int *fds, int count);
@@ -19,9 +19,20 @@ int vg_send_fds(int sock, const void *msg, size_t len, const int *fds, int count
 int vg_recv_fds(int sock, void *msg, size_t len, int *fds, int max);
 
 /*
- * As vg_recv_fds(), for who must not close what others sent: all *count descriptors that came
- * are the caller's, also after an error.  0 or a negative errno.
+ * As vg_recv_fds() with at most one descriptor, or none if `fd` is NULL, for who must not wait
+ * while a file of another's is closed: neither this nor the kernel closes any here.  0, and
+ * *fd is the caller's, or -1.  After an error the message is still in the socket, and *fd may
+ * be the caller's too; -EMFILE: there is no room for the descriptor that comes with it.
  */
-int vg_recv_all_fds(int sock, void *msg, size_t len, int fds[VG_FDS_ALL], int *count);
+int vg_recv_one_fd(int sock, void *msg, size_t len, int *fd);
+
+/* The same for bytes of a stream, at most `max`.  How many, or a negative errno; 0 at the end. */
+int vg_recv_bytes(int sock, void *buf, int max);
+
+/*
+ * Read and forget what is in a socket that has been shut down, up to the first message with
+ * descriptors.  Whether there is none, so that to close the socket closes no file.
+ */
+bool vg_recv_rest(int sock);
 
 #endif /* VG_FDPASS_H */

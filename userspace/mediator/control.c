@@ -14,12 +14,14 @@
 
 #include <linux/vgpu_host.h>
 
+#include "common/fdpass.h"
 #include "mediator.h"
 
 #define REQUEST_MAX 4096
 
 static void control_ready(struct vg_source *s, uint32_t events);
 static struct vg_source listener = { .fd = -1, .ready = control_ready };
+static struct vg_closer *closer;
 
 static void add_u64(struct json_object *o, const char *key, uint64_t value)
 {
@@ -165,7 +167,7 @@ static void client_ready(struct vg_source *s, uint32_t events)
 
 	(void)events;
 	/* A request is short and comes in one piece. */
-	n = recv(s->fd, request, REQUEST_MAX, 0);
+	n = vg_recv_bytes(s->fd, request, REQUEST_MAX);
 	if (n > 0) {
 		request[n] = '\0';
 		o = answer(request);
@@ -179,7 +181,8 @@ static void client_ready(struct vg_source *s, uint32_t events)
 		}
 		json_object_put(o);
 	}
-	vg_source_remove(s);
+	/* At once, or another connection would have the reserve. */
+	vg_closer_hang_up(closer, vg_source_take(s), reserve < 0);
 	free(s);
 	keep_reserve();
 }
@@ -205,7 +208,7 @@ static void control_ready(struct vg_source *s, uint32_t events)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	client = calloc(1, sizeof(*client));
 	if (!client) {
-		close(fd);
+		vg_closer_hang_up(closer, fd, true);
 		return;
 	}
 	*client = (struct vg_source){ .fd = fd, .ready = client_ready };
@@ -214,6 +217,9 @@ static void control_ready(struct vg_source *s, uint32_t events)
 
 int vg_control_open(void)
 {
+	closer = vg_closer_new();
+	if (!closer)
+		return -ENOMEM;
 	listener.fd = vg_listen_socket(vg_config.control, SOCK_STREAM, 0660);
 	if (listener.fd < 0)
 		return listener.fd;

@@ -21,6 +21,11 @@
 static void listen_ready(struct vg_source *s, uint32_t events);
 static struct vg_source listener = { .fd = -1, .ready = listen_ready };
 static struct vg_tenant *local;
+static struct vg_closer *strays;	/* of connections for which there is no memory */
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
 
 #define SILENCE_MS	5000	/* for a program to say what it wants */
 #define YIELD_MS	1000	/* a silent one then makes room for another of its user */
@@ -57,7 +62,7 @@ int vg_listen_socket(const char *path, int type, unsigned int mode)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	struct stat st;
-	int fd, probe;
+	int fd, probe, off = 0;
 
 	if (strlen(path) >= sizeof(addr.sun_path)) {
 		vg_err("%s: longer than a socket's path may be", path);
@@ -91,6 +96,8 @@ int vg_listen_socket(const char *path, int type, unsigned int mode)
 			close(fd);
 		return err;
 	}
+	/* Nobody has to send descriptors.  The kernel refuses them from Linux 6.16 on. */
+	setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 	return fd;
 }
 
@@ -177,14 +184,15 @@ static int serve(struct guest *g, const struct vg_sock_hello *hello)
 		goto close_pair;
 	}
 	/* The connection is the process's from here on. */
-	p->client.fd = fcntl(g->source.fd, F_DUPFD_CLOEXEC, 0);
-	if (p->client.fd < 0 || vg_source_add(&p->client, EPOLLIN | EPOLLRDHUP))
+	p->client.fd = vg_source_take(&g->source);
+	if (vg_source_add(&p->client, EPOLLIN | EPOLLRDHUP))
 		vg_proc_end(p);
 	vg_info("%s: executor %d serves %s (%u)", local->uuid, p->pid, p->comm, p->guest_pid);
 
 close_pair:
-	close(pair[0]);
-	close(pair[1]);
+	/* Those who have got them may have gone, and left messages in them. */
+	vg_closer_close(g->user->closer, pair[0]);
+	vg_closer_close(g->user->closer, pair[1]);
 close_bell:
 	close(fds[1]);
 close_memory:
@@ -205,15 +213,10 @@ static void drop(struct guest *g)
 static void refuse(struct guest *g, int error)
 {
 	struct vg_sock_welcome no = { .size = sizeof(no), .status = error };
-	char unread;
 
 	vg_log_some(&refusals, VG_WARNING, "process %d of user %u: refused: %s", g->cred.pid,
 		    g->cred.uid, strerror(error));
-	/* What it has said and nobody has read would reset the connection before the answer. */
-	vg_closer_recv(g->user->closer, g->source.fd, &unread, sizeof(unread), NULL, 0);
 	vg_send_fds(g->source.fd, &no, sizeof(no), NULL, 0);
-	/* Its closer may be busy. */
-	shutdown(g->source.fd, SHUT_RDWR);
 	drop(g);
 }
 
@@ -243,7 +246,11 @@ static void guest_ready(struct vg_source *s, uint32_t events)
 			return;
 		}
 	}
-	ret = vg_closer_recv(g->user->closer, s->fd, &hello, sizeof(hello), NULL, 0);
+	if (vg_closer_full(g->user->closer)) {
+		vg_source_pause(s, VG_CLOSING_MS);
+		return;
+	}
+	ret = vg_closer_recv(g->user->closer, s->fd, &hello, sizeof(hello), NULL);
 	if (ret == 0)
 		ret = serve(g, &hello);
 	if (ret && ret != -EPIPE)
@@ -298,7 +305,7 @@ static void listen_ready(struct vg_source *s, uint32_t events)
 		drop(g);
 	return;
 fail:
-	close(fd);
+	vg_closer_hang_up(strays, fd, vg_closer_full(strays));
 	free(g);
 }
 
@@ -322,7 +329,8 @@ int vg_listen_open(void)
 	if (!*vg_config.socket)
 		return 0;
 	local = vg_tenant_new("local", vg_config.local_pool, "socket", vg_config.local_memory);
-	if (!local)
+	strays = vg_closer_new();
+	if (!local || !strays)
 		return -ENOMEM;
 	local->local = true;
 	listener.fd = vg_listen_socket(vg_config.socket, SOCK_SEQPACKET, vg_config.socket_mode);

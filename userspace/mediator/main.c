@@ -88,6 +88,7 @@ static void stop(void)
 		usleep(10000);
 		vg_procs_reap();
 		vg_procs_tick();
+		vg_closers_tick();
 	}
 }
 
@@ -95,12 +96,15 @@ static void run(void)
 {
 	while (!stopping) {
 		int timeout = vg_procs_tick(), listen = vg_listen_tick();
+		int closing = vg_closers_tick();
 
 		vg_users_tick();
 		vg_host_poll();
 		vg_procs_refill();
 		if (listen >= 0 && (timeout < 0 || listen < timeout))
 			timeout = listen;
+		if (closing >= 0 && (timeout < 0 || closing < timeout))
+			timeout = closing;
 		if (timeout < 0 || timeout > HOST_POLL_MS)
 			timeout = HOST_POLL_MS;
 		vg_sources_wait(timeout);
@@ -113,7 +117,7 @@ static void raise_limit(void)
 	struct rlimit files;
 
 	if (!getrlimit(RLIMIT_NOFILE, &files)) {
-		files.rlim_cur = files.rlim_max;
+		files.rlim_cur = files.rlim_max < VG_OPEN_MAX ? files.rlim_max : VG_OPEN_MAX;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 }

@@ -32,7 +32,7 @@ struct vg_source {
 	void (*ready)(struct vg_source *s, uint32_t events);
 	uint32_t events;
 	int64_t resume_at;		/* monotonic ms, while it is paused */
-	struct vg_closer *closer;	/* of the descriptor; NULL: the loop closes it */
+	struct vg_closer *closer;	/* of a connection; NULL: the loop closes it */
 	LIST_ENTRY(vg_source) paused;
 };
 
@@ -156,20 +156,37 @@ int vg_sources_open(void);
 int vg_source_add(struct vg_source *s, uint32_t events);
 /* Do not call `ready` for so many ms, unless the other side has closed its end. */
 void vg_source_pause(struct vg_source *s, int64_t ms);
-void vg_source_remove(struct vg_source *s);	/* and close the descriptor */
+void vg_source_remove(struct vg_source *s);	/* and close the descriptor, or hang up */
+int vg_source_take(struct vg_source *s);	/* do not, and give the descriptor to the caller */
 void vg_sources_wait(int ms);			/* and serve those that are ready */
 int64_t vg_now_ms(void);
 
-/* closer.c: threads that close what came from others; NULL for `c`: the caller closes */
+/* As many descriptors as the mediator ever has open: the kernel's default for fs.nr_open. */
+#define VG_OPEN_MAX	(1u << 20)
+/* Whoever has so many descriptors that wait to be closed is not listened to. */
+#define VG_CLOSING_MAX	256u
+#define VG_CLOSING_MS	100		/* before the next look at whether it has fewer */
+
+/*
+ * closer.c: threads that close what came from others; NULL for `c`: the caller closes.  Only the
+ * loop calls these.
+ */
 struct vg_closer *vg_closer_new(void);		/* NULL: no memory */
 struct vg_closer *vg_closer_get(struct vg_closer *c);
 void vg_closer_put(struct vg_closer *c);	/* what it was asked to close is closed */
 void vg_closer_close(struct vg_closer *c, int fd);	/* none: -1 */
+/*
+ * End a connection, also for others who have it, and close it: `now`, if that closes no file
+ * that somebody has sent, or else by the closer.
+ */
+void vg_closer_hang_up(struct vg_closer *c, int sock, bool now);
 /* How many descriptors it, or all closers, have still to close. */
 unsigned int vg_closer_open(const struct vg_closer *c);
+bool vg_closer_full(const struct vg_closer *c);
+int vg_closers_tick(void);	/* ms until it wants to be called again, or -1 */
 unsigned int vg_closers_open(void);
-/* As vg_recv_fds(); what is not wanted is the closer's. */
-int vg_closer_recv(struct vg_closer *c, int sock, void *msg, size_t len, int *fds, int max);
+/* As vg_recv_one_fd(); after an error *fd is the closer's, and -1. */
+int vg_closer_recv(struct vg_closer *c, int sock, void *msg, size_t len, int *fd);
 
 /*
  * start.c: the thread that starts executors.  vg_start_open() is to be called before there is

@@ -74,8 +74,8 @@ static int asked(struct vg_proc *p)
 	struct vg_token_request rq;
 	int fd = -1, out = -1, ret;
 
-	ret = vg_closer_recv(p->closer, p->control.fd, &rq, sizeof(rq), &fd, 1);
-	if (ret < 0)
+	ret = vg_closer_recv(p->closer, p->control.fd, &rq, sizeof(rq), &fd);
+	if (ret)
 		return ret;
 	if (rq.op == VG_TOKEN_LISTENER) {
 		ret = vg_refused_listen(p, &rq, fd);
@@ -96,16 +96,19 @@ static int asked(struct vg_proc *p)
 static void control_ready(struct vg_source *s, uint32_t events)
 {
 	struct vg_proc *p = of_control(s);
-	int got;
+	int ret;
 
-	(void)events;
 	if (p->ready.size) {
-		if (asked(p))
+		/* What it says stays in the socket until there is room for what comes with it. */
+		ret = vg_closer_full(p->closer) ? -EMFILE : asked(p);
+		if (ret == -EMFILE && !(events & EPOLLHUP))
+			vg_source_pause(s, VG_CLOSING_MS);
+		else if (ret)
 			vg_proc_end(p);
 		return;
 	}
-	got = vg_closer_recv(p->closer, p->control.fd, &p->ready, sizeof(p->ready), NULL, 0);
-	if (got < 0 || p->ready.size != sizeof(p->ready)) {
+	ret = vg_closer_recv(p->closer, p->control.fd, &p->ready, sizeof(p->ready), NULL);
+	if (ret || p->ready.size != sizeof(p->ready)) {
 		vg_proc_end(p);
 		return;
 	}

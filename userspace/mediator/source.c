@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "mediator.h"
 
@@ -61,20 +62,30 @@ static void resume(struct vg_source *s)
 	epoll_ctl(epoll_fd, EPOLL_CTL_MOD, s->fd, &event);
 }
 
-void vg_source_remove(struct vg_source *s)
+int vg_source_take(struct vg_source *s)
 {
-	if (s->fd < 0)
-		return;
+	int fd = s->fd;
+
 	if (s->resume_at) {
 		LIST_REMOVE(s, paused);
 		s->resume_at = 0;
 	}
-	epoll_ctl(epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
-	vg_closer_close(s->closer, s->fd);
+	epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 	s->fd = -1;
 	for (int i = 0; i < batch_count; i++)
 		if (batch[i].data.ptr == s)
 			batch[i].data.ptr = NULL;
+	return fd;
+}
+
+void vg_source_remove(struct vg_source *s)
+{
+	if (s->fd < 0)
+		return;
+	if (s->closer)
+		vg_closer_hang_up(s->closer, vg_source_take(s), vg_closer_full(s->closer));
+	else
+		close(vg_source_take(s));
 }
 
 static int resume_due(void)
