@@ -6,6 +6,7 @@
 
 Under with-mediator, with one spare. A child of the mediator with --warm has a context.
 """
+import glob
 import os
 import socket
 import struct
@@ -46,8 +47,11 @@ def mediator():
 def executors(pid):
     """The mediator's children: those with a context, and those without."""
     warm, cold = set(), set()
-    with open(f"/proc/{pid}/task/{pid}/children") as children:
-        for child in children.read().split():
+    # A thread of the mediator's starts them.
+    for path in glob.glob(f"/proc/{pid}/task/*/children"):
+        with open(path) as children:
+            found = children.read().split()
+        for child in found:
             try:
                 with open(f"/proc/{child}/cmdline", "rb") as f:
                     words = f.read().split(b"\0")

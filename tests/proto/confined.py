@@ -6,6 +6,7 @@
 
 Under with-mediator.  The mediator's child that serves a program is looked at in /proc.
 """
+import glob
 import os
 import socket
 import struct
@@ -35,8 +36,12 @@ def children():
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
         s.connect(os.environ["VGPU_TEST_CONTROL"])
         pid = struct.unpack("iII", s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-    with open(f"/proc/{pid}/task/{pid}/children") as f:
-        return set(f.read().split())
+    found = set()
+    # A thread of the mediator's starts them.
+    for path in glob.glob(f"/proc/{pid}/task/*/children"):
+        with open(path) as f:
+            found |= set(f.read().split())
+    return found
 
 
 def status(path):
