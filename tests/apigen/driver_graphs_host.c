@@ -502,14 +502,19 @@ static void is_drawn(CUgraph g, int copies)
 		seen += strstr(line, "MEMCPY") != NULL;
 		children += strstr(line, "cluster_1") != NULL;
 	}
-	TRUE(f && !children);
+	/* NVIDIA's driver 580.159 draws some. */
+	TRUE(f && (!children || !through_vgpu));
 	TRUE(seen >= copies);
 	if (f)
 		fclose(f);
 	unlink(path);
 }
 
-/* A host function before a copy has written what is copied, one after it sees what has come. */
+/*
+ * A host function before a copy has written what is copied, one after it sees what has come.
+ * Natively that is not so (driver 580.159): a graph's copies of pageable memory and its host
+ * functions are not in order.
+ */
 void graph_host_order(void)
 {
 	unsigned int first = 1;
@@ -540,6 +545,8 @@ void graph_host_order(void)
 	OK(cuGraphInstantiateWithFlags(&exec, g, 0));
 	for (first = 1; first < 4; first++) {
 		run(exec);
+		if (!through_vgpu)
+			continue;
 		TRUE(out[0] == 11 && out[1] == 3 && out[2] == first + 12);
 		TRUE(out[WORDS - 1] == first + WORDS - 1 + 10);
 	}
@@ -549,8 +556,11 @@ void graph_host_order(void)
 	OK(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED));
 	OK(cuMemcpyAsync((CUdeviceptr)(uintptr_t)out, (CUdeviceptr)(uintptr_t)in, BYTES, s));
 	OK(cuStreamEndCapture(s, &g));
-	x = copy_of(g, CU_MEMORYTYPE_HOST, &node);
-	TRUE(x.srcHost == in && x.dstHost == out && x.dstMemoryType == CU_MEMORYTYPE_HOST);
+	if (through_vgpu) {
+		x = copy_of(g, CU_MEMORYTYPE_HOST, &node);
+		TRUE(x.srcHost == in && x.dstHost == out);
+		TRUE(x.dstMemoryType == CU_MEMORYTYPE_HOST);
+	}
 	OK(cuGraphInstantiateWithFlags(&exec, g, 0));
 	for (unsigned int i = 1; i < 3; i++) {
 		fill(in, i);
@@ -986,6 +996,11 @@ void graph_host_destroyed(void)
 	CUgraphNode a, b;
 	CUgraph g;
 
+	/* Natively a launch with such copies returns when they are done: here, never. */
+	if (!through_vgpu) {
+		free(other);
+		return;
+	}
 	begin();
 	fill(in, 3);
 	fill(other, 1000);
