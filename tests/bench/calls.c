@@ -10,6 +10,10 @@
  *   event       an event recorded, of as many pipelined
  *   copy_in     8 bytes of pageable memory into the device
  *   copy_out    and out of it
+ *   query       a stream asked whether it has done its work, when it has
+ *   alloc       1 MiB allocated and freed while other 1 MiB are held
+ *   live        16 bytes allocated and freed while 20,000 other allocations are held
+ *   pooled      1 MiB allocated and freed in a stream
  *
  * With each go NAME_switches, the calling thread's context switches, and, where the
  * kernel can count them, NAME_syscalls, its system calls; both for one operation.  The
@@ -125,6 +129,37 @@ static void op_copy_out(void)
 	CHECK(cuMemcpyDtoH_v2(&word, memory, sizeof(word)));
 }
 
+static void op_query(void)
+{
+	CHECK(cuStreamQuery(NULL));
+}
+
+static void alloc(size_t bytes)
+{
+	CUdeviceptr p;
+
+	CHECK(cuMemAlloc_v2(&p, bytes));
+	CHECK(cuMemFree_v2(p));
+}
+
+static void op_alloc(void)
+{
+	alloc(1 << 20);
+}
+
+static void op_live(void)
+{
+	alloc(16);
+}
+
+static void op_pooled(void)
+{
+	CUdeviceptr p;
+
+	CHECK(cuMemAllocAsync(&p, 1 << 20, NULL));
+	CHECK(cuMemFreeAsync(p, NULL));
+}
+
 static long switches(void)
 {
 	struct rusage usage;
@@ -174,6 +209,24 @@ static void settle(void)
 		op_sync();
 }
 
+/* Memory, with other memory held. */
+static void measure_memory(int n)
+{
+	enum { LIVE = 20000 };
+	static CUdeviceptr live[LIVE];
+	CUdeviceptr held;
+
+	CHECK(cuMemAlloc_v2(&held, 1 << 20));
+	measure("alloc", op_alloc, n, NULL);
+	measure("pooled", op_pooled, n, NULL);
+	for (int i = 0; i < LIVE; i++)
+		CHECK(cuMemAlloc_v2(&live[i], 16));
+	measure("live", op_live, n, NULL);
+	for (int i = 0; i < LIVE; i++)
+		CHECK(cuMemFree_v2(live[i]));
+	CHECK(cuMemFree_v2(held));
+}
+
 int main(int argc, char **argv)
 {
 	int rounds = argc > 1 ? atoi(argv[1]) : 5, n = argc > 2 ? atoi(argv[2]) : 1000;
@@ -201,6 +254,8 @@ int main(int argc, char **argv)
 		measure("event", op_event, n, NULL);
 		measure("copy_in", op_copy_in, n, NULL);
 		measure("copy_out", op_copy_out, (n + 9) / 10, NULL);
+		measure("query", op_query, n, NULL);
+		measure_memory((n + 9) / 10);
 		fflush(stdout);
 	}
 	return EXIT_SUCCESS;
