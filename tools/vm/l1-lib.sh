@@ -119,12 +119,13 @@ rounds() {
 
 # wait_until SECONDS COMMAND...: poll a condition.  SECONDS are for an idle machine.
 wait_until() {
-	local end=$(($(_now) + $1 * RIG_SLOW * RIG_PATIENCE * 100))
+	local end=$(($(_now) + $1 * RIG_SLOW * RIG_PATIENCE * 100)) us=50000
 	shift
 	until "$@"; do
 		[ "$(_now)" -lt "$end" ] || return 124
-		# asking costs processes, dear ones on the debug kernel
-		usleep $((RIG_SLOW > 1 ? 500000 : 50000))
+		# Each look starts processes, which are dear under emulation.
+		usleep $((RIG_SLOW > 1 ? 500000 : us))
+		us=$((us < 400000 ? us * 2 : us))
 	done
 }
 
@@ -387,7 +388,7 @@ guest_wait() {
 		last=$size
 		[ "$(_now)" -lt $((heard + silence)) ] || break
 		[ "$(_now)" -lt "$end" ] || break
-		usleep $((RIG_SLOW > 1 ? 500000 : 100000))
+		usleep $((RIG_SLOW > 1 ? 500000 : 300000))
 	done
 	if [ -e "$VM/$1/ready" ]; then
 		: >/run/rig.ran
