@@ -140,6 +140,12 @@ bool vg_handle_get_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, u
 	return false;
 }
 
+uint32_t vg_handle_root(struct vg_handles *h, uint32_t id)
+{
+	(void)h;
+	return id;
+}
+
 bool vg_handle_owns(struct vg_handles *h, uint32_t id, uint32_t of)
 {
 	(void)h;

@@ -42,9 +42,12 @@ void vg_x_capture_gone(struct vg_exec *x, uint32_t stream)
 	(void)stream;
 }
 
-void vg_x_captures_left(struct vg_exec *x)
+CUresult vg_x_may_end_captures(struct vg_exec *x, enum vg_kind kind, uint32_t id)
 {
 	(void)x;
+	(void)kind;
+	(void)id;
+	return CUDA_SUCCESS;
 }
 
 void vg_x_link_gone(CUlinkState state)

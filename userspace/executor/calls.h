@@ -83,26 +83,14 @@ bool vg_x_mint_nodes(struct vg_exec *x, const CUgraphNode *nodes, size_t n, uint
  */
 bool vg_x_captures_within(struct vg_exec *x, uint32_t id);
 bool vg_x_captured(struct vg_exec *x, uint32_t id);
-/* A stream has gone; and after all that went with it: which captures go on in others? */
-void vg_x_capture_gone(struct vg_exec *x, uint32_t stream);
-void vg_x_captures_left(struct vg_exec *x);
-
-/* What they have added so far to the graph of this id, and to what lies in it, in bytes. */
-uint64_t vg_x_captures_weight(struct vg_exec *x, uint32_t graph);
-
 /*
- * calls_weight.c: what captures add to their graphs, in bytes of the budget.  _end(): what it
- * has counted is the caller's from there on.  _owe(): count what is there already.
+ * Before this stream goes, or this context with its streams: whether the captures that began
+ * there may end, because the driver frees their graphs then.  And after a stream has gone.
  */
-struct vg_x_tally {
-	struct vg_x_tally *next;
-	uint64_t since;
-};
-
-void vg_x_tally_begin(struct vg_x_tally *t);
-uint64_t vg_x_tally_end(struct vg_x_tally *t);
-uint64_t vg_x_tally_so_far(const struct vg_x_tally *t);
-void vg_x_tally_owe(uint64_t bytes);
+CUresult vg_x_may_end_captures(struct vg_exec *x, enum vg_kind kind, uint32_t id);
+void vg_x_capture_gone(struct vg_exec *x, uint32_t stream);
+/* Whether one is under way that began in a stream of this context. */
+bool vg_x_captures_in(struct vg_exec *x, uint32_t ctx);
 
 /* calls_context.c: whether an id stands for a device's primary context, or for this one's. */
 bool vg_x_primary(uint32_t id);

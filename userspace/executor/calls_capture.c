@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Capture of streams into graphs.  The driver makes the graph when a capture begins, or is given
- * one of the program's; and it may free the graph when the capture fails.  The guest may have an
- * id of the graph by then, and that id must not lead to freed memory.  So the executor keeps a
- * list of the captures under way: the id of the stream in which each one began, and its graph.
- * A capture goes on in the streams that have joined it, so it stays on the list as long as any
- * stream is in it, and longer where it cannot be known (rest()).
+ * one of the program's.  A capture goes on in the streams that have joined it, and ends with the
+ * stream in which it began.  If it fails, or that stream goes, the driver frees the graph, the
+ * program's own too.  If the graph is a part of another, as the body of a conditional node, the
+ * driver leaves a pointer to freed memory there, and follows it when what is around is cloned,
+ * instantiated or freed (seen with NVIDIA's driver 580).  So all that is around such a graph
+ * loses its ids then and is left as it is, for good.
+ *
+ * The executor keeps a list of the captures under way: the stream in which each one began, its
+ * graph, and what it has added so far, which has no id and is counted here before the driver
+ * gets the call (budget.h).
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -18,12 +23,13 @@
 
 struct capture {
 	struct capture *next;
-	uint32_t stream;		/* id of the one in which it began; 0: that has gone */
-	bool idle;			/* that has gone, and no other stream is in it */
-	cuuint64_t number;		/* the driver's */
-	CUgraph graph;			/* NULL: its id has been taken, because it may be freed */
+	uint32_t stream;		/* id of the one in which it began */
 	uint32_t own;			/* id of the program's graph; 0: the driver has made it */
-	struct vg_x_tally tally;	/* unless it is idle */
+	cuuint64_t number;		/* the driver's */
+	CUgraph graph;
+	uint64_t weight;		/* of what it has added, in bytes of VG_BUDGET_OBJECTS */
+	bool lost;			/* nobody may be told its graph, nor add to it any more */
+	bool spoilt;			/* nor may the driver free its graph, and so it never ends */
 };
 
 /* Only the ring's thread changes the list; other threads look at it, with the lock held. */
@@ -39,7 +45,9 @@ static uint32_t id_of(struct vg_exec *x, const struct capture *c)
 {
 	uint32_t id = c->own;
 
-	if (!id && c->graph)
+	if (c->lost)
+		return 0;
+	if (!id)
 		vg_handle_id_of(vg_exec_handles(x), VG_GRAPH, (uintptr_t)c->graph, &id);
 	return id;
 }
@@ -71,16 +79,15 @@ bool vg_x_captured(struct vg_exec *x, uint32_t id)
 	return c;
 }
 
-uint64_t vg_x_captures_weight(struct vg_exec *x, uint32_t graph)
+/* Whether the graph of another lies in its own, which the driver must not free then. */
+static bool holds_another(struct vg_exec *x, const struct capture *c)
 {
-	uint64_t sum = 0;
+	uint32_t id = id_of(x, c);
+	const struct capture *o;
 
-	pthread_mutex_lock(&lock);
-	for (const struct capture *c = captures; c; c = c->next)
-		if (!c->idle && is_within(x, c, graph))
-			sum += vg_x_tally_so_far(&c->tally);
-	pthread_mutex_unlock(&lock);
-	return sum;
+	for (o = captures; o && (o == c || !is_within(x, o, id)); o = o->next)
+		;
+	return o;
 }
 
 /* -- what the driver says of them */
@@ -129,16 +136,6 @@ static CUresult ask_in_its_context(struct vg_exec *x, uint32_t id, CUstream s, s
 
 /* -- the list */
 
-/* With the lock held. */
-static void look_for_any(void)
-{
-	struct capture *c;
-
-	for (c = captures; c && c->idle; c = c->next)
-		;
-	atomic_store(&vg_capture_any, c != NULL);
-}
-
 /* Before it begins, so that it can be counted and remembered. */
 static struct capture *prepare(uint32_t stream, uint32_t own)
 {
@@ -161,15 +158,23 @@ static void discard(struct capture *c)
 
 static void remember(struct capture *c)
 {
-	vg_x_tally_begin(&c->tally);
 	pthread_mutex_lock(&lock);
 	c->next = captures;
 	captures = c;
-	look_for_any();
+	atomic_store(&vg_capture_any, true);
 	pthread_mutex_unlock(&lock);
 }
 
-/* Remove the one that began in this stream; NULL if there is none. */
+/* The one that began in this stream, or NULL; it stays on the list, or is taken from it. */
+static struct capture *began_in(uint32_t stream)
+{
+	struct capture *c;
+
+	for (c = captures; c && c->stream != stream; c = c->next)
+		;
+	return c;
+}
+
 static struct capture *forget(uint32_t stream)
 {
 	struct capture **at, *c;
@@ -178,120 +183,119 @@ static struct capture *forget(uint32_t stream)
 	for (at = &captures; *at && (*at)->stream != stream; at = &(*at)->next)
 		;
 	c = *at;
-	if (c) {
+	if (c)
 		*at = c->next;
-		look_for_any();
-	}
+	atomic_store(&vg_capture_any, captures != NULL);
 	pthread_mutex_unlock(&lock);
 	return c;
 }
 
-/*
- * The driver has freed its graph, or may free it at any time.  CUDA says that it frees the one
- * that it has made when a capture fails, and perhaps before the end.  It does not say what
- * becomes of the program's own.  So the id of either leads nowhere from here on; the program's
- * own goes on to count.
- */
-static void lose(struct vg_exec *x, struct capture *c)
-{
-	uint32_t id = id_of(x, c);
-	uint64_t v;
-
-	pthread_mutex_lock(&lock);
-	c->graph = NULL;
-	pthread_mutex_unlock(&lock);
-	if (c->own ? vg_handle_lose(vg_exec_handles(x), id, VG_GRAPH) :
-		     vg_handle_take(vg_exec_handles(x), id, VG_GRAPH, &v))
-		vg_x_orphans(x, id);
-}
-
-/* What was captured into a graph of the program's stays in it, also if the capture fails. */
-static void give_share(struct vg_exec *x, const struct capture *c, uint64_t share)
-{
-	struct vg_handles *h = vg_exec_handles(x);
-
-	if (!c->own || (!vg_handle_weigh_held(h, c->own, VG_GRAPH, share) &&
-			!vg_handle_weigh_held(h, c->own, VG_RESERVED, share)))
-		vg_budget_give(VG_BUDGET_OBJECTS, share);
-}
-
-/* -- those whose streams go */
-
-/* Whether one of the streams is in it. */
-static enum { NONE, PERHAPS, ONE } in_others(struct vg_exec *x, const struct capture *c)
-{
-	bool perhaps = false;
-	struct answer a;
-	uint32_t id = 0;
-	uint64_t v;
-
-	while (vg_x_next(x, VG_STREAM, &id, &v)) {
-		CUresult r = ask_in_its_context(x, id, (CUstream)(uintptr_t)v, &a);
-
-		if (!r && a.status == CU_STREAM_CAPTURE_STATUS_ACTIVE && a.number == c->number)
-			return ONE;
-		/* Of one that has failed the driver tells no number. */
-		perhaps |= r || a.status == CU_STREAM_CAPTURE_STATUS_INVALIDATED;
-	}
-	return perhaps ? PERHAPS : NONE;
-}
-
-/*
- * What the driver does with a capture whose streams have all gone it does not say, and an event
- * may bring another stream into it.  So it stays on the list, what it has added goes on to
- * count, and its graph has no id any more.
- */
-static void rest(struct vg_exec *x, struct capture *c)
-{
-	vg_x_tally_end(&c->tally);
-	pthread_mutex_lock(&lock);
-	c->idle = true;
-	look_for_any();
-	pthread_mutex_unlock(&lock);
-	lose(x, c);
-}
-
-/*
- * The capture in which a stream is, as the driver says; NULL: it is not on the list.  All of its
- * streams may have been gone before; and its graph is there.
- */
-static const struct capture *is_active(const struct answer *a)
+static struct capture *of_number(cuuint64_t number)
 {
 	struct capture *c;
 
-	for (c = captures; c && c->number != a->number; c = c->next)
+	for (c = captures; c && c->number != number; c = c->next)
 		;
-	if (!c)
-		return NULL;
-	if (c->idle)
-		vg_x_tally_begin(&c->tally);
+	return c;
+}
+
+static void add_to(struct capture *c, uint64_t bytes)
+{
 	pthread_mutex_lock(&lock);
-	c->graph = a->graph;
-	c->idle = false;
-	look_for_any();
+	c->weight += bytes;
 	pthread_mutex_unlock(&lock);
+}
+
+/* What is there already. */
+static void owe(struct capture *c, uint64_t bytes)
+{
+	vg_budget_owe(VG_BUDGET_OBJECTS, bytes);
+	add_to(c, bytes);
+}
+
+/* -- those that fail */
+
+/*
+ * All ids of what lies in the graph `root` are about to go; the graph `freed` in there is no
+ * more, or 0.  The captures that go on in there cannot be told from then on.
+ */
+static void lose_within(struct vg_exec *x, uint32_t root, uint32_t freed)
+{
+	struct vg_handles *h = vg_exec_handles(x);
+
+	pthread_mutex_lock(&lock);
+	for (struct capture *c = captures; c; c = c->next)
+		if (is_within(x, c, root))
+			c->spoilt = holds_another(x, c) || vg_handle_owns(h, id_of(x, c), freed);
+	for (struct capture *c = captures; c; c = c->next)
+		if (is_within(x, c, root))
+			c->lost = true;
+	pthread_mutex_unlock(&lock);
+}
+
+/* It has failed, or its stream has gone, so that the driver has freed its graph. */
+static void fail(struct vg_exec *x, struct capture *c)
+{
+	struct vg_handles *h = vg_exec_handles(x);
+	uint32_t id = id_of(x, c), root = vg_handle_root(h, id);
+	uint64_t v;
+
+	if (id && root != id) {
+		lose_within(x, root, id);
+		/* What it weighs goes on to count. */
+		vg_handle_weigh_held(h, root, VG_GRAPH, c->weight);
+		if (vg_handle_lose(h, root, VG_GRAPH))
+			vg_x_orphans(x, root);
+		discard(c);
+		return;
+	}
+	if (vg_handle_take(h, id, VG_GRAPH, &v))
+		vg_x_orphans(x, id);
+	/* If it is lost, and the program's, it is a part of a graph that goes on to count. */
+	if (!c->lost || !c->own)
+		vg_budget_give(VG_BUDGET_OBJECTS, c->weight);
+	discard(c);
+}
+
+static bool is_in_context(struct vg_exec *x, const struct capture *c, uint32_t ctx)
+{
+	uint32_t in = 0;
+
+	return vg_handle_get_context(vg_exec_handles(x), c->stream, VG_STREAM, &in) && in == ctx;
+}
+
+CUresult vg_x_may_end_captures(struct vg_exec *x, enum vg_kind kind, uint32_t id)
+{
+	bool some = false;
+
+	for (const struct capture *c = captures; c; c = c->next) {
+		if (kind == VG_STREAM ? c->stream != id : !is_in_context(x, c, id))
+			continue;
+		if (c->spoilt || holds_another(x, c))
+			return CUDA_ERROR_ILLEGAL_STATE;
+		some = true;
+	}
+	/* The driver is about to free their graphs. */
+	if (some)
+		vg_exec_settle_graphs(x);
+	return CUDA_SUCCESS;
+}
+
+bool vg_x_captures_in(struct vg_exec *x, uint32_t ctx)
+{
+	const struct capture *c;
+
+	for (c = captures; c && !is_in_context(x, c, ctx); c = c->next)
+		;
 	return c;
 }
 
 void vg_x_capture_gone(struct vg_exec *x, uint32_t stream)
 {
-	(void)x;
-	pthread_mutex_lock(&lock);
-	for (struct capture *c = captures; c; c = c->next)
-		if (c->stream == stream)
-			c->stream = 0;
-	pthread_mutex_unlock(&lock);
-}
+	struct capture *c = forget(stream);
 
-void vg_x_captures_left(struct vg_exec *x)
-{
-	if (!captures)
-		return;
-	/* A call on another thread may have found the graph not to be captured. */
-	vg_exec_settle_graphs(x);
-	for (struct capture *c = captures; c; c = c->next)
-		if (!c->stream && !c->idle && in_others(x, c) == NONE)
-			rest(x, c);
+	if (c)
+		fail(x, c);
 }
 
 /* Whether the driver says that it has not failed so far. */
@@ -300,19 +304,75 @@ static bool is_well(struct vg_exec *x, const struct capture *c)
 	struct answer a;
 	uint64_t v;
 
-	if (!c->stream)
-		return in_others(x, c) == ONE;
 	return vg_handle_get(vg_exec_handles(x), c->stream, VG_STREAM, &v) &&
 	       !ask_in_its_context(x, c->stream, (CUstream)(uintptr_t)v, &a) &&
 	       a.status == CU_STREAM_CAPTURE_STATUS_ACTIVE;
 }
 
+/*
+ * One of the program's stays until the capture ends.  Of one that the driver has made CUDA does
+ * not say so, and no program has a use for it once the capture has failed.
+ */
 void vg_x_settle_graphs(struct vg_exec *x)
 {
+	uint32_t id;
+	uint64_t v;
+
 	vg_exec_settle_graphs(x);
-	for (struct capture *c = captures; c; c = c->next)
-		if (c->graph && !is_well(x, c))
-			lose(x, c);
+	for (struct capture *c = captures; c; c = c->next) {
+		id = c->own ? 0 : id_of(x, c);
+		if (!id || is_well(x, c))
+			continue;
+		lose_within(x, id, 0);
+		/* It counts until the capture ends. */
+		owe(c, vg_handle_weight(vg_exec_handles(x), id));
+		if (vg_handle_take(vg_exec_handles(x), id, VG_GRAPH, &v))
+			vg_x_orphans(x, id);
+	}
+}
+
+/* -- what they weigh */
+
+uint64_t vg_x_weight(struct vg_exec *x, uint32_t graph)
+{
+	uint64_t sum = vg_handle_weight(vg_exec_handles(x), graph);
+
+	pthread_mutex_lock(&lock);
+	for (const struct capture *c = captures; c; c = c->next)
+		if (is_within(x, c, graph))
+			sum += c->weight;
+	pthread_mutex_unlock(&lock);
+	return sum;
+}
+
+CUresult vg_capture_count(struct vg_exec *x, const struct vg_adds *adds, const struct vg_req *rq)
+{
+	uint64_t v, bytes = VG_NODE_BYTES + rq->bytes + adds->bytes;
+	struct capture *c;
+	struct answer a;
+	uint32_t id;
+	CUresult r;
+
+	memcpy(&id, (const uint8_t *)rq->payload + adds->stream_at, sizeof(id));
+	/* The default stream cannot be captured. */
+	if (id <= 1 || !vg_handle_get(vg_exec_handles(x), id, VG_STREAM, &v))
+		return CUDA_SUCCESS;
+	r = ask_in_its_context(x, id, (CUstream)(uintptr_t)v, &a);
+	if (r || a.status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
+		return r;
+	c = of_number(a.number);
+	if (!c || c->lost)
+		return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+	if (adds->edges)
+		bytes += rq->bytes / sizeof(id) * VG_EDGE_BYTES;
+	if (adds->graph) {
+		memcpy(&id, (const uint8_t *)rq->payload + adds->graph_at, sizeof(id));
+		bytes += vg_x_weight(x, id);
+	}
+	if (!vg_budget_take(VG_BUDGET_OBJECTS, bytes))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	add_to(c, bytes);
+	return CUDA_SUCCESS;
 }
 
 /* -- begin and end */
@@ -329,7 +389,6 @@ static CUresult began(struct vg_exec *x, CUresult r, CUstream s, struct capture 
 	}
 	/* One that the driver has ended by itself. */
 	vg_x_capture_gone(x, c->stream);
-	vg_x_captures_left(x);
 	r = ask(s, &a, true);
 	c->number = a.number;
 	c->graph = a.graph;
@@ -337,9 +396,11 @@ static CUresult began(struct vg_exec *x, CUresult r, CUstream s, struct capture 
 		remember(c);
 		return CUDA_SUCCESS;
 	}
-	if (cu.cuStreamEndCapture(s, &made))
-		lose(x, c);
-	else if (!c->own)
+	if (cu.cuStreamEndCapture(s, &made)) {
+		fail(x, c);
+		return r;
+	}
+	if (!c->own)
 		cu.cuGraphDestroy(made);
 	discard(c);
 	return r;
@@ -387,7 +448,7 @@ CUresult vge_cuStreamBeginCaptureToGraph(struct vg_exec *x, const struct vg_req 
 					   CU_STREAM_CAPTURE_MODE_RELAXED);
 	r = began(x, r, s, c);
 	if (!r)
-		vg_x_tally_owe(count * VG_EDGE_BYTES);
+		owe(c, count * VG_EDGE_BYTES);
 	return r;
 }
 
@@ -396,6 +457,7 @@ CUresult vge_cuStreamWaitEvent(struct vg_exec *x, const struct vg_req *rq, CUstr
 			       CUevent event, unsigned int flags)
 {
 	const struct vg_rq_cuStreamWaitEvent *q = rq->payload;
+	struct capture *c;
 	struct answer a;
 	CUresult r;
 
@@ -408,8 +470,9 @@ CUresult vge_cuStreamWaitEvent(struct vg_exec *x, const struct vg_req *rq, CUstr
 	r = cu.cuStreamWaitEvent(s, event, flags);
 	/* The next node in the stream gets an edge from each of these. */
 	if (!r && !ask(s, &a, true) && a.status == CU_STREAM_CAPTURE_STATUS_ACTIVE) {
-		is_active(&a);
-		vg_x_tally_owe(a.count * VG_EDGE_BYTES);
+		c = of_number(a.number);
+		if (c)
+			owe(c, a.count * VG_EDGE_BYTES);
 	}
 	return r;
 }
@@ -442,12 +505,16 @@ CUresult vge_vgpu_capture_info(struct vg_exec *x, const struct vg_req *rq, CUstr
 	info->status = a.status;
 	if (r || a.status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
 		return r;
+	c = of_number(a.number);
+	if (!c || c->lost) {
+		info->status = CU_STREAM_CAPTURE_STATUS_INVALIDATED;
+		return CUDA_SUCCESS;
+	}
 	if (a.count > VG_DEPENDENCIES_MAX)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	info->id = a.number;
 	info->count = a.count;
-	c = is_active(&a);
-	in = mint(x, a.graph, c && c->own);
+	in = mint(x, a.graph, c->own);
 	if (!in || !vg_x_mint_nodes(x, a.nodes, a.count, in, info->node))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	info->graph = vg_x_told(x, VG_GRAPH, in);
@@ -469,37 +536,41 @@ CUresult vge_vgpu_capture_end(struct vg_exec *x, const struct vg_req *rq, CUstre
 			      unsigned int *id)
 {
 	const struct vg_rq_vgpu_capture_end *q = rq->payload;
-	uint64_t share = 0;
+	struct capture *c = began_in(q->stream);
 	CUgraph graph = NULL;
-	struct capture *c;
-	uint32_t made;
+	uint32_t made = 0;
 	CUresult r;
 
 	if (!cu.cuStreamEndCapture || !cu.cuGraphDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	/* If it fails the driver frees the graph, with what lies in there. */
+	if (c && c->spoilt)
+		return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+	if (c && holds_another(x, c))
+		return CUDA_ERROR_ILLEGAL_STATE;
 	vg_exec_settle_graphs(x);
 	r = cu.cuStreamEndCapture(s, &graph);
 	/* The driver may have refused the call itself, as without a context. */
 	if (r && !has_ended(s))
 		return r;
 	c = forget(q->stream);
-	if (c)
-		share = vg_x_tally_end(&c->tally);
-	if (c && r)
-		lose(x, c);
-	made = r ? 0 : mint(x, graph, c && c->own);
-	*id = vg_x_told(x, VG_GRAPH, made);
-	if (!r && !vg_handle_weigh_held(vg_exec_handles(x), made, VG_GRAPH, share)) {
-		/* Nobody has heard of it; a graph of the program's own is not ours to destroy. */
-		if (!c || !c->own)
-			cu.cuGraphDestroy(graph);
-		r = CUDA_ERROR_OUT_OF_MEMORY;
+	if (r) {
+		if (c)
+			fail(x, c);
+		return r;
 	}
-	if (c && r)
-		give_share(x, c, share);
+	if (!c || !c->lost)
+		made = mint(x, graph, c && c->own);
+	*id = vg_x_told(x, VG_GRAPH, made);
+	if (!vg_handle_weigh_held(vg_exec_handles(x), made, VG_GRAPH, c ? c->weight : 0)) {
+		r = c && c->lost ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : CUDA_ERROR_OUT_OF_MEMORY;
+		/* Nobody has heard of it; a graph of the program's own is not ours to destroy. */
+		if (!c || !c->own) {
+			cu.cuGraphDestroy(graph);
+			vg_budget_give(VG_BUDGET_OBJECTS, c ? c->weight : 0);
+		}
+	}
 	if (c)
 		discard(c);
-	/* In a stream that had only joined it, the end may have been that of another. */
-	vg_x_captures_left(x);
 	return r;
 }

@@ -98,8 +98,8 @@ CUresult vge_vgpu_capture_child(struct vg_exec *x, const struct vg_req *rq, CUst
 	if (!r)
 		r = go_on_from(s, made);
 	if (r) {
-		cu.cuGraphDestroyNode(made);
-		if (made_id && vg_handle_take(h, made_id, VG_GRAPH_NODE, &v))
+		/* A node that the driver keeps goes with the graph, and so does its id. */
+		if (!cu.cuGraphDestroyNode(made) && made_id && vg_handle_take(h, made_id, VG_GRAPH_NODE, &v))
 			vg_x_orphans(x, made_id);
 		return r;
 	}

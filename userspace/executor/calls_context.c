@@ -68,6 +68,9 @@ static CUresult end(struct vg_exec *x, CUdevice dev, uint32_t id, CUresult (*how
 	if (!vg_x_primary_of(dev, id))
 		return CUDA_ERROR_INVALID_CONTEXT;
 	vg_exec_settle(x, id);
+	r = vg_x_may_end_captures(x, VG_CONTEXT, id);
+	if (r)
+		return r;
 	vg_x_greens_gone(x, id);
 	r = how(dev);
 	vg_exec_contexts_changed(x);

@@ -272,6 +272,9 @@ CUresult vge_cuGreenCtxDestroy(struct vg_exec *x, const struct vg_req *rq, CUgre
 		;
 	if (i < count)
 		context = greens[i].context;
+	/* Which of its home's streams go with it, and so which captures, is not kept. */
+	if (i < count && vg_x_captures_in(x, greens[i].primary))
+		return CUDA_ERROR_ILLEGAL_STATE;
 	vg_exec_settle(x, context);
 	r = cu.cuGreenCtxDestroy(green);
 	vg_exec_contexts_changed(x);

@@ -123,10 +123,8 @@ CUresult vg_x_destroyed(struct vg_exec *x, CUresult r, uint32_t id, enum vg_kind
 		  vg_handle_take(vg_exec_handles(x), id, kind, &v)))
 		return r;
 	vg_x_orphans(x, id);
-	if (kind == VG_STREAM) {
+	if (kind == VG_STREAM)
 		vg_x_capture_gone(x, id);
-		vg_x_captures_left(x);
-	}
 	return r;
 }
 
@@ -170,20 +168,14 @@ uint32_t vg_x_told(struct vg_exec *x, enum vg_kind kind, uint32_t id)
 
 void vg_x_orphans(struct vg_exec *x, uint32_t gone)
 {
-	bool streams = false;
 	struct vg_orphan o;
 
 	while (vg_handle_orphan(vg_exec_handles(x), gone, &o)) {
-		if (o.kind == VG_STREAM) {
-			streams = true;
+		if (o.kind == VG_STREAM)
 			vg_x_capture_gone(x, o.id);
-		}
 		if (o.kind == VG_LINK_STATE)
 			vg_x_link_gone((CUlinkState)(uintptr_t)o.value);
 	}
-	/* Not before: the driver is asked about the streams that are left. */
-	if (streams)
-		vg_x_captures_left(x);
 }
 
 bool vg_x_next(struct vg_exec *x, enum vg_kind kind, uint32_t *id, uint64_t *value)
@@ -207,8 +199,13 @@ CUresult vg_x_may_destroy(struct vg_exec *x, enum vg_kind kind, uint32_t id)
 	 */
 	if (kind == VG_CONTEXT)
 		return vg_x_primary(id) || vg_x_home(id) != id ? CUDA_ERROR_INVALID_CONTEXT :
-								 CUDA_SUCCESS;
-	/* CUDA does not say what happens if the graph under a capture is destroyed. */
+			       vg_x_may_end_captures(x, kind, id);
+	if (kind == VG_STREAM)
+		return vg_x_may_end_captures(x, kind, id);
+	/*
+	 * While a graph is captured to, the driver refuses to destroy it and its nodes.  It lets
+	 * what is around be destroyed, but then the capture goes on in freed memory.
+	 */
 	if ((kind == VG_GRAPH || kind == VG_GRAPH_NODE) &&
 	    (vg_x_captured(x, id) || vg_x_captures_within(x, id)))
 		return CUDA_ERROR_ILLEGAL_STATE;

@@ -51,6 +51,7 @@ struct vg_name {
 /* What a call in a stream may add to the graph of the stream's capture, beside a node. */
 struct vg_adds {
 	uint32_t bytes;		/* at most, of what is sent ahead of the record */
+	uint16_t stream_at;	/* where the record names the stream */
 	uint16_t graph_at;	/* where the record names a graph that is copied, if there is one */
 	bool graph;
 	bool edges;		/* the record names nodes that have edges to the next one */

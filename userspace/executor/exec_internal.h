@@ -96,8 +96,11 @@ void vg_underway_end(void);
 
 /* calls_capture.c: whether a capture is under way */
 extern _Atomic bool vg_capture_any;
-/* calls_weight.c: count what this may add to it, before the call.  False: there is no room. */
-bool vg_capture_count(struct vg_exec *x, const struct vg_adds *adds, const struct vg_req *rq);
+/*
+ * Before a call, if one is: count what the call adds to the capture that its stream is in.  An
+ * error: the call is not to run, as CUDA_ERROR_OUT_OF_MEMORY if there is no room.
+ */
+CUresult vg_capture_count(struct vg_exec *x, const struct vg_adds *adds, const struct vg_req *rq);
 
 /* blobs.c */
 struct vg_blobs *vg_blobs_new(void);

@@ -434,6 +434,17 @@ bool vg_handle_owns(struct vg_handles *h, uint32_t id, uint32_t of)
 	return yes;
 }
 
+uint32_t vg_handle_root(struct vg_handles *h, uint32_t id)
+{
+	uint32_t owner;
+
+	pthread_mutex_lock(&h->lock);
+	while (is_bound(h, id) && (owner = atomic_load(&entry_of(h, id)->with[PART])))
+		id = owner;
+	pthread_mutex_unlock(&h->lock);
+	return id;
+}
+
 bool vg_handle_get_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *owner)
 {
 	struct entry *e = lookup(h, id, kind);

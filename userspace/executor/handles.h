@@ -122,6 +122,8 @@ bool vg_handle_id_of(struct vg_handles *h, enum vg_kind kind, uint64_t value, ui
 bool vg_handle_set_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t owner);
 /* Whether `id` is `of` or owns it, by however many steps; `of` 0: no. */
 bool vg_handle_owns(struct vg_handles *h, uint32_t id, uint32_t of);
+/* What owns it and has no owner, by however many steps; the id itself if that has none. */
+uint32_t vg_handle_root(struct vg_handles *h, uint32_t id);
 bool vg_handle_get_owner(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *owner);
 bool vg_handle_get_context(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t *ctx);
 

@@ -177,10 +177,13 @@ static const struct vg_op *admit(struct vg_exec *x, const struct vg_req *rq)
 		refuse(x, rq, CUDA_ERROR_INVALID_VALUE);
 		return NULL;
 	}
-	if (atomic_load_explicit(&vg_capture_any, memory_order_relaxed) && op->adds &&
-	    !vg_capture_count(x, op->adds, rq)) {
-		decline(x, rq, CUDA_ERROR_OUT_OF_MEMORY);
-		return NULL;
+	if (atomic_load_explicit(&vg_capture_any, memory_order_relaxed) && op->adds) {
+		CUresult r = vg_capture_count(x, op->adds, rq);
+
+		if (r) {
+			decline(x, rq, r);
+			return NULL;
+		}
 	}
 	return op;
 }

@@ -219,6 +219,9 @@ CUresult sg_capture_done(CUcontext ctx, CUstream handle, CUresult rc, CUgraphNod
 CUresult sg_capture_record(CUcontext ctx, CUstream handle, struct sg_point *event);
 CUresult sg_capture_wait(CUcontext ctx, CUstream handle, const struct sg_point *event);
 bool sg_captured(const struct sg_point *p);	/* whether that capture goes on */
+/* Nobody may ask for an event of a capture, which is of no use from there on. */
+CUresult sg_capture_asked(const struct sg_point *event);
+void sg_capture_gone(CUstream s);	/* the stream goes */
 void sg_point_clear(struct sg_point *p);
 
 /* `add(&node, graph, deps, count, ...)` as the next node of a stream that is being captured. */

@@ -4,6 +4,9 @@
  * after those that the stream had come to.  A stream joins by waiting for an
  * event that was recorded in the capture.  All captures are as relaxed as the
  * relaxed mode: no thread is kept from anything.
+ *
+ * A capture ends with the stream in which it began, in all streams.  One that fails, or whose
+ * stream goes, takes its graph along, also one of the program's.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +18,6 @@ struct sg_capture {
 	CUstream origin;
 	unsigned long long id;
 	bool broken;
-	bool given;			/* the graph is the program's, and stays */
 	int refs;			/* streams in it, events recorded in it */
 	int streams;
 };
@@ -115,6 +117,29 @@ CUresult sg_capture_done(CUcontext ctx, CUstream handle, CUresult rc, CUgraphNod
 	return rc;
 }
 
+/* With the lock held: the other streams and events are out of it, too. */
+static CUgraph end_locked(struct sg_capture *c)
+{
+	active -= c->streams;
+	c->streams = 0;
+	c->graph->capture = NULL;
+	return c->graph;
+}
+
+void sg_capture_gone(CUstream s)
+{
+	struct sg_capture *c;
+	CUgraph g = NULL;
+
+	pthread_mutex_lock(&lock);
+	c = s->at.capture;
+	if (c && c->streams && c->origin == s)
+		g = end_locked(c);
+	pthread_mutex_unlock(&lock);
+	if (g)
+		sg_graph_free_captured(g);
+}
+
 static CUresult begin(CUstream handle, CUgraph g, const CUgraphNode *deps, size_t n,
 		      CUstreamCaptureMode mode)
 {
@@ -127,16 +152,14 @@ static CUresult begin(CUstream handle, CUgraph g, const CUgraphNode *deps, size_
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!handle || handle == CU_STREAM_LEGACY)
 		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-	if (capturing(ctx, handle))
+	if (capturing(ctx, handle) || (g && g->capture))
 		return CUDA_ERROR_ILLEGAL_STATE;
 	rc = sg_stream_get(ctx, handle, &s);
 	if (rc)
 		return rc;
 	c = calloc(1, sizeof(*c));
-	if (c) {
-		c->given = g;
+	if (c)
 		c->graph = g ? g : sg_graph_new();
-	}
 	if (!c || !c->graph) {
 		free(c);
 		sg_stream_put(s);
@@ -149,9 +172,12 @@ static CUresult begin(CUstream handle, CUgraph g, const CUgraphNode *deps, size_
 	rc = set_point(&s->at, c, deps, n);
 	if (!rc) {
 		c->streams = 1;
+		c->graph->capture = c;
 		active++;
 	}
 	pthread_mutex_unlock(&lock);
+	if (rc && !g)
+		sg_graph_free(c->graph);
 	if (rc)
 		free(c);
 	sg_stream_put(s);
@@ -207,12 +233,12 @@ SG_API CUresult cuStreamEndCapture(CUstream handle, CUgraph *g)
 	if (c->broken)
 		rc = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
 	pthread_mutex_lock(&lock);
-	active -= c->streams;
-	c->streams = 0;		/* the other streams and events are out of it, too */
+	*g = end_locked(c);
 	pthread_mutex_unlock(&lock);
-	*g = rc ? NULL : c->graph;
-	if (rc && !c->given)
-		sg_graph_free(c->graph);
+	if (rc) {
+		sg_graph_free_captured(*g);
+		*g = NULL;
+	}
 	sg_point_clear(&s->at);
 	return rc;
 }
@@ -317,6 +343,14 @@ CUresult sg_capture_record(CUcontext ctx, CUstream handle, struct sg_point *even
 bool sg_captured(const struct sg_point *p)
 {
 	return p->capture && p->capture->streams;
+}
+
+CUresult sg_capture_asked(const struct sg_point *event)
+{
+	if (!sg_captured(event))
+		return CUDA_SUCCESS;
+	event->capture->broken = true;
+	return CUDA_ERROR_CAPTURED_EVENT;
 }
 
 CUresult sg_capture_wait(CUcontext ctx, CUstream handle, const struct sg_point *event)

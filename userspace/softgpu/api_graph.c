@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Graphs: what is in one, its edges, clones. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,10 +36,24 @@ static void node_free(CUgraphNode n)
 	free(n);
 }
 
-void sg_graph_free(CUgraph g)
+/* NVIDIA's driver follows the pointer all the same, and crashes. */
+static void must_be(CUgraph g)
+{
+	if (!sg_graph_of(g)) {
+		fprintf(stderr, "softgpu: a graph that has been freed is used\n");
+		abort();
+	}
+}
+
+static void end(CUgraph g)
 {
 	CUgraphNode n, next;
 
+	must_be(g);
+	if (g->capture) {
+		fprintf(stderr, "softgpu: a graph is freed while it is captured to\n");
+		abort();
+	}
 	for (n = g->nodes; n; n = next) {
 		next = n->next;
 		node_free(n);
@@ -51,7 +66,21 @@ void sg_graph_free(CUgraph g)
 		free(c);
 	}
 	g->magic = 0;
+}
+
+void sg_graph_free(CUgraph g)
+{
+	end(g);
 	free(g);
+}
+
+void sg_graph_free_captured(CUgraph g)
+{
+	bool part = g->holder;
+
+	end(g);
+	if (!part)
+		free(g);
 }
 
 SG_API CUresult cuGraphCreate(CUgraph *out, unsigned int flags)
@@ -68,6 +97,8 @@ SG_API CUresult cuGraphDestroy(CUgraph g)
 	SG_NEED_INIT();
 	if (!sg_graph_of(g) || g->holder)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (g->capture)
+		return CUDA_ERROR_ILLEGAL_STATE;
 	sg_graph_free(g);
 	return CUDA_SUCCESS;
 }
@@ -153,6 +184,8 @@ SG_API CUresult cuGraphDestroyNode(CUgraphNode n)
 {
 	if (!sg_node_of(n, -1))
 		return CUDA_ERROR_INVALID_VALUE;
+	if (n->graph->capture)
+		return CUDA_ERROR_ILLEGAL_STATE;
 	for (CUgraphNode o = n->graph->nodes; o; o = o->next)
 		if (o->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC || o->type == CU_GRAPH_NODE_TYPE_MEM_FREE)
 			return CUDA_ERROR_NOT_SUPPORTED;
@@ -309,6 +342,7 @@ CUresult sg_graph_sort(CUgraph g, CUgraphNode **out, size_t *count)
 	bool progress = true;
 	CUgraphNode *list;
 
+	must_be(g);
 	for (CUgraphNode n = g->nodes; n; n = n->next, total++)
 		n->order = 0;
 	list = calloc(total + 1, sizeof(*list));
@@ -353,6 +387,7 @@ CUresult sg_graph_clone(CUgraph from, CUgraph *out)
 	CUresult rc = CUDA_SUCCESS;
 	CUgraph g = sg_graph_new();
 
+	must_be(from);
 	if (!g)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	for (CUgraphNode o = from->nodes; o && !rc; o = o->next) {

@@ -287,6 +287,9 @@ SG_API CUresult cuEventQuery(CUevent event)
 	SG_NEED_INIT();
 	if (!event_of(event))
 		return CUDA_ERROR_INVALID_HANDLE;
+	rc = sg_capture_asked(&event->at);
+	if (rc)
+		return rc;
 	pthread_mutex_lock(&event->ctx->lock);
 	busy = event->completed < event->recorded;
 	pthread_mutex_unlock(&event->ctx->lock);
@@ -298,10 +301,14 @@ SG_API CUresult cuEventSynchronize(CUevent event)
 {
 	uint64_t goal;
 	CUcontext ctx;
+	CUresult rc;
 
 	SG_NEED_INIT();
 	if (!event_of(event))
 		return CUDA_ERROR_INVALID_HANDLE;
+	rc = sg_capture_asked(&event->at);
+	if (rc)
+		return rc;
 	ctx = event->ctx;
 	pthread_mutex_lock(&ctx->lock);
 	goal = event->recorded;

@@ -44,6 +44,7 @@ struct CUgraph_st {
 	uint32_t magic;
 	CUgraphNode nodes, *tail;
 	CUgraphNode holder;	/* the node that this is the child graph or a body of */
+	struct sg_capture *capture;	/* that is under way to it */
 	struct sg_condition *conditions;
 	struct sg_hold *holds;
 };
@@ -97,6 +98,11 @@ CUgraph sg_graph_of(CUgraph g);
 CUgraphNode sg_node_of(CUgraphNode n, int type);	/* of any type if < 0 */
 CUgraph sg_graph_new(void);
 void sg_graph_free(CUgraph g);
+/*
+ * Of a capture that has failed: as the driver does, free the graph also if a node still leads
+ * to it.  Whoever then clones, sorts or frees what is around it ends the process.
+ */
+void sg_graph_free_captured(CUgraph g);
 CUresult sg_graph_clone(CUgraph from, CUgraph *out);
 /* A node with its edges; the caller fills it in, or takes it away again. */
 CUresult sg_node_new(CUgraph g, const CUgraphNode *deps, size_t n, CUgraphNodeType type,

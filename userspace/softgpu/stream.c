@@ -230,6 +230,7 @@ void sg_stream_retire(CUstream s)
 {
 	CUcontext ctx = s->ctx;
 
+	sg_capture_gone(s);
 	pthread_mutex_lock(&ctx->lock);
 	s->dying = true;
 	pthread_cond_broadcast(&s->wake);
@@ -415,6 +416,8 @@ void sg_streams_shutdown(CUcontext ctx)
 	bool busy;
 
 	pthread_mutex_lock(&ctx->lock);
+	for (CUstream s = ctx->streams; s; s = s->next)
+		sg_capture_gone(s);
 	do {
 		busy = false;
 		for (CUstream s = ctx->streams; s; s = s->next) {

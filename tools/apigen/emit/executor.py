@@ -58,7 +58,7 @@ class Decoder:
         h = self.model.handle(p.ctype)
         self.decl.append(f"{h.name} {p.name};")
         self.late.append(f"vg_exec_settle(x, q->{p.name});")
-        if h.kind in {"GRAPH", "CONTEXT"} | set(HELD_BY):
+        if h.kind in {"GRAPH", "CONTEXT", "STREAM"} | set(HELD_BY):
             self.late += [f"r = vg_x_may_destroy(x, {names.kind(h)}, q->{p.name});",
                           "if (r)", "\treturn r;"]
         # The id goes when the object has: the driver may refuse.  Nothing else uses it meanwhile,
@@ -310,7 +310,8 @@ def adds(model, f):
     values = [(p, model.handle(p.ctype)) for p in f.params if not p.dir]
     lists = [model.handle(CType(p.ctype.base)) for p in f.params if p.dir == "in" and p.maximum]
     graph = next((p.name for p, h in values if h and h.kind in ("GRAPH_EXEC", "GRAPH")), None)
-    out = {"bytes": str(sum(p.maximum for p in f.params if p.dir == "blob")),
+    stream, = (p.name for p, h in values if h and h.kind == "STREAM")
+    out = {"stream_at": f"offsetof({names.request(f)}, {stream})", "bytes": str(sum(p.maximum for p in f.params if p.dir == "blob")),
            "edges": "true" if any(h and h.kind == "GRAPH_NODE" for h in lists) else "false"}
     if graph:
         out |= {"graph": "true", "graph_at": f"offsetof({names.request(f)}, {graph})"}

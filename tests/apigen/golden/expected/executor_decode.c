@@ -71,6 +71,9 @@ static CUresult run_cuStreamDestroy(struct vg_exec *x, const struct vg_req *rq, 
 	if (!vg_x_end(rq, at))
 		return CUDA_ERROR_INVALID_VALUE;
 	vg_exec_settle(x, q->stream);
+	r = vg_x_may_destroy(x, VG_STREAM, q->stream);
+	if (r)
+		return r;
 	if (!vg_handle_get(vg_exec_handles(x), q->stream, VG_STREAM, &v))
 		return CUDA_ERROR_INVALID_HANDLE;
 	stream = (CUstream)(uintptr_t)v;
@@ -366,8 +369,8 @@ static const struct vg_name names_cuInputs[] = {
 	{ 0 },
 };
 
-static const struct vg_adds adds_0 = { .bytes = 100, .edges = true, .graph = true, .graph_at = offsetof(struct vg_rq_cuWorks, exec) };
-static const struct vg_adds adds_1 = { 0 };
+static const struct vg_adds adds_0 = { .stream_at = offsetof(struct vg_rq_cuWorks, stream), .bytes = 100, .edges = true, .graph = true, .graph_at = offsetof(struct vg_rq_cuWorks, exec) };
+static const struct vg_adds adds_1 = { .stream_at = offsetof(struct vg_rq_vgpu_data, stream) };
 
 const struct vg_op vg_ops[] = {
 	[1] = { "hello", vg_internal_hello, 8, 16384, VG_INORDER, false, false, false, NULL, NULL },
