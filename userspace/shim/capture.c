@@ -17,6 +17,23 @@ bool vg_capturing(void)
 	return unlikely(atomic_load_explicit(&captures, memory_order_relaxed));
 }
 
+/* The release() of a stream in which a capture has begun: the capture goes with it. */
+static void ended(struct vg_object *stream)
+{
+	stream->release = NULL;
+	atomic_fetch_sub(&captures, 1);
+}
+
+static void begun(CUstream s)
+{
+	struct vg_object *o;
+
+	if (vg_stream_object(s, &o) || !o || o->release == ended)
+		return;
+	o->release = ended;
+	atomic_fetch_add(&captures, 1);
+}
+
 CUresult vgh_cuStreamBeginCapture_v2(CUstream s, CUstreamCaptureMode mode)
 {
 	CUresult r;
@@ -25,7 +42,7 @@ CUresult vgh_cuStreamBeginCapture_v2(CUstream s, CUstreamCaptureMode mode)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgw_cuStreamBeginCapture_v2(s, mode);
 	if (!r)
-		atomic_fetch_add(&captures, 1);
+		begun(s);
 	return r;
 }
 
@@ -42,7 +59,7 @@ CUresult vgh_cuStreamBeginCaptureToGraph(CUstream s, CUgraph graph, const CUgrap
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgw_cuStreamBeginCaptureToGraph(s, graph, deps, edges, count, mode);
 	if (!r) {
-		atomic_fetch_add(&captures, 1);
+		begun(s);
 		vg_object_get(graph, VG_GRAPH)->value[0] = THE_PROGRAMS;
 	}
 	return r;
@@ -55,19 +72,20 @@ CUresult vgh_cuStreamBeginCapture(CUstream s)
 
 CUresult vgh_cuStreamEndCapture(CUstream s, CUgraph *graph)
 {
-	CUstreamCaptureStatus before = CU_STREAM_CAPTURE_STATUS_NONE;
+	CUstreamCaptureStatus status;
 	unsigned int id = 0;
 	CUresult r = vg_context_ready();
+	struct vg_object *o;
 	CUgraph made;
 
 	if (r)
 		return r;
-	if (vg_capturing())
-		vgw_cuStreamIsCapturing(s, &before);
 	r = vgw_vgpu_capture_end(s, &id);
-	/* A capture that had gone wrong ends too. */
-	if (before != CU_STREAM_CAPTURE_STATUS_NONE)
-		atomic_fetch_sub(&captures, 1);
+	/* A capture that had gone wrong ends too; the call may have been refused. */
+	if (!vg_stream_object(s, &o) && o && o->release == ended &&
+	    (!r || (!vgw_cuStreamIsCapturing(s, &status) &&
+		    status == CU_STREAM_CAPTURE_STATUS_NONE)))
+		ended(o);
 	/* The graph may have been seen during its capture: its id is the host's. */
 	made = r ? NULL : (CUgraph)vg_object_adopt(id, VG_GRAPH, 0);
 	if (!graph && made && vg_object_get(made, VG_GRAPH)->value[0] != THE_PROGRAMS)
