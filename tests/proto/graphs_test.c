@@ -307,8 +307,8 @@ static void bodies_go_with_their_node(void **state)
 	assert_int_equal(graph_destroy(&ch, CHILD), CUDA_ERROR_INVALID_VALUE);
 	has_nodes(&ch, GRAPH, 2);
 	assert_int_equal(graph_destroy(&ch, GRAPH), CUDA_SUCCESS);
-	assert_int_equal(graph_nodes(&ch, body, &count), CUDA_ERROR_INVALID_HANDLE);
-	assert_int_equal(graph_nodes(&ch, CHILD, &count), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(graph_nodes(&ch, body, &count), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(graph_nodes(&ch, CHILD, &count), CUDA_ERROR_INVALID_VALUE);
 	channel_close(&ch);
 }
 
@@ -552,7 +552,7 @@ static void capture_ends_with_its_stream(void **state)
 	assert_int_equal(write_in(&ch, dev, OTHER_STREAM), CUDA_ERROR_OUT_OF_MEMORY);
 	empty(&ch, n);
 	assert_int_equal(stream_destroy(&ch, STREAM), CUDA_SUCCESS);
-	assert_int_equal(graph_nodes(&ch, graph, &count), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(graph_nodes(&ch, graph, &count), CUDA_ERROR_INVALID_VALUE);
 	n = fill(&ch, &big);
 	assert_in_range(big, most - 1, most);
 	assert_int_equal(write_in(&ch, dev, OTHER_STREAM), CUDA_SUCCESS);
@@ -573,7 +573,7 @@ static void broken_capture_loses_its_graph(void **state)
 	graph = captured_graph(&ch);
 	has_nodes(&ch, graph, 0);
 	break_capture(&ch);
-	assert_int_equal(graph_nodes(&ch, graph, &count), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(graph_nodes(&ch, graph, &count), CUDA_ERROR_INVALID_VALUE);
 	assert_int_not_equal(capture_end(&ch, &ended), CUDA_SUCCESS);
 
 	assert_int_equal(graph_create(&ch, CHILD), CUDA_SUCCESS);
@@ -584,7 +584,7 @@ static void broken_capture_loses_its_graph(void **state)
 	has_nodes(&ch, CHILD, 2);
 	assert_int_equal(graph_destroy(&ch, CHILD), CUDA_ERROR_ILLEGAL_STATE);
 	assert_int_not_equal(capture_end(&ch, &ended), CUDA_SUCCESS);
-	assert_int_equal(graph_nodes(&ch, CHILD, &count), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(graph_nodes(&ch, CHILD, &count), CUDA_ERROR_INVALID_VALUE);
 	/* Both ids are free again. */
 	assert_int_equal(graph_create(&ch, CHILD), CUDA_SUCCESS);
 	assert_int_equal(node_add(&ch, CHILD, NODE), CUDA_SUCCESS);
@@ -679,13 +679,13 @@ static void around_a_freed_graph_stays(void **state)
 		assert_int_equal(call_in(&ch, VG_OP_cuGraphDestroyNode, CTX, &destroy,
 					 sizeof(destroy), NULL, 0), CUDA_ERROR_ILLEGAL_STATE);
 		goes[i / 2](&ch);
-		assert_int_equal(graph_nodes(&ch, part, &count), CUDA_ERROR_INVALID_HANDLE);
-		assert_int_equal(graph_nodes(&ch, GRAPH, &count), CUDA_ERROR_INVALID_HANDLE);
-		assert_int_equal(instantiate(&ch, GRAPH, EXEC), CUDA_ERROR_INVALID_HANDLE);
-		assert_int_equal(clone(&ch, GRAPH, CLONE), CUDA_ERROR_INVALID_HANDLE);
-		assert_int_equal(graph_destroy(&ch, GRAPH), CUDA_ERROR_INVALID_HANDLE);
+		assert_int_equal(graph_nodes(&ch, part, &count), CUDA_ERROR_INVALID_VALUE);
+		assert_int_equal(graph_nodes(&ch, GRAPH, &count), CUDA_ERROR_INVALID_VALUE);
+		assert_int_equal(instantiate(&ch, GRAPH, EXEC), CUDA_ERROR_INVALID_VALUE);
+		assert_int_equal(clone(&ch, GRAPH, CLONE), CUDA_ERROR_INVALID_VALUE);
+		assert_int_equal(graph_destroy(&ch, GRAPH), CUDA_ERROR_INVALID_VALUE);
 		assert_int_equal(call_in(&ch, VG_OP_cuGraphDestroyNode, CTX, &destroy,
-					 sizeof(destroy), NULL, 0), CUDA_ERROR_INVALID_HANDLE);
+					 sizeof(destroy), NULL, 0), CUDA_ERROR_INVALID_VALUE);
 		assert_int_equal(graph_create(&ch, GRAPH), CUDA_ERROR_INVALID_HANDLE);
 		channel_close(&ch);
 	}
@@ -736,7 +736,7 @@ static void around_a_broken_capture_stays(void **state)
 	has_nodes(&ch, GRAPH, 1);
 	has_nodes(&ch, body, 0);
 	assert_int_not_equal(capture_end(&ch, &ended), CUDA_SUCCESS);
-	assert_int_equal(graph_destroy(&ch, GRAPH), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(graph_destroy(&ch, GRAPH), CUDA_ERROR_INVALID_VALUE);
 	channel_close(&ch);
 }
 
@@ -772,7 +772,7 @@ static void captures_within_captures(void **state)
 	}
 	/* After a call for graphs that of the outer one has no id any more. */
 	assert_int_equal(graph_create(&ch, GRAPH), CUDA_SUCCESS);
-	assert_int_equal(graph_nodes(&ch, body, &count), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(graph_nodes(&ch, body, &count), CUDA_ERROR_INVALID_VALUE);
 	assert_int_equal(capture_end_in(&ch, OTHER_STREAM, &ended),
 			 CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
 	assert_int_equal(capture_end(&ch, &ended), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
@@ -794,7 +794,7 @@ static void captures_within_captures(void **state)
 	assert_int_equal(capture_end_in(&ch, STREAM + 8, &ended),
 			 CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
 	assert_int_equal(stream_destroy(&ch, STREAM + 8), CUDA_ERROR_ILLEGAL_STATE);
-	assert_int_equal(graph_destroy(&ch, CHILD), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(graph_destroy(&ch, CHILD), CUDA_ERROR_INVALID_VALUE);
 	assert_int_equal(primary_release(&ch), CUDA_ERROR_ILLEGAL_STATE);
 	channel_close(&ch);
 }

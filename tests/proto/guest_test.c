@@ -391,12 +391,12 @@ static void failed_capture_leaves_no_graph(void **state)
 	assert_int_equal(with_stream(&ch, VG_OP_cuStreamSynchronize, 2),
 			 CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
 	assert_int_not_equal(capture_end(&ch, 2, &graph), CUDA_SUCCESS);
-	assert_int_equal(graph_nodes(&ch, id), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(graph_nodes(&ch, id), CUDA_ERROR_INVALID_VALUE);
 	/* Nor when the stream goes in the middle of it. */
 	assert_int_equal(capture_begin(&ch, 2), CUDA_SUCCESS);
 	id = graph_under_capture(&ch, 2);
 	with_stream(&ch, VG_OP_cuStreamDestroy_v2, 2);
-	assert_int_equal(graph_nodes(&ch, id), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(graph_nodes(&ch, id), CUDA_ERROR_INVALID_VALUE);
 	channel_close(&ch);
 }
 
@@ -454,7 +454,7 @@ static void child_graph_stays_with_its_node(void **state)
 	destroy.hGraph = 51;
 	assert_int_equal(call_in(&ch, VG_OP_cuGraphDestroy, CTX, &destroy, sizeof(destroy), NULL,
 				 0), CUDA_SUCCESS);
-	assert_int_equal(graph_nodes(&ch, id.graph), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(graph_nodes(&ch, id.graph), CUDA_ERROR_INVALID_VALUE);
 	channel_close(&ch);
 }
 

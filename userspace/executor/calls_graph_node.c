@@ -14,7 +14,7 @@ CUresult vg_x_graph_exec(struct vg_exec *x, uint32_t id, CUgraphExec *exec)
 	uint64_t v = 0;
 
 	if (id && !vg_handle_get(vg_exec_handles(x), id, VG_GRAPH_EXEC, &v))
-		return CUDA_ERROR_INVALID_HANDLE;
+		return CUDA_ERROR_INVALID_VALUE;
 	*exec = (CUgraphExec)(uintptr_t)v;
 	return CUDA_SUCCESS;
 }
@@ -197,7 +197,7 @@ CUresult vge_vgpu_graph_child_move(struct vg_exec *x, const struct vg_req *rq, C
 	if (!cu.cuGraphAddNode_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!vg_handle_get(h, child, VG_GRAPH, &v))
-		return CUDA_ERROR_INVALID_HANDLE;
+		return CUDA_ERROR_INVALID_VALUE;
 	/* While it is captured, the capture has it. */
 	if (vg_x_captures_within(x, child))
 		return CUDA_ERROR_ILLEGAL_STATE;

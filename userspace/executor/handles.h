@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cuda_abi.h"
+
 enum vg_kind {
 	VG_NONE = 0,
 	VG_CONTEXT,
@@ -40,6 +42,21 @@ enum vg_kind {
 	VG_RESERVED,		/* of what is being made: no call finds it */
 	VG_KIND_COUNT,
 };
+
+/* What CUDA answers if a handle leads to nothing of this kind. */
+static inline CUresult vg_wrong_handle(enum vg_kind kind)
+{
+	switch (kind) {
+	case VG_CONTEXT:
+		return CUDA_ERROR_INVALID_CONTEXT;
+	case VG_GRAPH:
+	case VG_GRAPH_NODE:
+	case VG_GRAPH_EXEC:
+		return CUDA_ERROR_INVALID_VALUE;
+	default:
+		return CUDA_ERROR_INVALID_HANDLE;
+	}
+}
 
 #define VG_HANDLE_BITS	22
 #define VG_HANDLE_MAX	(1u << VG_HANDLE_BITS)	/* ids are below this */

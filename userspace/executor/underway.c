@@ -118,8 +118,7 @@ CUresult vg_underway_begin(struct vg_exec *x, const struct vg_op *op, struct vg_
 			continue;
 		kind = kind_of(x, id, n->kind);
 		if (kind == VG_NONE)
-			return n->kind == VG_CONTEXT ? CUDA_ERROR_INVALID_CONTEXT :
-						       CUDA_ERROR_INVALID_HANDLE;
+			return vg_wrong_handle(n->kind);
 		if (kind == VG_CONTEXT)
 			name_context(u, id);
 		else

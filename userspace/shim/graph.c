@@ -106,7 +106,7 @@ static CUresult nodes(CUgraph graph, unsigned int roots, CUgraphNode *out, size_
 	CUresult r;
 
 	if (!g || !count)
-		return g ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
+		return CUDA_ERROR_INVALID_VALUE;
 	room = out ? *count : 0;
 	do {
 		unsigned int n = room - done < NODES ? room - done : NODES;
@@ -147,7 +147,7 @@ CUresult vgh_cuGraphGetEdges_v2(CUgraph graph, CUgraphNode *from, CUgraphNode *t
 	CUresult r;
 
 	if (!g || !count || !from != !to)
-		return g ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
+		return CUDA_ERROR_INVALID_VALUE;
 	room = from ? *count : 0;
 	do {
 		unsigned int n = room - done < EDGES ? room - done : EDGES;
@@ -190,7 +190,7 @@ static CUresult links(CUgraphNode node, unsigned int dependents, CUgraphNode *ou
 	CUresult r;
 
 	if (!o || !count)
-		return o ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
+		return CUDA_ERROR_INVALID_VALUE;
 	room = out ? *count : 0;
 	r = vgw_vgpu_graph_node_links(node, dependents, room < LINKS ? room : LINKS, &total, ids, d);
 	if (r)

@@ -189,7 +189,7 @@ CUresult vgh_cuGraphNodeSetParams(CUgraphNode node, CUgraphNodeParams *p)
 
 CUresult vgh_cuGraphExecNodeSetParams(CUgraphExec exec, CUgraphNode node, CUgraphNodeParams *p)
 {
-	if (!vg_object_get(exec, VG_GRAPH_EXEC))
-		return CUDA_ERROR_INVALID_HANDLE;
-	return p ? set(exec, node, p) : CUDA_ERROR_INVALID_VALUE;
+	if (!p || !vg_object_get(exec, VG_GRAPH_EXEC))
+		return CUDA_ERROR_INVALID_VALUE;
+	return set(exec, node, p);
 }

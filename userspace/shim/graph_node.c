@@ -365,7 +365,7 @@ CUresult vgh_cuGraphMemcpyNodeSetParams(CUgraphNode node, const CUDA_MEMCPY3D *p
 CUresult vgh_cuGraphExecMemcpyNodeSetParams(CUgraphExec exec, CUgraphNode node,
 					    const CUDA_MEMCPY3D *p, CUcontext ctx)
 {
-	return exec ? copy_set(exec, node, p, ctx) : CUDA_ERROR_INVALID_HANDLE;
+	return exec ? copy_set(exec, node, p, ctx) : CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult vgh_cuGraphNodeGetType(CUgraphNode node, CUgraphNodeType *type)

@@ -232,17 +232,12 @@ struct vg_object *vg_object_adopt(uint32_t told, enum vg_kind kind, uint32_t own
 	}
 }
 
-static CUresult wrong(enum vg_kind kind)
-{
-	return kind == VG_CONTEXT ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_HANDLE;
-}
-
 CUresult vg_object_id(const void *handle, enum vg_kind kind, uint32_t *id)
 {
 	struct vg_object *o = vg_object_get(handle, kind);
 
 	if (unlikely(!o))
-		return wrong(kind);
+		return vg_wrong_handle(kind);
 	*id = o->id;
 	return CUDA_SUCCESS;
 }
@@ -253,7 +248,7 @@ CUresult vg_object_take(const void *handle, enum vg_kind kind, struct vg_object 
 	uint32_t expected = kind;
 
 	if (!o || !atomic_compare_exchange_strong(&o->kind, &expected, VG_KIND_COUNT))
-		return wrong(kind);
+		return vg_wrong_handle(kind);
 	*out = o;
 	return CUDA_SUCCESS;
 }

@@ -61,7 +61,7 @@ struct vg_context;
 CUresult vg_object_new(enum vg_kind kind, struct vg_object **o);
 /* The object if the handle is one of this kind, or NULL. */
 struct vg_object *vg_object_get(const void *handle, enum vg_kind kind);
-/* Its id, or CUDA_ERROR_INVALID_HANDLE (INVALID_CONTEXT for a context). */
+/* Its id, or an error: vg_wrong_handle(). */
 CUresult vg_object_id(const void *handle, enum vg_kind kind, uint32_t *id);
 /* The context that holds it, through whatever does; NULL if none does. */
 struct vg_context *vg_object_context(const void *handle, enum vg_kind kind);

@@ -28,7 +28,7 @@ class Decoder:
             call = f"vg_x_function(x, {expr}, &{into})"
         else:
             call = f"vg_handle_get(vg_exec_handles(x), {expr}, {names.kind(h)}, &v)"
-        error = "CUDA_ERROR_INVALID_CONTEXT" if h.kind == "CONTEXT" else "CUDA_ERROR_INVALID_HANDLE"
+        error = f"vg_wrong_handle({names.kind(h)})"
         out = []
         if "&v)" in call:
             self.need_v = True

@@ -75,7 +75,7 @@ static CUresult run_cuStreamDestroy(struct vg_exec *x, const struct vg_req *rq, 
 	if (r)
 		return r;
 	if (!vg_handle_get(vg_exec_handles(x), q->stream, VG_STREAM, &v))
-		return CUDA_ERROR_INVALID_HANDLE;
+		return vg_wrong_handle(VG_STREAM);
 	stream = (CUstream)(uintptr_t)v;
 	r = cu.cuStreamDestroy(stream);
 	r = vg_x_destroyed(x, r, q->stream, VG_STREAM);
@@ -108,7 +108,7 @@ static CUresult run_cuModuleGetFunction(struct vg_exec *x, const struct vg_req *
 	if (!vg_x_end(rq, at))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!vg_handle_get(vg_exec_handles(x), q->module, VG_MODULE, &v))
-		return CUDA_ERROR_INVALID_HANDLE;
+		return vg_wrong_handle(VG_MODULE);
 	module = (CUmodule)(uintptr_t)v;
 	r = vg_x_reserve(x, q->f, VG_FUNCTION, q->module, rq->ctx, 0, &serial_f);
 	if (r)
@@ -138,7 +138,7 @@ static CUresult run_cuScalars(struct vg_exec *x, const struct vg_req *rq, struct
 		return CUDA_ERROR_INVALID_VALUE;
 	v = 0;
 	if (q->ctx && !vg_handle_get(vg_exec_handles(x), q->ctx, VG_CONTEXT, &v))
-		return CUDA_ERROR_INVALID_CONTEXT;
+		return vg_wrong_handle(VG_CONTEXT);
 	ctx = (CUcontext)(uintptr_t)v;
 	r = cu.cuScalars((unsigned char)q->small, q->real, q->wide, q->address, ctx);
 	return r;
@@ -170,7 +170,7 @@ static CUresult run_cuOutputs(struct vg_exec *x, const struct vg_req *rq, struct
 	list = (void *)((uint8_t *)p + left);
 	left += VG_UP8(n_list * 2);
 	if (!vg_x_stream(x, q->stream, &stream))
-		return CUDA_ERROR_INVALID_HANDLE;
+		return vg_wrong_handle(VG_STREAM);
 	r = cu.cuOutputs(&a, q->present & 1 ? &b : NULL, list, q->count, stream);
 	if (r)
 		return r;
@@ -208,7 +208,7 @@ static CUresult run_cuInputs(struct vg_exec *x, const struct vg_req *rq, struct 
 	memcpy(&b, &q->b, sizeof(b));
 	v = 0;
 	if ((uint32_t)(uintptr_t)b.event && !vg_handle_get(vg_exec_handles(x), (uint32_t)(uintptr_t)b.event, VG_EVENT, &v))
-		return CUDA_ERROR_INVALID_HANDLE;
+		return vg_wrong_handle(VG_EVENT);
 	b.event = (CUevent)(uintptr_t)v;
 	memcpy(&both, &q->both, sizeof(both));
 	r = vge_cuInputs(x, rq, &a, q->present & 1 ? &b : NULL, pairs, &both, q->n);
@@ -243,7 +243,7 @@ static CUresult run_cuEvents(struct vg_exec *x, const struct vg_req *rq, struct 
 		return CUDA_ERROR_INVALID_VALUE;
 	for (uint64_t i = 0; i < n_events; i++) {
 		if (!vg_handle_get(vg_exec_handles(x), ids_events[i], VG_EVENT, &v))
-			return CUDA_ERROR_INVALID_HANDLE;
+			return vg_wrong_handle(VG_EVENT);
 		events[i] = (CUevent)(uintptr_t)v;
 	}
 	r = vge_cuEvents(x, rq, q->present & 1 ? events : NULL, q->m);
@@ -282,14 +282,14 @@ static CUresult run_cuWorks(struct vg_exec *x, const struct vg_req *rq, struct v
 		goto drop;
 	}
 	if (!vg_x_stream(x, q->stream, &stream))
-		{ r = CUDA_ERROR_INVALID_HANDLE; goto drop; }
+		{ r = vg_wrong_handle(VG_STREAM); goto drop; }
 	for (uint64_t i = 0; i < n_after; i++) {
 		if (!vg_handle_get(vg_exec_handles(x), ids_after[i], VG_GRAPH_NODE, &v))
-			{ r = CUDA_ERROR_INVALID_HANDLE; goto drop; }
+			{ r = vg_wrong_handle(VG_GRAPH_NODE); goto drop; }
 		after[i] = (CUgraphNode)(uintptr_t)v;
 	}
 	if (!vg_handle_get(vg_exec_handles(x), q->exec, VG_GRAPH_EXEC, &v))
-		{ r = CUDA_ERROR_INVALID_HANDLE; goto drop; }
+		{ r = vg_wrong_handle(VG_GRAPH_EXEC); goto drop; }
 	exec = (CUgraphExec)(uintptr_t)v;
 	r = vge_cuWorks(x, rq, stream, after, q->m, exec, more, more_bytes);
 drop:
@@ -311,7 +311,7 @@ static CUresult run_vgpu_data(struct vg_exec *x, const struct vg_req *rq, struct
 	if (!vg_x_end(rq, at))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!vg_x_stream(x, q->stream, &stream))
-		return CUDA_ERROR_INVALID_HANDLE;
+		return vg_wrong_handle(VG_STREAM);
 	block = vg_exec_arena(x, q->block_off, q->block_bytes);
 	if (!block)
 		return CUDA_ERROR_INVALID_VALUE;
