@@ -90,8 +90,8 @@ VG_SOFTGPU_GROUPS := device context functions library launches memory streams st
 	stream_attributes attached graph_nodes graph_edges graph_update graph_children \
 	graph_params graph_captured capture_to_graph graph_dot conditionals graph_memory \
 	user_objects batches managed_batches shapes advice old_host_memory old_registered \
-	old_events awaited capture_moves instantiation exec_nodes exec_children exec_events \
-	dependencies code_files linked_again kernel_settings occupancy chosen_pools mapping \
+	old_events awaited capture_moves failed_captures instantiation exec_nodes exec_children \
+	exec_events dependencies code_files linked_again kernel_settings occupancy chosen_pools mapping \
 	pinned_boxes captured_boxes sharing pointers logs output threads mapped_files \
 	pinned_sizes copies_in_turn per_thread per_thread_captures contexts peer_devices device_limits \
 	entry_points profiler log_files pools array_batches per_thread_arrays array_lines \

@@ -498,7 +498,7 @@ int main(int argc, char **argv)
 		{ "advice", advice }, { "old_host_memory", old_host_memory },
 		{ "old_registered", old_registered },
 		{ "old_events", old_events }, { "awaited", awaited },
-		{ "capture_moves", capture_moves },
+		{ "capture_moves", capture_moves }, { "failed_captures", failed_captures },
 		{ "instantiation", instantiation }, { "exec_nodes", exec_nodes },
 		{ "exec_children", exec_children }, { "exec_events", exec_events },
 		{ "dependencies", dependencies },

@@ -86,6 +86,8 @@ void surface_references(void);
 /* driver_callbacks.c */
 void callbacks(void);
 void host_nodes(void);
+/* driver_captures.c */
+void failed_captures(void);
 /* driver_graphs.c */
 void graph_nodes(void);
 void graph_edges(void);
