@@ -4,7 +4,8 @@
 VG_TA := $(O)/tests/apigen
 
 # A stand-in for the driver, for tests of the wire alone.
-VG_DOUBLE_SRCS := $(addprefix tests/apigen/,double.c double_green.c double_parts.c double_sharing.c)
+VG_DOUBLE_SRCS := $(addprefix tests/apigen/,double.c double_capture.c double_green.c double_parts.c \
+	double_sharing.c)
 
 $(VG_TA)/libdouble.so: $(VG_DOUBLE_SRCS) tests/apigen/double.h tests/apigen/double_sharing.h | $(O)/gen/stamp
 	@mkdir -p $(@D)

@@ -722,6 +722,36 @@ static void around_freed_graphs_counts(void **state)
 	channel_close(&ch);
 }
 
+/* Whether the driver frees the graphs of captures with their context is not known. */
+static void captures_of_contexts_count(void **state)
+{
+	enum { WRITES = 20000 };
+	const int most = VG_OBJECTS_MAX / VG_NODE_BYTES / WRITES;
+	struct vg_rq_cuMemsetD8Async q = { .N = 64, .hStream = STREAM };
+	struct channel ch = open_with_streams();
+	uint64_t count;
+	uint32_t graph;
+	int n;
+
+	(void)state;
+	for (n = 0; n <= most; n++) {
+		assert_int_equal(begin(&ch), CUDA_SUCCESS);
+		graph = n % 2 ? captured_graph(&ch) : 0;
+		q.dstDevice = memory(&ch);
+		for (int i = 0; i < WRITES; i++)
+			put(&ch, VG_OP_cuMemsetD8Async, CTX, -1, &q, sizeof(q));
+		if (write_bytes(&ch, q.dstDevice))
+			break;
+		context_goes(&ch);
+		if (graph)
+			assert_int_equal(graph_nodes(&ch, graph, &count),
+					 CUDA_ERROR_INVALID_VALUE);
+		stream(&ch, STREAM);
+	}
+	assert_in_range(n, most / 2, most);
+	channel_close(&ch);
+}
+
 /* While a capture is broken but not ended, what is around its graph stays. */
 static void around_a_broken_capture_stays(void **state)
 {
@@ -1006,6 +1036,7 @@ int main(void)
 		cmocka_unit_test(broken_capture_loses_its_graph),
 		cmocka_unit_test(around_a_freed_graph_stays),
 		cmocka_unit_test(around_freed_graphs_counts),
+		cmocka_unit_test(captures_of_contexts_count),
 		cmocka_unit_test(captures_within_captures),
 		cmocka_unit_test(around_a_broken_capture_stays),
 		cmocka_unit_test(children_of_a_capture_are_counted),

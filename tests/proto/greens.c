@@ -19,6 +19,7 @@
 #define GREEN	3u
 #define CONTEXT	4u		/* what a green context is as a context */
 #define LINK	5u
+#define STREAM	6u
 
 static int32_t retain(struct channel *ch)
 {
@@ -158,6 +159,29 @@ static void link_in_green(void **state)
 	channel_close(&ch);
 }
 
+/* With its streams their captures may end, in graphs that nobody may use any more. */
+static void green_stays_while_captured(void **state)
+{
+	struct vg_rq_cuStreamCreate s = { .phStream = STREAM, .Flags = CU_STREAM_NON_BLOCKING };
+	struct vg_rq_cuStreamBeginCapture_v2 begin = { .hStream = STREAM };
+	struct vg_rq_cuGreenCtxDestroy gone = { .hCtx = GREEN };
+	struct vg_rq_vgpu_capture_end end = { .stream = STREAM };
+	struct channel ch = open_with_contexts();
+
+	(void)state;
+	assert_int_equal(green(&ch, GREEN, PRIMARY), CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_cuStreamCreate, CONTEXT, &s, sizeof(s), NULL, 0),
+			 CUDA_SUCCESS);
+	assert_int_equal(call_in(&ch, VG_OP_cuStreamBeginCapture_v2, CONTEXT, &begin,
+				 sizeof(begin), NULL, 0), CUDA_SUCCESS);
+	assert_int_equal(call(&ch, VG_OP_cuGreenCtxDestroy, &gone, sizeof(gone)),
+			 CUDA_ERROR_ILLEGAL_STATE);
+	assert_int_equal(call_in(&ch, VG_OP_vgpu_capture_end, CONTEXT, &end, sizeof(end), NULL,
+				 0), CUDA_SUCCESS);
+	assert_int_equal(call(&ch, VG_OP_cuGreenCtxDestroy, &gone, sizeof(gone)), CUDA_SUCCESS);
+	channel_close(&ch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +189,7 @@ int main(void)
 		cmocka_unit_test(green_is_of_the_primary_context),
 		cmocka_unit_test(green_goes_with_the_primary_context),
 		cmocka_unit_test(link_in_green),
+		cmocka_unit_test(green_stays_while_captured),
 	};
 
 	if (!peer_path())

@@ -36,10 +36,11 @@ bool vg_x_captures_within(struct vg_exec *x, uint32_t id)
 	return false;
 }
 
-void vg_x_capture_gone(struct vg_exec *x, uint32_t stream)
+void vg_x_capture_gone(struct vg_exec *x, uint32_t stream, bool surely)
 {
 	(void)x;
 	(void)stream;
+	(void)surely;
 }
 
 CUresult vg_x_may_end_captures(struct vg_exec *x, enum vg_kind kind, uint32_t id)

@@ -85,10 +85,11 @@ bool vg_x_captures_within(struct vg_exec *x, uint32_t id);
 bool vg_x_captured(struct vg_exec *x, uint32_t id);
 /*
  * Before this stream goes, or this context with its streams: whether the captures that began
- * there may end, because the driver frees their graphs then.  And after a stream has gone.
+ * there may end, because the driver frees their graphs then.  And after a stream has gone:
+ * `surely` by a call of its own, for what the driver does otherwise is not known.
  */
 CUresult vg_x_may_end_captures(struct vg_exec *x, enum vg_kind kind, uint32_t id);
-void vg_x_capture_gone(struct vg_exec *x, uint32_t stream);
+void vg_x_capture_gone(struct vg_exec *x, uint32_t stream, bool surely);
 /* Whether one is under way that began in a stream of this context. */
 bool vg_x_captures_in(struct vg_exec *x, uint32_t ctx);
 

@@ -233,27 +233,26 @@ static void lose_within(struct vg_exec *x, uint32_t root, uint32_t freed)
 	pthread_mutex_unlock(&lock);
 }
 
-/* It has failed, or its stream has gone, so that the driver has freed its graph. */
-static void fail(struct vg_exec *x, struct capture *c)
+/*
+ * It has failed, or its stream has gone, so that the driver has freed its graph; unless `surely`
+ * it may have done so or not.
+ */
+static void fail(struct vg_exec *x, struct capture *c, bool surely)
 {
 	struct vg_handles *h = vg_exec_handles(x);
 	uint32_t id = id_of(x, c), root = vg_handle_root(h, id);
+	/* If it is lost, and the program's, it is a part of a graph that goes on to count. */
+	bool freed = surely && root == id && !(c->lost && c->own);
 	uint64_t v;
 
-	if (id && root != id) {
-		lose_within(x, root, id);
-		/* What it weighs goes on to count. */
-		vg_handle_weigh_held(h, root, VG_GRAPH, c->weight);
-		if (vg_handle_lose(h, root, VG_GRAPH))
-			vg_x_orphans(x, root);
-		discard(c);
-		return;
-	}
-	if (vg_handle_take(h, id, VG_GRAPH, &v))
-		vg_x_orphans(x, id);
-	/* If it is lost, and the program's, it is a part of a graph that goes on to count. */
-	if (!c->lost || !c->own)
+	if (freed)
 		vg_budget_give(VG_BUDGET_OBJECTS, c->weight);
+	else
+		vg_handle_weigh_held(h, root, VG_GRAPH, c->weight);
+	if (root != id)
+		lose_within(x, root, id);
+	if (freed ? vg_handle_take(h, root, VG_GRAPH, &v) : vg_handle_lose(h, root, VG_GRAPH))
+		vg_x_orphans(x, root);
 	discard(c);
 }
 
@@ -290,12 +289,12 @@ bool vg_x_captures_in(struct vg_exec *x, uint32_t ctx)
 	return c;
 }
 
-void vg_x_capture_gone(struct vg_exec *x, uint32_t stream)
+void vg_x_capture_gone(struct vg_exec *x, uint32_t stream, bool surely)
 {
 	struct capture *c = forget(stream);
 
 	if (c)
-		fail(x, c);
+		fail(x, c, surely);
 }
 
 /* Whether the driver says that it has not failed so far. */
@@ -388,7 +387,7 @@ static CUresult began(struct vg_exec *x, CUresult r, CUstream s, struct capture 
 		return r;
 	}
 	/* One that the driver has ended by itself. */
-	vg_x_capture_gone(x, c->stream);
+	vg_x_capture_gone(x, c->stream, false);
 	r = ask(s, &a, true);
 	c->number = a.number;
 	c->graph = a.graph;
@@ -397,7 +396,7 @@ static CUresult began(struct vg_exec *x, CUresult r, CUstream s, struct capture 
 		return CUDA_SUCCESS;
 	}
 	if (cu.cuStreamEndCapture(s, &made)) {
-		fail(x, c);
+		fail(x, c, true);
 		return r;
 	}
 	if (!c->own)
@@ -556,7 +555,7 @@ CUresult vge_vgpu_capture_end(struct vg_exec *x, const struct vg_req *rq, CUstre
 	c = forget(q->stream);
 	if (r) {
 		if (c)
-			fail(x, c);
+			fail(x, c, true);
 		return r;
 	}
 	if (!c || !c->lost)

@@ -124,7 +124,7 @@ CUresult vg_x_destroyed(struct vg_exec *x, CUresult r, uint32_t id, enum vg_kind
 		return r;
 	vg_x_orphans(x, id);
 	if (kind == VG_STREAM)
-		vg_x_capture_gone(x, id);
+		vg_x_capture_gone(x, id, !r);
 	return r;
 }
 
@@ -172,7 +172,7 @@ void vg_x_orphans(struct vg_exec *x, uint32_t gone)
 
 	while (vg_handle_orphan(vg_exec_handles(x), gone, &o)) {
 		if (o.kind == VG_STREAM)
-			vg_x_capture_gone(x, o.id);
+			vg_x_capture_gone(x, o.id, false);
 		if (o.kind == VG_LINK_STATE)
 			vg_x_link_gone((CUlinkState)(uintptr_t)o.value);
 	}
