@@ -40,7 +40,7 @@ static int ioc_setup(struct file *file, void *arg)
 {
 	struct vgpu_setup *setup = arg;
 
-	if (setup->flags || setup->reserved)
+	if (setup->flags)
 		return -EINVAL;
 	return vgpu_channel_setup(file->private_data, setup);
 }

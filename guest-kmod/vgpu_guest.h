@@ -108,7 +108,7 @@ struct vgpu_channel {
 	bool undestroyed;		/* DESTROY failed; under table_lock */
 	struct list_head node;		/* on its way out */
 	struct vgpu_layout layout;
-	u32 settings;			/* for the executor's driver */
+	u64 settings;			/* for the executor's driver */
 	struct vgpu_mem *mem;
 	struct xarray regions;		/* struct vgpu_mem by region id */
 

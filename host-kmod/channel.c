@@ -124,7 +124,7 @@ int vgpu_channel_create(struct vgpu *vgpu, const struct vgpu_adm_create *cmd)
 
 	if (cmd->head.channel >= VGPU_CHANNELS)
 		return -EINVAL;
-	if (!cmd->vector || cmd->vector >= VGPU_VECTORS || cmd->reserved)
+	if (!cmd->vector || cmd->vector >= VGPU_VECTORS)
 		return -EINVAL;
 	ret = vgpu_layout_make(want->sq_bytes, want->slot_count, want->arena_bytes, &layout);
 	if (ret)

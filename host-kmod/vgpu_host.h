@@ -107,7 +107,7 @@ struct vgpu_channel {
 	u32 vector;
 	u64 cookie;
 	u32 pid;
-	u32 settings;			/* for the mediator */
+	u64 settings;			/* for the mediator */
 	char comm[16];
 	struct vgpu_layout layout;
 

@@ -77,7 +77,6 @@ static void create_fields(struct kunit *test)
 	EXPECT_REFUSED(head.channel, ~0u);
 	EXPECT_REFUSED(vector, 0);
 	EXPECT_REFUSED(vector, VGPU_VECTORS);
-	EXPECT_REFUSED(reserved, 1);
 	EXPECT_REFUSED(layout.sq_off, 0);
 	EXPECT_REFUSED(layout.sq_bytes, 3 * VGPU_SQ_MIN);
 	EXPECT_REFUSED(layout.slot_off, ~0u);

@@ -277,7 +277,7 @@ static bool is_right(const void *buf, size_t bytes)
 	struct vgpu_layout layout;
 
 	return bytes == sizeof(*h) && h->size == sizeof(*h) && h->abi == VG_SOCK_ABI &&
-	       vg_settings_valid(h->settings) &&
+	       !h->reserved && vg_settings_valid(h->settings) &&
 	       !vgpu_layout_make(h->sq_bytes, h->slot_count, h->arena_bytes, &layout);
 }
 

@@ -40,7 +40,9 @@ static void bad_hellos(void **state)
 	REFUSED(size, 0, EPROTO);
 	REFUSED(size, 4096, EPROTO);
 	REFUSED(abi, VG_SOCK_ABI + 1, EPROTO);
-	REFUSED(settings, ~0u, EPROTO);
+	REFUSED(reserved, 1, EPROTO);
+	REFUSED(settings, ~0ull, EPROTO);
+	REFUSED(settings, 1ull << 63, EPROTO);
 	REFUSED(sq_bytes, 0, EINVAL);
 	REFUSED(sq_bytes, VGPU_SQ_MIN + 1, EINVAL);
 	REFUSED(sq_bytes, ~0u, EINVAL);

@@ -187,12 +187,53 @@ def environment():
     place.end()
 
 
+def seen(place, wanted):
+    """The last digits of the UUIDs of the devices that a program sees, or its error."""
+    done = place.run("""
+r, n, ids = c.cuInit(0), ctypes.c_int(), ""
+if not r:
+    c.cuDeviceGetCount(ctypes.byref(n))
+for i in range(n.value):
+    uuid, x, p = ctypes.create_string_buffer(16), ctypes.c_void_p(), ctypes.c_void_p()
+    c.cuDeviceGetUuid_v2(uuid, i)
+    r = r or c.cuDevicePrimaryCtxRetain(ctypes.byref(x), i) or c.cuCtxSetCurrent(x)
+    r = r or c.cuMemAlloc_v2(ctypes.byref(p), 4096)
+    ids += chr(uuid.raw[15])
+print(r or ids)
+""", **({"CUDA_VISIBLE_DEVICES": wanted} if wanted is not None else {}))
+    return done.stdout.strip()
+
+
+def devices():
+    """softgpu's devices have UUIDs that end in their numbers."""
+    uuid = "GPU-" + b"vgpu-softgpu-002".hex()
+    uuid = "-".join([uuid[:12], uuid[12:16], uuid[16:20], uuid[20:24], uuid[24:]])
+    os.environ["VGPU_SOFTGPU_DEVICES"] = "4"
+    place = Place().start()
+    for wanted, what in ((None, "0123"), ("0,1", "01"), ("1", "1"), ("3,0", "30"),
+                         ("2,1,0,3", "2103"), (uuid, "2"), ("1,7,0", "1"), ("2,2", "101"),
+                         ("", "100")):
+        found = seen(place, wanted)
+        true(f"CUDA_VISIBLE_DEVICES={wanted} shows {what}: {found}", found == what)
+    place.end()
+    # The operator hides one, and has another order.
+    os.environ["CUDA_VISIBLE_DEVICES"] = "3,1,0"
+    place = Place().start()
+    del os.environ["CUDA_VISIBLE_DEVICES"]
+    for wanted, what in ((None, "310"), ("2,0", "03"), ("1", "1"), ("3", "100")):
+        found = seen(place, wanted)
+        true(f"of 3,1,0 CUDA_VISIBLE_DEVICES={wanted} shows {what}: {found}", found == what)
+    place.end()
+    del os.environ["VGPU_SOFTGPU_DEVICES"]
+
+
 def main():
     socket_over_a_file("socket")
     socket_over_a_file("control")
     if not os.geteuid():
         cache_of_another()
         environment()
+    devices()
     executor_lost()
     driver_missing()
     pageable_access()

@@ -74,7 +74,7 @@ int64_t vg_now_ms(void)
 }
 
 struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
-			      const struct vg_assign *assign, uint32_t settings,
+			      const struct vg_assign *assign, uint64_t settings,
 			      const int *fds, int count)
 {
 	(void)assign;

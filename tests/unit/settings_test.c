@@ -12,7 +12,7 @@
 static const char *travelled(const char *name, const char *value)
 {
 	static char text[VG_SETTINGS_MAX][VG_SETTING_BYTES];
-	uint32_t settings;
+	uint64_t settings;
 	unsigned int n;
 
 	setenv(name, value, 1);
@@ -88,7 +88,7 @@ static void all_together(void **state)
 	};
 	enum { COUNT = sizeof(all) / sizeof(all[0]) };
 	char text[VG_SETTINGS_MAX][VG_SETTING_BYTES], want[128];
-	uint32_t settings;
+	uint64_t settings;
 
 	(void)state;
 	for (int i = 0; i < COUNT; i++)
@@ -115,7 +115,7 @@ static void any_word(void **state)
 	assert_false(vg_settings_valid(63));		/* connections */
 	assert_false(vg_settings_valid(~0u));
 	for (uint32_t i = 0, word = 1; i < 1000000; i++) {
-		uint32_t again = 0;
+		uint64_t again = 0;
 
 		word = word * 1664525u + 1013904223u;
 		if (!vg_settings_valid(word))
@@ -137,12 +137,41 @@ static void any_word(void **state)
 	assert_true(valid > 1000);
 }
 
+static void lists_of_devices(void **state)
+{
+	static const int lists[][VG_SETTINGS_DEVICES] = {
+		{ 1 }, { 0, 1 }, { 1, 0 }, { 14, 3, 7 }, { 7, 6, 5, 4, 3, 2, 1, 0 },
+	};
+	static const int counts[] = { 1, 2, 2, 3, 8 };
+	static const int odd[] = { 0, 15 }, negative[] = { -1 }, many[9] = { 1, 2, 3 };
+	int got[VG_SETTINGS_DEVICES];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		uint64_t settings = vg_settings_devices(lists[i], counts[i]);
+
+		assert_true(vg_settings_valid(settings));
+		assert_true(vg_settings_valid(settings | 4));	/* with a variable */
+		assert_int_equal(vg_settings_list(settings, got), counts[i]);
+		assert_memory_equal(got, lists[i], counts[i] * sizeof(int));
+	}
+	assert_int_equal(vg_settings_devices(odd, 2), 0);
+	assert_int_equal(vg_settings_devices(negative, 1), 0);
+	assert_int_equal(vg_settings_devices(many, 9), 0);
+	assert_int_equal(vg_settings_list(4, got), 0);
+	/* Twice the same; a device after the end. */
+	assert_false(vg_settings_valid(0x11ull << 32));
+	assert_false(vg_settings_valid(0x10ull << 32));
+	assert_false(vg_settings_valid(~0ull << 32));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_alone),
 		cmocka_unit_test(all_together),
 		cmocka_unit_test(any_word),
+		cmocka_unit_test(lists_of_devices),
 	};
 
 	return cmocka_run_group_tests_name("settings", tests, NULL, NULL);

@@ -65,6 +65,9 @@ void vg_channel_keep(void);
 void vg_channel_small(void);
 void vg_channel_close(void);
 
+/* Likewise, and make another at once, whose driver sees these devices (vg_settings_devices()). */
+CUresult vg_channel_choose(uint64_t devices);
+
 /* The context id that this thread's records carry in vgpu_rec.tag. */
 extern __thread uint32_t vg_thread_tag;
 

@@ -31,6 +31,7 @@
 static pthread_mutex_t connect_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool fork_watched;
 static bool small;
+static uint64_t devices;	/* what the driver is to see of them (settings.h); connect_lock */
 static atomic_bool kept;	/* the executor has what this process has made */
 
 static CUresult connect_error(int err, const char *path)
@@ -112,7 +113,7 @@ static int transport_open(struct vg_client *c, const char **path)
 		*path = VG_SOCK_DEFAULT;
 	}
 	/* Who only monitors runs nothing that the driver could be told about. */
-	return c->t.ops->open(&c->t, *path, &want, small ? 0 : vg_settings_read());
+	return c->t.ops->open(&c->t, *path, &want, small ? 0 : vg_settings_read() | devices);
 }
 
 /* An executor has to be there before the first call: it may say no. */
@@ -243,11 +244,23 @@ void vg_channel_small(void)
 	small = true;
 }
 
-void vg_channel_close(void)
+static void give_up(uint64_t next)
 {
 	pthread_mutex_lock(&connect_lock);
 	forget(&vg_client);
+	devices = next;
 	pthread_mutex_unlock(&connect_lock);
+}
+
+void vg_channel_close(void)
+{
+	give_up(0);
+}
+
+CUresult vg_channel_choose(uint64_t settings)
+{
+	give_up(settings);
+	return vg_connect();
 }
 
 CUresult vg_client_lost(int err)

@@ -48,20 +48,20 @@ static uint32_t value_of(const struct variable *v, const char *text)
 	return 0;
 }
 
-static uint32_t field(const struct variable *v, uint32_t settings)
+static uint32_t field(const struct variable *v, uint64_t settings)
 {
-	return settings >> v->shift & ((1u << v->bits) - 1);
+	return (uint32_t)settings >> v->shift & ((1u << v->bits) - 1);
 }
 
-uint32_t vg_settings_read(void)
+uint64_t vg_settings_read(void)
 {
-	uint32_t settings = 0;
+	uint64_t settings = 0;
 
 	for (size_t i = 0; i < VARIABLES; i++) {
 		const char *text = getenv(variables[i].name);
 
 		if (text)
-			settings |= value_of(&variables[i], text) << variables[i].shift;
+			settings |= (uint64_t)value_of(&variables[i], text) << variables[i].shift;
 	}
 	return settings;
 }
@@ -72,7 +72,58 @@ static bool known(const struct variable *v, uint32_t value)
 	       !value || (value <= WORDS_MAX && v->words[value - 1]);
 }
 
-bool vg_settings_valid(uint32_t settings)
+/* -- devices */
+
+#define DEVICES_SHIFT	32
+#define DEVICE_BITS	4
+#define DEVICE_MASK	((1u << DEVICE_BITS) - 1)
+
+static uint32_t device_at(uint64_t settings, int i)
+{
+	return settings >> (DEVICES_SHIFT + i * DEVICE_BITS) & DEVICE_MASK;
+}
+
+uint64_t vg_settings_devices(const int *device, int count)
+{
+	uint64_t settings = 0;
+
+	if (count > VG_SETTINGS_DEVICES)
+		return 0;
+	for (int i = 0; i < count; i++) {
+		if (device[i] < 0 || device[i] >= (int)DEVICE_MASK)
+			return 0;
+		settings |= (uint64_t)(device[i] + 1) << (DEVICES_SHIFT + i * DEVICE_BITS);
+	}
+	return settings;
+}
+
+int vg_settings_list(uint64_t settings, int device[VG_SETTINGS_DEVICES])
+{
+	int n = 0;
+
+	while (n < VG_SETTINGS_DEVICES && device_at(settings, n)) {
+		device[n] = device_at(settings, n) - 1;
+		n++;
+	}
+	return n;
+}
+
+static bool valid_list(uint64_t settings)
+{
+	int device[VG_SETTINGS_DEVICES], n = vg_settings_list(settings, device);
+	uint32_t seen = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (seen & 1u << device[i])
+			return false;
+		seen |= 1u << device[i];
+	}
+	return vg_settings_devices(device, n) == settings >> DEVICES_SHIFT << DEVICES_SHIFT;
+}
+
+/* -- the whole word */
+
+bool vg_settings_valid(uint64_t settings)
 {
 	uint32_t used = 0;
 
@@ -81,10 +132,10 @@ bool vg_settings_valid(uint32_t settings)
 			return false;
 		used |= ((1u << variables[i].bits) - 1) << variables[i].shift;
 	}
-	return !(settings & ~used);
+	return !((uint32_t)settings & ~used) && valid_list(settings);
 }
 
-unsigned int vg_settings_write(uint32_t settings, char text[VG_SETTINGS_MAX][VG_SETTING_BYTES])
+unsigned int vg_settings_write(uint64_t settings, char text[VG_SETTINGS_MAX][VG_SETTING_BYTES])
 {
 	unsigned int n = 0;
 

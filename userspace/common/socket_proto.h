@@ -24,8 +24,9 @@ struct vg_sock_hello {
 	uint32_t sq_bytes;	/* bounds as in struct vgpu_setup */
 	uint32_t slot_count;
 	uint32_t arena_bytes;
-	uint32_t settings;	/* settings.h */
+	uint32_t reserved;
 	char comm[16];
+	uint64_t settings;	/* settings.h */
 };
 
 /*
@@ -136,7 +137,7 @@ struct vg_exec_ready {
 	uint32_t reserved;
 };
 
-_Static_assert(sizeof(struct vg_sock_hello) == 40, "ABI");
+_Static_assert(sizeof(struct vg_sock_hello) == 48, "ABI");
 _Static_assert(sizeof(struct vg_sock_welcome) == 40, "ABI");
 _Static_assert(sizeof(struct vg_assign) == 48, "ABI");
 _Static_assert(sizeof(struct vg_exec_ready) == 32, "ABI");

@@ -30,7 +30,7 @@ struct vg_transport_ops {
 	 * settings (settings.h).  0 or a negative errno.
 	 */
 	int (*open)(struct vg_transport *t, const char *path, const struct vgpu_layout *want,
-		    uint32_t settings);
+		    uint64_t settings);
 	int (*doorbell)(struct vg_transport *t);
 	/*
 	 * Sleep until *word may differ from value.  0 (look again), or -EPIPE,

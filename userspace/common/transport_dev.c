@@ -13,7 +13,7 @@
 #include <linux/vgpu.h>
 
 static int dev_open(struct vg_transport *t, const char *path, const struct vgpu_layout *want,
-		    uint32_t settings)
+		    uint64_t settings)
 {
 	struct vgpu_setup setup = {
 		.size = sizeof(setup),

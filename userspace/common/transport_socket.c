@@ -51,7 +51,7 @@ static int socket_connect(const char *path)
 }
 
 static int socket_open(struct vg_transport *t, const char *path, const struct vgpu_layout *want,
-		       uint32_t settings)
+		       uint64_t settings)
 {
 	struct vg_sock_hello hello = {
 		.size = sizeof(hello),

@@ -3,6 +3,7 @@
  * The environment of an executor.  The CUDA driver reads its variables there, and they are to
  * be the guest program's and not those of whoever started the mediator.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,24 +31,74 @@ static bool goes(const char *variable)
 	return false;
 }
 
-char **vg_environ(uint32_t settings)
+#define VISIBLE "CUDA_VISIBLE_DEVICES="
+
+/* Word number n of a list with commas, and its length; NULL if there are fewer. */
+static const char *word(const char *list, int n, size_t *length)
+{
+	for (; n; n--) {
+		list = strchr(list, ',');
+		if (!list)
+			return NULL;
+		list++;
+	}
+	*length = strcspn(list, ",");
+	return list;
+}
+
+static size_t visible_room(void)
+{
+	const char *all = getenv("CUDA_VISIBLE_DEVICES");
+
+	return sizeof(VISIBLE) + VG_SETTINGS_DEVICES * (all ? strlen(all) + 1 : 4);
+}
+
+/*
+ * Those of the operator's devices that the program wants to see, in its order.  What the
+ * operator hides has no number here, so it cannot be asked for.  False: it wants all.
+ */
+static bool visible(uint64_t settings, char *text)
+{
+	const char *all = getenv("CUDA_VISIBLE_DEVICES"), *name;
+	int device[VG_SETTINGS_DEVICES], n = vg_settings_list(settings, device);
+	size_t length;
+
+	text = stpcpy(text, VISIBLE);
+	for (int i = 0; i < n; i++) {
+		name = all ? word(all, device[i], &length) : NULL;
+		if (all && !name)
+			break;
+		if (i)
+			*text++ = ',';
+		text += name ? sprintf(text, "%.*s", (int)length, name) :
+			       sprintf(text, "%d", device[i]);
+	}
+	return n;
+}
+
+char **vg_environ(uint64_t settings)
 {
 	extern char **environ;
-	char (*text)[VG_SETTING_BYTES], **env;
-	size_t n = 0;
+	char (*text)[VG_SETTING_BYTES], *list, **env;
 	unsigned int own;
+	bool chosen;
+	size_t n = 0;
 
 	while (environ[n])
 		n++;
-	n += VG_SETTINGS_MAX + 1;
-	env = malloc(n * sizeof(*env) + VG_SETTINGS_MAX * VG_SETTING_BYTES);
+	n += VG_SETTINGS_MAX + 2;
+	env = malloc(n * sizeof(*env) + VG_SETTINGS_MAX * VG_SETTING_BYTES + visible_room());
 	if (!env)
 		return NULL;
 	text = (char (*)[VG_SETTING_BYTES])(env + n);
+	list = text[VG_SETTINGS_MAX];
+	chosen = visible(settings, list);
 	n = 0;
 	for (char **v = environ; *v; v++)
-		if (goes(*v))
+		if (goes(*v) && !(chosen && starts(*v, VISIBLE)))
 			env[n++] = *v;
+	if (chosen)
+		env[n++] = list;
 	own = vg_settings_write(settings, text);
 	for (unsigned int i = 0; i < own; i++)
 		env[n++] = text[i];

@@ -151,7 +151,7 @@ static int serve(struct guest *g, const struct vg_sock_hello *hello)
 	struct vg_proc *p;
 	int fds[3], pair[2], ret;
 
-	if (hello->size != sizeof(*hello) || hello->abi != VG_SOCK_ABI)
+	if (hello->size != sizeof(*hello) || hello->abi != VG_SOCK_ABI || hello->reserved)
 		return -EPROTO;
 	ret = vgpu_layout_make(hello->sq_bytes, hello->slot_count, hello->arena_bytes,
 			       &welcome.layout);

@@ -123,7 +123,7 @@ struct vg_proc {
 	pid_t pid;
 	enum vg_proc_state state;
 	bool warm;			/* it has made a context ahead of time */
-	uint32_t settings;		/* that it was started with; 0: none (settings.h) */
+	uint64_t settings;		/* that it was started with; 0: none (settings.h) */
 	struct vg_exec_ready ready;
 	struct vg_tenant *tenant;	/* NULL for a spare */
 	struct vg_user *user;		/* of the socket, or NULL */
@@ -204,7 +204,7 @@ int vg_start(char *const *argv, char *const *env, int sock, pid_t *pid);
  * the guest's to see, and what the program's settings (common/settings.h) say.  NULL: no
  * memory.  The caller frees it, in one piece.
  */
-char **vg_environ(uint32_t settings);
+char **vg_environ(uint64_t settings);
 
 /* user.c */
 int64_t vg_rate_wait(struct vg_rate *r);	/* ms until one more may start; 0: now */
@@ -264,7 +264,7 @@ void vg_procs_refill(void);	/* bring the spares up to their number */
  * descriptors stay the caller's.  The process, or NULL with errno.
  */
 struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
-			      const struct vg_assign *assign, uint32_t settings,
+			      const struct vg_assign *assign, uint64_t settings,
 			      const int *fds, int count);
 /* Whose channel it serves, as the guest says. */
 void vg_proc_name(struct vg_proc *p, uint32_t pid, const char *comm);

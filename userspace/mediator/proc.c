@@ -141,7 +141,7 @@ static void client_ready(struct vg_source *s, uint32_t events)
 	vg_proc_end(of_client(s));
 }
 
-static struct vg_proc *spawn(bool warm, uint32_t settings)
+static struct vg_proc *spawn(bool warm, uint64_t settings)
 {
 	char spin[16], level[16], copy[32], data[24];
 	char *argv[32] = {
@@ -341,7 +341,7 @@ void vg_procs_refill(void)
 }
 
 struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
-			      const struct vg_assign *assign, uint32_t settings,
+			      const struct vg_assign *assign, uint64_t settings,
 			      const int *fds, int count)
 {
 	uid_t *uid = user ? &user->executors : &t->executors;

@@ -3,8 +3,10 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client.h"
+#include "settings.h"
 #include "launch.h"
 #include "shim.h"
 #include "shim_calls.h"
@@ -51,28 +53,77 @@ struct vg_device *vg_device(CUdevice dev)
 	return dev >= 0 && dev < vg_device_count ? &vg_devices[dev] : NULL;
 }
 
+/* Ask the executor for its devices. */
+static CUresult find(void)
+{
+	struct vgpu_driver_info info;
+	CUresult r = vgw_vgpu_driver(&info);
+
+	if (r)
+		return r;
+	if (info.devices < 1)
+		return CUDA_ERROR_NO_DEVICE;
+	host_version = info.version;
+	vg_device_count = info.devices < VG_DEVICES_MAX ? info.devices : VG_DEVICES_MAX;
+	for (int i = 0; i < vg_device_count && !r; i++)
+		r = vgw_vgpu_device(i, &vg_devices[i].info);
+	return r;
+}
+
+/* Whether the devices are these, in this order. */
+static bool are(const CUuuid *uuids, const int *which, int count)
+{
+	if (vg_device_count != count)
+		return false;
+	for (int i = 0; i < count; i++)
+		if (memcmp(&vg_devices[i].info.uuid, &uuids[which[i]], sizeof(CUuuid)))
+			return false;
+	return true;
+}
+
 /*
- * What CUDA_VISIBLE_DEVICES makes of the devices.  The executor numbers them as the driver
- * does, and every call names them by that number, so only a list that begins as the driver's
- * does can be followed.
+ * What CUDA_VISIBLE_DEVICES makes of the devices.  The executor numbers them as its driver
+ * does, and every call names them by that number.  So a list that does not begin as the
+ * driver's own goes to an executor that is started with it.
  */
 static CUresult choose(void)
 {
 	const char *value = getenv("CUDA_VISIBLE_DEVICES");
 	CUuuid uuids[VG_DEVICES_MAX];
-	int seen[VG_DEVICES_MAX];
+	int seen[VG_DEVICES_MAX], count;
+	bool as_it_is = true;
+	uint64_t settings;
 	CUresult r;
 
 	for (int i = 0; i < vg_device_count; i++)
 		uuids[i] = vg_devices[i].info.uuid;
-	r = vg_visible(value, uuids, vg_device_count, seen, &vg_device_count);
-	for (int i = 0; i < vg_device_count && !r; i++) {
-		if (seen[i] == i)
-			continue;
-		fprintf(stderr, "vgpu: CUDA_VISIBLE_DEVICES=%s: devices in another order than the "
-			"driver's are not offered\n", value);
+	r = vg_visible(value, uuids, vg_device_count, seen, &count);
+	if (r)
+		return r;
+	for (int i = 0; i < count; i++)
+		as_it_is &= seen[i] == i;
+	if (as_it_is) {
+		vg_device_count = count;
+		return CUDA_SUCCESS;
+	}
+	settings = vg_settings_devices(seen, count);
+	if (!settings) {
+		fprintf(stderr, "vgpu: CUDA_VISIBLE_DEVICES=%s: in another order than the "
+			"driver's, %d devices up to number 14 can be had\n", value,
+			VG_SETTINGS_DEVICES);
+		return CUDA_ERROR_NOT_SUPPORTED;
+	}
+	r = vg_channel_choose(settings);
+	if (!r)
+		r = find();
+	if (!r && !are(uuids, seen, count)) {
+		fprintf(stderr, "vgpu: CUDA_VISIBLE_DEVICES=%s: the host's driver shows other "
+			"devices\n", value);
 		r = CUDA_ERROR_NOT_SUPPORTED;
 	}
+	/* The next cuInit() asks for all of them again. */
+	if (r)
+		vg_channel_close();
 	return r;
 }
 
@@ -92,7 +143,6 @@ static CUresult take(int i)
 
 CUresult vgh_cuInit(unsigned int flags)
 {
-	struct vgpu_driver_info info;
 	CUresult r;
 
 	if (flags)
@@ -106,17 +156,7 @@ CUresult vgh_cuInit(unsigned int flags)
 	r = vg_ready() ? vg_connect() : CUDA_SUCCESS;
 	if (r || !vg_ready())
 		goto out;
-	r = vgw_vgpu_driver(&info);
-	if (r)
-		goto out;
-	if (info.devices < 1) {
-		r = CUDA_ERROR_NO_DEVICE;
-		goto out;
-	}
-	host_version = info.version;
-	vg_device_count = info.devices < VG_DEVICES_MAX ? info.devices : VG_DEVICES_MAX;
-	for (int i = 0; i < vg_device_count && !r; i++)
-		r = vgw_vgpu_device(i, &vg_devices[i].info);
+	r = find();
 	if (!r)
 		r = choose();
 	for (int i = 0; i < vg_device_count && !r; i++)

@@ -35,6 +35,7 @@ struct CUmemPoolHandle_st {
 
 struct sg_device {
 	int index;
+	int number;		/* without CUDA_VISIBLE_DEVICES */
 	struct sg_heap heap;
 	pthread_mutex_t lock;	/* the primary context, the pools */
 	CUcontext primary;

@@ -38,6 +38,28 @@ static uint64_t parse_size(const char *s, uint64_t otherwise)
 	return v ? v : otherwise;
 }
 
+/* CUDA_VISIBLE_DEVICES, of which a stand-in takes numbers alone. */
+static void choose(void)
+{
+	const char *at = getenv("CUDA_VISIBLE_DEVICES");
+	int all = ndevices;
+	char *end;
+
+	for (int i = 0; i < all; i++)
+		devices[i].number = i;
+	if (!at)
+		return;
+	for (ndevices = 0; ndevices < all; at = end + 1) {
+		long number = strtol(at, &end, 10);
+
+		if (end == at || number < 0 || number >= all)
+			break;
+		devices[ndevices++].number = number;
+		if (*end != ',')
+			break;
+	}
+}
+
 static void start(void)
 {
 	const char *n = getenv("VGPU_SOFTGPU_DEVICES");
@@ -48,6 +70,7 @@ static void start(void)
 	ndevices = n ? atoi(n) : 1;
 	if (ndevices < 0 || ndevices > SG_MAX_DEVICES)
 		ndevices = SG_MAX_DEVICES;
+	choose();
 	if (!ndevices) {
 		start_result = CUDA_ERROR_NO_DEVICE;
 		return;
@@ -161,7 +184,7 @@ static CUresult uuid(CUuuid *out, CUdevice dev)
 	if (!sg_device(dev))
 		return CUDA_ERROR_INVALID_DEVICE;
 	memcpy(out->bytes, base, 16);
-	out->bytes[15] = '0' + dev;
+	out->bytes[15] = '0' + sg_device(dev)->number;
 	return CUDA_SUCCESS;
 }
 

@@ -66,8 +66,7 @@ struct vgpu_setup {
 	__u32 arena_bytes;
 	__u32 out_channel;
 	struct vgpu_layout out_layout;
-	__u32 settings;
-	__u32 reserved;		/* 0 */
+	__u64 settings;
 };
 
 /* Wake the executor after it has parked. */

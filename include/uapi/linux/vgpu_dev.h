@@ -173,8 +173,7 @@ struct vgpu_adm_create {
 	char comm[16];		/* its name, NUL-terminated, likewise */
 	struct vgpu_layout layout;
 	__u64 list;		/* bus address of a struct vgpu_adm_list */
-	__u32 settings;		/* as in struct vgpu_setup */
-	__u32 reserved;		/* 0 */
+	__u64 settings;		/* as in struct vgpu_setup */
 };
 
 /* DESTROY: struct vgpu_adm_head alone. */

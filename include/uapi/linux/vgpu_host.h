@@ -118,8 +118,9 @@ struct vgpu_host_channel_info {
 	__u32 flags;		/* 0 */
 	struct vgpu_layout out_layout;
 	__u32 out_pid;		/* what the guest says of itself */
-	__u32 out_settings;	/* as in struct vgpu_setup: any bits */
+	__u32 out_reserved;
 	char out_comm[16];
+	__u64 out_settings;	/* as in struct vgpu_setup: any bits */
 };
 
 /*
@@ -171,7 +172,7 @@ VGPU_ABI_ASSERT(sizeof(struct vgpu_host_info) == 16);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_open_vgpu) == 16);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_vgpu_info) == 128);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_open_channel) == 24);
-VGPU_ABI_ASSERT(sizeof(struct vgpu_host_channel_info) == 64);
+VGPU_ABI_ASSERT(sizeof(struct vgpu_host_channel_info) == 72);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_doorbell) == 16);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_raise) == 8);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_region) == 40);
