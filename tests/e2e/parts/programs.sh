@@ -1,6 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # programs GUEST UUID: every CUDA program in a guest; then one with an illegal address
 # beside one that computes, which must not notice.
+
+# Whether an executor was started with this variable (docs/environment.md).
+driver_has() {
+	local pid
+	for pid in $(executors); do
+		tr '\0' '\n' <"/proc/$pid/environ" | grep -qx "$1" && return
+	done
+	return 1
+}
+
 programs() {
 	local g=$1 uuid=$2 was calls rang spin round
 
@@ -31,8 +41,9 @@ programs() {
 	check "at most 10 doorbells for each 1,000" test "$rang" -le 100
 
 	step "an illegal address beside a program that computes"
-	spin=$(guest_start "$g" spin)
+	spin=$(guest_start "$g" 'CUDA_DEVICE_MAX_CONNECTIONS=7 spin')
 	wait_until 60 job_says "$g" "$spin" running || die "spin computes"
+	check "its executor's driver has its environment" driver_has CUDA_DEVICE_MAX_CONNECTIONS=7
 	for round in 1 2 3; do
 		check "the fault of round $round is its own program's" program "$g" illegal_address
 	done
