@@ -133,6 +133,39 @@ static void handles_lost(void **state)
 	assert_true(vg_handle_put(h, 2, VG_GRAPH, 77));
 }
 
+static void bind_made_in(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t ctx,
+			 uint64_t more)
+{
+	uint64_t serial;
+
+	assert_int_equal(vg_handle_reserve(h, id, kind, 0, ctx, more, &serial), VG_RESERVED_OK);
+	assert_true(vg_handle_bind(h, id, serial, kind, 0x2000 + id));
+}
+
+/* If nobody knows whether a context has gone, all that was made in it goes on to count. */
+static void lost_context_counts(void **state)
+{
+	struct vg_handles *h = vg_handles_new();
+	uint64_t objects, images, none = vg_budget_held(VG_BUDGET_OBJECTS);
+	struct vg_orphan o;
+
+	(void)state;
+	assert_true(vg_handle_put(h, 1, VG_CONTEXT, 1));
+	bind_made_in(h, 2, VG_MODULE, 1, 5000);
+	bind_made_in(h, 3, VG_STREAM, 1, 0);
+	bind_made_in(h, 4, VG_STREAM, 1, 70);
+	objects = vg_budget_held(VG_BUDGET_OBJECTS);
+	images = vg_budget_held(VG_BUDGET_IMAGES);
+	assert_true(vg_handle_lose(h, 1, VG_CONTEXT));
+	while (vg_handle_orphan(h, 1, &o))
+		;
+	assert_int_equal(vg_budget_held(VG_BUDGET_OBJECTS), objects);
+	assert_int_equal(vg_budget_held(VG_BUDGET_IMAGES), images);
+	/* For the other tests. */
+	vg_budget_give(VG_BUDGET_OBJECTS, objects - none);
+	vg_budget_give(VG_BUDGET_IMAGES, 5000);
+}
+
 static void bind_part(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint32_t owner,
 		      uint32_t ctx, uint64_t more)
 {
@@ -461,6 +494,14 @@ static void *clear_entry(void *entry)
 	return NULL;
 }
 
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000ull + ts.tv_nsec / 1000;
+}
+
 /* What a program that has gone held is free for the next one. */
 static void account_waits_for_the_ending(void **state)
 {
@@ -474,11 +515,12 @@ static void account_waits_for_the_ending(void **state)
 	account.limit = 1000;
 	for (int i = 0; i < 2; i++) {
 		gone->memory = 900;
-		gone->ending = 1;
+		gone->gone_us = now_us();
 		assert_int_equal(pthread_create(&thread, NULL, clear_entry, gone), 0);
 		if (i) {
 			assert_true(vg_exec_charge(&x, 500));
 		} else {
+			assert_true(vg_exec_wait_for_ending(&x));
 			vg_exec_memory(&x, &used, &limit);
 			assert_int_equal(used, 0);
 		}
@@ -486,6 +528,12 @@ static void account_waits_for_the_ending(void **state)
 	}
 	/* Others that are there keep theirs. */
 	gone->memory = 400;
+	assert_false(vg_exec_charge(&x, 200));
+	/* So do those that went long ago, and cannot end; and who goes later is not waited for. */
+	gone->gone_us = now_us() - 4000000;
+	assert_false(vg_exec_wait_for_ending(&x));
+	gone->gone_us = now_us() + 60000000;
+	assert_false(vg_exec_wait_for_ending(&x));
 	assert_false(vg_exec_charge(&x, 200));
 }
 
@@ -1164,6 +1212,7 @@ int main(void)
 		cmocka_unit_test(handles_out_of_range),
 		cmocka_unit_test(handles_reserved),
 		cmocka_unit_test(handles_lost),
+		cmocka_unit_test(lost_context_counts),
 		cmocka_unit_test(handles_of_owners),
 		cmocka_unit_test(handles_change_owner),
 		cmocka_unit_test(handles_weigh_their_parts),

@@ -27,7 +27,8 @@ struct vg_account_entry {
 	_Atomic uint64_t devices;	/* a bit for each on which it has a context */
 	/* Of the bytes above, those between the device and the program's own memory. */
 	_Atomic uint64_t direct_in, direct_out;
-	_Atomic uint64_t ending;	/* not 0: its program has gone; by the mediator */
+	/* When its program went, by CLOCK_MONOTONIC, us; 0: it is there. By the mediator. */
+	_Atomic uint64_t gone_us;
 	uint64_t reserved[5];
 };
 

@@ -5,33 +5,41 @@
 #include "common/clock.h"
 #include "exec_internal.h"
 
-/* The mediator kills an executor that does not end within 2 s (GRACE_MS in its proc.c). */
-#define ENDING_US	10000000u
+/*
+ * How long after its end a program's memory is waited for. The mediator kills an executor that
+ * does not end within 2 s (GRACE_MS in its proc.c). One that cannot be killed, because it
+ * waits in the kernel, holds nobody up for longer than this.
+ */
+#define ENDING_US	3000000u
 #define ENDING_NAP_NS	1000000
 
-static bool is_ending(const struct vg_exec *x)
+/* Whether it holds memory, and its program went before `began` and not long before now. */
+static bool is_ending(const struct vg_account_entry *e, uint64_t began, uint64_t now)
 {
+	uint64_t gone = atomic_load(&e->gone_us);
+
+	return gone && gone <= began && now < gone + ENDING_US && atomic_load(&e->memory);
+}
+
+static bool any_ends(const struct vg_exec *x, uint64_t began)
+{
+	uint64_t now = vg_now_us();
+
 	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES; i++)
-		if (atomic_load(&x->account->entry[i].ending) &&
-		    atomic_load(&x->account->entry[i].memory))
+		if (is_ending(&x->account->entry[i], began, now))
 			return true;
 	return false;
 }
 
-/*
- * On bare metal the memory of a program is free again when its process has gone. Here its
- * executor ends a moment later, because it hears of that by a socket. So a program that is
- * started after another waits for that memory. False: nothing was waited for.
- */
-static bool wait_for_ending(const struct vg_exec *x)
+bool vg_exec_wait_for_ending(struct vg_exec *x)
 {
-	uint64_t until;
+	uint64_t began = vg_now_us();
 
-	if (!is_ending(x))
+	if (!any_ends(x, began))
 		return false;
-	until = vg_now_us() + ENDING_US;
-	while (is_ending(x) && vg_now_us() < until)
+	do
 		nanosleep(&(struct timespec){ .tv_nsec = ENDING_NAP_NS }, NULL);
+	while (any_ends(x, began));
 	return true;
 }
 
@@ -63,7 +71,7 @@ bool vg_exec_charge(struct vg_exec *x, uint64_t bytes)
 
 	if (bytes > limit)
 		return false;
-	return charge(x, bytes, limit) || (wait_for_ending(x) && charge(x, bytes, limit));
+	return charge(x, bytes, limit) || (vg_exec_wait_for_ending(x) && charge(x, bytes, limit));
 }
 
 void vg_exec_uncharge(struct vg_exec *x, uint64_t bytes)
@@ -73,7 +81,6 @@ void vg_exec_uncharge(struct vg_exec *x, uint64_t bytes)
 
 void vg_exec_memory(struct vg_exec *x, uint64_t *used, uint64_t *limit)
 {
-	wait_for_ending(x);
 	*used = total(x);
 	*limit = atomic_load(&x->account->limit);
 }

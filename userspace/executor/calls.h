@@ -31,8 +31,8 @@ CUresult vg_x_freed_or_not(CUresult r, const struct vg_x_freed *a);
 bool vg_x_allocated_by_graph(uint64_t ptr, uint32_t ctx);
 /* What is known of the one that begins at ptr. */
 bool vg_x_allocation(uint64_t ptr, uint64_t *bytes, uint32_t *ctx);
-/* A context takes its memory along, and what it shares. */
-void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx);
+/* A context takes its memory along, and what it shares; `freed`: its memory counts no more. */
+void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx, bool freed);
 
 /* pace.c: how long a copy takes, ahead of time; before and after one from registered memory. */
 void vg_x_pace_measure(CUcontext ctx);

@@ -77,8 +77,8 @@ static CUresult end(struct vg_exec *x, CUdevice dev, uint32_t id, CUresult (*how
 	if (vg_x_refused(r))
 		return r;
 	primary[dev] = 0;
-	vg_x_destroyed(x, CUDA_SUCCESS, id, VG_CONTEXT);
-	vg_x_allocations_gone(x, id);
+	vg_x_destroyed(x, r, id, VG_CONTEXT);
+	vg_x_allocations_gone(x, id, !r);
 	vg_exec_context(x, dev, -1);
 	return r;
 }
@@ -169,7 +169,7 @@ CUresult vge_vgpu_context_destroy(struct vg_exec *x, const struct vg_req *rq, CU
 	vg_exec_contexts_changed(x);
 	if (vg_x_refused(r))
 		return r;
-	vg_x_allocations_gone(x, q->ctx);
+	vg_x_allocations_gone(x, q->ctx, !r);
 	vg_exec_context(x, dev, -1);
 	return r;
 }

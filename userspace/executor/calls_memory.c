@@ -135,7 +135,7 @@ bool vg_x_allocation(uint64_t ptr, uint64_t *bytes, uint32_t *ctx)
 	return a;
 }
 
-void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx)
+void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx, bool freed)
 {
 	uint64_t bytes = 0;
 
@@ -149,7 +149,8 @@ void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx)
 		live--;
 	}
 	pthread_mutex_unlock(&lock);
-	vg_exec_uncharge(x, bytes);
+	if (freed)
+		vg_exec_uncharge(x, bytes);
 }
 
 /* After an allocation that was charged: keep it, or undo both. */
@@ -231,6 +232,7 @@ CUresult vge_cuMemGetInfo_v2(struct vg_exec *x, const struct vg_req *rq, size_t 
 	(void)rq;
 	if (!cu.cuMemGetInfo_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	vg_exec_wait_for_ending(x);
 	r = cu.cuMemGetInfo_v2(&free_real, &total_real);
 	if (r)
 		return r;

@@ -114,6 +114,13 @@ bool vg_exec_charge(struct vg_exec *x, uint64_t bytes);
 void vg_exec_uncharge(struct vg_exec *x, uint64_t bytes);
 /* The vGPU's limit and what all its processes hold, in bytes. */
 void vg_exec_memory(struct vg_exec *x, uint64_t *used, uint64_t *limit);
+/*
+ * On bare metal the memory of a program is free again when its process has gone. Here its
+ * executor ends a moment later, because it hears of that by a socket. So whoever asks what is
+ * free, or finds too little, waits here for programs that went before: at most 3 s after the
+ * end of each. False: there was none.
+ */
+bool vg_exec_wait_for_ending(struct vg_exec *x);
 
 /*
  * tokens.c: what processes of one vGPU share, by the mediator.  Offer it the driver's

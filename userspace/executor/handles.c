@@ -341,6 +341,21 @@ bool vg_handle_take(struct vg_handles *h, uint32_t id, enum vg_kind kind, uint64
 	return e;
 }
 
+/* What was made in a context that is lost goes on to count, each in its own budget. */
+static void owe_made_in(struct vg_handles *h, const struct entry *context)
+{
+	enum vg_kind kind;
+	struct entry *e;
+
+	for (e = entry_of(h, context->first[MADE_IN]); e; e = entry_of(h, e->next[MADE_IN])) {
+		kind = atomic_load(&e->kind);
+		if (kind == VG_RESERVED)
+			kind = e->made;
+		vg_budget_owe(VG_BUDGET_OBJECTS, bytes_of(kind));
+		vg_budget_owe(more_of(kind), e->more);
+	}
+}
+
 bool vg_handle_lose(struct vg_handles *h, uint32_t id, enum vg_kind kind)
 {
 	struct entry *e;
@@ -357,6 +372,7 @@ bool vg_handle_lose(struct vg_handles *h, uint32_t id, enum vg_kind kind)
 		parts = weight_locked(h, e) - e->more;
 		vg_budget_owe(more_of(kind), parts);
 		e->more += parts;
+		owe_made_in(h, e);
 	}
 	pthread_mutex_unlock(&h->lock);
 	return e;

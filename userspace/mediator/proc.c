@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fdpass.h"
 #include "common/settings.h"
 #include "mediator.h"
@@ -51,7 +52,7 @@ void vg_proc_end(struct vg_proc *p)
 		return;
 	p->state = VG_PROC_ENDING;
 	if (p->tenant)
-		atomic_store(&p->tenant->account->entry[p->account].ending, 1);
+		atomic_store(&p->tenant->account->entry[p->account].gone_us, vg_now_us());
 	p->kill_at = vg_now_ms() + GRACE_MS;
 	/* The end of this socket is what it watches.  Its closer may be busy. */
 	shutdown(p->control.fd, SHUT_RDWR);
@@ -113,10 +114,15 @@ static void control_ready(struct vg_source *s, uint32_t events)
 		return;
 	}
 	if (p->ready.result) {
-		vg_err("executor %d: the CUDA driver %s does not work (error %d)%s%s", p->pid,
-		       vg_config.libcuda, p->ready.result,
-		       other_user() ? " for user " : "", other_user() ? vg_config.user : "");
-		refill_at = vg_now_ms() + FAIL_PAUSE_MS;
+		static struct vg_log_rate failures;
+
+		vg_log_some(&failures, VG_ERROR,
+			    "executor %d: the CUDA driver %s does not work (error %d)%s%s", p->pid,
+			    vg_config.libcuda, p->ready.result,
+			    other_user() ? " for user " : "", other_user() ? vg_config.user : "");
+		/* One in a vGPU may fail for want of what that vGPU has used up. */
+		if (p->state != VG_PROC_SERVING)
+			refill_at = vg_now_ms() + FAIL_PAUSE_MS;
 		/* One that has a channel says so to its guest, and ends. */
 		if (p->state == VG_PROC_STARTING)
 			vg_proc_end(p);
@@ -421,6 +427,7 @@ void vg_proc_name(struct vg_proc *p, uint32_t pid, const char *comm)
 
 void vg_procs_reap(void)
 {
+	static struct vg_log_rate ends;
 	struct vg_proc *p;
 	int status;
 	pid_t pid;
@@ -432,9 +439,10 @@ void vg_procs_reap(void)
 		if (!p)
 			continue;
 		if (WIFSIGNALED(status))
-			vg_warn("executor %d of %s %u (%s) ended by signal %d", pid,
-				p->comm[0] ? p->comm : "no process", p->guest_pid,
-				p->tenant ? p->tenant->uuid : "spare", WTERMSIG(status));
+			vg_log_some(&ends, VG_WARNING,
+				    "executor %d of %s %u (%s) ended by signal %d", pid,
+				    p->comm[0] ? p->comm : "no process", p->guest_pid,
+				    p->tenant ? p->tenant->uuid : "spare", WTERMSIG(status));
 		if (p->state == VG_PROC_STARTING || p->state == VG_PROC_SPARE)
 			refill_at = vg_now_ms() + FAIL_PAUSE_MS;
 		vg_proc_end(p);
