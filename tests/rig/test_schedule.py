@@ -120,10 +120,10 @@ def children(case):
 
 def left_early(case):
     pid = os.path.join(case.folder, "pid")
-    jobs = [case.job("a"), case.job("b", f"echo $$ >{pid}; sleep 60")]
+    # Nobody starts the second one after the first result has been given.
+    jobs = [case.job("a", f"until test -s {pid}; do sleep 0.05; done"),
+            case.job("b", f"echo $$ >{pid}; sleep 60")]
     for _ in schedule.run(jobs, 2, case.folder):
-        while not os.path.exists(pid) or not os.path.getsize(pid):
-            time.sleep(0.05)
         break
     check("who stops asking for results ends what runs", not alive(pid))
 

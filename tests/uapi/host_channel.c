@@ -35,6 +35,9 @@ static int begin(void **state)
 	*state = f;
 	if (!f || !vmm_open(&f->vmm))
 		return -1;
+	/* The module lets go of the last test's channels in work of its own. */
+	for (int i = 0; i < 1000 && vmm_read(&f->vmm, VGPU_REG_CTRL); i++)
+		usleep(10000);
 	f->vgpu = vmm_mediate(&f->host);
 	return f->vgpu < 0 ? -1 : 0;
 }
@@ -215,17 +218,6 @@ static void regions(void **state)
 	close(fd);
 }
 
-/* What is to be told, without the ends of channels that earlier tests have left behind. */
-static struct vgpu_host_event told(const struct fixture *f)
-{
-	struct vgpu_host_event event;
-
-	do
-		assert_int_equal(read(f->vgpu, &event, sizeof(event)), sizeof(event));
-	while (event.kind == VGPU_HOST_EV_CLOSED);
-	return event;
-}
-
 /* An answer that cannot be written is one that was not given. */
 static void answers_that_do_not_arrive(void **state)
 {
@@ -239,7 +231,7 @@ static void answers_that_do_not_arrive(void **state)
 	assert_ptr_not_equal(ro, MAP_FAILED);
 	mprotect(ro, VMM_PAGE, PROT_READ);
 	assert_fails(read(f->vgpu, ro, sizeof(event)), EFAULT);
-	event = told(f);
+	assert_int_equal(read(f->vgpu, &event, sizeof(event)), sizeof(event));
 	assert_int_equal(event.kind, VGPU_HOST_EV_CHANNEL);
 	assert_fails(read(f->vgpu, &event, sizeof(event)), EAGAIN);
 
