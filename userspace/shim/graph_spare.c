@@ -7,12 +7,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "client.h"
 #include "graph_spare.h"
 #include "hostmem.h"
 #include "storage.h"
+#include "thread.h"
 
 #define LEAST		4096u
-#define KEPT_MAX	(64u << 20)	/* of a context; with more the next new one frees all */
+#define KEPT_MAX	(64u << 20)	/* of a context; with more the next new one has all freed */
 
 /* A context's. */
 struct home {
@@ -24,6 +26,8 @@ struct home {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* homes and `lost` */
 static struct vg_spare *lost;		/* given back after their context had gone */
+static struct vg_spare *doomed;		/* to be freed by a thread of its own */
+static bool frees;			/* which is there */
 static char key;
 
 static void free_all(struct vg_spare *list)
@@ -35,6 +39,46 @@ static void free_all(struct vg_spare *list)
 		vg_hostmem_free((uintptr_t)list->p, VG_RANGE_HOST);
 		free(list);
 	}
+}
+
+static void *free_doomed(void *unused)
+{
+	struct vg_spare *s;
+
+	(void)unused;
+	for (;;) {
+		pthread_mutex_lock(&lock);
+		s = doomed;
+		if (s)
+			doomed = s->next;
+		else
+			frees = false;
+		pthread_mutex_unlock(&lock);
+		if (!s)
+			return NULL;
+		s->next = NULL;
+		vg_thread_tag = s->tag;
+		free_all(s);
+	}
+}
+
+/*
+ * Have them freed, as by this thread.  It may not wait for the device itself: a launch may wait
+ * for what the program does after this call.
+ */
+static void doom_locked(struct vg_spare *list)
+{
+	struct vg_spare *next;
+
+	for (; list; list = next) {
+		next = list->next;
+		list->tag = vg_thread_tag;
+		list->next = doomed;
+		doomed = list;
+	}
+	/* Without a thread they stay until the next time. */
+	if (doomed && !frees)
+		frees = vg_thread_start(free_doomed, 0);
 }
 
 static void home_end(CUcontext ctx, void *unused, void *value)
@@ -116,7 +160,7 @@ static CUresult spare_new(size_t bytes, struct vg_spare **made)
 
 CUresult vg_spare_take(size_t bytes, struct vg_spare **out)
 {
-	struct vg_spare *s, *old, *more = NULL;
+	struct vg_spare *s;
 	size_t want = rounded(bytes);
 	CUresult r = vg_context_ready();
 	struct home *h;
@@ -124,20 +168,18 @@ CUresult vg_spare_take(size_t bytes, struct vg_spare **out)
 	if (r || want < bytes)
 		return r ? r : CUDA_ERROR_OUT_OF_MEMORY;
 	pthread_mutex_lock(&lock);
-	old = lost;
+	doom_locked(lost);
 	lost = NULL;
 	h = home_locked();
 	s = h ? find_locked(h, want) : NULL;
 	if (h && !s && h->kept > KEPT_MAX) {
-		more = h->spares;
+		doom_locked(h->spares);
 		h->spares = NULL;
 		h->kept = 0;
 	}
 	if (h)
 		h->out++;
 	pthread_mutex_unlock(&lock);
-	free_all(old);
-	free_all(more);
 	if (!h)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = s ? CUDA_SUCCESS : spare_new(want, &s);

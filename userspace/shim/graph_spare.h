@@ -11,6 +11,7 @@ struct vg_spare {
 	/* private to graph_spare.c */
 	struct vg_spare *next;
 	struct home *home;
+	uint32_t tag;			/* of who has it freed */
 };
 
 /* In the current context. */
