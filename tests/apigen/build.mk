@@ -157,3 +157,12 @@ coverage: $(VG_TESTS) programs	## docs/coverage.md, from the specification and t
 .PHONY: check-tested
 check-tested: $(VG_TESTS) programs
 	tests/apigen/test_tested.py $(VG_TESTS) $(PROGRAM_BIN)
+
+# What a driver answers when one argument of a call makes no sense.
+VG_QUESTIONS_SRCS := tests/apigen/questions.c tests/apigen/questions_state.c \
+	$(O)/gen/questions_asked.c
+
+$(VG_TA)/questions: $(VG_QUESTIONS_SRCS) tests/apigen/questions.h $(O)/lib/libcuda.so.1
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Itests/apigen $(CFLAGS) -Wl,-z,lazy -o $@ $(VG_QUESTIONS_SRCS) -L$(O)/lib \
+		-l:libcuda.so.1

@@ -30,6 +30,7 @@ OUTPUTS = {
     "exec_calls.h": ("executor", "emit_header"),
     "executor_cuda.c": ("executor", "emit_cuda"),
     "executor_decode.c": ("executor", "emit_decode"),
+    "questions_asked.c": ("questions", "emit"),
 }
 
 
