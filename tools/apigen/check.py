@@ -86,6 +86,7 @@ def check_function(model, f):
         if not FIRST_OP <= f.op <= LAST_OP:
             raise SpecError(f.where, f"opcode {f.op} is not in {FIRST_OP}..{LAST_OP}")
         check_wire(model, f)
+    check_answers(model, f)
 
 
 # What the generated code calls its own variables.
@@ -152,6 +153,19 @@ def check_wire(model, f):
     if w.max_reply > REPLY_MAX:
         raise SpecError(f.where, f"'{f.name}': an answer of up to {w.max_reply} bytes"
                         f" is over {REPLY_MAX}")
+
+
+def check_answers(model, f):
+    names = {p.name: p for p in f.params}
+    for name in f.clears:
+        p = names.get(name)
+        if not p or p.ctype.pointer < 1 or p.ctype.const or \
+                (p.ctype.pointer == 1 and (p.ctype.base == "void" or model.struct(p.ctype.base))):
+            raise SpecError(f.where, f"'{f.name}' cannot clear '{name}'")
+    errors = {n for n, _, _ in model.types["CUresult"].items} if f.none else ()
+    for name, error in f.none.items():
+        if name not in names or error not in errors:
+            raise SpecError(f.where, f"'{f.name}': write: none PARAMETER ERROR")
 
 
 def check_lookup(model):

@@ -36,6 +36,9 @@ HELD_BY = {"FUNCTION": {"MODULE", "KERNEL"}, "KERNEL": {"LIBRARY"}, "MODULE": {"
            "TEXREF": {"MODULE"}, "SURFREF": {"MODULE"}, "GRAPH_NODE": {"GRAPH"},
            "ARRAY": {"MIPMAP", "ARRAY"}}
 OF_CONTEXT = {"STREAM", "EVENT", "MODULE", "FUNCTION", "ARRAY", "MIPMAP", "TEXREF", "LINK_STATE"}
+# Kinds of which none at all is a wrong value, as the driver has it, where none of the others is a
+# wrong handle; and, so, an event that is to be in a graph.
+VALUES = {"GRAPH", "GRAPH_NODE", "GRAPH_EXEC", "USER_OBJECT", "MEMPOOL"}
 FIRST_OP, LAST_OP = 16, 4095
 
 
@@ -146,6 +149,8 @@ class Function:
     waits: bool = False		# does nothing but wait for the device
     poll: str = ""		# what asks whether such a wait would end
     adds_nothing: bool = False	# to the capture of a stream that it names
+    clears: tuple = ()		# what these point at is 0 after a failure
+    none: dict = field(default_factory=dict)	# parameter -> the error for none there
     refuse: str = ""
     note: str = ""
 
@@ -298,6 +303,16 @@ class Model:
         return out
 
     # -- functions
+
+    def error_of_none(self, f, p):
+        """What the driver answers to none in place of this handle, if no wrong handle; or ""."""
+        if p.name in f.none:
+            return f.none[p.name]
+        h = self.handle(p.ctype)
+        if not h or p.null or p.dir not in ("", "destroy"):
+            return ""
+        wrong = h.kind in VALUES or (h.kind == "EVENT" and f.group == "graph")
+        return "CUDA_ERROR_INVALID_VALUE" if wrong else ""
 
     @staticmethod
     def ours(entry):

@@ -277,6 +277,10 @@ class Parser:
             f.same = words[1]
         elif key == "poll" and len(words) == 2:
             f.poll = words[1]
+        elif key == "clears" and len(words) >= 2:
+            f.clears = tuple(words[1:])
+        elif key == "none" and len(words) == 3:
+            f.none[words[1]] = words[2]
         elif key == "refuse" and len(words) >= 2:
             f.refuse = text[len("refuse "):].strip()
         elif key == "note" and len(words) >= 2:

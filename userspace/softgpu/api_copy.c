@@ -207,11 +207,17 @@ SG_API CUresult cuMemcpyAsync(CUdeviceptr dst, CUdeviceptr src, size_t n, CUstre
 	return copy1(dst, false, src, false, n, stream, true);
 }
 
+/* None stands for the context of the call, as on a GPU (580.159). */
+static bool peer_ok(CUcontext c)
+{
+	return !c || sg_context_check(c);
+}
+
 SG_API CUresult cuMemcpyPeer(CUdeviceptr dst, CUcontext dst_ctx, CUdeviceptr src, CUcontext src_ctx,
 			     size_t n)
 {
 	SG_NEED_INIT();
-	if (!sg_context_check(dst_ctx) || !sg_context_check(src_ctx))
+	if (!peer_ok(dst_ctx) || !peer_ok(src_ctx))
 		return CUDA_ERROR_INVALID_CONTEXT;
 	return copy1(dst, true, src, true, n, NULL, false);
 }
@@ -220,7 +226,7 @@ SG_API CUresult cuMemcpyPeerAsync(CUdeviceptr dst, CUcontext dst_ctx, CUdevicept
 				  CUcontext src_ctx, size_t n, CUstream stream)
 {
 	SG_NEED_INIT();
-	if (!sg_context_check(dst_ctx) || !sg_context_check(src_ctx))
+	if (!peer_ok(dst_ctx) || !peer_ok(src_ctx))
 		return CUDA_ERROR_INVALID_CONTEXT;
 	return copy1(dst, true, src, true, n, stream, true);
 }

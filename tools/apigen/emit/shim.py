@@ -330,6 +330,12 @@ def emit_exports(model):
     return "\n".join(o)
 
 
+LENDERS = {"ARRAY": "cuArray", "EVENT": "cuEvent", "FUNCTION": "cuFunc", "LINK_STATE": "cuLink",
+           "MIPMAP": "cuMipmappedArray", "MODULE": "cuModule", "STREAM": "cuStream",
+           "TEXREF": "cuTexRef"}
+UNLENT = {"cuFuncSetBlockShape", "cuFuncSetSharedSize"}	# of before functions had a context
+
+
 def lender(model, f):
     """
     The object whose context a call uses on a thread that has none, as the driver has it: the
@@ -339,8 +345,7 @@ def lender(model, f):
         return f.streams[0], "STREAM"
     for p in f.params:
         h = model.handle(p.ctype) if p.dir in ("", "destroy") else None
-        if h and f.name.startswith({"EVENT": "cuEvent", "FUNCTION": "cuFunc", "MODULE": "cuModule",
-                                    "STREAM": "cuStream"}.get(h.kind, "-")):
+        if h and f.name.startswith(LENDERS.get(h.kind, "-")) and f.name not in UNLENT:
             return p, h.kind
     return None
 
@@ -351,19 +356,35 @@ def export_body(model, f, suffix):
         return unused + [f"return vg_refuse(\"{f.name}{suffix}\", \"{f.refuse}\");"]
     if f.same:
         return [wrap(f"return {f.same}{suffix}(", [p.name for p in f.params], ");")]
-    o = []
-    if not f.early:
-        o += ["CUresult r = vg_ready();", "", "if (r)", "\treturn r;"]
     name = f"vgh_{f.name}(" if f.hand_shim else f"vgw_{f.name}("
     given = ["false"] if f.mode == "either" and not f.hand_shim else []
     given += args(f, bool(suffix))
     lent = not f.early and lender(model, f)
+    call = ["lent = vg_lend({}, VG_{});".format(lent[0].name, lent[1])] if lent else []
+    call += [wrap("r = " + name, given, ");")]
+    call += ["if (unlikely(lent))", "\tvg_lend_end();"] if lent else []
+    nones = {}
+    for p in f.params:
+        error = model.error_of_none(f, p)
+        if error:
+            nones.setdefault(error, []).append(f"!{p.name}")
+    for error, params in nones.items():
+        test = params[0] if len(params) == 1 else f"({' || '.join(params)})"
+        call += [f"if (unlikely(r == CUDA_ERROR_INVALID_HANDLE) && {test})", f"\tr = {error};"]
+    clears = [line for p in f.clears for line in (f"\tif ({p})", f"\t\t*{p} = 0;")]
+    clears = ["if (unlikely(r)) {"] + clears + ["}"] if clears else []
     logged = f"return vg_logged(\"{f.name}\", "
-    if not lent:
+    if f.clears:
+        return ["bool lent;"] * bool(lent) + ["CUresult r = vg_ready();", "", "if (!r) {"] + \
+            ["\t" + c.replace("\n", "\n\t") for c in call] + ["}"] + clears + [logged + "r);"]
+    o = ["bool lent;"] * bool(lent)
+    if not f.early:
+        o += ["CUresult r = vg_ready();", "", "if (r)", "\treturn r;"]
+    if not lent and not nones:
         return o + [wrap(logged + name, given, "));")]
-    o.insert(0, "bool lent;")
-    return o + [f"lent = vg_lend({lent[0].name}, VG_{lent[1]});", wrap("r = " + name, given, ");"),
-                "if (unlikely(lent))", "\tvg_lend_end();", logged + "r);"]
+    if f.early:
+        o += ["CUresult r;", ""]
+    return o + call + [logged + "r);"]
 
 
 def emit_map(model):

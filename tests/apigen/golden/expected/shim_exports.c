@@ -91,6 +91,8 @@ VG_EXPORT CUresult cuWorks(CUstream stream, const CUgraphNode *after, size_t m, 
 	r = vgw_cuWorks(stream, after, m, exec, more);
 	if (unlikely(lent))
 		vg_lend_end();
+	if (unlikely(r == CUDA_ERROR_INVALID_HANDLE) && !exec)
+		r = CUDA_ERROR_INVALID_VALUE;
 	return vg_logged("cuWorks", r);
 }
 
