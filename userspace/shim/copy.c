@@ -69,6 +69,17 @@ static CUresult captured(CUmemorytype to, uint64_t dst, CUmemorytype from, uint6
 	return vg_staged_capture(s, &p);
 }
 
+/*
+ * Whether memory of the device starts at p and ends before p + bytes.  The driver finds that
+ * before it reads the program's memory, of which there may be less.
+ */
+static bool beyond(CUdeviceptr p, size_t bytes)
+{
+	struct vg_range r;
+
+	return vg_range_find(p, &r) && vg_range_on_device(&r) && !vg_range_known(p, bytes);
+}
+
 CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, bool wait)
 {
 	const uint8_t *from = src;
@@ -78,7 +89,7 @@ CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, 
 
 	if (r)
 		return r;
-	if (bytes && (!src || !dst))
+	if (bytes && (!src || !dst || beyond(dst, bytes)))
 		return CUDA_ERROR_INVALID_VALUE;
 	/* Ask the driver about what may be wrong: the destination, or a capture. */
 	sure = vg_range_known(dst, bytes) && !vg_capturing();
@@ -127,7 +138,7 @@ CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s, bool 
 
 	if (r)
 		return r;
-	if (bytes && (!src || !dst))
+	if (bytes && (!src || !dst || beyond(src, bytes)))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (bytes && vg_range_shared((uintptr_t)dst, bytes))
 		return shared_out((uintptr_t)dst, src, bytes, s, wait);
@@ -217,7 +228,9 @@ static CUresult unified(CUdeviceptr dst, CUdeviceptr src, size_t bytes, CUstream
 	CUresult e;
 
 	if ((to && from) || both) {
-		e = vgw_cuMemcpyDtoDAsync_v2(!to || !from, dst, src, bytes, s);
+		bool known = vg_range_known(dst, bytes) && vg_range_known(src, bytes);
+
+		e = vgw_cuMemcpyDtoDAsync_v2(!known, dst, src, bytes, s);
 		return e || !both || !wait ? e : vgw_cuStreamSynchronize(s);
 	}
 	if (to)
