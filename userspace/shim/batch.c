@@ -74,7 +74,7 @@ static CUresult batch(CUdeviceptr *dsts, CUdeviceptr *srcs, size_t *sizes, size_
 	size_t set;
 
 	if (r)
-		return fail(failed, SIZE_MAX, r);
+		return r;
 	if (!dsts || !srcs || !sizes || !attrs || !count || !sets_valid(first, sets, count))
 		return fail(failed, SIZE_MAX, CUDA_ERROR_INVALID_VALUE);
 	for (set = 0; set < sets; set++)
@@ -98,7 +98,7 @@ static CUresult batch(CUdeviceptr *dsts, CUdeviceptr *srcs, size_t *sizes, size_
 		if (r)
 			return fail(failed, i, r);
 	}
-	return wait ? vgw_cuStreamSynchronize(s) : CUDA_SUCCESS;
+	return fail(failed, SIZE_MAX, wait ? vgw_cuStreamSynchronize(s) : CUDA_SUCCESS);
 }
 
 CUresult vgh_cuMemcpyBatchAsync(CUdeviceptr *dsts, CUdeviceptr *srcs, size_t *sizes, size_t count,
@@ -219,7 +219,7 @@ static CUresult boxes(size_t count, CUDA_MEMCPY3D_BATCH_OP *ops, size_t *failed,
 	CUresult r = stream_ready(s);
 
 	if (r)
-		return fail(failed, SIZE_MAX, r);
+		return r;
 	if (!count || !ops || flags)
 		return fail(failed, SIZE_MAX, CUDA_ERROR_INVALID_VALUE);
 	captured = vg_staged_captures(s);
@@ -240,7 +240,7 @@ static CUresult boxes(size_t count, CUDA_MEMCPY3D_BATCH_OP *ops, size_t *failed,
 		if (r)
 			return fail(failed, i, r);
 	}
-	return wait ? vgw_cuStreamSynchronize(s) : CUDA_SUCCESS;
+	return fail(failed, SIZE_MAX, wait ? vgw_cuStreamSynchronize(s) : CUDA_SUCCESS);
 }
 
 CUresult vgh_cuMemcpy3DBatchAsync(size_t count, CUDA_MEMCPY3D_BATCH_OP *ops, size_t *failed,

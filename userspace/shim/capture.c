@@ -124,7 +124,7 @@ CUresult vgh_cuStreamGetCaptureInfo_v3(CUstream s, CUstreamCaptureStatus *status
 	struct vg_object *g, *o;
 	CUresult r;
 
-	if (!status || (edges && !nodes))
+	if (!status)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgw_vgpu_capture_info(s, edges != NULL, &info);
 	if (r)
@@ -132,6 +132,8 @@ CUresult vgh_cuStreamGetCaptureInfo_v3(CUstream s, CUstreamCaptureStatus *status
 	*status = info.status;
 	if (info.status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
 		return CUDA_SUCCESS;
+	if (edges && !nodes)
+		return CUDA_ERROR_INVALID_VALUE;
 	g = vg_object_adopt(info.graph, VG_GRAPH, 0);
 	if (!g || info.count > VG_DEPENDENCIES_MAX)
 		return CUDA_ERROR_UNKNOWN;

@@ -82,10 +82,9 @@ CUresult vgh_cuGraphExecUpdate(CUgraphExec exec, CUgraph graph, CUgraphNode *err
 	CUgraphExecUpdateResultInfo info = { 0 };
 	CUresult r;
 
-	if (!result)
-		return CUDA_ERROR_INVALID_VALUE;
 	r = vgh_cuGraphExecUpdate_v2(exec, graph, &info);
-	*result = info.result;
+	if (result)
+		*result = info.result;
 	if (error)
 		*error = info.errorNode;
 	return r;

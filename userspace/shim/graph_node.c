@@ -189,7 +189,7 @@ CUresult vgh_cuGraphExecKernelNodeSetParams(CUgraphExec exec, CUgraphNode node,
 
 static CUresult attribute(CUkernelNodeAttrID id, const void *value)
 {
-	if (!value)
+	if (!value || (unsigned int)id >= CU_LAUNCH_ATTRIBUTE_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE)
 		return vg_refuse("a kernel node that the device may update", "not implemented");

@@ -317,16 +317,16 @@ CUresult vgh_cuMemHostRegister_v2(void *p, size_t bytes, unsigned int flags)
 
 CUresult vgh_cuMemHostRegister(void *p, size_t bytes, unsigned int flags)
 {
-	return vgh_cuMemHostRegister_v2(p, bytes, flags);
+	/* As it was, it takes no notice of flags that it does not know. */
+	return vgh_cuMemHostRegister_v2(p, bytes, flags & (CU_MEMHOSTREGISTER_PORTABLE |
+							   CU_MEMHOSTREGISTER_DEVICEMAP));
 }
 
-CUresult vgh_cuMemHostUnregister(void *p)
+static CUresult unregister(void *p)
 {
 	struct vg_range range;
-	CUresult r = vg_context_ready();
+	CUresult r;
 
-	if (r)
-		return r;
 	if (!vg_range_remove((uintptr_t)p, 1u << VG_RANGE_REGISTERED, &range))
 		return !p || vg_range_find((uintptr_t)p, &range) ?
 			       CUDA_ERROR_INVALID_VALUE :
@@ -335,5 +335,17 @@ CUresult vgh_cuMemHostUnregister(void *p)
 		return CUDA_SUCCESS;
 	r = release(range.shared, (uintptr_t)p);
 	free(range.shared);
+	return r;
+}
+
+CUresult vgh_cuMemHostUnregister(void *p)
+{
+	bool lent;
+	CUresult r = vg_range_lend((uintptr_t)p, &lent);
+
+	if (!r)
+		r = unregister(p);
+	if (lent)
+		vg_lend_end();
 	return r;
 }

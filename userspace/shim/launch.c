@@ -240,7 +240,7 @@ CUresult vgh_cuLaunchCooperativeKernelMultiDevice(CUDA_LAUNCH_PARAMS *p, unsigne
 	bool pushed;
 	CUresult r;
 
-	if (!p || !count || flags & ~known)
+	if (!p || !count || count > (unsigned int)vg_device_count || flags & ~known)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (count > 1)
 		return vg_refuse("cuLaunchCooperativeKernelMultiDevice", "on more than one device");

@@ -55,6 +55,12 @@ CUresult vgh_cuFuncSetBlockShape(CUfunction f, int x, int y, int z)
 	r = get(f, &l);
 	if (r)
 		return r;
+	if (x > vg_attribute(vg_current()->device, CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X) ||
+	    y > vg_attribute(vg_current()->device, CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y) ||
+	    z > vg_attribute(vg_current()->device, CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z)) {
+		pthread_mutex_unlock(&lock);
+		return CUDA_ERROR_INVALID_VALUE;
+	}
 	l->block[0] = x;
 	l->block[1] = y;
 	l->block[2] = z;
@@ -69,9 +75,13 @@ CUresult vgh_cuFuncSetSharedSize(CUfunction f, unsigned int bytes)
 
 	if (r)
 		return r;
-	l->shared = bytes;
+	if (bytes > (unsigned int)vg_attribute(vg_current()->device,
+					       CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK))
+		r = CUDA_ERROR_INVALID_VALUE;
+	else
+		l->shared = bytes;
 	pthread_mutex_unlock(&lock);
-	return CUDA_SUCCESS;
+	return r;
 }
 
 CUresult vgh_cuParamSetSize(CUfunction f, unsigned int bytes)

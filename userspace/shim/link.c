@@ -59,6 +59,9 @@ CUresult vgh_cuLinkCreate_v2(unsigned int count, CUjit_option *options, void **v
 /* What NVIDIA's driver takes for a link, and refuses for one of its inputs (580.159). */
 static bool of_link(unsigned int count, const CUjit_option *options)
 {
+	/* No option is there twice. */
+	if (count > CU_JIT_NUM_OPTIONS)
+		return true;
 	for (unsigned int i = 0; options && i < count; i++)
 		if (options[i] >= CU_JIT_WALL_TIME &&
 		    options[i] <= CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)

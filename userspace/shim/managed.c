@@ -96,13 +96,13 @@ static CUresult device_of(CUmemLocation location, CUdevice *device)
 CUresult vgh_cuMemAdvise_v2(CUdeviceptr p, size_t bytes, CUmem_advise advice,
 			    CUmemLocation location)
 {
-	CUdevice device = CU_DEVICE_CPU;
-	CUresult r = CUDA_SUCCESS;
+	CUdevice device;
+	CUresult r = device_of(location, &device);
 
-	/* The others do not look at it. */
-	if (advice == CU_MEM_ADVISE_SET_PREFERRED_LOCATION ||
-	    advice == CU_MEM_ADVISE_SET_ACCESSED_BY || advice == CU_MEM_ADVISE_UNSET_ACCESSED_BY)
-		r = device_of(location, &device);
+	/* The others do not look at which of its type it is. */
+	if (advice != CU_MEM_ADVISE_SET_PREFERRED_LOCATION &&
+	    advice != CU_MEM_ADVISE_SET_ACCESSED_BY && advice != CU_MEM_ADVISE_UNSET_ACCESSED_BY)
+		device = CU_DEVICE_CPU;
 	return r ? r : vgh_cuMemAdvise(p, bytes, advice, device);
 }
 
@@ -169,22 +169,33 @@ CUresult vgh_cuMemRangeGetAttribute(void *data, size_t size, CUmem_range_attribu
 		return CUDA_ERROR_INVALID_VALUE;
 	switch (attribute) {
 	case CU_MEM_RANGE_ATTRIBUTE_READ_MOSTLY:
+		if (size != sizeof(int))
+			return CUDA_ERROR_INVALID_VALUE;
 		*out = m->read_mostly;
-		return size == sizeof(int) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+		return CUDA_SUCCESS;
 	case CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION:
+		if (size != sizeof(int))
+			return CUDA_ERROR_INVALID_VALUE;
 		*out = m->preferred;
-		return size == sizeof(int) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+		return CUDA_SUCCESS;
 	case CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION:
+		if (size != sizeof(int))
+			return CUDA_ERROR_INVALID_VALUE;
 		*out = m->prefetched;
-		return size == sizeof(int) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+		return CUDA_SUCCESS;
 	case CU_MEM_RANGE_ATTRIBUTE_ACCESSED_BY:
 		if (size % sizeof(int))
 			return CUDA_ERROR_INVALID_VALUE;
 		for (size_t i = 0; i < size / sizeof(int); i++)
 			out[i] = i < (size_t)vg_device_count ? (int)i : CU_DEVICE_INVALID;
 		return CUDA_SUCCESS;
-	default:
+	case CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION_TYPE:
+	case CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION_ID:
+	case CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION_TYPE:
+	case CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION_ID:
 		return vg_refuse("cuMemRangeGetAttribute", "this attribute is not kept");
+	default:
+		return CUDA_ERROR_INVALID_VALUE;
 	}
 }
 

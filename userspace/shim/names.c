@@ -69,7 +69,7 @@ static CUresult enumerate(CUmodule module, CUlibrary library, CUfunction *functi
 
 CUresult vgh_cuModuleEnumerateFunctions(CUfunction *functions, unsigned int n, CUmodule module)
 {
-	if (!functions || !n)
+	if (!functions)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!vg_object_get(module, VG_MODULE))
 		return CUDA_ERROR_INVALID_HANDLE;
@@ -78,7 +78,7 @@ CUresult vgh_cuModuleEnumerateFunctions(CUfunction *functions, unsigned int n, C
 
 CUresult vgh_cuLibraryEnumerateKernels(CUkernel *kernels, unsigned int n, CUlibrary library)
 {
-	if (!kernels || !n)
+	if (!kernels)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!vg_object_get(library, VG_LIBRARY))
 		return CUDA_ERROR_INVALID_HANDLE;

@@ -18,7 +18,7 @@ CUresult vgh_cuOccupancyMaxPotentialBlockSizeWithFlags(int *grid, int *block, CU
 		return r;
 	if (!o)
 		return CUDA_ERROR_INVALID_HANDLE;
-	if (!grid || !block)
+	if (!grid || !block || limit < 0)
 		return CUDA_ERROR_INVALID_VALUE;
 	dev = vg_current()->device;
 	r = vg_function_fetch(o, dev, &f);

@@ -129,16 +129,24 @@ CUresult vgh_cuPointerGetAttributes(unsigned int count, CUpointer_attribute *att
 	return CUDA_SUCCESS;
 }
 
-CUresult vgh_cuPointerSetAttribute(const void *value, CUpointer_attribute attribute,
-				   CUdeviceptr ptr)
+static CUresult set_attribute(const void *value, CUpointer_attribute attribute, CUdeviceptr ptr)
 {
-	CUresult r = vg_context_ready();
-
-	if (r)
-		return r;
 	if (!value || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS ||
 	    !vg_range_set_sync(ptr, *(const unsigned int *)value != 0))
 		return CUDA_ERROR_INVALID_VALUE;
 	/* What is under way is waited for too. */
 	return *(const unsigned int *)value ? vgw_cuCtxSynchronize() : CUDA_SUCCESS;
+}
+
+CUresult vgh_cuPointerSetAttribute(const void *value, CUpointer_attribute attribute,
+				   CUdeviceptr ptr)
+{
+	bool lent;
+	CUresult r = vg_range_lend(ptr, &lent);
+
+	if (!r)
+		r = set_attribute(value, attribute, ptr);
+	if (lent)
+		vg_lend_end();
+	return r;
 }

@@ -36,9 +36,7 @@ CUresult vgh_cuDeviceGetDefaultMemPool(CUmemoryPool *pool, CUdevice dev)
 
 CUresult vgh_cuDeviceGetMemPool(CUmemoryPool *pool, CUdevice dev)
 {
-	if (!vg_device(dev))
-		return CUDA_ERROR_INVALID_DEVICE;
-	if (!pool)
+	if (!pool || !vg_device(dev))
 		return CUDA_ERROR_INVALID_VALUE;
 	pthread_mutex_lock(&lock);
 	*pool = chosen[dev];
@@ -51,7 +49,7 @@ CUresult vgh_cuDeviceSetMemPool(CUdevice dev, CUmemoryPool pool)
 	CUresult r;
 
 	if (!vg_device(dev))
-		return CUDA_ERROR_INVALID_DEVICE;
+		return CUDA_ERROR_INVALID_VALUE;
 	r = vgw_cuDeviceSetMemPool(dev, pool);
 	if (!r) {
 		pthread_mutex_lock(&lock);
@@ -65,7 +63,8 @@ CUresult vgh_cuDeviceSetMemPool(CUdevice dev, CUmemoryPool pool)
 static CUresult located(const CUmemLocation *location, CUmemAllocationType type, CUdevice *dev)
 {
 	*dev = -1;
-	if (!location)
+	if (!location || (type != CU_MEM_ALLOCATION_TYPE_PINNED &&
+			  type != CU_MEM_ALLOCATION_TYPE_MANAGED))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (location->type != CU_MEM_LOCATION_TYPE_DEVICE ||
 	    type != CU_MEM_ALLOCATION_TYPE_PINNED)
@@ -187,7 +186,7 @@ CUresult vgh_cuDeviceGetGraphMemAttribute(CUdevice dev, CUgraphMem_attribute a, 
 	uint64_t v;
 	CUresult r;
 
-	if (!value)
+	if (!value || (unsigned int)a > CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgw_vgpu_graph_memory_get(dev, a, &v);
 	if (!r)
@@ -197,8 +196,9 @@ CUresult vgh_cuDeviceGetGraphMemAttribute(CUdevice dev, CUgraphMem_attribute a, 
 
 CUresult vgh_cuDeviceSetGraphMemAttribute(CUdevice dev, CUgraphMem_attribute a, void *value)
 {
-	return value ? vgw_vgpu_graph_memory_set(dev, a, *(cuuint64_t *)value) :
-		       CUDA_ERROR_INVALID_VALUE;
+	if (!value || (unsigned int)a > CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH)
+		return CUDA_ERROR_INVALID_VALUE;
+	return vgw_vgpu_graph_memory_set(dev, a, *(cuuint64_t *)value);
 }
 
 /* -- allocation */

@@ -187,10 +187,13 @@ static CUresult descriptor(CUmemAllocationHandleType type, unsigned long long fl
 {
 	if (flags)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (type != POSIX)
+	if (type == POSIX)
+		return CUDA_SUCCESS;
+	if (type == CU_MEM_HANDLE_TYPE_WIN32 || type == CU_MEM_HANDLE_TYPE_WIN32_KMT ||
+	    type == CU_MEM_HANDLE_TYPE_FABRIC)
 		return vg_refuse("sharing a memory pool by other than a file descriptor",
 				 "not implemented");
-	return CUDA_SUCCESS;
+	return CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult vgh_cuMemPoolExportToShareableHandle(void *out, CUmemoryPool pool,

@@ -174,9 +174,8 @@ CUresult vgh_cuStreamGetCtx_v2(CUstream s, CUcontext *ctx, CUgreenCtx *green)
 
 	if (r)
 		return r;
-	if (!ctx)
-		return CUDA_ERROR_INVALID_VALUE;
-	*ctx = (CUcontext)c->home;
+	if (ctx)
+		*ctx = (CUcontext)c->home;
 	if (green)
 		*green = (CUgreenCtx)c->green;
 	return CUDA_SUCCESS;
@@ -280,7 +279,7 @@ CUresult vgh_cuStreamGetAttribute(CUstream s, CUstreamAttrID id, CUstreamAttrVal
 	struct vgpu_attribute a;
 	CUresult r;
 
-	if (!value)
+	if (!value || (unsigned int)id >= CU_LAUNCH_ATTRIBUTE_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgw_vgpu_stream_attribute_get(s, id, &a);
 	if (!r)
@@ -294,7 +293,7 @@ CUresult vgh_cuStreamSetAttribute(CUstream s, CUstreamAttrID id, const CUstreamA
 	struct vg_object *o;
 	CUresult r;
 
-	if (!value)
+	if (!value || (unsigned int)id >= CU_LAUNCH_ATTRIBUTE_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
 	memcpy(a.value, value, sizeof(a.value));
 	r = vgw_vgpu_stream_attribute_set(s, &a);
