@@ -71,7 +71,7 @@ check-generator:
 
 .PHONY: check-apigen
 check-apigen: check-generator check-conform check-lookup check-decoders check-made-up \
-	check-shim check-tested check-driver check-nvml check-nvml-header \
+	check-shim check-tested check-driver check-answers check-nvml check-nvml-header \
 	check-nvidia-smi	## the generator, the shim and the guest's NVML
 
 # Behaviour of the driver, the same test for softgpu through the shim and for a real one.
@@ -166,3 +166,9 @@ $(VG_TA)/questions: $(VG_QUESTIONS_SRCS) tests/apigen/questions.h $(O)/lib/libcu
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Itests/apigen $(CFLAGS) -Wl,-z,lazy -o $@ $(VG_QUESTIONS_SRCS) -L$(O)/lib \
 		-l:libcuda.so.1
+
+# What NVIDIA's driver has answered is in tests/apigen/answers.
+.PHONY: check-answers
+check-answers: $(VG_TA)/questions $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
+	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 1G tests/apigen/test_answers.py \
+		$(VG_TA)/questions -j 2

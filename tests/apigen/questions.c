@@ -8,7 +8,7 @@
  * something that was written ("w0,3"), which of them at something that was cleared ("z0,3").  In
  * place of a result it says
  *	signal N	the process ended so,
- *	nothing		there was no answer in a time,
+ *	nothing		there was no answer in 10 s,
  *	exit N		the process ended with that status, as where the function is missing,
  *	unmade R	an object that the question needs could not be made, for result R.
  * The questions that a driver has to answer come first, those with handles that are no more, or
@@ -17,7 +17,6 @@
  * with -k only what FILE has no answer to is asked, and all is printed.
  */
 #include <fnmatch.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -32,7 +31,7 @@
 
 #include "questions.h"
 
-#define ANSWER_SECONDS 5
+#define ANSWER_SECONDS 10
 #define START_SECONDS 30
 #define CHUNK 200		/* questions of a process, for starting one takes a second */
 #define STALE_CHUNK 60
@@ -363,8 +362,12 @@ static void run(struct chunk *chunks, size_t count, unsigned int jobs, double un
 			if (waitpid(j->pid, &status, WNOHANG) == j->pid) {
 				ended(j, &at[i], status, false);
 				busy--;
-			} else if (now() > j->since + (p == UNASKED ? START_SECONDS : ANSWER_SECONDS) ||
-				   now() > until) {
+			} else if (now() > until) {
+				/* The driver may keep it for long; its question stays without an answer. */
+				kill(j->pid, SIGKILL);
+				j->pid = 0;
+				busy--;
+			} else if (now() > j->since + (p == UNASKED ? START_SECONDS : ANSWER_SECONDS)) {
 				kill(j->pid, SIGKILL);
 				waitpid(j->pid, &status, 0);
 				ended(j, &at[i], status, true);
@@ -414,14 +417,14 @@ static void print(const struct question *k)
 		printf("%d", k->result);
 	print_set('w', k->written);
 	print_set('z', k->cleared);
-	if (k->progress != DONE) {
+	if (k->progress != DONE && !k->late && !k->ended) {
+		printf("not asked");
+	} else if (k->progress != DONE) {
 		printf("%s", k->progress == ANSWERED ? " then " : "");
 		if (k->late)
 			printf("nothing");
 		else if (WIFSIGNALED(k->ended))
 			printf("signal %d", WTERMSIG(k->ended));
-		else if (k->progress == UNASKED && !k->ended)
-			printf("not asked");
 		else
 			printf("exit %d", WEXITSTATUS(k->ended));
 		if (k->progress == MAKING)

@@ -91,14 +91,17 @@ void *log_iterator(unsigned int i);
 QUESTION_MADE(X)
 #undef X
 
-uint64_t other_context(void), second_node(void), child_graph(void), cloned_graph(void), graph_memory(void);
+uint64_t other_context(void), second_node(void), child_graph(void), cloned_graph(void);
+uint64_t graph_memory(void);
 uint64_t second_stream(void), capturing(void), recorded(void), interprocess_event(void);
-uint64_t managed(void), own_memory(void), reserved(void), mapped(void), pool_memory(void), shared_pool(void);
+uint64_t managed(void), own_memory(void), reserved(void), mapped(void), pool_memory(void);
+uint64_t shared_pool(void), shaped_function(void);
 void *pinned(void), *pages(void), *registered(void), *arguments(void), *nodes(void);
 void *second_nodes(void), *copy3d(void), *copy3d_peer(void), *copy2d(void), *kernel_params(void);
 void *memset_params(void), *host_params(void), *mem_op(void), *mem_op_params(void);
 void *alloc_params(void), *node_params(void), *launch_params(void), *launch_config(void);
-void *location(void), *device_access(void), *batch_op(void), *copy_attributes(void), *array_desc(void);
+void *location(void), *device_access(void), *batch_op(void), *copy_attributes(void);
+void *array_desc(void);
 void *array3d_desc(void), *resource(void), *allocation_prop(void), *pool_props(void);
 void *sm_resource(void), *bus_id(void), *tensor_map(void);
 

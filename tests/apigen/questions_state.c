@@ -183,6 +183,8 @@ MAKER(context, CUcontext, h = primary)
 MAKER(other_context, CUcontext, NEED(cuCtxCreate_v2(&h, 0, 0)); cuCtxSetCurrent(primary))
 MAKER(module, CUmodule, NEED(cuModuleLoadData(&h, code)))
 MAKER(function, CUfunction, h = process_function)
+MAKER(shaped_function, CUfunction, h = process_function;
+      NEED(cuFuncSetBlockShape(h, 1, 1, 1)); NEED(cuParamSetSize(h, 8)))
 MAKER(library, CUlibrary, NEED(cuLibraryLoadData(&h, code, 0, 0, 0, 0, 0, 0)))
 MAKER(kernel, CUkernel,
       if (!process_library)
@@ -236,7 +238,8 @@ MAKER(own_memory, CUdeviceptr, NEED(cuMemAlloc_v2(&h, 65536)))
 MAKER(managed, CUdeviceptr, NEED(cuMemAllocManaged(&h, 65536, CU_MEM_ATTACH_GLOBAL)))
 MAKER(reserved, CUdeviceptr, NEED(cuMemAddressReserve(&h, GRAIN, 0, 0, 0)))
 MAKER(mapped, CUdeviceptr, h = reserved();
-      NEED(cuMemMap(h, GRAIN, 0, allocation(), 0)); NEED(cuMemSetAccess(h, GRAIN, device_access(), 1)))
+      NEED(cuMemMap(h, GRAIN, 0, allocation(), 0));
+      NEED(cuMemSetAccess(h, GRAIN, device_access(), 1)))
 MAKER(shared_pool, CUmemoryPool, CUmemPoolProps *p = pool_props();
       p->handleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
       NEED(cuMemPoolCreate(&h, p)))

@@ -14,3 +14,7 @@ gpu-faults: all programs $(O)/tests/proto/giveback	## there: programs that end b
 gpu-bench: all tests	## there: what calls and copies cost, and the ratio to native
 	tests/gpu/bench $(O)
 .PHONY: gpu-bench
+
+gpu-answers: all $(O)/tests/apigen/questions	## there: what it answers to calls that make no sense
+	tests/gpu/answers $(O)
+.PHONY: gpu-answers

@@ -87,6 +87,7 @@ BY_NAME = [
     (r"cuDeviceGetName|cuDeviceGetPCIBusId", "len", "64"),
     (r"cuDeviceGet", "ordinal", "0"),
     (r".*", "ppExportTable", "out(I)"), (r".*", "pExportTableId", "zeros(I)"),
+    (r"cuLaunch(Grid(Async)?)?", "f", "shaped_function()"),
     (r"cuLaunch.*", "kernelParams", "arguments()"), (r".*", "extra", "0"),
     (r"cuLaunchKernel|cuLaunchCooperativeKernel", "sharedMemBytes", "0"),
     (r"cuStream(Wait|Write)Value\w+", "value", "0"),
@@ -97,7 +98,8 @@ BY_NAME = [
     (r"cuMem(Map|Unmap|SetAccess|AddressFree|Create|AddressReserve)", "size", "GRAIN"),
     (r"cuMemMap", "offset", "0"), (r"cuMemAddressReserve", "alignment|addr", "0"),
     (r"cuMem(Unmap|SetAccess|GetAccess)", "ptr", "mapped()"),
-    (r"cuMemAddressFree", "ptr", "reserved()"), (r"cuMemRetainAllocationHandle", "addr", "mapped()"),
+    (r"cuMemAddressFree", "ptr", "reserved()"),
+    (r"cuMemRetainAllocationHandle", "addr", "mapped()"),
     (r"cuMem(Import|PoolImport)FromShareableHandle", "osHandle|handle", "-1"),
     (r"cuMem.*Shareable.*", "\\w*[hH]andleType", "CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR"),
     (r"cuMemPoolExportToShareableHandle", "pool", "shared_pool()"),
@@ -283,10 +285,12 @@ def argument(model, p, i):
 
 
 def target(model, p):
+    """Bytes of what it points at, 0 if that is not known."""
     t = p.ctype
     if t.stars.count("*") > 1:
         return 8
-    return (0 if t.base == "void" else model.size_align(CType(t.base), p.where)[0]) if t.stars else 0
+    known = t.stars and t.base != "void"
+    return model.size_align(CType(t.base), p.where)[0] if known else 0
 
 
 def emit(model):
