@@ -41,7 +41,7 @@ static bool owns(enum vg_kind kind)
 static bool owned_by_context(enum vg_kind kind)
 {
 	return kind == VG_STREAM || kind == VG_EVENT || kind == VG_MODULE || kind == VG_ARRAY ||
-	       kind == VG_MIPMAP || kind == VG_TEXREF;
+	       kind == VG_MIPMAP || kind == VG_TEXREF || kind == VG_LINK_STATE;
 }
 
 /* Address space for so many bytes for each id. */
