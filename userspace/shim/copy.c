@@ -69,15 +69,20 @@ static CUresult captured(CUmemorytype to, uint64_t dst, CUmemorytype from, uint6
 	return vg_staged_capture(s, &p);
 }
 
+/* The driver takes memory in pieces of this size, so the limit of what it refuses may be there. */
+#define DRIVER_PIECE	(2ull << 20)
+
 /*
- * Whether memory of the device starts at p and ends before p + bytes.  The driver finds that
- * before it reads the program's memory, of which there may be less.
+ * Whether a copy, of whose bytes on the device not all are known, certainly ends beyond the
+ * memory in which it starts.  The driver finds that before it reads the program's memory, of
+ * which there may be less.
  */
-static bool beyond(CUdeviceptr p, size_t bytes)
+static bool ends_beyond(CUdeviceptr p, size_t bytes)
 {
 	struct vg_range r;
 
-	return vg_range_find(p, &r) && vg_range_on_device(&r) && !vg_range_known(p, bytes);
+	return vg_range_find(p, &r) && vg_range_on_device(&r) &&
+	       bytes > ((r.base + r.bytes + DRIVER_PIECE - 1) & ~(DRIVER_PIECE - 1)) - p;
 }
 
 CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, bool wait)
@@ -89,10 +94,11 @@ CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, 
 
 	if (r)
 		return r;
-	if (bytes && (!src || !dst || beyond(dst, bytes)))
+	sure = vg_range_known(dst, bytes);
+	if (bytes && (!src || !dst || (!sure && ends_beyond(dst, bytes))))
 		return CUDA_ERROR_INVALID_VALUE;
 	/* Ask the driver about what may be wrong: the destination, or a capture. */
-	sure = vg_range_known(dst, bytes) && !vg_capturing();
+	sure = sure && !vg_capturing();
 	if (bytes && vg_range_shared((uintptr_t)src, bytes)) {
 		if (!sure || wait)
 			return shared_in(dst, (uintptr_t)src, bytes, s, wait);
@@ -138,7 +144,7 @@ CUresult vg_copy_out(void *dst, CUdeviceptr src, size_t bytes, CUstream s, bool 
 
 	if (r)
 		return r;
-	if (bytes && (!src || !dst || beyond(src, bytes)))
+	if (bytes && (!src || !dst || (!vg_range_known(src, bytes) && ends_beyond(src, bytes))))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (bytes && vg_range_shared((uintptr_t)dst, bytes))
 		return shared_out((uintptr_t)dst, src, bytes, s, wait);
