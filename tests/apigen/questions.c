@@ -8,7 +8,7 @@
  * something that was written ("w0,3"), which of them at something that was cleared ("z0,3").  In
  * place of a result it says
  *	signal N	the process ended so,
- *	nothing		there was no answer in 10 s,
+ *	nothing		there was no answer in 60 s,
  *	exit N		the process ended with that status, as where the function is missing,
  *	unmade R	an object that the question needs could not be made, for result R.
  * The questions that a driver has to answer come first, those with handles that are no more, or
@@ -31,8 +31,9 @@
 
 #include "questions.h"
 
-#define ANSWER_SECONDS 10
-#define START_SECONDS 30
+/* A loaded machine is slow; no question of those that are asked waits for ever. */
+#define ANSWER_SECONDS 60
+#define START_SECONDS 300
 #define CHUNK 200		/* questions of a process, for starting one takes a second */
 #define STALE_CHUNK 60
 #define MAX_JOBS 64
