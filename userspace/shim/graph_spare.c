@@ -2,19 +2,17 @@
 /*
  * Page-locked memory for copies in graphs.  To free it waits for the device, which may be waiting
  * for what the program does next; and a graph's end is told where no call may be made.  So it is
- * kept for the next copy of its size, as long as its context lives.
+ * kept for the next copies, and freed with a context alone.
  */
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "client.h"
 #include "graph_spare.h"
 #include "hostmem.h"
 #include "storage.h"
-#include "thread.h"
 
 #define LEAST		4096u
-#define KEPT_MAX	(64u << 20)	/* of a context; with more the next new one has all freed */
+#define KEPT_MAX	(64u << 20)	/* of a context; with more, a larger piece will do, too */
 
 /* A context's. */
 struct home {
@@ -26,8 +24,6 @@ struct home {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* homes and `lost` */
 static struct vg_spare *lost;		/* given back after their context had gone */
-static struct vg_spare *doomed;		/* to be freed by a thread of its own */
-static bool frees;			/* which is there */
 static char key;
 
 static void free_all(struct vg_spare *list)
@@ -41,51 +37,11 @@ static void free_all(struct vg_spare *list)
 	}
 }
 
-static void *free_doomed(void *unused)
-{
-	struct vg_spare *s;
-
-	(void)unused;
-	for (;;) {
-		pthread_mutex_lock(&lock);
-		s = doomed;
-		if (s)
-			doomed = s->next;
-		else
-			frees = false;
-		pthread_mutex_unlock(&lock);
-		if (!s)
-			return NULL;
-		s->next = NULL;
-		vg_thread_tag = s->tag;
-		free_all(s);
-	}
-}
-
-/*
- * Have them freed, as by this thread.  It may not wait for the device itself: a launch may wait
- * for what the program does after this call.
- */
-static void doom_locked(struct vg_spare *list)
-{
-	struct vg_spare *next;
-
-	for (; list; list = next) {
-		next = list->next;
-		list->tag = vg_thread_tag;
-		list->next = doomed;
-		doomed = list;
-	}
-	/* Without a thread they stay until the next time. */
-	if (doomed && !frees)
-		frees = vg_thread_start(free_doomed, 0);
-}
-
 static void home_end(CUcontext ctx, void *unused, void *value)
 {
 	struct vg_object *o = vg_object_get(ctx, VG_CONTEXT);
 	struct home *h = value;
-	struct vg_spare *list;
+	struct vg_spare *list, *old;
 	bool pushed;
 
 	(void)unused;
@@ -95,9 +51,12 @@ static void home_end(CUcontext ctx, void *unused, void *value)
 	h->gone = true;
 	if (!h->out)
 		free(h);
+	old = lost;
+	lost = NULL;
 	pthread_mutex_unlock(&lock);
-	pushed = list && o && !vg_context_push(o);
+	pushed = (list || old) && o && !vg_context_push(o);
 	free_all(list);
+	free_all(old);
 	if (pushed)
 		vg_context_pop(&o);
 }
@@ -128,17 +87,25 @@ static size_t rounded(size_t bytes)
 	return (bytes + step - 1) & ~(step - 1);
 }
 
+/* One of this size; if much is kept, else the smallest that is larger. */
 static struct vg_spare *find_locked(struct home *h, size_t bytes)
 {
-	struct vg_spare **at, *s;
+	struct vg_spare **at, **best = NULL, *s;
 
-	for (at = &h->spares; *at && (*at)->bytes != bytes; at = &(*at)->next)
-		;
-	s = *at;
-	if (s) {
-		*at = s->next;
-		h->kept -= bytes;
+	for (at = &h->spares; *at; at = &(*at)->next) {
+		size_t has = (*at)->bytes;
+
+		if (has == bytes || (has > bytes && h->kept > KEPT_MAX &&
+				     (!best || has < (*best)->bytes)))
+			best = at;
+		if (has == bytes)
+			break;
 	}
+	if (!best)
+		return NULL;
+	s = *best;
+	*best = s->next;
+	h->kept -= s->bytes;
 	return s;
 }
 
@@ -168,15 +135,8 @@ CUresult vg_spare_take(size_t bytes, struct vg_spare **out)
 	if (r || want < bytes)
 		return r ? r : CUDA_ERROR_OUT_OF_MEMORY;
 	pthread_mutex_lock(&lock);
-	doom_locked(lost);
-	lost = NULL;
 	h = home_locked();
 	s = h ? find_locked(h, want) : NULL;
-	if (h && !s && h->kept > KEPT_MAX) {
-		doom_locked(h->spares);
-		h->spares = NULL;
-		h->kept = 0;
-	}
 	if (h)
 		h->out++;
 	pthread_mutex_unlock(&lock);

@@ -11,7 +11,6 @@ struct vg_spare {
 	/* private to graph_spare.c */
 	struct vg_spare *next;
 	struct home *home;
-	uint32_t tag;			/* of who has it freed */
 };
 
 /* In the current context. */
