@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# programs GUEST UUID: every CUDA program in a guest; then one with an illegal address
-# beside one that computes, which must not notice.
 
 # Whether an executor was started with this variable (docs/environment.md).
 driver_has() {
@@ -11,6 +9,8 @@ driver_has() {
 	return 1
 }
 
+# programs GUEST UUID: every CUDA program in a guest; then one with an illegal address
+# beside one that computes, which must not notice.
 programs() {
 	local g=$1 uuid=$2 was calls rang spin round
 
