@@ -227,6 +227,20 @@ def devices():
     del os.environ["VGPU_SOFTGPU_DEVICES"]
 
 
+def log_file():
+    place = Place().start()
+    path = f"{place.dir}/cuda.log"
+    code = "c.cuInit(0); c.cuDeviceGet(None, 0); c.cuDeviceGetCount(ctypes.byref(ctypes.c_int()))"
+    line = "] Returning 1 (CUDA_ERROR_INVALID_VALUE) from cuDeviceGet\n"
+    for name in (path, "stderr"):
+        done = place.run(code, CUDA_LOG_FILE=name)
+        with open(path) as f:
+            text = f.read() if name == path else done.stderr
+        true(f"CUDA_LOG_FILE={name} has the call that failed, once: {text}",
+             text.count(line) == 1 and text.count("Returning") == 1)
+    place.end()
+
+
 def main():
     socket_over_a_file("socket")
     socket_over_a_file("control")
@@ -234,6 +248,7 @@ def main():
         cache_of_another()
         environment()
     devices()
+    log_file()
     executor_lost()
     driver_missing()
     pageable_access()
