@@ -287,9 +287,13 @@ struct sg_elf {
 };
 void sg_links_gone(CUcontext ctx);
 
-/* Arrays */
+/* Arrays, and the textures and surfaces that kernels read them by */
+#define SG_LEVELS_MAX 32
 CUarray sg_array_of(CUarray a);		/* NULL if it is none */
+CUarray sg_mipmap_level(CUmipmappedArray m, unsigned int level);	/* NULL if there is none */
+size_t sg_format_bytes(CUarray_format f);	/* of one channel; 0 for what is not known */
 void sg_arrays_gone(CUcontext ctx);
+void sg_textures_gone(CUcontext ctx);
 
 /* Copies: host address of a device, managed or host range that holds [p, p + n). */
 CUresult sg_copy_pointer(uint64_t p, uint64_t n, bool device, void **out);

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Arrays and their mipmaps: device memory in rows, which copies reach by element. There are no
- * textures that could be bound to them.
+ * Arrays and their mipmaps: device memory in rows, which copies reach by element, and kernels by
+ * textures and surfaces (api_texture.c).
  */
 #include <stdlib.h>
 
 #include "api.h"
 
-#define FLAGS (CUDA_ARRAY3D_LAYERED | CUDA_ARRAY3D_SURFACE_LDST)
-#define LEVELS 32
+#define FLAGS (CUDA_ARRAY3D_LAYERED | CUDA_ARRAY3D_SURFACE_LDST | CUDA_ARRAY3D_CUBEMAP | \
+	       CUDA_ARRAY3D_TEXTURE_GATHER)
 
 struct CUmipmappedArray_st {
 	uint32_t magic;
 	CUcontext ctx;
 	CUmipmappedArray next;
 	unsigned int levels;
-	CUarray level[LEVELS];
+	CUarray level[SG_LEVELS_MAX];
 };
 
 CUarray sg_array_of(CUarray a)
@@ -28,7 +28,12 @@ static CUmipmappedArray mipmap_of(CUmipmappedArray m)
 	return m && m->magic == MAGIC_MIPMAP ? m : NULL;
 }
 
-static size_t element(CUarray_format f)
+CUarray sg_mipmap_level(CUmipmappedArray m, unsigned int level)
+{
+	return mipmap_of(m) && level < m->levels ? m->level[level] : NULL;
+}
+
+size_t sg_format_bytes(CUarray_format f)
 {
 	switch (f) {
 	case CU_AD_FORMAT_UNSIGNED_INT8:
@@ -47,16 +52,24 @@ static size_t element(CUarray_format f)
 	}
 }
 
+/* A cube map has six square faces; with layers, six for each. */
+static bool cube_faces(const CUDA_ARRAY3D_DESCRIPTOR *d)
+{
+	return d->Width == d->Height && (d->Flags & CUDA_ARRAY3D_LAYERED ?
+					 d->Depth && d->Depth % 6 == 0 : d->Depth == 6);
+}
+
 static CUresult array_new(CUcontext ctx, const CUDA_ARRAY3D_DESCRIPTOR *d, CUarray *out)
 {
-	size_t bytes = element(d->Format);
+	size_t bytes = sg_format_bytes(d->Format);
 	CUarray a;
 	CUresult rc;
 
 	if (d->Flags & ~FLAGS || !bytes)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!d->Width || (d->NumChannels != 1 && d->NumChannels != 2 && d->NumChannels != 4) ||
-	    (d->Depth && !d->Height && !(d->Flags & CUDA_ARRAY3D_LAYERED)))
+	    (d->Depth && !d->Height && !(d->Flags & CUDA_ARRAY3D_LAYERED)) ||
+	    (d->Flags & CUDA_ARRAY3D_CUBEMAP && !cube_faces(d)))
 		return CUDA_ERROR_INVALID_VALUE;
 	a = calloc(1, sizeof(*a));
 	if (!a)
@@ -205,10 +218,10 @@ SG_API CUresult cuMipmappedArrayCreate(CUmipmappedArray *out, const CUDA_ARRAY3D
 	size_t most;
 
 	SG_ENTER(ctx);
-	if (!out || !d || !levels || levels > LEVELS)
+	if (!out || !d || !levels || levels > SG_LEVELS_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
 	most = d->Width > d->Height ? d->Width : d->Height;
-	if (!(d->Flags & CUDA_ARRAY3D_LAYERED) && d->Depth > most)
+	if (!(d->Flags & (CUDA_ARRAY3D_LAYERED | CUDA_ARRAY3D_CUBEMAP)) && d->Depth > most)
 		most = d->Depth;
 	if (!most || !(most >> (levels - 1)))
 		return CUDA_ERROR_INVALID_VALUE;
@@ -220,7 +233,7 @@ SG_API CUresult cuMipmappedArrayCreate(CUmipmappedArray *out, const CUDA_ARRAY3D
 
 		at.Width = halved(d->Width, i);
 		at.Height = halved(d->Height, i);
-		if (!(d->Flags & CUDA_ARRAY3D_LAYERED))
+		if (!(d->Flags & (CUDA_ARRAY3D_LAYERED | CUDA_ARRAY3D_CUBEMAP)))
 			at.Depth = halved(d->Depth, i);
 		rc = array_new(ctx, &at, &m->level[i]);
 		m->levels += !rc;

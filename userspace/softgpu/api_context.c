@@ -132,6 +132,7 @@ void sg_context_destroy(CUcontext ctx)
 	sg_streams_shutdown(ctx);
 	while (ctx->modules)
 		sg_module_free(ctx->modules);
+	sg_textures_gone(ctx);
 	sg_arrays_gone(ctx);
 	sg_links_gone(ctx);
 	while (sg_range_of_owner(at, ctx, &r)) {

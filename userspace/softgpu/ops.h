@@ -126,6 +126,28 @@ void sg_op_ldmatrix(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_stmatrix(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_movmatrix(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 
+/* Textures and surfaces: a = the object's number */
+enum sg_edge { SG_EDGE_TRAP, SG_EDGE_CLAMP, SG_EDGE_ZERO };
+struct sg_tex {
+	uint8_t dims;			/* 1 to 3, without layer; 2 of a cube, with 3 coordinates */
+	bool layered, cube;
+	bool whole;			/* coordinates are whole numbers; always so of surfaces */
+	bool store;			/* surfaces */
+	enum sg_edge edge;		/* surfaces: what is outside */
+	int8_t gather;			/* tld4: the channel; else -1 */
+	int32_t at[4];			/* coordinates, the layer first */
+	int32_t offset[3];		/* in elements; SG_NOSLOT without */
+	int32_t lod;			/* SG_NOSLOT without */
+	int32_t gradient[2][3];		/* SG_NOSLOT without */
+	struct sg_vslot value[4];
+};
+void sg_op_tex(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+/* size and vec = bytes and number of what is loaded or stored */
+void sg_op_surface(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+/* sub = enum sg_tex_query, vec = whether it is a surface */
+enum sg_tex_query { TQ_WIDTH, TQ_HEIGHT, TQ_DEPTH, TQ_LAYERS, TQ_LEVELS };
+void sg_op_tex_query(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+
 /* 8-bit floats; 0 to 255 */
 double sg_e4m3_to_f64(uint8_t v);
 double sg_e5m2_to_f64(uint8_t v);
