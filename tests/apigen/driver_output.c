@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What kernels print: on this process's standard output, before the waiting call returns. */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,6 +59,29 @@ static int lines(const char *text)
 	return n;
 }
 
+/* Who prints and does not wait is heard when its module or its context goes. */
+static void heard_as_it_goes(bool whole_context)
+{
+	unsigned int n = 1;
+	void *params[] = { &n };
+	CUcontext own;
+	CUfunction say;
+	CUmodule m;
+	char *text;
+
+	OK(cuCtxCreate_v2(&own, 0, dev));
+	OK(cuModuleLoadData(&m, printing));
+	OK(cuModuleGetFunction(&say, m, "say"));
+	begin();
+	OK(cuLaunchKernel(say, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL));
+	OK(whole_context ? cuCtxDestroy_v2(own) : cuModuleUnload(m));
+	text = end();
+	TRUE(text && !strcmp(text, "thread 0 of 1\n"));
+	free(text);
+	if (!whole_context)
+		OK(cuCtxDestroy_v2(own));
+}
+
 void output(void)
 {
 	unsigned int n = 3, many = 256;
@@ -100,4 +124,6 @@ void output(void)
 	free(text);
 	OK(cuStreamDestroy_v2(s));
 	OK(cuModuleUnload(m));
+	heard_as_it_goes(false);
+	heard_as_it_goes(true);
 }

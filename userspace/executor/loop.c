@@ -102,6 +102,12 @@ static void run(struct vg_exec *x, const struct vg_op *op, const struct vg_req *
 		out->result = op->run(x, rq, &out->reply);
 	if (out->reply.bytes > VG_REPLY_MAX)
 		out->reply.bytes = VG_REPLY_MAX;
+	/*
+	 * The driver prints when it has waited for the device: for the program, or because a
+	 * module or a context goes.  Who fetches the output asks until there is none.
+	 */
+	if (rq->flags & VGPU_REC_REPLY && rq->op != VG_OP_OUTPUT)
+		out->notice = vg_output_notice();
 	if (out->result) {
 		vg_debug("%s: %d", op->name, out->result);
 		if (sticky(out->result))
@@ -334,8 +340,6 @@ void vg_loop_run(struct vg_exec *x)
 				break;
 			run(x, op, &rq, &current, &out);
 			vg_underway_end();
-			/* The driver prints when it has waited for the device. */
-			out.notice = vg_output_notice();
 			if (!out.result)
 				vg_pace_waited();
 			leave_green(x, &current);
