@@ -483,8 +483,9 @@ static void refused(void **state)
 	(void)state;
 	use_device();
 	ok(cuArray3DCreate_v2(&r.res.array.hArray, &d));
-	/* the array is not made for surfaces */
-	gives(CUDA_ERROR_INVALID_VALUE, cuSurfObjectCreate(&surf, &r));
+	/* the driver makes a surface of an array that was not made for one */
+	ok(cuSurfObjectCreate(&surf, &r));
+	ok(cuSurfObjectDestroy(surf));
 	t.filterMode = NEAR;
 	gives(CUDA_ERROR_INVALID_VALUE, cuTexObjectCreate(&tex, &r, &t, &v));
 	gives(CUDA_ERROR_INVALID_VALUE, cuTexObjectCreate(NULL, &r, &t, NULL));
@@ -506,7 +507,10 @@ static void refused(void **state)
 	gives(CUDA_ERROR_INVALID_VALUE, cuDeviceGetTexture1DLinearMaxWidth(&n, F32, 3, 0));
 }
 
-/* Last, because it ends the context. */
+/*
+ * Last, because it ends the context. An H200 returns something for an element that lies just
+ * outside; softgpu tells of it.
+ */
 static void outside_traps(void **state)
 {
 	CUsurfObject surf;
@@ -515,6 +519,8 @@ static void outside_traps(void **state)
 
 	(void)state;
 	use_device();
+	if (!is_softgpu())
+		skip();
 	m = load(surface_code);
 	surface(16, 4, U32, &surf);
 	ok(cuLaunchKernel(function(m, "trap"), 1, 1, 1, 1, 1, 1, 0, NULL, args, NULL));

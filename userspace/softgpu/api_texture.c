@@ -409,8 +409,6 @@ SG_API CUresult cuSurfObjectCreate(CUsurfObject *out, const CUDA_RESOURCE_DESC *
 		return CUDA_ERROR_INVALID_VALUE;
 	t.ctx = ctx;
 	rc = take_resource(&t, r);
-	if (!rc && !(r->res.array.hArray->d.Flags & CUDA_ARRAY3D_SURFACE_LDST))
-		rc = CUDA_ERROR_INVALID_VALUE;
 	return rc ? rc : add(&t, out);
 }
 
