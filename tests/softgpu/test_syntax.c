@@ -143,6 +143,33 @@ static void names(void **state)
 		     "st.global.v4.u32 [%a], {%r2, %r3, %r4, %r4};\n"), 1, 1024, 8, 8);
 }
 
+/* ptxas takes the sum of a register and a constant wherever it takes a register that is read. */
+static void sums(void **state)
+{
+	(void)state;
+	use_device();
+	WRITES(ENTRY("", "mov.u32 %r0, 7;\nst.global.u32 [%a], %r0+4;\n"
+		     "add.u32 %r1, %r0+4, %r0+2;\nst.global.u32 [%a+4], %r1;\n"
+		     "mov.u32 %r2, %r0+8;\nst.global.u32 [%a+8], %r2;\n"
+		     "mov.b64 %d0, 0xffffffff;\nst.global.u64 [%a+16], %d0+1;\n"
+		     "mov.b64 %d1, %d0+2;\nst.global.u64 [%a+24], %d1;\n"
+		     "mov.b16 %h0, 0xffff;\nst.global.u16 [%a+12], %h0+1;\n"
+		     "st.global.u16 [%a+14], %h0;"),
+	       11, 20, 15, 0xffff0000, 0, 1, 1, 1);
+}
+
+/* Not where one is written. */
+static void no_sums(void **state)
+{
+	CUmodule m;
+	CUfunction f;
+
+	(void)state;
+	use_device();
+	if (!cuModuleLoadData(&m, ENTRY("", "mov.u32 %r0+1, 7;")))
+		assert_int_not_equal(cuModuleGetFunction(&f, m, "k"), CUDA_SUCCESS);
+}
+
 static void vectors(void **state)
 {
 	WRITES(ENTRY("", ".reg .v4 .f32 v;\n.reg .v2 .b32 w<3>;\n.reg .v4 .b16 u;\n"
@@ -225,6 +252,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(constants), cmocka_unit_test(wrong_constants), cmocka_unit_test(names),
+		cmocka_unit_test(sums),
+		cmocka_unit_test(no_sums),
 		cmocka_unit_test(vectors), cmocka_unit_test(register_parameters),
 		cmocka_unit_test(clusters_and_advice),
 	};

@@ -290,7 +290,7 @@ static void expand_vectors(struct low *L, struct ptx_operand *o)
 						  .suffix = suffixes[i] };
 }
 
-bool low_reg(struct low *L, struct ptx_operand *o, struct sg_vslot *out)
+static bool named_reg(struct low *L, struct ptx_operand *o, struct sg_vslot *out)
 {
 	struct ptx_var *v;
 	int index;
@@ -300,6 +300,32 @@ bool low_reg(struct low *L, struct ptx_operand *o, struct sg_vslot *out)
 		return false;
 	out->slot = register_slot(L, v, index);
 	out->size = register_size(v);
+	return out->slot != SG_NOSLOT;
+}
+
+/* The sum of a register and a constant, as an operand may be: `%r1+4`. */
+static int32_t plus_constant(struct low *L, struct sg_vslot v, uint64_t bits)
+{
+	static const enum sg_type types[] = { [2] = T_U16, [4] = T_U32, [8] = T_U64 };
+	struct sg_insn *in;
+
+	if (!bits)
+		return v.slot;
+	if (v.size != 2 && v.size != 4 && v.size != 8) {
+		low_fail(L, "a constant is added to what is no number");
+		return SG_NOSLOT;
+	}
+	in = low_emit(L, low_find_op("add", types[v.size])->fn, K_PLAIN);
+	in->a = v.slot;
+	in->b = low_const(L, v.size, bits);
+	return in->d = low_temp(L, v.size);
+}
+
+bool low_reg(struct low *L, struct ptx_operand *o, struct sg_vslot *out)
+{
+	if (!named_reg(L, o, out))
+		return false;
+	out->slot = plus_constant(L, *out, o->bits);
 	return out->slot != SG_NOSLOT;
 }
 
@@ -476,7 +502,9 @@ int32_t low_src(struct low *L, struct ptx_operand *o, enum sg_type t)
 			low_fail(L, "register %s has the wrong size", o->name);
 			return SG_NOSLOT;
 		}
-		return register_slot(L, v, index);
+		slot = register_slot(L, v, index);
+		return slot == SG_NOSLOT ? slot : plus_constant(L, (struct sg_vslot){
+								slot, register_size(v) }, o->bits);
 	default:
 		low_lack(L, "unsupported operand");
 		return SG_NOSLOT;
@@ -498,6 +526,10 @@ int32_t low_dst(struct low *L, struct ptx_operand *o, enum sg_type t)
 		return low_temp(L, size);
 	if (o->kind != OP_NAME && o->kind != OP_SREG) {
 		low_fail(L, "the destination is no register");
+		return SG_NOSLOT;
+	}
+	if (o->bits) {
+		low_fail(L, "the destination is a sum");
 		return SG_NOSLOT;
 	}
 	v = find_register(L, o, &index);
@@ -540,7 +572,7 @@ bool low_address(struct low *L, struct ptx_operand *o, enum sg_space space, stru
 		tmp->a = low_const(L, 8, base->bits);
 		return true;
 	}
-	if (low_reg(L, base, &r)) {
+	if (named_reg(L, base, &r)) {
 		if (r.size != 4 && r.size != 8)
 			return low_fail(L, "an address has 32 or 64 bits");
 		tmp->a = r.slot;
