@@ -12,7 +12,7 @@ guest_device() {
 	status=$?
 	echo "$out" | grep -E '^\[ +(OK|SKIPPED|FAILED) +\]|FAILED|rror|points'
 	check "failures injected in $1: every test passes" test $status = 0
-	job=$(guest_start "$1" '/tests/register 300')
+	job=$(guest_start "$1" '/tests/register 1500')
 	check "$1: programs register memory" wait_until 30 job_says "$1" "$job" registering
 	check "meanwhile the driver is unbound and bound" guest_run "$1" '
 		cd /sys/bus/pci/drivers/vgpu_guest
@@ -20,7 +20,7 @@ guest_device() {
 		while pidof register >/dev/null; do
 			sleep 2
 			echo $d >unbind && echo $d >bind || exit 1
-		done' 400
+		done' 1600
 	out=$(guest_join "$1" "$job" 120)
 	status=$?
 	echo "$out"
