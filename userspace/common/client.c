@@ -18,6 +18,7 @@ struct vg_client vg_client = {
 
 __thread uint32_t vg_thread_tag;
 __thread uint64_t vg_thread_answered;
+__thread struct vg_thread_timed vg_thread_timed;
 void (*vg_on_deferred)(CUresult failure);
 void (*vg_on_output)(void);
 
@@ -53,6 +54,15 @@ static CUresult make_room(struct vg_client *c, uint32_t bytes)
 	return CUDA_SUCCESS;
 }
 
+static __attribute__((noinline, cold)) void ask_for_time(struct vg_call *call, uint32_t size)
+{
+	struct vg_timed *t = (void *)((uint8_t *)call->rec + size - sizeof(*t));
+
+	*t = (struct vg_timed){ .tag = vg_thread_timed.tag };
+	call->rec->flags = VGPU_REC_TIMED;
+	vg_thread_timed.records++;
+}
+
 CUresult vg_begin(struct vg_call *call, uint16_t op, size_t bytes)
 {
 	struct vg_client *c = &vg_client;
@@ -65,6 +75,9 @@ CUresult vg_begin(struct vg_call *call, uint16_t op, size_t bytes)
 	if (result)
 		return result;
 	size = (sizeof(struct vgpu_rec) + bytes + VGPU_REC_ALIGN - 1) & ~(VGPU_REC_ALIGN - 1);
+
+	if (__builtin_expect(!!vg_thread_timed.tag, 0))
+		size += sizeof(struct vg_timed);
 
 	pthread_mutex_lock(&c->lock);
 	/* Another thread may have found the executor gone meanwhile. */
@@ -83,6 +96,8 @@ CUresult vg_begin(struct vg_call *call, uint16_t op, size_t bytes)
 	call->blocks = call->waits = call->polls = false;
 	call->got = NULL;
 	*call->rec = (struct vgpu_rec){ .size = size, .op = op, .tag = vg_thread_tag };
+	if (__builtin_expect(!!vg_thread_timed.tag, 0))
+		ask_for_time(call, size);
 	return CUDA_SUCCESS;
 }
 
@@ -180,7 +195,7 @@ CUresult vg_wait(struct vg_call *call, void *reply, size_t max)
 	slot = &c->slots[index];
 	last = c->slot_done[index];
 	c->waits += call->waits;
-	call->rec->flags = VGPU_REC_REPLY;
+	call->rec->flags |= VGPU_REC_REPLY;
 	call->rec->slot = index;
 	publish(c, call, VGPU_HOST_NAPS);
 

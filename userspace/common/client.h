@@ -71,6 +71,17 @@ CUresult vg_channel_choose(uint64_t devices);
 /* The context id that this thread's records carry in vgpu_rec.tag. */
 extern __thread uint32_t vg_thread_tag;
 
+/*
+ * If not 0, this thread's records ask to be timed under this tag (struct vg_timed), and are
+ * counted here.  Only once the executor has answered vgpu_timing, for before it knows them not.
+ */
+struct vg_thread_timed {
+	uint32_t tag;
+	uint32_t records;
+};
+
+extern __thread struct vg_thread_timed vg_thread_timed;
+
 /* Where the record ends to which this thread has last had an answer. */
 extern __thread uint64_t vg_thread_answered;
 /* No record has been published, by any thread, after the one that ends there. */

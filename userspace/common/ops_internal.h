@@ -74,9 +74,28 @@ struct vg_output_take {
 	uint32_t reserved;
 };
 
+/*
+ * The end of a record with VGPU_REC_TIMED: once vgpu_timing has been answered, the executor
+ * measures when the device runs it, and tells that under this tag (vgpu_timing_take).
+ */
+struct vg_timed {
+	uint32_t tag;
+	uint32_t reserved[3];
+};
+
+/* vgpu_span.flags: the record has no times, because ... */
+#define VG_SPAN_NOTHING		(1u << 0)	/* it does nothing in a stream */
+#define VG_SPAN_CAPTURED	(1u << 1)	/* its stream was under capture */
+#define VG_SPAN_FAILED		(1u << 2)	/* it failed, or its events did */
+#define VG_SPAN_LOST		(1u << 3)	/* too many were under way at once */
+
+/* vgpu_timing_take, `fresh`. */
+enum { VG_TIMING_KNOWN, VG_TIMING_LOOK, VG_TIMING_WAIT };
+
 /* Bits of vgpu_slot.notice. */
 #define VG_NOTICE_OUTPUT (1u << 0)	/* there is something for VG_OP_OUTPUT to fetch */
 
+_Static_assert(sizeof(struct vg_timed) == VGPU_REC_ALIGN, "a record stays aligned");
 _Static_assert(sizeof(struct vg_output_take) == 8, "wire");
 _Static_assert(sizeof(struct vg_share_map) == 32, "wire");
 _Static_assert(sizeof(struct vg_share_unmap) == 16, "wire");

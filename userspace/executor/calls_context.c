@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Contexts.  Which one is current is the loop's business, call by call. */
 #include "calls.h"
+#include "timing.h"
 #include "vg_cuda.h"
 
 /*
@@ -72,6 +73,7 @@ static CUresult end(struct vg_exec *x, CUdevice dev, uint32_t id, CUresult (*how
 	if (r)
 		return r;
 	vg_x_greens_gone(x, id);
+	vg_timing_context_gone(id);
 	r = how(dev);
 	vg_exec_contexts_changed(x);
 	if (vg_x_refused(r))
@@ -165,6 +167,7 @@ CUresult vge_vgpu_context_destroy(struct vg_exec *x, const struct vg_req *rq, CU
 	if (!cu.cuCtxDestroy_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	dev = device_of(ctx);
+	vg_timing_context_gone(q->ctx);
 	r = cu.cuCtxDestroy_v2(ctx);
 	vg_exec_contexts_changed(x);
 	if (vg_x_refused(r))

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "calls.h"
+#include "timing.h"
 #include "vg_cuda.h"
 
 CUresult vg_x_may_copy_pageable(CUstream s)
@@ -46,7 +47,7 @@ static CUresult read(struct vg_exec *x, CUdeviceptr src, CUstream s, void *data,
 	/* Into pageable memory it returns when the copy is complete. */
 	if (!r)
 		r = cu.cuMemcpyDtoHAsync_v2(page ? page : data, src, bytes, s);
-	if (!r && page)
+	if (!r && (vg_timing_mark() || page))
 		r = cu.cuStreamSynchronize(s);
 	if (!r && page)
 		memcpy(data, page, bytes);
@@ -167,8 +168,10 @@ CUresult vge_vgpu_read3d(struct vg_exec *x, const struct vg_req *rq, const vgpu_
 	r = vg_x_may_copy_pageable(s);
 	if (!r)
 		r = cu.cuMemcpy3DAsync_v2(&p, s);
-	if (!r)
+	if (!r) {
+		vg_timing_mark();
 		r = cu.cuStreamSynchronize(s);
+	}
 	if (!r)
 		vg_exec_moved(x, 0, c->width * c->height * c->depth);
 	return r;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "calls.h"
+#include "timing.h"
 #include "vg_cuda.h"
 
 #define RESOURCES_MAX	4096u
@@ -252,6 +253,7 @@ void vg_x_greens_gone(struct vg_exec *x, uint32_t primary)
 		pthread_rwlock_unlock(&lock);
 		if (vg_handle_id_of(vg_exec_handles(x), VG_GREEN_CTX, (uintptr_t)green, &id))
 			vg_handle_take(vg_exec_handles(x), id, VG_GREEN_CTX, &v);
+		vg_timing_context_gone(context);
 		vg_handle_take(vg_exec_handles(x), context, VG_CONTEXT, &v);
 		cu.cuGreenCtxDestroy(green);
 	}
@@ -276,6 +278,7 @@ CUresult vge_cuGreenCtxDestroy(struct vg_exec *x, const struct vg_req *rq, CUgre
 	if (i < count && vg_x_captures_in(x, greens[i].primary))
 		return CUDA_ERROR_ILLEGAL_STATE;
 	vg_exec_settle(x, context);
+	vg_timing_context_gone(context);
 	r = cu.cuGreenCtxDestroy(green);
 	vg_exec_contexts_changed(x);
 	if (vg_x_refused(r) || i == count)

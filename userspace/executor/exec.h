@@ -28,6 +28,7 @@ struct vg_req {
 	uint32_t ctx;		/* handle id of the caller's current context, 0 = none */
 	uint32_t slot;
 	uint32_t bytes;		/* of the payload */
+	uint32_t timed;		/* with VGPU_REC_TIMED: the tag */
 	const void *payload;	/* private copy */
 };
 

@@ -12,6 +12,7 @@
 #include "common/ring_sync.h"
 #include "calls.h"
 #include "exec_internal.h"
+#include "timing.h"
 #include "vg_cuda.h"
 
 static void defer(struct vg_exec *x, uint16_t op, CUresult result)
@@ -84,6 +85,20 @@ struct outcome {
 	uint32_t notice;
 };
 
+/* The rest of run(), between two events in the record's stream. */
+static __attribute__((noinline, cold)) CUresult run_timed(struct vg_exec *x, const struct vg_op *op,
+							  const struct vg_req *rq,
+							  struct outcome *out)
+{
+	CUresult r = out->result;
+
+	vg_timing_begin(x, op, rq);
+	if (!r || !op->needs_ctx)
+		r = op->run(x, rq, &out->reply);
+	vg_timing_end(r);
+	return r;
+}
+
 static void run(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
 		struct vg_current *current, struct outcome *out)
 {
@@ -98,7 +113,9 @@ static void run(struct vg_exec *x, const struct vg_op *op, const struct vg_req *
 	 * some calls use a context although they need none.
 	 */
 	out->result = make_current(x, rq->ctx, current);
-	if (!out->result || !op->needs_ctx)
+	if (__builtin_expect(!!(rq->flags & VGPU_REC_TIMED), 0))
+		out->result = run_timed(x, op, rq, out);
+	else if (!out->result || !op->needs_ctx)
 		out->result = op->run(x, rq, &out->reply);
 	if (out->reply.bytes > VG_REPLY_MAX)
 		out->reply.bytes = VG_REPLY_MAX;
@@ -129,6 +146,8 @@ static void decline(struct vg_exec *x, const struct vg_req *rq, CUresult result)
 	struct vg_reply none = { 0 };
 
 	vg_debug("op %u: refused, %d", rq->op, result);
+	if (rq->timed)
+		vg_timing_none(rq->timed, VG_SPAN_FAILED);
 	if (rq->flags & VGPU_REC_REPLY)
 		answer(x, rq->slot, result, &none, 0);
 	else
@@ -160,8 +179,21 @@ static void die(struct vg_exec *x, const char *what)
 	_exit(EXIT_FAILURE);
 }
 
+/* Take struct vg_timed off the end of the payload. */
+static bool take_tag(struct vg_req *rq)
+{
+	struct vg_timed t;
+
+	if (rq->bytes < sizeof(t))
+		return false;
+	rq->bytes -= sizeof(t);
+	memcpy(&t, (const uint8_t *)rq->payload + rq->bytes, sizeof(t));
+	rq->timed = t.tag;
+	return true;
+}
+
 /* The operation of a request, or NULL: it has been refused. */
-static const struct vg_op *admit(struct vg_exec *x, const struct vg_req *rq)
+static const struct vg_op *admit(struct vg_exec *x, struct vg_req *rq)
 {
 	const struct vg_op *op;
 
@@ -169,7 +201,8 @@ static const struct vg_op *admit(struct vg_exec *x, const struct vg_req *rq)
 	/* Without a slot there is nowhere to say no, and its submitter would wait for ever. */
 	if ((rq->flags & VGPU_REC_REPLY) && rq->slot >= x->ch.layout.slot_count)
 		die(x, "slot");
-	if (rq->flags & ~VGPU_REC_REPLY) {
+	if (rq->flags & ~(VGPU_REC_REPLY | VGPU_REC_TIMED) ||
+	    (rq->flags & VGPU_REC_TIMED && !take_tag(rq))) {
 		refuse(x, rq, CUDA_ERROR_INVALID_VALUE);
 		return NULL;
 	}

@@ -5,6 +5,7 @@
 
 #include "client.h"
 #include "shim.h"
+#include "profile.h"
 #include "storage.h"
 #include "shim_calls.h"
 
@@ -73,6 +74,7 @@ CUresult vgh_cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
 	struct vg_device *d = vg_device(dev);
 	struct vg_context *c;
 	CUresult r = CUDA_SUCCESS;
+	bool made = false;
 
 	if (!d)
 		return CUDA_ERROR_INVALID_DEVICE;
@@ -87,6 +89,7 @@ CUresult vgh_cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
 			heed_flags(c->flags);
 			atomic_store(&c->poison, 0);
 			atomic_store(&c->active, true);
+			made = true;
 		}
 	}
 	if (!r) {
@@ -94,6 +97,8 @@ CUresult vgh_cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
 		*pctx = (CUcontext)d->primary;
 	}
 	pthread_mutex_unlock(&primary_lock);
+	if (made)
+		vg_profile_context(d->primary, true);
 	return r;
 }
 
@@ -115,8 +120,10 @@ CUresult vgh_cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 	if (!d)
 		return CUDA_ERROR_INVALID_DEVICE;
 	/* Destructors call the driver, so they run before and without the lock. */
-	if (last_retain(d))
+	if (last_retain(d)) {
+		vg_profile_context(d->primary, false);
 		vg_storage_end(vg_context_of(d->primary));
+	}
 	pthread_mutex_lock(&primary_lock);
 	if (!d->retains) {
 		r = CUDA_ERROR_INVALID_CONTEXT;
@@ -137,6 +144,8 @@ CUresult vgh_cuDevicePrimaryCtxReset_v2(CUdevice dev)
 
 	if (!d)
 		return CUDA_ERROR_INVALID_DEVICE;
+	if (atomic_load(&vg_context_of(d->primary)->active))
+		vg_profile_context(d->primary, false);
 	vg_storage_end(vg_context_of(d->primary));
 	pthread_mutex_lock(&primary_lock);
 	/* The context is gone however often it was retained, and comes back when next used. */
@@ -214,6 +223,7 @@ static CUresult create(CUcontext *pctx, unsigned int flags, CUdevice dev, unsign
 		return r;
 	}
 	*pctx = made;
+	vg_profile_context(o, true);
 	return CUDA_SUCCESS;
 }
 
@@ -257,6 +267,7 @@ CUresult vgh_cuCtxDestroy_v2(CUcontext ctx)
 	c = vg_context_of(o);
 	if (c->primary)
 		return CUDA_ERROR_INVALID_CONTEXT;
+	vg_profile_context(o, false);
 	vg_storage_end(c);
 	if (vg_current() == c)
 		vg_context_pop(&top);

@@ -94,6 +94,7 @@ struct vgpu_ring {
 
 /* Flags of struct vgpu_rec. */
 #define VGPU_REC_REPLY		(1u << 0)	/* slot names a completion slot */
+#define VGPU_REC_TIMED		(1u << 1)	/* the layer above's: struct vg_timed ends the record */
 
 /* Opcode of the filler that brings the next record to the ring's start. */
 #define VGPU_OP_PAD		0u

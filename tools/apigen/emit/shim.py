@@ -315,19 +315,40 @@ def args(f, per_thread):
 
 
 def emit_exports(model):
-    o = [NOTICE, '#include "shim/shim.h"\n#include "shim_calls.h"\n']
+    o = [NOTICE, '#include "shim/shim.h"\n#include "shim/profile.h"\n#include "shim_calls.h"\n']
     for f in model.exported():
         for suffix in [""] + ["_" + s for s, _ in f.variants]:
-            o.append("VG_EXPORT " + prototype(f.name + suffix, f.params, tail=""))
-            o.append("{")
-            o += ["\t" + line for line in export_body(model, f, suffix)]
-            o.append("}\n")
+            body = ["{"] + ["\t" + line for line in export_body(model, f, suffix)] + ["}\n"]
+            if f.refuse or f.same:
+                o += ["VG_EXPORT " + prototype(f.name + suffix, f.params, tail="")] + body
+            else:
+                o += profiled(f, suffix, body)
     o.append("/* Not in cuda.h: graphics interoperation, which the driver exports too. */")
     for name, _, reason, _ in model.extras:
         o.append(f"VG_EXPORT CUresult {name}(void);")
         o.append(f"VG_EXPORT CUresult {name}(void)\n{{")
         o.append(f"\treturn vg_refuse(\"{name}\", \"{reason}\");\n}}\n")
     return "\n".join(o)
+
+
+def profiled(f, suffix, body):
+    """The export, and around its body what is done while a profiler's hooks are attached."""
+    name = f.name + suffix
+    given = [p.name for p in f.params]
+    o = [prototype("do_" + name, f.params, ret="static __always_inline CUresult", tail="")] + body
+    o += [prototype("profiled_" + name, f.params, ret="static __attribute__((cold, noinline)) CUresult",
+                    tail="")]
+    o += ["{", f"\tstatic struct vg_api api = {{ .name = \"{name}\" }};"]
+    if f.params:
+        o += ["\tconst struct {"] + [f"\t\t{p.ctype.text(p.name)};" for p in f.params] + ["\t} params = {"]
+        o += [f"\t\t.{p} = {p}," for p in given] + ["\t};"]
+    params = ", .params = &params" if f.params else ""
+    o += [f"\tstruct vg_api_call call = {{ .api = &api{params} }};",
+          "\tconst struct vg_profile_hooks *hooks = vg_api_enter(&call);", "",
+          wrap(f"\treturn vg_api_exit(hooks, &call, do_{name}(", given, "));"), "}\n"]
+    return o + ["VG_EXPORT " + prototype(name, f.params, tail=""), "{", "\tif (vg_profiled())",
+                wrap(f"\t\treturn profiled_{name}(", given, ");"),
+                wrap(f"\treturn do_{name}(", given, ");"), "}\n"]
 
 
 LENDERS = {"ARRAY": "cuArray", "EVENT": "cuEvent", "FUNCTION": "cuFunc", "LINK_STATE": "cuLink",
