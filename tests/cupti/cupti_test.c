@@ -600,8 +600,11 @@ static void test_many(void **state)
 	assert_true(dropped < many / 2);
 	for (size_t i = 0; i < count; i++) {
 		assert_true(!i || records[i].memset.value > records[i - 1].memset.value);
-		/* Fetched at different times, between which the clocks were compared anew. */
-		assert_true(records[i].memset.start + 5000000 >= last);
+		/*
+		 * Fetched at different times, between which the clocks were compared anew, which on a
+		 * busy machine is right to some milliseconds.
+		 */
+		assert_true(records[i].memset.start + 100000000 >= last);
 		last = records[i].memset.start;
 	}
 }

@@ -134,3 +134,9 @@ $(eval $(call vg-program,$(VG_UNIT)/settings,tests/unit/settings_test.c \
 	userspace/common/settings.c,-lcmocka))
 
 tests: $(VG_UNIT)/settings
+
+$(eval $(call vg-program,$(VG_UNIT)/timing,tests/unit/timing_test.c \
+	$(addprefix userspace/executor/,timing.c budget.c),-lcmocka -lpthread \
+	-Xlinker --wrap=clock_gettime))
+
+tests: $(VG_UNIT)/timing

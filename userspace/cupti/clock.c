@@ -15,6 +15,7 @@
 #include "cupti_internal.h"
 
 #define TRIES		8
+#define DRIFT		10000		/* clocks go apart by less than their time divided by it */
 #define APART_NS	100000000	/* before that two clocks of nanoseconds run alike */
 #define APART_OTHER_NS	2000000		/* two readings of a clock of an unknown unit, at least */
 
@@ -122,7 +123,9 @@ void vg_clock_compare(const struct vg_profile_table *t)
 	if (e.width == UINT64_MAX)
 		return;
 	pthread_mutex_lock(&lock);
-	executor_here.last = e;
+	/* On a busy machine a comparison may be so poor that the last one says more even now. */
+	if (e.width < executor_here.last.width + (e.from - executor_here.last.from) / DRIFT)
+		executor_here.last = e;
 	here_record.last = h;
 	pthread_mutex_unlock(&lock);
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef VG_CUPTI_ABI_ONLY_RECORDS	/* tests/cupti/conform.c has NVIDIA's */
 #include "cuda_abi.h"
 
 #define RESULT(number, name) name = number,
@@ -17,6 +18,7 @@ typedef enum {
 #include "results.def"
 } CUptiResult;
 #undef RESULT
+#endif
 
 /* Kinds of records; those that are not named are refused. */
 enum {
@@ -190,6 +192,7 @@ typedef uint64_t (*vg_timestamp)(void);
 
 struct cupti_subscriber;
 
+#ifndef VG_CUPTI_ABI_ONLY_RECORDS
 /* The functions that are offered; enumerations are uint32_t. */
 CUptiResult cuptiActivityDisable(uint32_t kind);
 CUptiResult cuptiActivityDisableContext(CUcontext ctx, uint32_t kind);
@@ -234,5 +237,6 @@ CUptiResult cuptiSubscribe_v2(struct cupti_subscriber **s, vg_cupti_callback cal
 			      void *params);
 CUptiResult cuptiSupportedDomains(size_t *count, const uint32_t **table);
 CUptiResult cuptiUnsubscribe(struct cupti_subscriber *s);
+#endif
 
 #endif /* VG_CUPTI_ABI_H */

@@ -29,10 +29,12 @@
 #define REBASE_NS	50e6
 #define ANCHOR_TRIES	4
 #define ANCHOR_WAIT_NS	1000000u	/* for one event, which on an idle device takes 10 us */
+#define ANCHOR_FIRST_NS	50000000u	/* the same, while nothing is known of the line */
 #define ANCHOR_GOOD_NS	15000u
 #define ANCHOR_AGE_NS	20000000u	/* an anchor is not replaced before */
 #define LAST_WAIT_NS	5000000u	/* for what is about to end, when a program flushes */
 #define LAST_MOST_NS	50000000u
+#define DRIFT		10000		/* clocks go apart by less than their time divided by it */
 #define SLOPE_NS	10e6		/* anchors that far apart tell how the clocks differ */
 #define SLOPE_MOST	1e-3		/* which is not more than this */
 #define BUDGET_BYTES	(VG_TIMING_PAIRS * (uint64_t)(2 * VG_OBJECT_BYTES))
@@ -190,8 +192,8 @@ static uint64_t on_host(const struct line *l, double device)
 
 /* -- lines */
 
-/* Record an event in the line's own stream, and ask for it for a little while. */
-static bool happened(struct line *l, CUevent e, struct anchor *a)
+/* Record an event in the line's own stream, and ask for it for at most `wait` ns. */
+static bool happened(struct line *l, CUevent e, uint64_t wait, struct anchor *a)
 {
 	uint64_t before = vg_now_ns(), after;
 	CUresult r = cu.cuEventRecord(e, l->stream);
@@ -200,7 +202,7 @@ static bool happened(struct line *l, CUevent e, struct anchor *a)
 		if (!r)
 			r = cu.cuEventQuery(e);
 		after = vg_now_ns();
-		if (r != CUDA_ERROR_NOT_READY || after - before > ANCHOR_WAIT_NS)
+		if (r != CUDA_ERROR_NOT_READY || after - before > wait)
 			break;
 		r = CUDA_SUCCESS;
 	} while (true);
@@ -213,15 +215,17 @@ static bool happened(struct line *l, CUevent e, struct anchor *a)
 static void anchor(struct line *l)
 {
 	struct anchor a, best = { .width = UINT64_MAX };
+	/* Of a line of which nothing is known yet it is worth some patience. */
+	bool guess = l->now.width >= ANCHOR_WAIT_NS;
 	CUevent base;
 	double at;
 
-	if (vg_now_ns() - l->now.host < ANCHOR_AGE_NS && l->now.width < ANCHOR_WAIT_NS)
+	if (vg_now_ns() - l->now.host < ANCHOR_AGE_NS && !guess)
 		return;
 	if (!l->based)
 		l->based = !cu.cuEventQuery(l->base);
 	for (int i = 0; l->based && i < ANCHOR_TRIES && best.width > ANCHOR_GOOD_NS; i++) {
-		if (!happened(l, l->mark, &a))
+		if (!happened(l, l->mark, guess ? ANCHOR_FIRST_NS : ANCHOR_WAIT_NS, &a))
 			break;
 		if (!elapsed(l->base, l->mark, &at))
 			break;
@@ -235,10 +239,12 @@ static void anchor(struct line *l)
 			l->base_at += at;
 		}
 	}
-	if (best.width == UINT64_MAX)
+	/* On a busy machine it may be so poor that the last one says more even now. */
+	if (best.width == UINT64_MAX ||
+	    best.width > l->now.width + (best.host - l->now.host) / DRIFT)
 		return;
 	/* The first one may have been a guess, for the device was busy. */
-	l->before = l->now.width < ANCHOR_WAIT_NS ? l->now : best;
+	l->before = guess ? best : l->now;
 	l->now = best;
 }
 
@@ -252,7 +258,7 @@ static bool begin_line(struct line *l, uint32_t ctx, CUcontext context)
 		goto stream;
 	if (cu.cuEventCreate(&l->mark, CU_EVENT_DEFAULT))
 		goto base;
-	l->based = happened(l, l->base, &l->now);
+	l->based = happened(l, l->base, ANCHOR_WAIT_NS, &l->now);
 	if (!l->based)
 		l->now.width = ANCHOR_WAIT_NS;
 	l->before = l->now;
@@ -325,11 +331,13 @@ static bool ended(const struct pending *e)
 	CUevent base;
 	CUresult r = cu.cuEventQuery(p->end);
 
+	if (!r && !l->based) {
+		r = cu.cuEventQuery(l->base);
+		l->based = !r;
+	}
 	if (r == CUDA_ERROR_NOT_READY)
 		return false;
-	if (!r && !l->based)
-		l->based = !cu.cuEventQuery(l->base);
-	if (r || !l->based || !elapsed(l->base, p->start, &at) ||
+	if (r || !elapsed(l->base, p->start, &at) ||
 	    !elapsed(p->start, p->end, &took)) {
 		put_none(e->tag, VG_SPAN_FAILED);
 		free_pair(l, e->pair);
