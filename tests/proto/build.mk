@@ -15,7 +15,10 @@ $(eval $(call vg-program,$(O)/tests/proto/graphs,tests/proto/graphs_test.c \
 $(eval $(call vg-program,$(O)/tests/proto/destroy,tests/proto/destroy_test.c \
 	userspace/common/fdpass.c,-lcmocka))
 
-tests: $(addprefix $(O)/tests/proto/,socket guest giveback graphs destroy)
+$(eval $(call vg-program,$(O)/tests/proto/timing,tests/proto/timing_test.c \
+	userspace/common/fdpass.c,-lcmocka))
+
+tests: $(addprefix $(O)/tests/proto/,socket guest giveback graphs destroy timing)
 
 $(eval $(call vg-program,$(O)/tests/proto/limits,tests/proto/limits_test.c \
 	userspace/common/fdpass.c,-lcmocka))
