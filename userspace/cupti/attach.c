@@ -25,8 +25,9 @@ static void find(void)
 	memcpy(&uuid, id, sizeof(uuid));
 	if (!get || get(&found, &uuid) || !found ||
 	    ((const struct vg_profile_table *)found)->version != VG_PROFILE_VERSION) {
-		fprintf(stderr, "vgpu: libcupti is for programs that use vgpu's libcuda.so.1 "
-				"of the same version\n");
+		fprintf(stderr, "vgpu: libcupti is for programs that use vgpu's libcuda.so.1, "
+				"with version %u of what is between the two\n",
+			VG_PROFILE_VERSION);
 		why_not = CUPTI_ERROR_NOT_SUPPORTED;
 		return;
 	}
