@@ -105,17 +105,25 @@ void vg_clock_begin(const struct vg_profile_table *t)
 	pthread_mutex_unlock(&lock);
 }
 
+bool vg_clock_known(void)
+{
+	bool yes;
+
+	pthread_mutex_lock(&lock);
+	yes = known;
+	pthread_mutex_unlock(&lock);
+	return yes;
+}
+
 void vg_clock_compare(const struct vg_profile_table *t)
 {
 	struct pair e, h;
-	bool begin;
 
+	if (!vg_clock_known())
+		vg_clock_begin(t);
 	pthread_mutex_lock(&lock);
-	begin = !known;
 	h = here_record.first;
 	pthread_mutex_unlock(&lock);
-	if (begin)
-		vg_clock_begin(t);
 	if (atomic_load(&timestamp) && vg_now_ns() - h.from < APART_OTHER_NS)
 		usleep(APART_OTHER_NS / 1000);
 	e = ask_executor(t);
@@ -145,9 +153,10 @@ VG_EXPORT CUptiResult cuptiActivityRegisterTimestampCallback(vg_timestamp f)
 {
 	if (!f)
 		return vg_cupti_said(CUPTI_ERROR_INVALID_PARAMETER);
-	atomic_store(&timestamp, f);
 	pthread_mutex_lock(&lock);
-	known = false;
+	/* Profilers register the same one for each session, of which others may be under way. */
+	if (atomic_exchange(&timestamp, f) != f)
+		known = false;
 	pthread_mutex_unlock(&lock);
 	return CUPTI_SUCCESS;
 }

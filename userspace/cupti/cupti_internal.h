@@ -106,6 +106,7 @@ void vg_work_forget(void);
 uint64_t vg_clock_now(void);
 /* Profiling begins: compare the clocks anew.  And again, so that what lies in between is known. */
 void vg_clock_begin(const struct vg_profile_table *t);
+bool vg_clock_known(void);	/* false: begin anew, since the program has registered another */
 void vg_clock_compare(const struct vg_profile_table *t);
 /* A time of the executor's on the records' clock. */
 uint64_t vg_clock_of(uint64_t executor_ns);

@@ -209,8 +209,11 @@ static bool start_timing(void)
 {
 	const struct vg_profile_table *t = vg_driver(NULL);
 
-	if (timing)
+	if (timing) {
+		if (!vg_clock_known())
+			vg_clock_begin(t);
 		return true;
+	}
 	if (!t || !t->ready())
 		return false;
 	if (!table)
