@@ -695,6 +695,8 @@ static void told(void *user, uint32_t domain, uint32_t cbid, const void *data)
 		entered++;
 		*c->correlationData = 4711;
 		seen = c->correlationId;
+		/* A call within is not told again. */
+		ok(cuLaunchKernel(nothing, 1, 1, 1, 64, 1, 1, 0, NULL, NULL, NULL));
 	} else {
 		left++;
 		assert_int_equal(*c->correlationData, 4711);
