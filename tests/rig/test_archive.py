@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What `tools/vm/kernels` does with archives that are not whole.
+"""What `tools/vm/kernels` does with archives that are not whole, and debs.fetch_from().
 
 Each case makes a small Debian archive with made-up kernels in a temporary folder, takes
 something away from it, and runs `tools/vm/kernels fetch` on it with a cache of its own.
@@ -93,6 +93,21 @@ def publish(folder, packages):
                       " main/binary-amd64/Packages\n")
 
 
+def publish_component(folder, suite, component, packages):
+    """Write a suite anew, with one component that is not main."""
+    text = "".join(build(folder, name, *what) for name, what in packages.items()).encode()
+    place = os.path.join(folder, "dists", suite)
+    shutil.rmtree(place)
+    os.makedirs(os.path.join(place, component, "binary-amd64"))
+    with open(os.path.join(place, component, "binary-amd64/Packages"), "wb") as out:
+        out.write(text)
+    with open(os.path.join(place, "Release"), "w") as out:
+        out.write(f"Origin: made up\nSuite: {suite}\nCodename: {suite}\n"
+                  f"Architectures: amd64\nComponents: {component}\nSHA256:\n"
+                  f" {hashlib.sha256(text).hexdigest()} {len(text)}"
+                  f" {component}/binary-amd64/Packages\n")
+
+
 class Case:
     """An archive and a cache of its own."""
 
@@ -112,6 +127,18 @@ class Case:
         done = subprocess.run([KERNELS, "fetch", name], env=dict(self.env, **env), text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         return done.returncode, done.stdout.split()[-1:], done.stderr.splitlines()
+
+    def fetch_from(self, *words, **env):
+        """(what debs.fetch_from() returns or raises, as text)"""
+        into = os.path.join(self.env["VGPU_CACHE"], "into")
+        shutil.rmtree(into, ignore_errors=True)
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", "import sys; from rig import cache, debs\n"
+             "try: print(debs.fetch_from(*sys.argv[1:]))\n"
+             "except cache.Failure as failure: print(type(failure).__name__, failure)",
+             *words, into], env=dict(self.env, **env), cwd=os.path.dirname(KERNELS), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return done.stdout.strip()
 
     def drop(self, package):
         for file in os.listdir(os.path.join(self.archive, "pool")):
@@ -241,10 +268,32 @@ def one_suite_unreachable(case):
           "6.1.0-56-amd64", "trixie-backports cannot be read")
 
 
+def another_component(case):
+    case.publish(OLD)
+    publish_component(case.archive, "trixie", "non-free",
+                      {"libmade12": ("1", "", {"usr/lib/libmade.so.12": "made"})})
+    words = ("trixie", "non-free", "libmade12")
+    found = case.fetch_from(*words)
+    expect("a package of another component is fetched", found.endswith("/libmade12_1_amd64.deb") and
+           os.path.exists(found), found)
+    gives("and kernels come from main, as before", case, "6.1.0-56-amd64")
+    found = case.fetch_from("trixie", "non-free", "libmade13")
+    expect("a package that it does not have", found.startswith("Incomplete the archive does not "
+                                                              "deliver libmade13"), found)
+    case.drop("libmade12")
+    found = case.fetch_from(*words)
+    expect("a package that is gone", found.startswith("Incomplete the archive does not deliver"),
+           found)
+    found = case.fetch_from(*words, VGPU_MIRROR="file:/nowhere")
+    expect("an archive that cannot be read", found.startswith("Unreachable the package list of "
+                                                             "file:/nowhere trixie non-free"),
+           found)
+
+
 def main():
     for case in (whole, image_missing, headers_missing, another_version, flavour_missing,
                  pool_behind, lists_old, nothing_whole, no_such_series, unreachable,
-                 other_modules_kept, one_suite_unreachable):
+                 other_modules_kept, one_suite_unreachable, another_component):
         with tempfile.TemporaryDirectory() as scratch:
             case(Case(scratch))
     print(f"archive: {checks - failures} checks passed, {failures} failed")

@@ -32,8 +32,8 @@ class Unreachable(Failure):
     """The archive could not be read at all."""
 
 
-def _apt(*words, **kwargs):
-    env = dict(os.environ, APT_CONFIG=cache.path("apt", "apt.conf"), LC_ALL="C")
+def _apt(*words, base="apt", **kwargs):
+    env = dict(os.environ, APT_CONFIG=cache.path(base, "apt.conf"), LC_ALL="C")
     try:
         return subprocess.run(words, env=env, text=True, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs)
@@ -42,15 +42,16 @@ def _apt(*words, **kwargs):
                           "archive, with apt") from None
 
 
-def _configure():
-    base = cache.path("apt")
+def _configure(name="apt", parts=None):
+    """parts: (URL, suite, component) of each part of an archive."""
+    base = cache.path(name)
     for folder in ("lists/partial", "archives/partial", "etc"):
         os.makedirs(os.path.join(base, folder), exist_ok=True)
     open(os.path.join(base, "status"), "a").close()
     trust = f"signed-by={KEYRING}" if KEYRING else "trusted=yes"
     with open(os.path.join(base, "etc", "sources.list"), "w") as out:
-        for url, suite in SUITES:
-            out.write(f"deb [{trust}] {url} {suite} main\n")
+        for part in parts or [(url, suite, "main") for url, suite in SUITES]:
+            out.write(f"deb [{trust}] {' '.join(part)}\n")
     with open(os.path.join(base, "apt.conf"), "w") as out:
         out.write(f'''Dir::State "{base}";
 Dir::State::lists "{base}/lists";
@@ -194,6 +195,24 @@ def download(names, into):
         raise Incomplete(f"the archive does not deliver {' '.join(names)} "
                          f"({_reason(done.stdout)})")
     return [os.path.join(into, f) for f in sorted(os.listdir(into))]
+
+
+def fetch_from(suite, component, name, into):
+    """Fetch one package of a component that kernels do not come from; returns its file.
+
+    The component is read by itself, so that it is asked for nothing else."""
+    base = f"apt-{suite}-{component}"
+    with cache.lock(base):
+        _configure(base, [(MIRROR, suite, component)])
+        done = _apt("apt-get", "update", "-q", base=base)
+        if done.returncode or re.search(r"^(Err:|W: Failed)", done.stdout, re.M):
+            raise Unreachable(f"the package list of {MIRROR} {suite} {component} cannot be "
+                              f"read ({_reason(done.stdout)})")
+        os.makedirs(into, exist_ok=True)
+        done = _apt("apt-get", "download", "-q", name, base=base, cwd=into)
+    if done.returncode:
+        raise Incomplete(f"the archive does not deliver {name} ({_reason(done.stdout)})")
+    return next(os.path.join(into, f) for f in os.listdir(into) if f.startswith(name + "_"))
 
 
 def newest_whole(candidates, fetch, what):
