@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Loading: what is refused and with which words, fat binaries, libraries. */
 #include <lz4.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -567,13 +568,42 @@ static int set_up(void **state)
 	return 0;
 }
 
+/*
+ * Of a function's text only what runs is kept: programs have modules of 10 MB and more, and load
+ * dozens of them. A decoded instruction has 72 bytes, and as much again is allowed for the rest.
+ */
+static void memory(void **state)
+{
+	enum { COUNT = 50000, MOST = 2 * 72 };
+	static const char line[] = "add.u32 %r1, %r2, 7;\n";
+	char *text = malloc(COUNT * (sizeof(line) - 1) + 1000), *end = text;
+	struct mallinfo2 before, after;
+	CUmodule m;
+
+	(void)state;
+	only_softgpu();
+	assert_non_null(text);
+	end += sprintf(end, PTX_HEADER ".visible .entry k()\n{\n.reg .b32 %%r<4>;\n");
+	for (int i = 0; i < COUNT; i++)
+		end = stpcpy(end, line);
+	strcpy(end, "ret;\n}\n");
+	load(PTX_HEADER ".visible .entry k()\n{\nret;\n}\n");
+	before = mallinfo2();
+	ok(cuModuleLoadData(&m, text));
+	after = mallinfo2();
+	assert_in_range(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd, 1,
+			(size_t)COUNT * MOST);
+	ok(cuModuleUnload(m));
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(unknown), cmocka_unit_test(wrong), cmocka_unit_test(truncated),
 		cmocka_unit_test(fat_binaries), cmocka_unit_test(libraries),
 		cmocka_unit_test(functions), cmocka_unit_test(image_sizes),
-		cmocka_unit_test(beyond_all_bounds), cmocka_unit_test(many),
+		cmocka_unit_test(beyond_all_bounds), cmocka_unit_test(many), cmocka_unit_test(memory),
 		cmocka_unit_test(linked), cmocka_unit_test(links_that_fail),
 	};
 

@@ -321,6 +321,7 @@ static struct sg_image *image_new(const char *text, size_t len, struct sg_heap *
 		sg_image_free(img);
 		return NULL;
 	}
+	ptx_forget_bodies(img->ptx);
 	return img;
 }
 

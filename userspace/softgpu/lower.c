@@ -884,7 +884,9 @@ bool sg_lower(struct sg_image *img, struct ptx_func *f, struct sg_func *out, str
 		free(L.consts);
 		return false;
 	}
-	out->code = L.code;
+	out->code = realloc(L.code, L.n * sizeof(*L.code));
+	if (!out->code)
+		out->code = L.code;
 	out->ncode = L.n;
 	out->consts = L.consts;
 	out->reg_bytes = L.regs;

@@ -154,7 +154,7 @@ struct ptx_scope {
 
 struct ptx_stmt {
 	const char *op;		/* mnemonic; NULL: a label */
-	const char *mods[PTX_MAX_MODS];
+	const char **mods;
 	uint16_t used;		/* modifiers that lowering understood */
 	uint8_t nmods, nops;
 	bool guard_not;
@@ -178,7 +178,7 @@ struct ptx_func {
 	int nrets, nparams;
 	struct ptx_scope *scope;	/* the outermost; the first of all that the body has */
 	struct ptx_stmt *stmts;
-	int nstmts, cap;
+	int nstmts;
 	uint32_t maxntid[3], reqntid[3];
 	uint32_t minctas, maxnreg;
 	uint32_t cluster[3];	/* required blocks in a cluster; 0: any */
@@ -197,6 +197,7 @@ struct ptx_func {
 
 struct ptx_module {
 	struct sg_arena arena;
+	struct sg_arena bodies;	/* what functions consist of, and the words of the text */
 	int version;		/* 10 * major + minor */
 	int target;		/* sm number */
 	struct ptx_scope scope;
@@ -209,6 +210,8 @@ struct ptx_module {
 
 struct ptx_module *ptx_parse(const char *text, size_t len, struct sg_error *err);
 void ptx_module_free(struct ptx_module *m);
+/* Frees the bodies, which are most of a module: lowering is over. Labels lose their names. */
+void ptx_forget_bodies(struct ptx_module *m);
 void ptx_add_var(struct sg_arena *a, struct ptx_scope *s, struct ptx_var *v);
 void ptx_add_label(struct sg_arena *a, struct ptx_scope *s, struct ptx_label *l);
 struct ptx_var *ptx_find_var(struct ptx_scope *scope, const char *name, int *index);

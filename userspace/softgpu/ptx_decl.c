@@ -143,7 +143,7 @@ static bool name_and_dims(struct ptx_parser *p, const struct declaration *d, str
 		ptx_fail(p, "a name");
 		return false;
 	}
-	v->name = p->tk.str;
+	v->name = ptx_keep(p, p->tk.str);
 	v->line = p->tk.line;
 	v->space = d->space;
 	v->type = d->type;
@@ -250,7 +250,7 @@ static bool init_element(struct ptx_parser *p, struct ptx_var *v, uint64_t at)
 		ptx_fail(p, "an initialiser");
 		return false;
 	}
-	r->name = p->tk.str;
+	r->name = ptx_keep(p, p->tk.str);
 	if (!ptx_next(p))
 		return false;
 	for (int closing = r->generic + !!bits; ; ) {

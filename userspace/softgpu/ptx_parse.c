@@ -6,6 +6,11 @@
 #include "cuda_abi.h"
 #include "ptx_parser.h"
 
+const char *ptx_keep(struct ptx_parser *p, const char *word)
+{
+	return sg_arena_strndup(p->arena, word, strlen(word));
+}
+
 void ptx_fail(struct ptx_parser *p, const char *what)
 {
 	const struct ptx_token *t = &p->tk;
@@ -92,7 +97,7 @@ static bool operand_list(struct ptx_parser *p, struct ptx_operand *o, char close
 			return false;
 		}
 	}
-	o->sub = sg_arena_alloc(p->arena, sizeof(tmp[0]) * (o->n + 1));
+	o->sub = sg_arena_alloc(p->bodies, sizeof(tmp[0]) * (o->n + 1));
 	memcpy(o->sub, tmp, sizeof(tmp[0]) * o->n);
 	return ptx_next(p);
 }
@@ -148,7 +153,7 @@ static bool operand_inside(struct ptx_parser *p, struct ptx_operand *o)
 	if (ptx_accept(p, '!')) {
 		o->kind = OP_NOT;
 		o->n = 1;
-		o->sub = sg_arena_alloc(p->arena, sizeof(*o));
+		o->sub = sg_arena_alloc(p->bodies, sizeof(*o));
 		return operand(p, o->sub);
 	}
 	if (p->tk.kind != TK_IDENT) {
@@ -158,7 +163,7 @@ static bool operand_inside(struct ptx_parser *p, struct ptx_operand *o)
 	if (!name_operand(p, o))
 		return false;
 	if (ptx_accept(p, '|')) {
-		struct ptx_operand *sub = sg_arena_alloc(p->arena, 2 * sizeof(*o));
+		struct ptx_operand *sub = sg_arena_alloc(p->bodies, 2 * sizeof(*o));
 
 		sub[0] = *o;
 		memset(o, 0, sizeof(*o));
@@ -187,30 +192,40 @@ static bool operand(struct ptx_parser *p, struct ptx_operand *o)
 	return ok;
 }
 
+/* Valid until the next one: the statements of a function get their place when all are known. */
 static struct ptx_stmt *new_stmt(struct ptx_parser *p)
 {
-	struct ptx_func *f = p->func;
 	struct ptx_stmt *s;
 
-	if (f->nstmts == f->cap) {
-		int cap = f->cap ? 2 * f->cap : 4;
-		struct ptx_stmt *bigger = sg_arena_alloc(p->arena, cap * sizeof(*bigger));
+	if (p->nstmts == p->cap) {
+		int cap = p->cap ? 2 * p->cap : 256;
+		struct ptx_stmt *bigger = realloc(p->stmts, cap * sizeof(*bigger));
 
-		if (f->nstmts)
-			memcpy(bigger, f->stmts, f->nstmts * sizeof(*bigger));
-		f->stmts = bigger;
-		f->cap = cap;
+		if (!bigger)
+			abort();	/* as sg_arena_alloc() does */
+		p->stmts = bigger;
+		p->cap = cap;
 	}
-	s = &f->stmts[f->nstmts++];
+	s = &p->stmts[p->nstmts++];
 	memset(s, 0, sizeof(*s));
 	s->line = p->tk.line;
 	s->scope = p->scope;
 	return s;
 }
 
+static void place_stmts(struct ptx_parser *p, struct ptx_func *f)
+{
+	f->nstmts = p->nstmts;
+	f->stmts = sg_arena_alloc(p->bodies, f->nstmts * sizeof(*f->stmts));
+	if (f->nstmts)
+		memcpy(f->stmts, p->stmts, f->nstmts * sizeof(*f->stmts));
+	p->nstmts = 0;
+}
+
 static bool instruction(struct ptx_parser *p)
 {
 	struct ptx_operand ops[PTX_MAX_OPS];
+	const char *mods[PTX_MAX_MODS];
 	struct ptx_stmt *s = new_stmt(p);
 
 	if (ptx_accept(p, '@')) {
@@ -236,10 +251,12 @@ static bool instruction(struct ptx_parser *p)
 			ptx_fail(p, "fewer modifiers");
 			return false;
 		}
-		s->mods[s->nmods++] = p->tk.str;
+		mods[s->nmods++] = p->tk.str;
 		if (!ptx_next(p))
 			return false;
 	}
+	s->mods = sg_arena_alloc(p->bodies, s->nmods * sizeof(mods[0]));
+	memcpy(s->mods, mods, s->nmods * sizeof(mods[0]));
 	p->in_call = !strcmp(s->op, "call");
 	while (!ptx_is(p, ';')) {
 		if (s->nops == PTX_MAX_OPS) {
@@ -253,7 +270,7 @@ static bool instruction(struct ptx_parser *p)
 			return false;
 		}
 	}
-	s->ops = sg_arena_alloc(p->arena, s->nops * sizeof(ops[0]));
+	s->ops = sg_arena_alloc(p->bodies, s->nops * sizeof(ops[0]));
 	memcpy(s->ops, ops, s->nops * sizeof(ops[0]));
 	return ptx_next(p);
 }
@@ -452,7 +469,7 @@ static bool function(struct ptx_parser *p, bool is_entry, const struct ptx_linka
 		ptx_fail(p, "a function name");
 		return false;
 	}
-	f->name = p->tk.str;
+	f->name = ptx_keep(p, p->tk.str);
 	if (!ptx_next(p))
 		return false;
 	if (ptx_accept(p, '(') && !parameters(p, f, &f->params, &f->nparams))
@@ -467,6 +484,7 @@ static bool function(struct ptx_parser *p, bool is_entry, const struct ptx_linka
 		f->defined = true;
 		if (!ptx_next(p) || !block(p))
 			return false;
+		place_stmts(p, f);
 		p->scope = &p->mod->scope;
 	} else if (!ptx_expect(p, ';')) {
 		return false;
@@ -567,12 +585,14 @@ struct ptx_module *ptx_parse(const char *text, size_t len, struct sg_error *err)
 	}
 	m->funcs_tail = &m->funcs;
 	p.arena = &m->arena;
+	p.bodies = &m->bodies;
 	p.scope = &m->scope;
-	p.lx = (struct ptx_lexer){ .p = text, .end = text + len, .line = 1, .arena = &m->arena,
+	p.lx = (struct ptx_lexer){ .p = text, .end = text + len, .line = 1, .arena = &m->bodies,
 				   .err = err };
 	ok = ptx_lex(&p.lx, &p.ahead) && ptx_next(&p);
 	while (ok && p.tk.kind != TK_EOF)
 		ok = top_level(&p);
+	free(p.stmts);
 	if (ok && !m->version)
 		sg_error_set(err, CUDA_ERROR_INVALID_PTX, 1, "no .version directive");
 	else if (ok)
@@ -587,6 +607,17 @@ void ptx_module_free(struct ptx_module *m)
 {
 	if (!m)
 		return;
+	sg_arena_free(&m->bodies);
 	sg_arena_free(&m->arena);
 	free(m);
+}
+
+void ptx_forget_bodies(struct ptx_module *m)
+{
+	for (struct ptx_func *f = m->funcs; f; f = f->next) {
+		f->stmts = NULL;
+		f->nstmts = 0;
+		f->scope = NULL;
+	}
+	sg_arena_free(&m->bodies);
 }

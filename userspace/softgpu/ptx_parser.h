@@ -9,6 +9,9 @@ struct ptx_parser {
 	struct ptx_lexer lx;
 	struct ptx_token tk, ahead;
 	struct sg_arena *arena;
+	struct sg_arena *bodies;
+	struct ptx_stmt *stmts;		/* of the function that is being read */
+	int nstmts, cap;
 	struct sg_error *err;
 	struct ptx_module *mod;
 	struct ptx_func *func;
@@ -22,6 +25,8 @@ struct ptx_linkage {
 	bool is_extern, is_weak, is_visible;
 };
 
+/* Words live as long as the bodies, so what lives longer needs a name of its own. */
+const char *ptx_keep(struct ptx_parser *p, const char *word);
 void ptx_fail(struct ptx_parser *p, const char *what);
 bool ptx_next(struct ptx_parser *p);
 bool ptx_is(struct ptx_parser *p, char c);
