@@ -27,6 +27,12 @@ check "joins a job" test "$(guest_join g "$job")" = late
 guest_run g 'sleep 100' 1
 check "ends a wait in time" test $? = 124
 
+if [ -n "$RIG_DISK" ]; then
+	step "the disk, on which the rig has put docs/"
+	check "is unpacked in the guest" guest_unpack g /disk 60
+	check "and whole" test "$(guest_run g 'cd /disk && cat *.md | md5sum')" = "$RIG_ARGS  -"
+fi
+
 step "the guest ends"
 check "cleanly" guest_stop g
 guest_run g 'true' 5

@@ -26,6 +26,8 @@
 #   guest_boot NAME uml|qemu|qemu-s3 UUID|none [OPTION...]    OPTION goes to the VMM;
 #                             qemu-s3 can wake up from suspend to RAM, and takes longer
 #                             to boot (wakeable.c says why)
+#                             RIG_GUEST_MIB is the memory of a guest of QEMU's (256)
+#   guest_unpack NAME FOLDER SECONDS  unpack the disk that the rig was given, in a guest
 #   guest_wait NAME [SECONDS]         until its agent answers; fails when its console
 #                             has been silent for SECONDS (600)
 #   guest_run NAME COMMAND [SECONDS]  output and exit status of a command in it
@@ -50,6 +52,7 @@ VM=/run/vm
 MDEV=/sys/bus/mdev/devices
 PARENT=/sys/class/mdev_bus/vgpu
 : "${RIG_SLOW:=1}"		# how many times slower this host's kernel is
+: "${RIG_GUEST_MIB:=256}"
 : "${RIG_PATIENCE:=4}"	# how many times slower other work may make the machine
 
 # --- results ---------------------------------------------------------------
@@ -347,14 +350,16 @@ _boot_qemu() {
 	# QEMU tells of no event before it is asked to begin; the pipe waits for it.
 	echo '{"execute":"qmp_capabilities"}' >"$dir/monitor.in" 2>/dev/null &
 	[ "$uuid" != none ] && device="-device vfio-pci,sysfsdev=$MDEV/$uuid"
+	[ -z "$RIG_DISK" ] || device="$device -device virtio-blk-pci,drive=disk \
+		-drive if=none,id=disk,format=raw,read-only=on,file=$RIG_DISK"
 	# Without ACPI there is no APIC and so no MSI-X; the parameters only save
 	# time under emulation.  Memory is a memfd, as zero-copy of pinned memory
 	# wants it.
 	# shellcheck disable=SC2086
 	exec_bg "$dir" qemu-system-x86_64 \
 		-M pc,graphics=off,hpet=off $accel \
-		-nodefaults -no-user-config -nographic -no-reboot -m 256 \
-		-object memory-backend-memfd,id=ram,size=256M,share=on \
+		-nodefaults -no-user-config -nographic -no-reboot -m "$RIG_GUEST_MIB" \
+		-object memory-backend-memfd,id=ram,size="${RIG_GUEST_MIB}M",share=on \
 		-machine memory-backend=ram \
 		-kernel "/rig/qemu/$kernel" -initrd "$initrd" \
 		-append "console=ttyS0 loglevel=8 panic=-1 no_timer_check lpj=4000000 tsc=reliable mitigations=off cryptomgr.notests lsm=none audit=0 printk.devkmsg=on rig.agent=ttyS1 rig.end=reboot" \
@@ -406,6 +411,15 @@ _lost() {
 	[ -e "$VM/$1/kvm" ] && ! guest_alive "$1" && ! [ -e /run/rig.ran ] &&
 		grep -q 'Linux version' "$VM/$1/console.log" &&
 		! grep -q 'Run /init as init process' "$VM/"*/console.log
+}
+
+# The disk is an archive, so that no file system is needed to read it.
+guest_unpack() {
+	guest_run "$1" "for m in \$(cat /rig/disk/order); do
+			insmod /rig/disk/\$m.ko || exit 1
+		done
+		mkdir $2 && mount -t tmpfs -o size=90% tmpfs $2 && cd $2 &&
+		cpio -id </dev/vda" "$3"
 }
 
 guest_start() {

@@ -16,6 +16,9 @@ HOST_MODULES = ["vfio", "vfio_iommu_type1", "mdev"]
 # What can run QEMU's guests where the host VM is emulated: its CPU is one of AMD's, with SVM.
 GUESTS_KVM = "kvm_amd"
 
+# What reads a disk of the rig's; the rest of a kernel's virtio is built in or a need of this.
+DISK_MODULES = ["virtio_pci", "virtio_blk"]
+
 SEABIOS = "/usr/share/seabios"
 ROMS = ["bios-256k.bin", "bios.bin"]
 QEMU_DATA = "/usr/share/qemu"
@@ -87,7 +90,27 @@ def small(init, texts, files):
     return image
 
 
-def guest(kernel, with_module=True):
+def _modules(image, kernel, wanted, into):
+    """Add the kernel's own modules, and a list in the order of loading."""
+    names = []
+    for file in modules.order(kernel, wanted):
+        name = os.path.basename(file)
+        image.file(f"{into}/{name}", file)
+        names.append(name.removesuffix(".ko"))
+    image.text(f"{into}/order", "".join(n + "\n" for n in names))
+
+
+def disk(folder, into):
+    """A disk with the files of a folder, as a cpio archive."""
+    image = cpio.Image()
+    image.tree("", folder)
+    _write(image, into)
+    # A disk has whole sectors.
+    os.truncate(into, -(-os.path.getsize(into) // 4096) * 4096)
+    return into
+
+
+def guest(kernel, with_module=True, with_disk=False):
     """A guest's initramfs: small, for it is loaded under emulation."""
     image = _base()
     image.file("init", os.path.join(HERE, "l2-init.sh"), 0o755)
@@ -106,17 +129,21 @@ def guest(kernel, with_module=True):
                 image.program("usr/lib/vgpu/" + library, source)
         _programs(image, "build/programs/*", "programs")
         _programs(image, "build/tests/guest/*", "tests")
+    if with_disk:
+        _modules(image, kernel, DISK_MODULES, "rig/disk")
     # Two runs at the same time may want the one and the other.
-    name = f"guest-{kernel.folder}{'' if with_module else '-bare'}"
+    name = (f"guest-{kernel.folder}{'' if with_module else '-bare'}"
+            f"{'-disk' if with_disk else ''}")
     with cache.lock(cache.digest(OUT, name)):
         return _write(image, os.path.join(OUT, f"{name}.cpio"))
 
 
-def host(into, kernel, scenario, env, uml=None, qemu=None, with_module=True, with_kvm=False):
+def host(into, kernel, scenario, env, uml=None, qemu=None, with_module=True, with_kvm=False,
+         with_disk=False):
     """The host VM's initramfs, which is made for one run.
 
     uml and qemu are (kernel, its initramfs) of the guests that it can boot; with_kvm
-    says that it is to have KVM for QEMU's guests."""
+    says that it is to have KVM for QEMU's guests, with_disk that it has a disk."""
     image = _base()
     image.file("init", os.path.join(HERE, "l1-init.sh"), 0o755)
     image.file("rig/l1-lib.sh", os.path.join(HERE, "l1-lib.sh"))
@@ -124,12 +151,8 @@ def host(into, kernel, scenario, env, uml=None, qemu=None, with_module=True, wit
     for part in glob.glob(os.path.join(TOP, "tests", "e2e", "parts", "*.sh")):
         image.file("rig/parts/" + os.path.basename(part), part)
     image.text("rig/env", "".join(f"{k}={_quote(v)}\n" for k, v in env.items()))
-    names = []
-    for file in modules.order(kernel, HOST_MODULES + [GUESTS_KVM] * with_kvm):
-        name = os.path.basename(file)
-        image.file("rig/modules/" + name, file)
-        names.append(name.removesuffix(".ko"))
-    image.text("rig/modules/order", "".join(n + "\n" for n in names))
+    _modules(image, kernel, HOST_MODULES + [GUESTS_KVM] * with_kvm + DISK_MODULES * with_disk,
+             "rig/modules")
     if with_module:
         modules.build(kernel, "host")
         file = modules.find(kernel, "vgpu_host.ko")

@@ -31,7 +31,8 @@ FOLLOW = r"linux-(image|binary|modules|base|headers|kbuild)-\d"
 # Of the kernel's own modules only these are of use here.
 MODULES = ["*/kernel/drivers/vfio", "*/kernel/virt/lib",
            "*/kernel/drivers/iommu/iommufd",
-           "*/kernel/arch/x86/kvm", "*/kernel/drivers/crypto/ccp"]
+           "*/kernel/arch/x86/kvm", "*/kernel/drivers/crypto/ccp",
+           "*/kernel/drivers/virtio", "*/kernel/drivers/block/virtio_blk.ko*"]
 BUILT = ("uml", "debug", "kcsan")
 NAMES = [n + s for n in DEBIAN for s in ("", "-cloud")] + [*BUILT]
 
