@@ -20,9 +20,9 @@ $(LLAMA)/model.gguf: tools/llama/model.py
 llama: $(LLAMA)/generate $(LLAMA)/libcublas.so.12 $(LLAMA)/model.gguf
 .PHONY: llama
 
-demo-llama: deps	## llama.cpp generates tokens on the CPU, and the same through vgpu
+demo-llama: deps	## llama.cpp on the CPU and through vgpu (GUEST=qemu: in a guest, too)
 	@$(MAKE) --no-print-directory all llama
-	tools/llama/demo
+	tools/llama/demo $(if $(GUEST),--guest)
 .PHONY: demo-llama
 
 ALL += llama
