@@ -51,6 +51,8 @@ static int run_wait_value(struct sg_work *w)
 	return 0;
 }
 
+#define WAIT_FLAGS (CU_STREAM_WAIT_VALUE_FLUSH | 3u)	/* 3: how to compare */
+
 static CUresult submit_value(CUstream stream, CUdeviceptr addr, uint64_t value, unsigned int flags,
 			     bool wide, bool wait)
 {
@@ -60,8 +62,10 @@ static CUresult submit_value(CUstream stream, CUdeviceptr addr, uint64_t value, 
 	void *at;
 
 	SG_ENTER(ctx);
-	if (addr % (wide ? 8 : 4) || (wait ? (flags & ~3u) || (flags & 3) == 3 : flags & ~1u))
+	if (addr % (wide ? 8 : 4) || (wait ? (flags & ~WAIT_FLAGS) || (flags & 3) == 3 : flags))
 		return CUDA_ERROR_INVALID_VALUE;
+	if (flags & CU_STREAM_WAIT_VALUE_FLUSH)
+		return CUDA_ERROR_NOT_SUPPORTED;
 	rc = sg_copy_pointer(addr, wide ? 8 : 4, true, &at);
 	if (!rc && sg_capturing(ctx, stream)) {
 		CUstreamBatchMemOpParams op = { 0 };

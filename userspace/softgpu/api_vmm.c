@@ -15,6 +15,7 @@
 #include "api.h"
 
 #define PIECE (2ull << 20)	/* the granularity */
+#define ALIGN_MAX (1ull << 40)
 #define POSIX CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -92,12 +93,13 @@ SG_API CUresult cuMemAddressReserve(CUdeviceptr *ptr, size_t size, size_t align,
 	char *p;
 
 	SG_NEED_INIT();
-	(void)addr;	/* a wish only */
-	if (!ptr || !size || size % PIECE || flags || (align & (align - 1)))
+	/* `addr` is a wish only, but one that can be fulfilled. */
+	if (!ptr || !size || size % PIECE || flags || (align & (align - 1)) ||
+	    align > ALIGN_MAX || addr % PIECE)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (align < PIECE)
 		align = PIECE;
-	if (size > (1ull << 46) || align > (1ull << 40))
+	if (size > (1ull << 46))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = calloc(1, sizeof(*r));
 	if (!r)
@@ -333,15 +335,19 @@ SG_API CUresult cuMemMap(CUdeviceptr ptr, size_t size, size_t offset,
 	char *p;
 
 	SG_NEED_INIT();
-	if (!size || size % PIECE || ptr % PIECE || offset || flags)
+	if (!size || ptr % PIECE || flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	pthread_mutex_lock(&lock);
 	a = find(handle);
+	if (a && (offset || size != a->size)) {	/* as NVIDIA's driver has it (580.159) */
+		rc = CUDA_ERROR_NOT_SUPPORTED;
+		goto out;
+	}
 	p = bytes_at(ptr, size);
-	if (!a || size != a->size || !p || overlaps(ptr, size))
+	if (!a || !p || overlaps(ptr, size))
 		goto out;
 	rc = CUDA_ERROR_OUT_OF_MEMORY;
 	if (mmap(p, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, a->fd, 0) == MAP_FAILED)
