@@ -82,7 +82,8 @@ static void expect(const struct decoder_case *c, const char *what, bool ok)
 static bool refused(CUresult r)
 {
 	return !reached && (r == CUDA_ERROR_INVALID_VALUE || r == CUDA_ERROR_INVALID_HANDLE ||
-			    r == CUDA_ERROR_INVALID_CONTEXT);
+			    r == CUDA_ERROR_INVALID_CONTEXT ||
+			    r == CUDA_ERROR_CONTEXT_IS_DESTROYED);
 }
 
 static void lengths(const struct decoder_case *c)

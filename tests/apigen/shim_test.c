@@ -66,8 +66,8 @@ static void start(void)
 	OK(cuCtxSetCurrent(c));
 	OK(cuCtxGetCurrent(&d));
 	TRUE(c == d);
-	IS(cuCtxSetCurrent((CUcontext)0x1234), CUDA_ERROR_INVALID_CONTEXT);
-	IS(cuCtxSetCurrent((CUcontext)((char *)c + 8)), CUDA_ERROR_INVALID_CONTEXT);
+	IS(cuCtxSetCurrent((CUcontext)0x1234), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+	IS(cuCtxSetCurrent((CUcontext)((char *)c + 8)), CUDA_ERROR_CONTEXT_IS_DESTROYED);
 	OK(cuDevicePrimaryCtxGetState(0, &flags, &active));
 	TRUE(active);
 }
@@ -217,7 +217,7 @@ static void launches(CUstream s)
 	IS(cuLaunchKernel(add, 0, 1, 1, 1, 1, 1, 0, s, params, NULL), CUDA_ERROR_INVALID_VALUE);
 	IS(cuLaunchKernel(add, 1, 1, 1, 2048, 1, 1, 0, s, params, NULL), CUDA_ERROR_INVALID_VALUE);
 	IS(cuLaunchKernel(add, 1, 1, 1, 1, 1, 1, 0, (CUstream)8, params, NULL),
-	   CUDA_ERROR_INVALID_HANDLE);
+	   CUDA_ERROR_CONTEXT_IS_DESTROYED);
 	OK(cuMemFree_v2(pa));
 	OK(cuMemFree_v2(pb));
 	OK(cuMemFree_v2(pc));
@@ -253,12 +253,12 @@ static void streams(void)
 	OK(cuEventElapsedTime_v2(&ms, a, b));
 	TRUE(ms == 1.5f);
 	OK(cuEventDestroy_v2(a));
-	IS(cuEventDestroy_v2(a), CUDA_ERROR_INVALID_HANDLE);
-	IS(cuEventRecord(a, s), CUDA_ERROR_INVALID_HANDLE);
+	IS(cuEventDestroy_v2(a), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+	IS(cuEventRecord(a, s), CUDA_ERROR_CONTEXT_IS_DESTROYED);
 	OK(cuEventDestroy_v2(b));
 	OK(cuStreamQuery(s));
 	OK(cuStreamDestroy_v2(s));
-	IS(cuStreamSynchronize(s), CUDA_ERROR_INVALID_HANDLE);
+	IS(cuStreamSynchronize(s), CUDA_ERROR_CONTEXT_IS_DESTROYED);
 	IS(cuStreamDestroy_v2(NULL), CUDA_ERROR_INVALID_HANDLE);
 }
 
@@ -327,8 +327,8 @@ static void contexts(void)
 	OK(cuCtxDestroy_v2(c));
 	OK(cuCtxGetCurrent(&d));
 	TRUE(d == primary);
-	IS(cuCtxDestroy_v2(c), CUDA_ERROR_INVALID_CONTEXT);
-	IS(cuStreamSynchronize(s), CUDA_ERROR_INVALID_HANDLE);
+	IS(cuCtxDestroy_v2(c), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+	IS(cuStreamSynchronize(s), CUDA_ERROR_CONTEXT_IS_DESTROYED);
 	OK(cuMemGetInfo_v2(&left, &total));
 	TRUE(left == total);
 }

@@ -117,8 +117,8 @@ def main():
                          "-fvisibility=hidden")
         caller = program(d, "caller", PROGRAM, f"-L{lib}", "-l:libcuda.so.1")
         said = run("tests/apigen/with-mediator", out, driver, "256M", caller).stdout
-        # NOT_INITIALIZED; the sum; INVALID_VALUE twice, INVALID_HANDLE.
-        check(said.split("\n")[0] == "3 0 321 1 1 400", f"called, it says {said}")
+        # NOT_INITIALIZED; the sum; INVALID_VALUE twice, CONTEXT_IS_DESTROYED.
+        check(said.split("\n")[0] == "3 0 321 1 1 709", f"called, it says {said}")
 
         said = run(os.path.join(out, "tests/apigen/decoder_test"), "cuMadeUp").stdout
         check(re.search(r"^decoders: \d+ checks passed, 0 failed$", said, re.M), said[-2000:])

@@ -93,11 +93,11 @@ static void green_without_an_id(void **state)
 
 	(void)state;
 	assert_int_equal(green(&ch, OTHER, PRIMARY), CUDA_ERROR_INVALID_HANDLE);
-	assert_int_equal(use(&ch, CONTEXT), CUDA_ERROR_INVALID_CONTEXT);
+	assert_int_equal(use(&ch, CONTEXT), CUDA_ERROR_CONTEXT_IS_DESTROYED);
 	assert_int_equal(create(&ch, CONTEXT), CUDA_SUCCESS);
 	assert_int_equal(green(&ch, GREEN, PRIMARY), CUDA_ERROR_INVALID_HANDLE);
 	assert_int_equal(call(&ch, VG_OP_cuGreenCtxDestroy, &gone, sizeof(gone)),
-			 CUDA_ERROR_INVALID_HANDLE);
+			 CUDA_ERROR_CONTEXT_IS_DESTROYED);
 	assert_int_equal(destroy(&ch, CONTEXT), CUDA_SUCCESS);
 	assert_int_equal(green(&ch, GREEN, PRIMARY), CUDA_SUCCESS);
 	assert_int_equal(use(&ch, CONTEXT), CUDA_SUCCESS);
@@ -126,9 +126,9 @@ static void green_goes_with_the_primary_context(void **state)
 	assert_int_equal(green(&ch, GREEN, PRIMARY), CUDA_SUCCESS);
 	assert_int_equal(call(&ch, VG_OP_vgpu_primary_release, &release, sizeof(release)),
 			 CUDA_SUCCESS);
-	assert_int_equal(use(&ch, CONTEXT), CUDA_ERROR_INVALID_CONTEXT);
+	assert_int_equal(use(&ch, CONTEXT), CUDA_ERROR_CONTEXT_IS_DESTROYED);
 	assert_int_equal(call(&ch, VG_OP_cuGreenCtxDestroy, &gone, sizeof(gone)),
-			 CUDA_ERROR_INVALID_HANDLE);
+			 CUDA_ERROR_CONTEXT_IS_DESTROYED);
 	/* The id is an ordinary context's now. */
 	assert_int_equal(retain(&ch), CUDA_SUCCESS);
 	assert_int_equal(create(&ch, CONTEXT), CUDA_SUCCESS);

@@ -480,7 +480,8 @@ static void primary_context_has_one_id(void **state)
 	assert_int_equal(call(&ch, VG_OP_vgpu_primary_reset, &reset, sizeof(reset)), CUDA_SUCCESS);
 	assert_int_equal(call(&ch, VG_OP_vgpu_primary_retain, &again, sizeof(again)),
 			 CUDA_SUCCESS);
-	assert_int_equal(with_stream(&ch, VG_OP_cuStreamQuery, 2), CUDA_ERROR_INVALID_CONTEXT);
+	assert_int_equal(with_stream(&ch, VG_OP_cuStreamQuery, 2),
+			 CUDA_ERROR_CONTEXT_IS_DESTROYED);
 	channel_close(&ch);
 }
 

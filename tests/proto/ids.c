@@ -147,9 +147,9 @@ static void level_goes_with_its_array(void **state)
 	is_array(&ch, LEVEL_AGAIN, CUDA_SUCCESS);
 	is_array(&ch, PLANE, CUDA_SUCCESS);
 	assert_int_equal(with(&ch, VG_OP_cuMipmappedArrayDestroy, PRIMARY, MIPMAP), CUDA_SUCCESS);
-	is_array(&ch, LEVEL, CUDA_ERROR_INVALID_HANDLE);
-	is_array(&ch, LEVEL_AGAIN, CUDA_ERROR_INVALID_HANDLE);
-	is_array(&ch, PLANE, CUDA_ERROR_INVALID_HANDLE);
+	is_array(&ch, LEVEL, CUDA_ERROR_INVALID_VALUE);
+	is_array(&ch, LEVEL_AGAIN, CUDA_ERROR_INVALID_VALUE);
+	is_array(&ch, PLANE, CUDA_ERROR_INVALID_VALUE);
 	channel_close(&ch);
 }
 
@@ -170,8 +170,8 @@ static void plane_goes_with_its_array(void **state)
 			 CUDA_ERROR_INVALID_HANDLE);
 	is_array(&ch, PLANE, CUDA_SUCCESS);
 	assert_int_equal(with(&ch, VG_OP_cuArrayDestroy, PRIMARY, ARRAY), CUDA_SUCCESS);
-	is_array(&ch, PLANE, CUDA_ERROR_INVALID_HANDLE);
-	is_array(&ch, PLANE_AGAIN, CUDA_ERROR_INVALID_HANDLE);
+	is_array(&ch, PLANE, CUDA_ERROR_INVALID_VALUE);
+	is_array(&ch, PLANE_AGAIN, CUDA_ERROR_INVALID_VALUE);
 	channel_close(&ch);
 }
 
@@ -217,8 +217,10 @@ static void made_in_green_goes_with_the_primary_context(void **state)
 	assert_int_equal(with(&ch, VG_OP_cuEventQuery, OTHER, EVENT), CUDA_SUCCESS);
 	assert_int_equal(call(&ch, VG_OP_vgpu_primary_release, &release, sizeof(release)),
 			 CUDA_SUCCESS);
-	assert_int_equal(with(&ch, VG_OP_cuStreamQuery, OTHER, STREAM), CUDA_ERROR_INVALID_HANDLE);
-	assert_int_equal(with(&ch, VG_OP_cuEventQuery, OTHER, EVENT), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(with(&ch, VG_OP_cuStreamQuery, OTHER, STREAM),
+			 CUDA_ERROR_CONTEXT_IS_DESTROYED);
+	assert_int_equal(with(&ch, VG_OP_cuEventQuery, OTHER, EVENT),
+			 CUDA_ERROR_CONTEXT_IS_DESTROYED);
 	channel_close(&ch);
 }
 

@@ -52,7 +52,7 @@ static void call_names_what_is_there(void **state)
 	/* None, and the streams that are always there. */
 	assert_int_equal(begin(&op, 0, 0, 0, 0), CUDA_SUCCESS);
 	assert_int_equal(begin(&op, CTX, 1, KERNEL, 0), CUDA_SUCCESS);
-	assert_int_equal(begin(&op, CTX, KERNEL, KERNEL, CTX), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(begin(&op, CTX, KERNEL, KERNEL, CTX), CUDA_ERROR_CONTEXT_IS_DESTROYED);
 	assert_int_equal(begin(&op, CTX, STREAM, STREAM, CTX), CUDA_ERROR_INVALID_HANDLE);
 }
 
@@ -63,12 +63,13 @@ static void call_names_nothing_that_comes_later(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(begin(&op, CTX, LATER, KERNEL, CTX), CUDA_ERROR_INVALID_HANDLE);
+		assert_int_equal(begin(&op, CTX, LATER, KERNEL, CTX),
+				 CUDA_ERROR_CONTEXT_IS_DESTROYED);
 		assert_int_equal(begin(&op, CTX, STREAM, LATER, CTX), CUDA_ERROR_INVALID_HANDLE);
 		assert_int_equal(begin(&op, CTX, STREAM, KERNEL, LATER),
-				 CUDA_ERROR_INVALID_CONTEXT);
+				 CUDA_ERROR_CONTEXT_IS_DESTROYED);
 		assert_int_equal(begin(&op, LATER, STREAM, KERNEL, CTX),
-				 CUDA_ERROR_INVALID_CONTEXT);
+				 CUDA_ERROR_CONTEXT_IS_DESTROYED);
 		assert_int_equal(begin(&without, LATER, STREAM, KERNEL, CTX), CUDA_SUCCESS);
 		/* And what is being made. */
 		assert_int_equal(vg_handle_reserve(executor.handles, LATER, VG_STREAM, 0, 0, 0,

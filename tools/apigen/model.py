@@ -36,9 +36,6 @@ HELD_BY = {"FUNCTION": {"MODULE", "KERNEL"}, "KERNEL": {"LIBRARY"}, "MODULE": {"
            "TEXREF": {"MODULE"}, "SURFREF": {"MODULE"}, "GRAPH_NODE": {"GRAPH"},
            "ARRAY": {"MIPMAP", "ARRAY"}}
 OF_CONTEXT = {"STREAM", "EVENT", "MODULE", "FUNCTION", "ARRAY", "MIPMAP", "TEXREF", "LINK_STATE"}
-# Kinds of which none at all is a wrong value, as the driver has it, where none of the others is a
-# wrong handle; and, so, an event that is to be in a graph.
-VALUES = {"GRAPH", "GRAPH_NODE", "GRAPH_EXEC", "USER_OBJECT", "MEMPOOL"}
 FIRST_OP, LAST_OP = 16, 4095
 
 
@@ -306,13 +303,15 @@ class Model:
 
     def error_of_none(self, f, p):
         """What the driver answers to none in place of this handle, if no wrong handle; or ""."""
-        if p.name in f.none:
-            return f.none[p.name]
-        h = self.handle(p.ctype)
-        if not h or p.null or p.dir not in ("", "destroy"):
-            return ""
-        wrong = h.kind in VALUES or (h.kind == "EVENT" and f.group == "graph")
-        return "CUDA_ERROR_INVALID_VALUE" if wrong else ""
+        return f.none.get(p.name, "")
+
+    @staticmethod
+    def error_of_wrong(f, h):
+        """
+        What the driver answers to a handle that leads to no `h`, where that does not follow from
+        the kind (vg_object_wrong() of the shim); or "".  An event is a value to a graph.
+        """
+        return "CUDA_ERROR_INVALID_VALUE" if h.kind == "EVENT" and f.group == "graph" else ""
 
     @staticmethod
     def ours(entry):

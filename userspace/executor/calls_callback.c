@@ -155,7 +155,7 @@ CUresult vge_vgpu_graph_host_set(struct vg_exec *x, const struct vg_req *rq, uns
 	if (!exec_id)
 		return cu.cuGraphHostNodeSetParams(node, &p);
 	if (!vg_handle_get(vg_exec_handles(x), exec_id, VG_GRAPH_EXEC, &exec))
-		return CUDA_ERROR_INVALID_HANDLE;
+		return vg_wrong_handle(VG_GRAPH_EXEC);
 	return cu.cuGraphExecHostNodeSetParams((CUgraphExec)(uintptr_t)exec, node, &p);
 }
 

@@ -55,7 +55,7 @@ static CUresult kernel_node(struct vg_exec *x, struct kernel *k, uint32_t id, CU
 	if (!l->ctx || !vg_handle_get(vg_exec_handles(x), id, VG_KERNEL, &kernel))
 		return CUDA_SUCCESS;
 	if (!vg_handle_get(vg_exec_handles(x), l->ctx, VG_CONTEXT, &ctx))
-		return CUDA_ERROR_INVALID_CONTEXT;
+		return vg_wrong_handle(VG_CONTEXT);
 	k->node.func = NULL;
 	k->node.kern = (CUkernel)(uintptr_t)kernel;
 	k->node.ctx = (CUcontext)(uintptr_t)ctx;

@@ -63,7 +63,7 @@ CUresult vg_x_reserve(struct vg_exec *x, uint32_t id, enum vg_kind kind, uint32_
 	/* Some parts can be asked for without a context, and live as long as their owner. */
 	if (ctx && !vg_handle_get(vg_exec_handles(x), ctx, VG_CONTEXT, &v)) {
 		if (!owner)
-			return CUDA_ERROR_INVALID_CONTEXT;
+			return vg_wrong_handle(VG_CONTEXT);
 		ctx = 0;
 	}
 	switch (reserve(x, id, kind, owner, ctx, more, serial)) {

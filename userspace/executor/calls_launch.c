@@ -42,13 +42,13 @@ static CUresult convert(struct vg_exec *x, const vgpu_attribute *in, unsigned in
 		case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT:
 			if (!vg_handle_get(vg_exec_handles(x), (uint32_t)in[i].value[0], VG_EVENT,
 					   &event))
-				return CUDA_ERROR_INVALID_HANDLE;
+				return vg_wrong_handle(VG_EVENT);
 			out[i].value.programmaticEvent.event = (CUevent)(uintptr_t)event;
 			break;
 		case CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT:
 			if (!vg_handle_get(vg_exec_handles(x), (uint32_t)in[i].value[0], VG_EVENT,
 					   &event))
-				return CUDA_ERROR_INVALID_HANDLE;
+				return vg_wrong_handle(VG_EVENT);
 			out[i].value.launchCompletionEvent.event = (CUevent)(uintptr_t)event;
 			break;
 		default:

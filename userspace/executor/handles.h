@@ -43,15 +43,46 @@ enum vg_kind {
 	VG_KIND_COUNT,
 };
 
-/* What CUDA answers if a handle leads to nothing of this kind. */
-static inline CUresult vg_wrong_handle(enum vg_kind kind)
+/* What CUDA answers if none is given where one of this kind is asked for. */
+static inline CUresult vg_no_handle(enum vg_kind kind)
 {
 	switch (kind) {
 	case VG_CONTEXT:
+	case VG_GREEN_CTX:
 		return CUDA_ERROR_INVALID_CONTEXT;
 	case VG_GRAPH:
 	case VG_GRAPH_NODE:
 	case VG_GRAPH_EXEC:
+	case VG_USER_OBJECT:
+	case VG_MEMPOOL:
+		return CUDA_ERROR_INVALID_VALUE;
+	default:
+		return CUDA_ERROR_INVALID_HANDLE;
+	}
+}
+
+/*
+ * What CUDA answers if a handle, which is one, leads to nothing of this kind.  Some kinds it looks
+ * up.  The others it follows, and of those that it knows by their context it finds none that lives.
+ */
+static inline CUresult vg_wrong_handle(enum vg_kind kind)
+{
+	switch (kind) {
+	case VG_CONTEXT:
+	case VG_GREEN_CTX:
+	case VG_STREAM:
+	case VG_EVENT:
+		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+	case VG_TEXREF:
+		return CUDA_ERROR_INVALID_CONTEXT;
+	case VG_GRAPH:
+	case VG_GRAPH_NODE:
+	case VG_GRAPH_EXEC:
+	case VG_MEMPOOL:
+	case VG_MEM_ALLOC:
+	case VG_ARRAY:
+	case VG_MIPMAP:
+	case VG_SURFREF:
 		return CUDA_ERROR_INVALID_VALUE;
 	default:
 		return CUDA_ERROR_INVALID_HANDLE;

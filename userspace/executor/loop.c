@@ -60,7 +60,7 @@ static CUresult make_current(struct vg_exec *x, uint32_t id, struct vg_current *
 	if (id == current->id && epoch == current->epoch)
 		return CUDA_SUCCESS;
 	if (id && !vg_handle_get(x->handles, id, VG_CONTEXT, &ctx))
-		return CUDA_ERROR_INVALID_CONTEXT;
+		return vg_wrong_handle(VG_CONTEXT);
 	result = cu.cuCtxSetCurrent((CUcontext)(uintptr_t)ctx);
 	if (!result)
 		*current = (struct vg_current){ id, epoch };

@@ -100,7 +100,7 @@ CUresult vg_underway_begin(struct vg_exec *x, const struct vg_op *op, struct vg_
 	/* A call that needs no context has none then, and not one that comes later. */
 	if (rq->ctx && kind_of(x, rq->ctx, VG_CONTEXT) == VG_NONE) {
 		if (op->needs_ctx)
-			return CUDA_ERROR_INVALID_CONTEXT;
+			return vg_wrong_handle(VG_CONTEXT);
 		rq->ctx = 0;
 	}
 	if (op->graphs)

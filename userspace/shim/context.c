@@ -263,7 +263,7 @@ CUresult vgh_cuCtxDestroy_v2(CUcontext ctx)
 		return r;
 	o = vg_object_get(ctx, VG_CONTEXT);
 	if (!o)
-		return CUDA_ERROR_INVALID_CONTEXT;
+		return vg_object_wrong(ctx, VG_CONTEXT);
 	c = vg_context_of(o);
 	if (c->primary)
 		return CUDA_ERROR_INVALID_CONTEXT;
@@ -311,13 +311,13 @@ CUresult vgh_cuCtxDetach(CUcontext ctx)
 static CUresult usable(CUcontext ctx, struct vg_object **o)
 {
 	*o = vg_object_get(ctx, VG_CONTEXT);
-	return *o ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
+	return *o ? CUDA_SUCCESS : vg_object_wrong(ctx, VG_CONTEXT);
 }
 
 CUresult vgh_cuCtxPushCurrent_v2(CUcontext ctx)
 {
 	struct vg_object *o;
-	CUresult r = usable(ctx, &o);
+	CUresult r = ctx ? usable(ctx, &o) : CUDA_ERROR_INVALID_VALUE;
 
 	return r ? r : vg_context_push(o);
 }
@@ -361,7 +361,7 @@ static CUresult find(CUcontext ctx, struct vg_context **c)
 	}
 	o = vg_object_get(ctx, VG_CONTEXT);
 	*c = o ? vg_context_of(o) : NULL;
-	return o ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
+	return o ? CUDA_SUCCESS : vg_object_wrong(ctx, VG_CONTEXT);
 }
 
 CUresult vgh_cuCtxGetDevice_v2(CUdevice *device, CUcontext ctx)
@@ -420,10 +420,9 @@ CUresult vgh_cuCtxGetId(CUcontext ctx, unsigned long long *id)
 CUresult vgh_cuCtxGetApiVersion(CUcontext ctx, unsigned int *version)
 {
 	struct vg_context *c;
-	CUresult r = find(ctx, &c);
 
-	if (r)
-		return r;
+	if (find(ctx, &c))
+		return CUDA_ERROR_INVALID_CONTEXT;
 	if (!version)
 		return CUDA_ERROR_INVALID_VALUE;
 	*version = c->api;

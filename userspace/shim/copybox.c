@@ -36,7 +36,8 @@ static CUresult side_of(struct side *s, CUmemorytype type, const void *host, CUd
 	case CU_MEMORYTYPE_ARRAY:
 		s->array = array;
 		s->device = 0;
-		return vg_object_get(array, VG_ARRAY) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+		return vg_object_get(array, VG_ARRAY) ? CUDA_SUCCESS :
+							vg_object_wrong(array, VG_ARRAY);
 	case CU_MEMORYTYPE_UNIFIED:
 		s->host = !vg_range_find(device, &r) || !vg_range_on_device(&r);
 		s->base = (uint8_t *)(uintptr_t)device;
@@ -407,7 +408,7 @@ static CUresult linear(struct side src, struct side dst, size_t bytes, CUstream 
 {
 	if ((src.array && !vg_object_get(src.array, VG_ARRAY)) ||
 	    (dst.array && !vg_object_get(dst.array, VG_ARRAY)))
-		return CUDA_ERROR_INVALID_HANDLE;
+		return vg_wrong_handle(VG_ARRAY);
 	return copy(&src, &dst, s, bytes, 1, 1, wait);
 }
 

@@ -61,7 +61,7 @@ CUresult vgh_cuGreenCtxGetDevResource(CUgreenCtx green, CUdevResource *out, CUde
 	CUresult r;
 
 	if (!vg_object_get(green, VG_GREEN_CTX))
-		return CUDA_ERROR_INVALID_CONTEXT;
+		return vg_object_wrong(green, VG_GREEN_CTX);
 	r = out ? vgw_vgpu_green_resource(green, type, &res) : CUDA_ERROR_INVALID_VALUE;
 	if (!r)
 		fill(out, &res);
@@ -173,7 +173,7 @@ CUresult vgh_cuGreenCtxDestroy(CUgreenCtx green)
 	CUresult r;
 
 	if (!c)
-		return CUDA_ERROR_INVALID_CONTEXT;
+		return vg_object_wrong(green, VG_GREEN_CTX);
 	vg_storage_end(c);
 	if (vg_current() == c)
 		vg_context_pop(&top);
@@ -189,7 +189,7 @@ CUresult vgh_cuCtxFromGreenCtx(CUcontext *ctx, CUgreenCtx green)
 	struct vg_context *c = standing_for(green);
 
 	if (!c)
-		return CUDA_ERROR_INVALID_CONTEXT;
+		return vg_object_wrong(green, VG_GREEN_CTX);
 	if (!ctx)
 		return CUDA_ERROR_INVALID_VALUE;
 	*ctx = (CUcontext)c->object;
@@ -201,7 +201,7 @@ CUresult vgh_cuGreenCtxGetId(CUgreenCtx green, unsigned long long *id)
 	struct vg_context *c = green ? standing_for(green) : vg_current();
 
 	if (!c || !c->green)
-		return CUDA_ERROR_INVALID_CONTEXT;
+		return vg_object_wrong(green, VG_GREEN_CTX);
 	if (!id)
 		return CUDA_ERROR_INVALID_VALUE;
 	*id = c->unique;
@@ -217,7 +217,7 @@ CUresult vgh_cuGreenCtxStreamCreate(CUstream *stream, CUgreenCtx green, unsigned
 	CUresult r;
 
 	if (!c)
-		return CUDA_ERROR_INVALID_CONTEXT;
+		return vg_object_wrong(green, VG_GREEN_CTX);
 	if (!stream || flags != CU_STREAM_NON_BLOCKING)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgw_cuGreenCtxStreamCreate(stream, green, flags, priority);

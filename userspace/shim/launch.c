@@ -116,16 +116,19 @@ static CUresult convert(const CUlaunchConfig *c, struct vgpu_attribute *out)
 		const CUlaunchAttribute *a = &c->attrs[i];
 		CUlaunchAttributeValue v = a->value;
 		uint32_t id;
+		CUresult r;
 
 		switch (a->id) {
 		case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT:
-			if (vg_object_id(v.programmaticEvent.event, VG_EVENT, &id))
-				return CUDA_ERROR_INVALID_HANDLE;
+			r = vg_object_id(v.programmaticEvent.event, VG_EVENT, &id);
+			if (r)
+				return r;
 			v.programmaticEvent.event = (CUevent)(uintptr_t)id;
 			break;
 		case CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT:
-			if (vg_object_id(v.launchCompletionEvent.event, VG_EVENT, &id))
-				return CUDA_ERROR_INVALID_HANDLE;
+			r = vg_object_id(v.launchCompletionEvent.event, VG_EVENT, &id);
+			if (r)
+				return r;
 			v.launchCompletionEvent.event = (CUevent)(uintptr_t)id;
 			break;
 		case CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE:
@@ -248,7 +251,7 @@ CUresult vgh_cuLaunchCooperativeKernelMultiDevice(CUDA_LAUNCH_PARAMS *p, unsigne
 		return CUDA_ERROR_INVALID_VALUE;
 	c = vg_object_context(p->hStream, VG_STREAM);
 	if (!c)
-		return CUDA_ERROR_INVALID_HANDLE;
+		return vg_object_wrong(p->hStream, VG_STREAM);
 	pushed = c != vg_current();
 	r = pushed ? vg_context_push(c->object) : CUDA_SUCCESS;
 	if (r)

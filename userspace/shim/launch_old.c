@@ -141,6 +141,12 @@ CUresult vgh_cuLaunchGridAsync(CUfunction f, int width, int height, CUstream s)
 	r = get(f, &l);
 	if (r)
 		return r;
+	/* Such launches are older than the error for what has lost its context. */
+	if (s && s != CU_STREAM_LEGACY && s != CU_STREAM_PER_THREAD &&
+	    !vg_object_get(s, VG_STREAM)) {
+		pthread_mutex_unlock(&lock);
+		return CUDA_ERROR_INVALID_HANDLE;
+	}
 	now = *l;
 	pthread_mutex_unlock(&lock);
 	bytes = now.bytes;

@@ -237,7 +237,7 @@ CUresult vg_object_id(const void *handle, enum vg_kind kind, uint32_t *id)
 	struct vg_object *o = vg_object_get(handle, kind);
 
 	if (unlikely(!o))
-		return vg_wrong_handle(kind);
+		return vg_object_wrong(handle, kind);
 	*id = o->id;
 	return CUDA_SUCCESS;
 }
@@ -248,7 +248,7 @@ CUresult vg_object_take(const void *handle, enum vg_kind kind, struct vg_object 
 	uint32_t expected = kind;
 
 	if (!o || !atomic_compare_exchange_strong(&o->kind, &expected, VG_KIND_COUNT))
-		return vg_wrong_handle(kind);
+		return vg_object_wrong(handle, kind);
 	*out = o;
 	return CUDA_SUCCESS;
 }

@@ -61,7 +61,13 @@ struct vg_context;
 CUresult vg_object_new(enum vg_kind kind, struct vg_object **o);
 /* The object if the handle is one of this kind, or NULL. */
 struct vg_object *vg_object_get(const void *handle, enum vg_kind kind);
-/* Its id, or an error: vg_wrong_handle(). */
+/* What CUDA answers to a handle that is none of this kind. */
+static inline CUresult vg_object_wrong(const void *handle, enum vg_kind kind)
+{
+	return handle ? vg_wrong_handle(kind) : vg_no_handle(kind);
+}
+
+/* Its id, or an error: vg_object_wrong(). */
 CUresult vg_object_id(const void *handle, enum vg_kind kind, uint32_t *id);
 /* The context that holds it, through whatever does; NULL if none does. */
 struct vg_context *vg_object_context(const void *handle, enum vg_kind kind);

@@ -266,7 +266,7 @@ CUresult vg_stream_object(CUstream s, struct vg_object **o)
 	if (s == CU_STREAM_PER_THREAD)
 		return own_stream(o);
 	*o = vg_object_get(s, VG_STREAM);
-	return *o ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	return *o ? CUDA_SUCCESS : vg_object_wrong(s, VG_STREAM);
 }
 
 /* -- results */

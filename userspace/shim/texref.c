@@ -151,9 +151,9 @@ static CUresult bound_to(const void *reference, enum vg_kind kind, int which,
 {
 	struct vg_object *o = vg_object_get(reference, kind);
 
-	if (!o || !out)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (!vg_object_get((void *)(uintptr_t)o->value[which], wanted))
+	if (!o)
+		return vg_object_wrong(reference, kind);
+	if (!out || !vg_object_get((void *)(uintptr_t)o->value[which], wanted))
 		return CUDA_ERROR_INVALID_VALUE;
 	*out = (void *)(uintptr_t)o->value[which];
 	return CUDA_SUCCESS;

@@ -37,7 +37,7 @@ class Encoder:
             out.append(f"\t({into} = 0, CUDA_SUCCESS);")
         else:
             out.append(f"r = vg_object_id({self.cast(h, expr)}, {names.kind(h)}, &{into});")
-        out += ["if (r)", "\treturn r;"]
+        out += ["if (r)", f"\treturn {self.model.error_of_wrong(self.f, h) or 'r'};"]
 
     @staticmethod
     def cast(h, expr):

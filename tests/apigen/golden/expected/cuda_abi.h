@@ -74,6 +74,7 @@ CUresult cuNewer_v2(int a, int b);
 CUresult cuOld(CUstream stream);
 CUresult cuDefault(CUdeviceptr address);
 CUresult cuDefault_ptds(CUdeviceptr address);
+CUresult cuGraphNote(CUgraphNode node, CUevent event);
 
 #ifdef __cplusplus
 }

@@ -64,6 +64,12 @@ static const struct decoder_field fields_vgpu_image[] = {
 	{ FIELD_END, 0, 0, 0 },
 };
 
+static const struct decoder_field fields_cuGraphNote[] = {
+	{ FIELD_HANDLE, offsetof(struct vg_rq_cuGraphNote, node), 0, 0 },
+	{ FIELD_HANDLE, offsetof(struct vg_rq_cuGraphNote, event), 0, 0 },
+	{ FIELD_END, 0, 0, 0 },
+};
+
 const struct decoder_case decoder_cases[] = {
 	{ 20, "cuStreamCreate", 8, 0, fields_cuStreamCreate },
 	{ 21, "cuStreamDestroy", 8, 0, fields_cuStreamDestroy },
@@ -75,6 +81,7 @@ const struct decoder_case decoder_cases[] = {
 	{ 27, "cuWorks", 24, 0, fields_cuWorks },
 	{ 30, "vgpu_data", 32, 0, fields_vgpu_data },
 	{ 31, "vgpu_image", 16, 0, fields_vgpu_image },
+	{ 32, "cuGraphNote", 8, 0, fields_cuGraphNote },
 };
 
 const unsigned int decoder_case_count = sizeof(decoder_cases) / sizeof(decoder_cases[0]);

@@ -364,6 +364,32 @@ drop:
 	return r;
 }
 
+static CUresult run_cuGraphNote(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp)
+{
+	const struct vg_rq_cuGraphNote *q = rq->payload;
+	CUgraphNode node = NULL;
+	CUevent event = NULL;
+	uint64_t v;
+	uint64_t at = 8;
+	CUresult r;
+
+	(void)x;
+	(void)rp;
+	if (!cu.cuGraphNote)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!vg_x_end(rq, at))
+		return CUDA_ERROR_INVALID_VALUE;
+	vg_x_settle_graphs(x);
+	if (!vg_handle_get(vg_exec_handles(x), q->node, VG_GRAPH_NODE, &v))
+		return vg_wrong_handle(VG_GRAPH_NODE);
+	node = (CUgraphNode)(uintptr_t)v;
+	if (!vg_handle_get(vg_exec_handles(x), q->event, VG_EVENT, &v))
+		return vg_wrong_handle(VG_EVENT);
+	event = (CUevent)(uintptr_t)v;
+	r = cu.cuGraphNote(node, event);
+	return r;
+}
+
 static const struct vg_name names_cuInputs[] = {
 	{ offsetof(struct vg_rq_cuInputs, b.event), VG_EVENT },
 	{ 0 },
@@ -398,6 +424,8 @@ const struct vg_op vg_ops[] = {
 	[30] = { "vgpu_data", run_vgpu_data, 32, 32, VG_INORDER, true, false, false, NULL,
 		&adds_1 },
 	[31] = { "vgpu_image", run_vgpu_image, 16, 16, VG_INORDER, true, false, false, NULL,
+		NULL },
+	[32] = { "cuGraphNote", run_cuGraphNote, 8, 16, VG_INORDER, false, false, false, NULL,
 		NULL },
 };
 

@@ -25,6 +25,7 @@ CUresult vgw_vgpu_data(bool wait, CUdeviceptr address, CUstream stream, struct v
 		const vgpu_own *own);
 CUresult vgw_vgpu_image(CUmodule *module, CUallocation *memory, const void *image,
 		size_t image_bytes);
+CUresult vgw_cuGraphNote(CUgraphNode node, CUevent event);
 
 CUresult vgh_cuNewer(int a);
 CUresult vgh_cuDefault(CUstream none, CUdeviceptr address);

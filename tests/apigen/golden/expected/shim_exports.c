@@ -469,6 +469,39 @@ VG_EXPORT CUresult cuDefault_ptds(CUdeviceptr address)
 	return do_cuDefault_ptds(address);
 }
 
+static __always_inline CUresult do_cuGraphNote(CUgraphNode node, CUevent event)
+{
+	CUresult r = vg_ready();
+	
+	if (r)
+		return r;
+	return vg_logged("cuGraphNote", vgw_cuGraphNote(node, event));
+}
+
+static __attribute__((cold, noinline)) CUresult profiled_cuGraphNote(CUgraphNode node,
+		CUevent event)
+{
+	static struct vg_api api = { .name = "cuGraphNote" };
+	const struct {
+		CUgraphNode node;
+		CUevent event;
+	} params = {
+		.node = node,
+		.event = event,
+	};
+	struct vg_api_call call = { .api = &api, .params = &params };
+	const struct vg_profile_hooks *hooks = vg_api_enter(&call);
+
+	return vg_api_exit(hooks, &call, do_cuGraphNote(node, event));
+}
+
+VG_EXPORT CUresult cuGraphNote(CUgraphNode node, CUevent event)
+{
+	if (vg_profiled())
+		return profiled_cuGraphNote(node, event);
+	return do_cuGraphNote(node, event);
+}
+
 /* Not in cuda.h: graphics interoperation, which the driver exports too. */
 VG_EXPORT CUresult cuGraphics(void);
 VG_EXPORT CUresult cuGraphics(void)

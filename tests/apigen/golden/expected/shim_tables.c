@@ -8,6 +8,7 @@ const struct vg_symbol vg_symbols[] = {
 	{ "cuDefault", 2000, 0, (void *)cuDefault },
 	{ "cuDefault", 7000, 2, (void *)cuDefault_ptds },
 	{ "cuEvents", 3000, 0, (void *)cuEvents },
+	{ "cuGraphNote", 3000, 0, (void *)cuGraphNote },
 	{ "cuGraphics", 2000, 0, (void *)vg_x_cuGraphics },
 	{ "cuInputs", 3000, 0, (void *)cuInputs },
 	{ "cuModuleGetFunction", 2000, 0, (void *)cuModuleGetFunction },

@@ -427,3 +427,27 @@ out:
 	vg_object_drop(o_memory);
 	return r;
 }
+
+CUresult vgw_cuGraphNote(CUgraphNode node, CUevent event)
+{
+	struct vg_call c;
+	struct vg_rq_cuGraphNote *q;
+	uint32_t id_node;
+	uint32_t id_event;
+	CUresult r;
+
+	r = vg_object_id(node, VG_GRAPH_NODE, &id_node);
+	if (r)
+		return r;
+	r = vg_object_id(event, VG_EVENT, &id_event);
+	if (r)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vg_begin(&c, VG_OP_cuGraphNote, 8);
+	if (r)
+		return r;
+	q = c.req;
+	q->node = id_node;
+	q->event = id_event;
+	r = vg_wait(&c, NULL, 0);
+	return vg_answered(r);
+}

@@ -23,6 +23,7 @@ struct vg_cuda {
 	CUresult (*cuNewer_v2)(int a, int b);
 	CUresult (*cuOld)(CUstream stream);
 	CUresult (*cuDefault)(CUdeviceptr address);
+	CUresult (*cuGraphNote)(CUgraphNode node, CUevent event);
 };
 
 extern struct vg_cuda cu;

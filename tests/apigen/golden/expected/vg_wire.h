@@ -24,6 +24,7 @@ VG_LAYOUT(sizeof(vgpu_own) == 8);
 #define VG_OP_cuWorks 27u
 #define VG_OP_vgpu_data 30u
 #define VG_OP_vgpu_image 31u
+#define VG_OP_cuGraphNote 32u
 
 struct vg_rq_cuStreamCreate {
 	uint32_t stream;
@@ -137,5 +138,11 @@ struct vg_rp_vgpu_image {
 	uint8_t pad_[4];
 } __attribute__((packed, aligned(8)));
 _Static_assert(sizeof(struct vg_rp_vgpu_image) == 8, "struct vg_rp_vgpu_image");
+
+struct vg_rq_cuGraphNote {
+	uint32_t node;
+	uint32_t event;
+} __attribute__((packed, aligned(8)));
+_Static_assert(sizeof(struct vg_rq_cuGraphNote) == 8, "struct vg_rq_cuGraphNote");
 
 #endif /* VG_WIRE_H */
