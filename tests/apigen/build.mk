@@ -96,8 +96,8 @@ VG_SOFTGPU_GROUPS := device context functions library launches memory streams st
 	pinned_boxes captured_boxes sharing pointers logs output threads mapped_files \
 	pinned_sizes copies_in_turn per_thread per_thread_captures contexts peer_devices device_limits \
 	entry_points profiler log_files pools array_batches per_thread_arrays array_lines \
-	array_facts arrays array_boxes textures texture_views outputs answers linking link_options \
-	linking_files primary_reset graph_host_memory graph_host_params \
+	array_facts arrays array_boxes textures texture_views outputs range_ends answers linking \
+	link_options linking_files primary_reset graph_host_memory graph_host_params \
 	graph_host_copies graph_host_order graph_host_boxes graph_host_bodies graph_host_streams \
 	graph_host_ends graph_host_threads graph_host_destroyed graph_host_unmapped
 

@@ -509,7 +509,7 @@ int main(int argc, char **argv)
 		{ "tensors_of_pixels", tensors_of_pixels }, { "array_facts", array_facts },
 		{ "texture_views", texture_views },
 		{ "surface_references", surface_references },
-		{ "outputs", outputs },
+		{ "outputs", outputs }, { "range_ends", range_ends },
 		/* All that was made before is gone after it. */
 		{ "primary_reset", primary_reset },
 		/* The last, for it forbids system calls. */

@@ -50,6 +50,8 @@ void mapped_files(void);
 void pinned_sizes(void);
 void copies_in_turn(void);
 void odd_sizes(void);
+/* driver_ends.c */
+void range_ends(void);
 /* driver_boxes.c */
 void pinned_boxes(void);
 void captured_boxes(void);

@@ -69,7 +69,10 @@ static CUresult captured(CUmemorytype to, uint64_t dst, CUmemorytype from, uint6
 	return vg_staged_capture(s, &p);
 }
 
-/* The driver takes memory in pieces of this size, so the limit of what it refuses may be there. */
+/*
+ * The driver knows what cuMemAlloc() gave by the byte (580.159).  It takes other memory in pieces
+ * of this size, so the limit of what it refuses may be there.
+ */
 #define DRIVER_PIECE	(2ull << 20)
 
 /*
@@ -80,9 +83,14 @@ static CUresult captured(CUmemorytype to, uint64_t dst, CUmemorytype from, uint6
 static bool ends_beyond(CUdeviceptr p, size_t bytes)
 {
 	struct vg_range r;
+	uint64_t end;
 
-	return vg_range_find(p, &r) && vg_range_on_device(&r) &&
-	       bytes > ((r.base + r.bytes + DRIVER_PIECE - 1) & ~(DRIVER_PIECE - 1)) - p;
+	if (!vg_range_find(p, &r) || !vg_range_on_device(&r))
+		return false;
+	end = r.base + r.bytes;
+	if (r.kind != VG_RANGE_DEVICE)
+		end = (end + DRIVER_PIECE - 1) & ~(DRIVER_PIECE - 1);
+	return bytes > end - p;
 }
 
 CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, bool wait)
@@ -119,15 +127,16 @@ CUresult vg_copy_in(CUdeviceptr dst, const void *src, size_t bytes, CUstream s, 
 		return r;
 	while (bytes && !r) {
 		size_t n = piece(bytes);
-		bool last = n == bytes;
+		/* If one may be refused, its answer is this call's, and not a later one's. */
+		bool answered = !sure || (wait && n == bytes);
 
 		r = vg_arena_alloc(&block, n);
 		if (r)
 			return r;
 		memcpy(block.ptr, from, n);
-		r = vgw_vgpu_write_arena(wait && last, dst, s, &block);
+		r = vgw_vgpu_write_arena(answered, dst, s, &block);
 		/* A call that was posted gives it back. */
-		if (r || (wait && last))
+		if (r || answered)
 			vg_arena_free(&block);
 		from += n;
 		dst += n;
