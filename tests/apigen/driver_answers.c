@@ -31,6 +31,55 @@ static void of_events(void)
 	OK(cuEventDestroy_v2(untimed));
 }
 
+/* Of a handle that is one of another kind, and of none.  A driver may follow the first. */
+static void of_other_handles(void)
+{
+	unsigned long long id;
+	CUdevResource resource;
+	CUarray array;
+	CUevent e;
+	CUstream s;
+	void *h;
+	int n;
+
+	OK(cuEventCreate(&e, CU_EVENT_DEFAULT));
+	OK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	h = e;
+	IS(cuStreamQuery(h), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+	IS(cuEventRecord(e, h), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+	IS(cuEventRecord((CUevent)s, s), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+	IS(cuEventQuery((CUevent)s), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+	IS(cuEventQuery(NULL), CUDA_ERROR_INVALID_HANDLE);
+	IS(cuCtxGetId(h, &id), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+	IS(cuCtxSynchronize_v2(h), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+	IS(cuCtxDestroy_v2(h), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+	IS(cuCtxDestroy_v2(NULL), CUDA_ERROR_INVALID_VALUE);
+	IS(cuCtxPushCurrent_v2(NULL), CUDA_ERROR_INVALID_VALUE);
+	IS(cuGreenCtxGetDevResource(h, &resource, CU_DEV_RESOURCE_TYPE_SM),
+	   CUDA_ERROR_CONTEXT_IS_DESTROYED);
+	IS(cuGreenCtxRecordEvent(h, e), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+	IS(cuGreenCtxRecordEvent(NULL, e), CUDA_ERROR_INVALID_CONTEXT);
+	IS(cuTexRefSetFlags(h, 0), CUDA_ERROR_INVALID_CONTEXT);
+	IS(cuTexRefSetFlags(NULL, 0), CUDA_ERROR_INVALID_HANDLE);
+	IS(cuTexRefGetArray(&array, h), CUDA_ERROR_INVALID_CONTEXT);
+	IS(cuTexRefGetArray(&array, NULL), CUDA_ERROR_INVALID_HANDLE);
+	IS(cuSurfRefGetArray(&array, h), CUDA_ERROR_INVALID_VALUE);
+	IS(cuSurfRefGetArray(&array, NULL), CUDA_ERROR_INVALID_HANDLE);
+	IS(cuMemcpyDtoA_v2(h, 0, 0, 1), CUDA_ERROR_INVALID_VALUE);
+	IS(cuMemPoolDestroy(h), CUDA_ERROR_INVALID_VALUE);
+	IS(cuMemPoolDestroy(NULL), CUDA_ERROR_INVALID_VALUE);
+	IS(cuDeviceSetMemPool(dev, h), CUDA_ERROR_INVALID_VALUE);
+	IS(cuGraphExecDestroy(h), CUDA_ERROR_INVALID_VALUE);
+	IS(cuModuleUnload(h), CUDA_ERROR_INVALID_HANDLE);
+	IS(cuFuncGetAttribute(&n, 0, h), CUDA_ERROR_INVALID_HANDLE);
+	/* Numbers: the end of none is none. */
+	OK(cuTexObjectDestroy((uintptr_t)h));
+	OK(cuTexObjectDestroy(0));
+	OK(cuSurfObjectDestroy((uintptr_t)h));
+	OK(cuStreamDestroy_v2(s));
+	OK(cuEventDestroy_v2(e));
+}
+
 static void of_functions(void)
 {
 	const char *name;
@@ -183,6 +232,8 @@ void answers(void)
 {
 	of_links();
 	of_events();
+	if (through_vgpu)
+		of_other_handles();
 	of_functions();
 	of_pools();
 	of_names();

@@ -141,11 +141,10 @@ static void settings(void)
 	OK(cuDevicePrimaryCtxSetFlags_v2(dev, CU_CTX_SCHED_YIELD));
 	OK(cuDevicePrimaryCtxGetState(dev, &flags, &active));
 	TRUE(flags == CU_CTX_SCHED_YIELD && active);
-	if (through_vgpu) {
-		OK(cuDevicePrimaryCtxSetFlags(dev, CU_CTX_SCHED_SPIN));
-		OK(cuDevicePrimaryCtxGetState(dev, &flags, &active));
-		TRUE(flags == CU_CTX_SCHED_SPIN);
-	}
+	/* As it was before CUDA 11, not while the context is there. */
+	IS(cuDevicePrimaryCtxSetFlags(dev, CU_CTX_SCHED_SPIN), CUDA_ERROR_PRIMARY_CONTEXT_ACTIVE);
+	OK(cuDevicePrimaryCtxGetState(dev, &flags, &active));
+	TRUE(flags == CU_CTX_SCHED_YIELD);
 	OK(cuDevicePrimaryCtxSetFlags_v2(dev, was));
 	IS(cuDevicePrimaryCtxSetFlags_v2(dev, 0x80000000), CUDA_ERROR_INVALID_VALUE);
 	IS(cuDevicePrimaryCtxSetFlags(99, 0), CUDA_ERROR_INVALID_DEVICE);

@@ -177,6 +177,12 @@ static void events_parent(void)
 	CUipcEventHandle h;
 	CUevent e;
 
+	/* Of none, and of what is none, of which the handle is cleared. */
+	h = (CUipcEventHandle){ "as it was" };
+	IS(cuIpcGetEventHandle(&h, NULL), CUDA_ERROR_INVALID_VALUE);
+	TRUE(h.reserved[0] == 'a');
+	IS(cuIpcGetEventHandle(&h, (CUevent)8), CUDA_ERROR_INVALID_HANDLE);
+	TRUE(!h.reserved[0]);
 	OK(cuEventCreate(&e, CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS));
 	OK(cuIpcGetEventHandle(&h, e));
 	TRUE(opaque(&h));

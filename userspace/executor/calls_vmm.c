@@ -304,8 +304,11 @@ CUresult vge_cuMemMap(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr pt
 	(void)rq;
 	if (!cu.cuMemMap || !cu.cuMemUnmap)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!size || __builtin_add_overflow(ptr, size, &end))
+	if (!size)
 		return CUDA_ERROR_INVALID_VALUE;
+	/* What the driver answers to a wrong address, and to a size that is not the allocation's. */
+	if (__builtin_add_overflow(ptr, size, &end))
+		return size == a->bytes ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_NOT_SUPPORTED;
 	if (!make_room(&mappings))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = cu.cuMemMap(ptr, size, offset, a->handle, flags);

@@ -74,7 +74,7 @@ static CUresult batch(CUdeviceptr *dsts, CUdeviceptr *srcs, size_t *sizes, size_
 	size_t set;
 
 	if (r)
-		return r;
+		return r == CUDA_ERROR_INVALID_VALUE ? r : fail(failed, SIZE_MAX, r);
 	if (!dsts || !srcs || !sizes || !attrs || !count || !sets_valid(first, sets, count))
 		return fail(failed, SIZE_MAX, CUDA_ERROR_INVALID_VALUE);
 	for (set = 0; set < sets; set++)
@@ -219,7 +219,7 @@ static CUresult boxes(size_t count, CUDA_MEMCPY3D_BATCH_OP *ops, size_t *failed,
 	CUresult r = stream_ready(s);
 
 	if (r)
-		return r;
+		return r == CUDA_ERROR_INVALID_VALUE ? r : fail(failed, SIZE_MAX, r);
 	if (!count || !ops || flags)
 		return fail(failed, SIZE_MAX, CUDA_ERROR_INVALID_VALUE);
 	captured = vg_staged_captures(s);

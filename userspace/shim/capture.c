@@ -172,11 +172,20 @@ CUresult vgh_cuStreamUpdateCaptureDependencies_v2(CUstream s, CUgraphNode *nodes
 						  const CUgraphEdgeData *edges, size_t count,
 						  unsigned int flags)
 {
+	CUstreamCaptureStatus status;
+	CUresult r;
+
+	/* More than can be are wrong only where there is a capture. */
+	if (count > VG_DEPENDENCIES_MAX) {
+		r = vgh_cuStreamIsCapturing(s, &status);
+		if (r || status == CU_STREAM_CAPTURE_STATUS_NONE)
+			return r ? r : CUDA_ERROR_ILLEGAL_STATE;
+	}
 	return vgw_cuStreamUpdateCaptureDependencies_v2(s, nodes, edges, count, flags);
 }
 
 CUresult vgh_cuStreamUpdateCaptureDependencies(CUstream s, CUgraphNode *nodes, size_t count,
 					       unsigned int flags)
 {
-	return vgw_cuStreamUpdateCaptureDependencies_v2(s, nodes, NULL, count, flags);
+	return vgh_cuStreamUpdateCaptureDependencies_v2(s, nodes, NULL, count, flags);
 }

@@ -178,6 +178,21 @@ CUresult vgh_cuDevicePrimaryCtxSetFlags_v2(CUdevice dev, unsigned int flags)
 	return r;
 }
 
+/* As it was before CUDA 11: not while the context is there. */
+CUresult vgh_cuDevicePrimaryCtxSetFlags(CUdevice dev, unsigned int flags)
+{
+	struct vg_device *d = vg_device(dev);
+	bool there;
+
+	if (!d || flags & ~FLAGS_ALL)
+		return vgh_cuDevicePrimaryCtxSetFlags_v2(dev, flags);
+	pthread_mutex_lock(&primary_lock);
+	there = d->retains;
+	pthread_mutex_unlock(&primary_lock);
+	return there ? CUDA_ERROR_PRIMARY_CONTEXT_ACTIVE :
+		       vgh_cuDevicePrimaryCtxSetFlags_v2(dev, flags);
+}
+
 CUresult vgh_cuDevicePrimaryCtxGetState(CUdevice dev, unsigned int *flags, int *active)
 {
 	struct vg_device *d = vg_device(dev);
@@ -235,8 +250,12 @@ CUresult vgh_cuCtxCreate_v2(CUcontext *pctx, unsigned int flags, CUdevice dev)
 CUresult vgh_cuCtxCreate_v3(CUcontext *pctx, CUexecAffinityParam *params, int count,
 			    unsigned int flags, CUdevice dev)
 {
-	if (params || count)
-		return CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
+	if (!pctx)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!vg_device(dev))
+		return CUDA_ERROR_INVALID_DEVICE;
+	if (count > 0)
+		return params ? CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY : CUDA_ERROR_INVALID_VALUE;
 	return create(pctx, flags, dev, 3020);
 }
 
@@ -277,16 +296,20 @@ CUresult vgh_cuCtxDestroy_v2(CUcontext ctx)
 	return vgw_vgpu_context_destroy(ctx);
 }
 
-/* A count of users, as there was before CUDA 4: with the last of them the context goes. */
+/*
+ * A count of users, as there was before CUDA 4: with the last of them the context goes.  A primary
+ * context has a count of its own, so here it is given, and not counted.
+ */
 CUresult vgh_cuCtxAttach(CUcontext *pctx, unsigned int flags)
 {
 	struct vg_context *c = vg_current();
 
 	if (!pctx || flags)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (!c || c->primary)
+	if (!c)
 		return CUDA_ERROR_INVALID_CONTEXT;
-	atomic_fetch_add(&c->attached, 1);
+	if (!c->primary)
+		atomic_fetch_add(&c->attached, 1);
 	*pctx = (CUcontext)c->object;
 	return CUDA_SUCCESS;
 }

@@ -186,7 +186,8 @@ static long dump(CUlogIterator *iterator, char *out, size_t room)
 		memcpy(out + bytes, text[first % ENTRIES], n);
 		bytes += n;
 	}
-	out[bytes] = '\0';
+	if (bytes)	/* the driver leaves the buffer alone if there is nothing */
+		out[bytes] = '\0';
 	if (iterator)
 		*iterator = next;
 	pthread_mutex_unlock(&lock);

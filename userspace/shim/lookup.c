@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Tables that are looked up: symbols by name and version, result codes. */
+#include <limits.h>
 #include <stdlib.h>
 
 #include "shim.h"
@@ -60,6 +61,8 @@ static CUdriverProcAddressQueryResult find_symbol(const char *name, int version,
 	const struct vg_symbol *legacy = NULL, *per_thread = NULL, *s;
 	bool seen = false;
 
+	if (version < 0)	/* as the driver has it: whatever there is */
+		version = INT_MAX;
 	for (unsigned int i = first(name); i < vg_symbol_count; i++) {
 		s = &vg_symbols[i];
 		if (strcmp(s->name, name))

@@ -8,6 +8,18 @@
 #include "shim.h"
 #include "shim_calls.h"
 
+/*
+ * NVIDIA's driver takes a range that wraps around for one of its allocation (580.159), and the
+ * kernel that then sets it may end the context.
+ */
+static bool wraps(CUdeviceptr p, size_t count, size_t unit)
+{
+	size_t bytes;
+
+	return __builtin_mul_overflow(count, unit, &bytes) ||
+	       __builtin_add_overflow(p, bytes, &p);
+}
+
 static bool outside(CUdeviceptr p, size_t count, size_t unit)
 {
 	return count > SIZE_MAX / unit || !vg_range_known(p, count * unit);
@@ -23,17 +35,20 @@ static bool outside_2d(CUdeviceptr p, size_t pitch, size_t width, size_t height,
 
 CUresult vgh_cuMemsetD8Async(CUdeviceptr dst, unsigned char v, size_t n, CUstream s)
 {
-	return vgw_cuMemsetD8Async(outside(dst, n, 1), dst, v, n, s);
+	return wraps(dst, n, 1) ? CUDA_ERROR_INVALID_VALUE :
+				  vgw_cuMemsetD8Async(outside(dst, n, 1), dst, v, n, s);
 }
 
 CUresult vgh_cuMemsetD16Async(CUdeviceptr dst, unsigned short v, size_t n, CUstream s)
 {
-	return vgw_cuMemsetD16Async(outside(dst, n, 2) || dst % 2, dst, v, n, s);
+	return wraps(dst, n, 2) ? CUDA_ERROR_INVALID_VALUE :
+		vgw_cuMemsetD16Async(outside(dst, n, 2) || dst % 2, dst, v, n, s);
 }
 
 CUresult vgh_cuMemsetD32Async(CUdeviceptr dst, unsigned int v, size_t n, CUstream s)
 {
-	return vgw_cuMemsetD32Async(outside(dst, n, 4) || dst % 4, dst, v, n, s);
+	return wraps(dst, n, 4) ? CUDA_ERROR_INVALID_VALUE :
+		vgw_cuMemsetD32Async(outside(dst, n, 4) || dst % 4, dst, v, n, s);
 }
 
 CUresult vgh_cuMemsetD2D8Async(CUdeviceptr dst, size_t pitch, unsigned char v, size_t width,

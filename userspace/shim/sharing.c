@@ -158,8 +158,17 @@ CUresult vgh_cuIpcCloseMemHandle(CUdeviceptr dptr)
 CUresult vgh_cuIpcGetEventHandle(CUipcEventHandle *handle, CUevent event)
 {
 	vgpu_token token;
-	CUresult r = handle ? vgw_vgpu_event_export(event, &token) : CUDA_ERROR_INVALID_VALUE;
+	CUresult r = vg_context_ready();
 
+	if (r)
+		return r;
+	if (!handle || !event)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!vg_object_get(event, VG_EVENT)) {
+		*handle = (CUipcEventHandle){ 0 };
+		return CUDA_ERROR_INVALID_HANDLE;
+	}
+	r = vgw_vgpu_event_export(event, &token);
 	if (!r)
 		pack(handle, VG_PARCEL_EVENT, &token);
 	return r;
@@ -183,15 +192,13 @@ CUresult vgh_cuIpcOpenEventHandle(CUevent *event, CUipcEventHandle handle)
 
 /* -- pools */
 
-static CUresult descriptor(CUmemAllocationHandleType type, unsigned long long flags)
+CUresult vg_parcel_type(CUmemAllocationHandleType type)
 {
-	if (flags)
-		return CUDA_ERROR_INVALID_VALUE;
 	if (type == POSIX)
 		return CUDA_SUCCESS;
 	if (type == CU_MEM_HANDLE_TYPE_WIN32 || type == CU_MEM_HANDLE_TYPE_WIN32_KMT ||
 	    type == CU_MEM_HANDLE_TYPE_FABRIC)
-		return vg_refuse("sharing a memory pool by other than a file descriptor",
+		return vg_refuse("sharing memory by other than a file descriptor",
 				 "not implemented");
 	return CUDA_ERROR_INVALID_VALUE;
 }
@@ -201,7 +208,7 @@ CUresult vgh_cuMemPoolExportToShareableHandle(void *out, CUmemoryPool pool,
 					      unsigned long long flags)
 {
 	vgpu_token token;
-	CUresult r = out ? descriptor(type, flags) : CUDA_ERROR_INVALID_VALUE;
+	CUresult r = out && !flags ? vg_parcel_type(type) : CUDA_ERROR_INVALID_VALUE;
 
 	if (!r)
 		r = vgw_vgpu_pool_export(pool, &token);
@@ -213,7 +220,7 @@ CUresult vgh_cuMemPoolImportFromShareableHandle(CUmemoryPool *pool, void *handle
 						unsigned long long flags)
 {
 	vgpu_token token;
-	CUresult r = pool ? descriptor(type, flags) : CUDA_ERROR_INVALID_VALUE;
+	CUresult r = pool && !flags ? vg_parcel_type(type) : CUDA_ERROR_INVALID_VALUE;
 
 	if (!r)
 		r = vg_parcel_from_fd(VG_PARCEL_POOL, (int)(uintptr_t)handle, &token);

@@ -71,7 +71,8 @@ static struct object **find(uint64_t number, bool surface)
 	return *p ? p : NULL;
 }
 
-static CUresult forget(uint64_t number, bool surface)
+/* Whether there was such an object. */
+static bool forget(uint64_t number, bool surface)
 {
 	struct object **p, *o = NULL;
 
@@ -83,7 +84,7 @@ static CUresult forget(uint64_t number, bool surface)
 	}
 	pthread_mutex_unlock(&lock);
 	free(o);
-	return p ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+	return o;
 }
 
 CUresult vgh_cuTexObjectCreate(CUtexObject *out, const CUDA_RESOURCE_DESC *r,
@@ -114,11 +115,12 @@ CUresult vgh_cuTexObjectCreate(CUtexObject *out, const CUDA_RESOURCE_DESC *r,
 	return CUDA_SUCCESS;
 }
 
+/* The driver has no objection to the end of an object that there is not. */
 CUresult vgh_cuTexObjectDestroy(CUtexObject object)
 {
-	CUresult r = forget(object, false);
+	CUresult r = vg_context_ready();
 
-	return r ? r : vgw_vgpu_texture_end(object);
+	return !r && forget(object, false) ? vgw_vgpu_texture_end(object) : r;
 }
 
 CUresult vgh_cuSurfObjectCreate(CUsurfObject *out, const CUDA_RESOURCE_DESC *r)
@@ -146,9 +148,9 @@ CUresult vgh_cuSurfObjectCreate(CUsurfObject *out, const CUDA_RESOURCE_DESC *r)
 
 CUresult vgh_cuSurfObjectDestroy(CUsurfObject object)
 {
-	CUresult r = forget(object, true);
+	CUresult r = vg_context_ready();
 
-	return r ? r : vgw_vgpu_surface_end(object);
+	return !r && forget(object, true) ? vgw_vgpu_surface_end(object) : r;
 }
 
 /* A copy of one that there is. */
@@ -192,9 +194,8 @@ CUresult vgh_cuTexObjectGetResourceViewDesc(CUDA_RESOURCE_VIEW_DESC *d, CUtexObj
 	struct object o;
 	CUresult r = d ? look(object, false, &o) : CUDA_ERROR_INVALID_VALUE;
 
-	if (!r && !o.has_view)
-		r = CUDA_ERROR_INVALID_VALUE;
-	if (!r)
+	/* The driver says nothing of a view that was not given. */
+	if (!r && o.has_view)
 		*d = o.view;
 	return r;
 }

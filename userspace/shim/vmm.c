@@ -133,16 +133,10 @@ CUresult vgh_cuMemRelease(CUmemGenericAllocationHandle handle)
 	return r;
 }
 
-static CUresult descriptor(CUmemAllocationHandleType type)
-{
-	return type == CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR ? CUDA_SUCCESS :
-		vg_refuse("sharing memory by other than a file descriptor", "not implemented");
-}
-
 CUresult vgh_cuMemExportToShareableHandle(void *out, CUmemGenericAllocationHandle handle,
 					  CUmemAllocationHandleType type, unsigned long long flags)
 {
-	CUresult r = out && !flags ? descriptor(type) : CUDA_ERROR_INVALID_VALUE;
+	CUresult r = out && !flags ? vg_parcel_type(type) : CUDA_ERROR_INVALID_VALUE;
 	struct allocation *a;
 	vgpu_token token;
 
@@ -159,7 +153,7 @@ CUresult vgh_cuMemExportToShareableHandle(void *out, CUmemGenericAllocationHandl
 CUresult vgh_cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *handle, void *os,
 					    CUmemAllocationHandleType type)
 {
-	CUresult r = handle ? descriptor(type) : CUDA_ERROR_INVALID_VALUE;
+	CUresult r = handle ? vg_parcel_type(type) : CUDA_ERROR_INVALID_VALUE;
 	CUmemGenericAllocationHandle made;
 	vgpu_allocation info;
 	struct allocation *a;
