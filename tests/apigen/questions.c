@@ -231,7 +231,7 @@ static bool ask(struct question *k)
 	} else {
 		memcpy(before, buffers, sizeof(before));
 		if (k->change == NO_CONTEXT)
-			cuCtxSetCurrent(NULL);
+			no_context();
 		k->progress = ASKED;
 		k->result = k->of->call(v);
 		k->progress = ANSWERED;

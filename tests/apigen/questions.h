@@ -66,6 +66,7 @@ int state_start(void);
 void question_start(void);
 void question_end(void);
 void context_back(void);
+void no_context(void);
 
 extern unsigned char buffers[MAX_PARAMS][BUFFER];
 extern const char code[];	/* PTX */

@@ -69,12 +69,23 @@ int state_start(void)
 	return 0;
 }
 
+/* Nor one below it, of those that questions have pushed. */
+void no_context(void)
+{
+	CUcontext c;
+
+	/* None of these calls fails, for failures are in what cuLogsDumpToMemory() gives. */
+	while (!cuCtxGetCurrent(&c) && c)
+		cuCtxPopCurrent_v2(&c);
+}
+
 void context_back(void)
 {
 	CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
 
 	if (bare)
 		return;
+	no_context();
 	cuCtxSetCurrent(primary);
 	cuThreadExchangeStreamCaptureMode(&mode);
 }
@@ -90,9 +101,12 @@ void question_start(void)
 /* Graphs in the making would hold up what others do; the rest goes with the process. */
 void question_end(void)
 {
+	CUgraph captured;
+
 	for (unsigned int i = 0; i < q.stream_count; i++)
 		if (q.streams[i])
 			cuStreamDestroy_v2(q.streams[i]);
+	cuStreamEndCapture(CU_STREAM_PER_THREAD, &captured);
 }
 
 void *out(unsigned int i)
