@@ -41,7 +41,8 @@ def headers(release):
 def kernel(abi, flavours=("amd64", "cloud-amd64"), version="1"):
     """Packages of one kernel: {name: (version, depends, files)}."""
     common = f"linux-headers-{abi}-common"
-    found = {common: (version, "", {f"usr/src/{common}/Makefile": ""})}
+    # It asks a script that the package lacks, as Debian's 7.x do.
+    found = {common: (version, "", {f"usr/src/{common}/Makefile": "# checker-valid.sh\n"})}
     for flavour in flavours:
         release = f"{abi}-{flavour}"
         found[f"linux-image-{release}"] = (version, "kmod", {
@@ -252,13 +253,16 @@ def other_modules_kept(case):
     case.publish(OLD)
     root = os.path.join(case.env["VGPU_CACHE"], "root")
     module = os.path.join(root, "usr/lib/modules/6.1.0-56-amd64/kernel/arch/x86/kvm/kvm-amd.ko")
+    variables = os.path.join(root, "usr/src/linux-headers-6.1.0-56-amd64/.kernelvariables")
     gives("a kernel", case, "6.1.0-56-amd64")
     expect("with KVM's module", os.path.exists(module), "it is not there")
+    expect("and its sparse", "CHECK = sparse" in open(variables).read(), "CHECK is not set")
     os.remove(module)
     stamps = next(f for f in os.listdir(root) if f.startswith("stamps"))
     os.rename(os.path.join(root, stamps), os.path.join(root, "stamps"))
     gives("the same kernel", case, "6.1.0-56-amd64")
     expect("which is unpacked again for its module", os.path.exists(module), "it is not there")
+    expect("again with its sparse", "CHECK = sparse" in open(variables).read(), "CHECK is not set")
 
 
 def one_suite_unreachable(case):

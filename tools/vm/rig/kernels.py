@@ -246,10 +246,16 @@ def _fix_sparse(tree, variables):
     common = os.path.join(os.path.dirname(tree), "linux-headers-" + re.sub(
         r"-(cloud-)?amd64$", "-common", os.path.basename(tree)[14:]), "Makefile")
     with open(common) as handle:
-        if "checker-valid.sh" not in handle.read() or os.path.exists(script):
+        if "checker-valid.sh" not in handle.read():
             return
+    ours = "#!/bin/sh\necho 1\n"
+    # Packages that are unpacked again over an older copy find our script there.
+    if os.path.exists(script):
+        with open(script) as handle:
+            if handle.read() != ours:
+                return
     with open(script, "w") as out:
-        out.write("#!/bin/sh\necho 1\n")
+        out.write(ours)
     os.chmod(script, 0o755)
     with open(variables, "a") as out:
         out.write("override CHECK = sparse -D__typeof_unqual__=__typeof__\n")
