@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -318,6 +319,40 @@ static pid_t mediator(void)
 	return cred.pid;
 }
 
+static bool stopped(pid_t pid)
+{
+	char name[64], text[512] = "", *state;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/%d/stat", pid);
+	f = fopen(name, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	fclose(f);
+	state = strrchr(text, ')');
+	return state && state[2] == 'T';
+}
+
+/*
+ * Send a file along, and close it here before the mediator may look.  Otherwise the mediator might
+ * have let go of it first, and this process would be the one that waits.
+ */
+static bool hand_over(pid_t to, int fd, const void *bytes, size_t len, int slow, int times)
+{
+	struct linger off = { 0 };
+	bool sent;
+
+	assert_int_equal(kill(to, SIGSTOP), 0);
+	while (!stopped(to))
+		usleep(1000);
+	sent = say_with(fd, bytes, len, slow, times);
+	if (!sent)
+		setsockopt(slow, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+	close(slow);
+	assert_int_equal(kill(to, SIGCONT), 0);
+	return sent;
+}
+
 /* As on a kernel that does not refuse descriptors for the mediator (before Linux 6.16). */
 static void as_before(void)
 {
@@ -369,12 +404,10 @@ static void no_room_for_files(void **state)
 	assert_int_equal(prlimit(pid, RLIMIT_NOFILE, &few, NULL), 0);
 	began = now_ms();
 	slow = lingering(&other[0]);
-	if (!say_with(fd, &h, sizeof(h), slow, 1))
+	if (!hand_over(pid, fd, &h, sizeof(h), slow, 1))
 		skip();
-	close(slow);
 	slow = lingering(&other[1]);
-	assert_true(say_with(asker, "x", 1, slow, 1));
-	close(slow);
+	assert_true(hand_over(pid, asker, "x", 1, slow, 1));
 	assert_int_equal(told(fd, 5000), EBADMSG);
 	assert_int_equal(prlimit(pid, RLIMIT_NOFILE, &was, NULL), 0);
 	assert_non_null(strstr(status(), "driver_version"));
@@ -390,6 +423,7 @@ static void files_that_close_slowly(void **state)
 {
 	struct vg_sock_hello h = { .size = sizeof(h) };
 	int fd[4], other[4], slow;
+	pid_t pid = mediator();
 	int64_t began;
 
 	(void)state;
@@ -402,14 +436,13 @@ static void files_that_close_slowly(void **state)
 		if (i == 2) {
 			assert_int_equal(send(fd[i], "x", 1, 0), 1);
 			/* The mediator may have refused it by then. */
-			say_with(fd[i], &h, sizeof(h), slow, 1);
+			hand_over(pid, fd[i], &h, sizeof(h), slow, 1);
 		} else if (i == 3) {
 			assert_int_equal(hello(fd[i], "talks on"), 0);
-			assert_true(say_with(fd[i], &h, sizeof(h), slow, 1));
+			assert_true(hand_over(pid, fd[i], &h, sizeof(h), slow, 1));
 		} else {
-			assert_true(say_with(fd[i], &h, sizeof(h), slow, i ? 8 : 1));
+			assert_true(hand_over(pid, fd[i], &h, sizeof(h), slow, i ? 8 : 1));
 		}
-		close(slow);
 		began = now_ms();
 		if (i < 3)
 			assert_int_equal(told(fd[i], 5000), EBADMSG);
