@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What kernels print arrives with the answer to a call that has waited for the device,
- * before that call returns, and goes where this process's own output goes.
+ * What kernels print goes where this process's own output goes. The executor tells with the
+ * answer to a call that the driver has printed, and the text is fetched before that call returns.
  */
 #include <pthread.h>
 #include <stdio.h>
