@@ -5,3 +5,5 @@
 host_up
 check "the mediator answers" vgpuctl status
 kill -KILL "$(mediator_pid)"
+# On a busy machine it ends some time after the signal; the rig looks once.
+check "the mediator is dead" wait_until 10 _gone "$(mediator_pid)"
