@@ -27,7 +27,7 @@
 #                             qemu-s3 can wake up from suspend to RAM, and takes longer
 #                             to boot (wakeable.c says why)
 #                             RIG_GUEST_MIB is the memory of a guest of QEMU's (256)
-#   guest_unpack NAME FOLDER SECONDS  unpack the disk that the rig was given, in a guest
+#   guest_mount NAME FOLDER   mount the disk that the rig was given, in a guest of QEMU's
 #   guest_wait NAME [SECONDS]         until its agent answers; fails when its console
 #                             has been silent for SECONDS (600)
 #   guest_run NAME COMMAND [SECONDS]  output and exit status of a command in it
@@ -414,12 +414,11 @@ _lost() {
 }
 
 # The disk is an archive, so that no file system is needed to read it.
-guest_unpack() {
+guest_mount() {
 	guest_run "$1" "for m in \$(cat /rig/disk/order); do
 			insmod /rig/disk/\$m.ko || exit 1
 		done
-		mkdir $2 && mount -t tmpfs -o size=90% tmpfs $2 && cd $2 &&
-		cpio -id </dev/vda" "$3"
+		mkdir $2 && mount -t squashfs -o ro /dev/vda $2"
 }
 
 guest_start() {

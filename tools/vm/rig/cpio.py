@@ -46,14 +46,6 @@ class Image:
             mode = 0o755 if os.access(source, os.X_OK) else 0o644
         self._put(name, stat.S_IFREG | mode, os.path.realpath(source))
 
-    def tree(self, name, source):
-        for parent, folders, files in os.walk(source):
-            inner = os.path.normpath(os.path.join(
-                name, os.path.relpath(parent, source)))
-            self.folder(inner)
-            for file in files:
-                self.file(os.path.join(inner, file), os.path.join(parent, file))
-
     def program(self, name, source):
         """A program or library, and what it needs to run."""
         self.file(name, source, 0o755)

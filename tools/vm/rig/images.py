@@ -4,6 +4,7 @@ import glob
 import os
 import shutil
 import subprocess
+import tempfile
 from . import cache, cpio, modules
 from .cache import BUILD, HERE, TOP, Failure
 
@@ -17,7 +18,7 @@ HOST_MODULES = ["vfio", "vfio_iommu_type1", "mdev"]
 GUESTS_KVM = "kvm_amd"
 
 # What reads a disk of the rig's; the rest of a kernel's virtio is built in or a need of this.
-DISK_MODULES = ["virtio_pci", "virtio_blk"]
+DISK_MODULES = ["virtio_pci", "virtio_blk", "squashfs"]
 
 SEABIOS = "/usr/share/seabios"
 ROMS = ["bios-256k.bin", "bios.bin"]
@@ -101,12 +102,15 @@ def _modules(image, kernel, wanted, into):
 
 
 def disk(folder, into):
-    """A disk with the files of a folder, as a cpio archive."""
-    image = cpio.Image()
-    image.tree("", folder)
-    _write(image, into)
-    # A disk has whole sectors.
-    os.truncate(into, -(-os.path.getsize(into) // 4096) * 4096)
+    """A disk with the files of a folder, and with what its symbolic links lead to.
+
+    It is a squashfs, because a guest then reads only what its programs touch. Nothing is
+    compressed, because an emulated processor unpacks more slowly than its disk delivers."""
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(into)) as scratch:
+        files = os.path.join(scratch, "files")
+        shutil.copytree(folder, files)
+        cache.quiet(["mksquashfs", files, into, "-noappend", "-all-root", "-no-progress",
+                     "-quiet", "-noI", "-noD", "-noF", "-noX"], f"a disk with {folder}")
     return into
 
 
