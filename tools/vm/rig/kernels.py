@@ -32,7 +32,8 @@ FOLLOW = r"linux-(image|binary|modules|base|headers|kbuild)-\d"
 MODULES = ["*/kernel/drivers/vfio", "*/kernel/virt/lib",
            "*/kernel/drivers/iommu/iommufd",
            "*/kernel/arch/x86/kvm", "*/kernel/drivers/crypto/ccp",
-           "*/kernel/drivers/virtio", "*/kernel/drivers/block/virtio_blk.ko*"]
+           "*/kernel/drivers/virtio", "*/kernel/drivers/block/virtio_blk.ko*",
+           "*/kernel/fs/squashfs"]
 BUILT = ("uml", "debug", "kcsan")
 NAMES = [n + s for n in DEBIAN for s in ("", "-cloud")] + [*BUILT]
 
