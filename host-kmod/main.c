@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vgpu_host: an mdev parent whose devices are vGPUs.
+ * vgpu_host: vGPUs, which are mdevs below GPUs or below a virtual device.
  *
  * The module moves pages, doorbells and interrupts between a VM and the
  * mediator's executors; it knows nothing of CUDA.  Start reading at
  * vgpu_host.h (objects and locks), then channel.c (what a channel goes
  * through).
  */
-#include <linux/device.h>
 #include <linux/idr.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -21,7 +20,8 @@ MODULE_PARM_DESC(types, "mdev types: POOL:MEMORY[,...], e.g. A:4G,B:512M");
 
 static unsigned int device_memory;
 module_param(device_memory, uint, 0444);
-MODULE_PARM_DESC(device_memory, "MiB of GPU memory to share out among vGPUs; 0 = do not count");
+MODULE_PARM_DESC(device_memory,
+		 "MiB of GPU memory that each parent shares out among its vGPUs; 0 = do not count");
 
 static unsigned int pin_limit;
 module_param(pin_limit, uint, 0444);
@@ -36,8 +36,7 @@ unsigned long vgpu_pin_total_pages;
 DEFINE_MUTEX(vgpu_host_lock);
 LIST_HEAD(vgpu_host_list);
 
-static unsigned int vgpu_count;		/* under vgpu_host_lock, as the next */
-static u64 vgpu_mem_bytes;		/* of all vGPUs together */
+static unsigned int vgpu_count;		/* under vgpu_host_lock */
 static DEFINE_IDA(vgpu_ida);
 
 /* How many more vGPUs of a type there can be; vgpu_host_lock held. */
@@ -49,18 +48,18 @@ static unsigned int type_available(const struct vgpu_type *type)
 
 	if (!device_memory)
 		return room;
-	left = total > vgpu_mem_bytes ? total - vgpu_mem_bytes : 0;
+	left = total > type->parent->mem_bytes ? total - type->parent->mem_bytes : 0;
 	return min_t(u64, room, div64_u64(left, type->mem_bytes));
 }
 
-static int vgpu_reserve(const struct vgpu_type *type)
+static int vgpu_reserve(struct vgpu_type *type)
 {
 	int ret = 0;
 
 	mutex_lock(&vgpu_host_lock);
 	if (type_available(type)) {
 		vgpu_count++;
-		vgpu_mem_bytes += type->mem_bytes;
+		type->parent->mem_bytes += type->mem_bytes;
 	} else {
 		ret = -ENOSPC;
 	}
@@ -68,17 +67,17 @@ static int vgpu_reserve(const struct vgpu_type *type)
 	return ret;
 }
 
-static void vgpu_unreserve(const struct vgpu_type *type)
+static void vgpu_unreserve(struct vgpu_type *type)
 {
 	mutex_lock(&vgpu_host_lock);
 	vgpu_count--;
-	vgpu_mem_bytes -= type->mem_bytes;
+	type->parent->mem_bytes -= type->mem_bytes;
 	mutex_unlock(&vgpu_host_lock);
 }
 
 static int vgpu_probe(struct mdev_device *mdev)
 {
-	const struct vgpu_type *type = vgpu_type_of(mdev->type);
+	struct vgpu_type *type = vgpu_type_of(mdev->type);
 	struct vgpu *vgpu;
 	int id, ret;
 
@@ -120,7 +119,7 @@ unreserve:
 static void vgpu_remove(struct mdev_device *mdev)
 {
 	struct vgpu *vgpu = dev_get_drvdata(&mdev->dev);
-	const struct vgpu_type *type = vgpu->type;
+	struct vgpu_type *type = vgpu->type;
 	u32 id = vgpu->id;
 
 	/* Waits until no VM has the device open any more. */
@@ -161,29 +160,8 @@ static struct mdev_driver vgpu_driver = {
 	.show_description = vgpu_type_description,
 };
 
-/*
- * The mdev parent is parent_dev, /sys/class/vgpu_host/vgpu.  It is a variable of this
- * module, so its release has nothing to free.
- */
-static void parent_release(struct device *dev)
-{
-}
-
-static struct class vgpu_class = {
-	.name = "vgpu_host",
-};
-
-static struct device parent_dev = {
-	.class = &vgpu_class,
-	.release = parent_release,
-};
-
-static struct mdev_parent parent;
-
 static int __init vgpu_host_init(void)
 {
-	struct mdev_type **mdev_types;
-	unsigned int count;
 	int ret;
 
 	/*
@@ -203,32 +181,16 @@ static int __init vgpu_host_init(void)
 	ret = vgpu_mediator_init();
 	if (ret)
 		goto stop_channels;
-	ret = class_register(&vgpu_class);
-	if (ret)
-		goto exit_mediator;
-	device_initialize(&parent_dev);
-	ret = dev_set_name(&parent_dev, "vgpu");
-	if (ret)
-		goto put_parent;
 	ret = mdev_register_driver(&vgpu_driver);
 	if (ret)
-		goto put_parent;
-	ret = device_add(&parent_dev);
+		goto exit_mediator;
+	ret = vgpu_parents_start(&vgpu_driver);
 	if (ret)
 		goto unregister_driver;
-	mdev_types = vgpu_types(&count);
-	ret = mdev_register_parent(&parent, &parent_dev, &vgpu_driver, mdev_types, count);
-	if (ret)
-		goto del_parent;
 	return 0;
 
-del_parent:
-	device_del(&parent_dev);
 unregister_driver:
 	mdev_unregister_driver(&vgpu_driver);
-put_parent:
-	put_device(&parent_dev);
-	class_unregister(&vgpu_class);
 exit_mediator:
 	vgpu_mediator_exit();
 stop_channels:
@@ -240,14 +202,12 @@ free_types:
 
 static void __exit vgpu_host_exit(void)
 {
-	mdev_unregister_parent(&parent);
-	device_del(&parent_dev);
+	vgpu_parents_stop();
 	mdev_unregister_driver(&vgpu_driver);
-	put_device(&parent_dev);
-	class_unregister(&vgpu_class);
 	vgpu_mediator_exit();
 	/* Runs what is left of released channels, with the last references to vGPUs. */
 	vgpu_channels_stop();
+	vgpu_parents_free();
 	vgpu_types_free();
 	ida_destroy(&vgpu_ida);
 }

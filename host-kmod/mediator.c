@@ -91,6 +91,7 @@ static int ioc_vgpu_info(struct file *file, void *arg)
 	info->out_interrupts = atomic64_read(&vgpu->interrupts);
 	info->out_pinned_bytes = (u64)atomic64_read(&vgpu->pinned_pages) << PAGE_SHIFT;
 	info->out_read_bytes = atomic64_read(&vgpu->bytes_read);
+	strscpy_pad(info->out_parent, vgpu->type->parent->name, sizeof(info->out_parent));
 	return 0;
 }
 

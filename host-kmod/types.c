@@ -2,7 +2,8 @@
 /*
  * The mdev types, from the module parameter `types`: a comma-separated list
  * of POOL:MEMORY, memory with a suffix M or G.  "A:4G" shows in sysfs as
- * vgpu_host-A-4096M.
+ * nvidia-A-4096M below a GPU that the driver nvidia serves, and as vgpu-A-4096M below
+ * the virtual parent. Each parent has types of its own, copied from the parameter's.
  */
 #undef pr_fmt
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -17,8 +18,8 @@
 
 #define TYPES_MAX 32
 
+/* As the parameter names them; those of parents are copies. */
 static struct vgpu_type *types;
-static struct mdev_type *type_ptrs[TYPES_MAX];
 static unsigned int type_count;
 
 static bool pool_name_ok(const char *pool)
@@ -51,8 +52,6 @@ static int type_parse(struct vgpu_type *type, char *item)
 		 type->mem_bytes / SZ_1M);
 	snprintf(type->pretty, sizeof(type->pretty), "vGPU, pool %s, %llu MiB", type->pool,
 		 type->mem_bytes / SZ_1M);
-	type->mdev.sysfs_name = type->name;
-	type->mdev.pretty_name = type->pretty;
 	return 0;
 }
 
@@ -86,7 +85,7 @@ int vgpu_types_parse(const char *spec)
 			pr_err("types: entry %u of \"%s\" is not POOL:MEMORY, or is there twice\n",
 			       type_count + 1, spec);
 		else
-			type_ptrs[type_count++] = &type->mdev;
+			type_count++;
 	}
 out:
 	kfree(copy);
@@ -102,13 +101,57 @@ void vgpu_types_free(void)
 	type_count = 0;
 }
 
-struct mdev_type **vgpu_types(unsigned int *count)
+bool vgpu_types_have_pool(const char *pool)
 {
-	*count = type_count;
-	return type_ptrs;
+	unsigned int i;
+
+	for (i = 0; i < type_count; i++)
+		if (!strcmp(types[i].pool, pool))
+			return true;
+	return false;
 }
 
-const struct vgpu_type *vgpu_type_of(struct mdev_type *mdev)
+/* Give a parent the types of the pools that have it. */
+int vgpu_types_for(struct vgpu_parent *parent, const char *pools)
+{
+	unsigned int i;
+	int ret = -ENOMEM;
+
+	parent->types = kcalloc(type_count, sizeof(*parent->types), GFP_KERNEL);
+	parent->type_ptrs = kcalloc(type_count, sizeof(*parent->type_ptrs), GFP_KERNEL);
+	if (!parent->types || !parent->type_ptrs)
+		goto drop;
+	for (i = 0; i < type_count; i++) {
+		struct vgpu_type *type = &parent->types[parent->type_count];
+
+		ret = vgpu_pool_has(pools, types[i].pool, parent->name);
+		if (ret < 0)
+			goto drop;
+		if (!ret)
+			continue;
+		*type = types[i];
+		type->parent = parent;
+		type->mdev.sysfs_name = type->name;
+		type->mdev.pretty_name = type->pretty;
+		parent->type_ptrs[parent->type_count++] = &type->mdev;
+	}
+	return 0;
+
+drop:
+	vgpu_types_drop(parent);
+	return ret;
+}
+
+void vgpu_types_drop(struct vgpu_parent *parent)
+{
+	kfree(parent->types);
+	kfree(parent->type_ptrs);
+	parent->types = NULL;
+	parent->type_ptrs = NULL;
+	parent->type_count = 0;
+}
+
+struct vgpu_type *vgpu_type_of(struct mdev_type *mdev)
 {
 	return container_of(mdev, struct vgpu_type, mdev);
 }

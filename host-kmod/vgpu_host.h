@@ -2,7 +2,9 @@
 /*
  * vgpu_host: objects, their life and their locks.
  *
- *   struct vgpu_type     an mdev type, for the module's life
+ *   struct vgpu_parent   a device that offers vGPUs, and its types; also when
+ *                        the device has gone, until the module goes
+ *   struct vgpu_type     an mdev type of one parent
  *   struct vgpu          an mdev and its VFIO device; freed by the last
  *                        reference to vfio.device (VFIO's, the mediator's
  *                        descriptor's, a channel's)
@@ -15,6 +17,9 @@
  * Lock order, outermost first.  Right of the arrow, locks of the kernel that
  * are taken with ours held.
  *
+ *   (device_lock)        of a PCI device, in the notifier of its bus
+ *   parents_lock         the list of parents                -> VFIO's, until VMs
+ *                                                            have let go
  *   vgpu_host_lock       the list of vGPUs, the mediator's place
  *   vgpu->admin_lock     one slow thing at a time: admin commands, reset, and
  *                        whatever else pins, zaps or unpins guest memory
@@ -61,8 +66,24 @@
 
 #define VGPU_MAX 64	/* vGPUs on one host */
 
+/* The name of the parent that is no GPU, in the module's parameters. */
+#define VGPU_VIRTUAL "virtual"
+
+/* A device that offers vGPUs. */
+struct vgpu_parent {
+	struct list_head node;
+	struct mdev_parent mdev;
+	struct device *dev;		/* referenced; NULL once the device has gone */
+	char name[16];			/* a PCI address, or VGPU_VIRTUAL */
+	unsigned int type_count;
+	struct vgpu_type *types;
+	struct mdev_type **type_ptrs;
+	u64 mem_bytes;			/* of its vGPUs together; under vgpu_host_lock */
+};
+
 struct vgpu_type {
 	struct mdev_type mdev;
+	struct vgpu_parent *parent;
 	u64 mem_bytes;
 	char pool[16];
 	char name[32];
@@ -134,7 +155,7 @@ struct vgpu {
 	struct list_head node;		/* in vgpu_host's list */
 	u32 id;
 	guid_t uuid;
-	const struct vgpu_type *type;
+	struct vgpu_type *type;
 
 	struct mutex admin_lock;
 	u64 admin_addr;
@@ -177,11 +198,26 @@ extern unsigned long vgpu_pin_total_pages;	/* for all of them */
 extern struct mutex vgpu_host_lock;
 extern struct list_head vgpu_host_list;
 
+/* parent.c: the devices that offer vGPUs */
+int vgpu_parents_start(struct mdev_driver *driver);
+void vgpu_parents_stop(void);
+void vgpu_parents_free(void);
+
+/*
+ * pools.c: is a device in a list of devices, or in a pool? 1, 0, or a negative errno:
+ * EINVAL for a list that names something else, ENOMEM.
+ */
+int vgpu_devices_have(const char *list, const char *device);
+int vgpu_pool_has(const char *pools, const char *pool, const char *device);
+int vgpu_pools_check(const char *pools);
+
 /* types.c */
 int vgpu_types_parse(const char *spec);
 void vgpu_types_free(void);
-struct mdev_type **vgpu_types(unsigned int *count);
-const struct vgpu_type *vgpu_type_of(struct mdev_type *mdev);
+bool vgpu_types_have_pool(const char *pool);
+int vgpu_types_for(struct vgpu_parent *parent, const char *pools);
+void vgpu_types_drop(struct vgpu_parent *parent);
+struct vgpu_type *vgpu_type_of(struct mdev_type *mdev);
 ssize_t vgpu_type_description(struct mdev_type *mdev, char *buf);
 
 /* device.c: the VFIO device */

@@ -8,6 +8,7 @@
 #define eventfd_ctx_fdget fake_eventfd_get
 
 #include "../config.c"
+#include "../pools.c"
 #include "../types.c"
 #include "../pages.c"
 #include "../backing.c"

@@ -45,7 +45,7 @@ vgpuctl status
 calls=$(vgpu_status "$uuid" calls)
 check "the program's calls are counted" test "${calls:-0}" -gt 10
 pool=$(vgpu_status "$uuid" pool | tr -d '"')
-check "under the vGPU's pool, $pool" test "$type" != "${type#vgpu_host-"$pool"-}"
+check "under the vGPU's pool, $pool" test "$type" != "${type#vgpu-"$pool"-}"
 check "12 MiB and more went to and fro" test "$(vgpu_status "$uuid" bytes_to_device)" -ge 8388608 \
 	-a "$(vgpu_status "$uuid" bytes_from_device)" -ge 4194304
 

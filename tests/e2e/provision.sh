@@ -41,3 +41,32 @@ check "the guest shuts down" guest_stop g
 step "the host lets go"
 check "the mdev is removed" vgpu_remove "$uuid"
 check "vgpu_host.ko unloads" rmmod vgpu_host
+
+step "a PCI device offers vGPUs"
+# QEMU's device for teaching stands for a GPU, and pci-stub for the GPU's driver.
+echo 1234 11e8 >/sys/bus/pci/drivers/pci-stub/new_id
+gpu=$(basename "$(readlink -f /sys/bus/pci/drivers/pci-stub/0000:*)")
+below=$(readlink -f "/sys/bus/pci/devices/$gpu")
+load() { insmod /rig/modules/vgpu_host.ko types=A:1G,B:1G,B:2G "$@"; }
+refused() { ! load "$@" && ! grep -q '^vgpu_host ' /proc/modules; }
+check "a parent that is not an address is refused" refused parent=gpu0
+check "so is a pool that has no types" refused pools=C=virtual
+check "vgpu_host.ko loads for $gpu" load parent="$gpu" pools=A=virtual+"$gpu",B=virtual || exit 1
+PARENT=/sys/class/mdev_bus/$gpu
+check "it offers the types of its pool alone, named after its driver" \
+	test "$(vgpu_types)" = pci-stub-A-1024M
+check "they are below the device" test -d "$below/mdev_supported_types/pci-stub-A-1024M"
+check "there is no virtual parent" test ! -e /sys/class/mdev_bus/vgpu
+uuid=$(vgpu_create pci-stub-A-1024M)
+check "an mdev is below the device, too" test -d "$below/$uuid"
+echo "$gpu" >/sys/bus/pci/drivers/pci-stub/unbind
+check "both stay when the driver leaves" test -d "$below/$uuid" -a -d "$PARENT"
+echo "$gpu" >/sys/bus/pci/drivers/pci-stub/bind
+check "and when it comes back" test "$(vgpu_types)" = pci-stub-A-1024M
+echo 1 >"$below/remove"
+check "with the device both go" test ! -e "$MDEV/$uuid" -a ! -e "$PARENT"
+echo 1 >/sys/bus/pci/rescan
+check "a device that comes back offers vGPUs again" test "$(vgpu_types)" = pci-stub-A-1024M
+check "an mdev is created" vgpu_create pci-stub-A-1024M
+check "vgpu_host.ko unloads, with the mdev" rmmod vgpu_host
+check "and the device has no types any more" test ! -e "$below/mdev_supported_types"

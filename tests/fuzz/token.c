@@ -107,7 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	unsigned int given = 0;
 
 	for (int i = 0; i < 2; i++)
-		tenants[i] = vg_tenant_new(i ? "b" : "a", "A", "t", UINT64_MAX);
+		tenants[i] = vg_tenant_new(i ? "b" : "a", "A", "t", "", UINT64_MAX);
 	for (int i = 0; i < PROCS; i++) {
 		procs[i].tenant = tenants[i / 2];
 		procs[i].state = VG_PROC_SERVING;

@@ -149,6 +149,7 @@ static void vgpu_of_one_holder(void **state)
 	assert_int_equal(ioctl(vgpu, VGPU_HOST_IOC_VGPU_INFO, &info), 0);
 	assert_true(info.out_mem_bytes >= 1 << 20);
 	assert_true(info.out_pool[0] && info.out_type[0]);
+	assert_string_equal(info.out_parent, "virtual");
 	assert_int_equal(info.out_in_use, 0);
 	assert_int_equal(info.out_channels, 0);
 	assert_int_equal(info.out_pinned_bytes, 0);

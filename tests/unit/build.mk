@@ -10,14 +10,14 @@ $(eval $(call vg-program,$(VG_UNIT)/executor,tests/unit/executor_test.c \
 $(eval $(call vg-program,$(VG_UNIT)/mediator,tests/unit/mediator_test.c \
 	userspace/mediator/config.c userspace/mediator/cgroup.c userspace/mediator/tenant.c userspace/mediator/token.c \
 	userspace/mediator/text.c userspace/mediator/uid.c userspace/mediator/user.c \
-	userspace/mediator/closer.c userspace/common/log.c userspace/common/fdpass.c,\
+	userspace/mediator/pool.c userspace/mediator/closer.c userspace/common/log.c userspace/common/fdpass.c,\
 	-lcmocka -linih -lseccomp -lpthread -Xlinker --wrap=close \
 	-Xlinker --wrap=pthread_create))
 
 tests: $(VG_UNIT)/executor $(VG_UNIT)/mediator
 
 $(eval $(call vg-program,$(VG_UNIT)/release,tests/unit/release_test.c \
-	$(addprefix userspace/mediator/,cgroup.c closer.c config.c environ.c host.c proc.c \
+	$(addprefix userspace/mediator/,cgroup.c closer.c config.c environ.c host.c pool.c proc.c \
 	refused.c start.c tenant.c text.c token.c uid.c user.c) \
 	userspace/common/log.c userspace/common/fdpass.c userspace/common/settings.c,\
 	-lcmocka -linih -lseccomp -lpthread -Xlinker --wrap=ioctl \
@@ -26,11 +26,17 @@ $(eval $(call vg-program,$(VG_UNIT)/release,tests/unit/release_test.c \
 tests: $(VG_UNIT)/release
 
 $(eval $(call vg-program,$(VG_UNIT)/listen,tests/unit/listen_test.c \
-	$(addprefix userspace/mediator/,cgroup.c closer.c config.c listen.c tenant.c text.c token.c \
+	$(addprefix userspace/mediator/,cgroup.c closer.c config.c listen.c pool.c tenant.c text.c token.c \
 	uid.c user.c) userspace/common/log.c userspace/common/fdpass.c,\
 	-lcmocka -linih -lseccomp -lpthread -Xlinker --wrap=close))
 
 tests: $(VG_UNIT)/listen
+
+$(eval $(call vg-program,$(VG_UNIT)/pool,tests/unit/pool_test.c \
+	$(addprefix userspace/mediator/,pool.c environ.c) userspace/common/log.c \
+	userspace/common/settings.c,-lcmocka -Xlinker --wrap=fopen -Xlinker --wrap=access))
+
+tests: $(VG_UNIT)/pool
 
 $(eval $(call vg-program,$(VG_UNIT)/integrity,tests/unit/integrity_test.c \
 	userspace/shim/integrity.c,-lcmocka))

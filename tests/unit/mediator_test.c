@@ -148,6 +148,8 @@ static void mistakes(void **state)
 		/* The second line is more of the first for the parser. */
 		"[socket]\npath = /tmp/x\n  memory = 64M\n",
 		"[socket]\npool = abcdefghijklmnopqrstuvwxyz\n",
+		"[pool ]\ndevices = 0\n", "[pool A]\ndevices = all\n", "[pool A]\ndevices =\n",
+		"[pool A]\nmemory = 1G\n", "[pool abcdefghijklmnop]\ndevices = 0\n",
 	};
 
 	(void)state;
@@ -157,7 +159,7 @@ static void mistakes(void **state)
 
 static void tenant_settles(void **state)
 {
-	struct vg_tenant *t = vg_tenant_new("u", "A", "t", 1000);
+	struct vg_tenant *t = vg_tenant_new("u", "A", "t", "", 1000);
 	int a, b;
 
 	(void)state;
@@ -181,7 +183,7 @@ static void tenant_settles(void **state)
 /* Its size is nobody's to change, or whoever has mapped it would fault. */
 static void account_is_sealed(void **state)
 {
-	struct vg_tenant *t = vg_tenant_new("u", "A", "t", 1000);
+	struct vg_tenant *t = vg_tenant_new("u", "A", "t", "", 1000);
 
 	(void)state;
 	assert_int_equal(ftruncate(t->account_fd, 0), -1);
@@ -193,7 +195,7 @@ static void account_is_sealed(void **state)
 
 static void tenant_full(void **state)
 {
-	struct vg_tenant *t = vg_tenant_new("u", "A", "t", 1000);
+	struct vg_tenant *t = vg_tenant_new("u", "A", "t", "", 1000);
 	int i;
 
 	(void)state;
@@ -399,7 +401,7 @@ static void make(const char *dir, const char *name)
 
 static void cgroups(void **state)
 {
-	struct vg_tenant *t = vg_tenant_new("one", "A", "t", 1000);
+	struct vg_tenant *t = vg_tenant_new("one", "A", "t", "", 1000);
 	char dir[] = "/tmp/vgpu-cgroup-XXXXXX", path[128], mine[16];
 	static const char *const files[] = { "mediator/cgroup.procs", "cgroup.subtree_control",
 		"one/cgroup.procs", "one/memory.max", "one/pids.max" };
@@ -534,7 +536,7 @@ static char forks(int order, int answer)
 /* The process moves itself, so this is one of its own. */
 static void in_a_real_cgroup(const char *dir)
 {
-	struct vg_tenant *t = vg_tenant_new("one", "A", "t", 1000);
+	struct vg_tenant *t = vg_tenant_new("one", "A", "t", "", 1000);
 	int order[2], answer[2], status;
 	char path[200], line[300];
 	pid_t pid;
@@ -602,8 +604,8 @@ static struct vg_proc a, b, stranger;
 static int tokens_setup(void **state)
 {
 	(void)state;
-	one = vg_tenant_new("one", "A", "t", 1000);
-	other = vg_tenant_new("other", "A", "t", 1000);
+	one = vg_tenant_new("one", "A", "t", "", 1000);
+	other = vg_tenant_new("other", "A", "t", "", 1000);
 	a = (struct vg_proc){ .tenant = one };
 	b = (struct vg_proc){ .tenant = one };
 	stranger = (struct vg_proc){ .tenant = other };

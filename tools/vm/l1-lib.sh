@@ -19,7 +19,7 @@
 #   executors                 pids of all executors, spares too
 #   powerless                 are all executors nobody's, with no capabilities?
 #   vgpu_status UUID KEY      a number of `vgpuctl status --json`
-#   vgpu_types                the types that the parent offers
+#   vgpu_types                the types that the virtual parent offers
 #   vgpu_create TYPE [UUID]   create an mdev through sysfs; prints its UUID
 #   vgpu_remove UUID
 #
@@ -265,7 +265,7 @@ vgpu_types() { ls "$PARENT/mdev_supported_types"; }
 
 vgpu_create() {
 	local uuid=${2:-$(cat /proc/sys/kernel/random/uuid)}
-	echo "$uuid" >"$PARENT/mdev_supported_types/vgpu_host-${1#vgpu_host-}/create" ||
+	echo "$uuid" >"$PARENT/mdev_supported_types/$1/create" ||
 		return 1
 	[ -e "$MDEV/$uuid" ] && echo "$uuid"
 }

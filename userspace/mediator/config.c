@@ -125,23 +125,31 @@ static bool set_mode(bool *learn, const char *value)
 	return *learn || !strcmp(value, "enforce");
 }
 
+/* NAME of a section [pool NAME]; NULL: it is another section. */
+static const char *pool_name(const char *section)
+{
+	return strncmp(section, "pool ", 5) ? NULL : section + 5 + strspn(section + 5, " \t");
+}
+
 static char *last;	/* the setting before this one */
 
 static int set(void *user, const char *section, const char *name, const char *value)
 {
 	struct vg_config *c = &vg_config;
-	char key[96];
+	const char *pool = pool_name(section);
+	char key[96], given[96];
 	bool ok;
 
 	(void)user;
-	snprintf(key, sizeof(key), "%s.%s", section, name);
+	snprintf(key, sizeof(key), "%s.%s", pool ? "pool" : section, name);
+	snprintf(given, sizeof(given), "%s.%s", section, name);
 	/* The parser takes a line that starts with a blank for more of the one before. */
-	if (last && !strcmp(last, key)) {
+	if (last && !strcmp(last, given)) {
 		vg_err("configuration: [%s] %s is given twice: \"%s\" (a setting starts at the "
 		       "beginning of its line)", section, name, value);
 		return 0;
 	}
-	set_string(&last, key);
+	set_string(&last, given);
 	if (!strcmp(key, "executor.path"))
 		ok = set_string(&c->executor, value);
 	else if (!strcmp(key, "executor.libcuda"))
@@ -182,6 +190,8 @@ static int set(void *user, const char *section, const char *name, const char *va
 		ok = set_string(&c->read, value);
 	else if (!strcmp(key, "sandbox.write"))
 		ok = set_string(&c->write, value);
+	else if (!strcmp(key, "pool.devices"))
+		ok = pool && vg_pool_set(pool, value);
 	else if (!strcmp(key, "socket.path"))
 		ok = set_string(&c->socket, value);
 	else if (!strcmp(key, "socket.mode"))
@@ -250,6 +260,7 @@ int vg_config_load(const char *path, bool must_exist)
 		.write = strdup(""),
 		.log_level = VG_INFO,
 	};
+	vg_pools_clear();
 	if (!must_exist && access(path, F_OK))
 		return 0;
 	if (!stat(path, &st) && S_ISDIR(st.st_mode)) {

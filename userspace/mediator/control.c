@@ -91,6 +91,10 @@ static struct json_object *tenant(const struct vg_tenant *t)
 
 	add_string(o, "vgpu", t->uuid);
 	add_string(o, "pool", t->pool);
+	if (t->parent[0])
+		add_string(o, "parent", t->parent);
+	if (t->devices)
+		add_string(o, "devices", t->devices);
 	add_string(o, "type", t->type);
 	if (!t->local && !vg_host_info(t, &info)) {
 		json_object_object_add(o, "in_use", json_object_new_boolean(info.out_in_use));

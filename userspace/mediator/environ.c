@@ -46,21 +46,20 @@ static const char *word(const char *list, int n, size_t *length)
 	return list;
 }
 
-static size_t visible_room(void)
+static size_t visible_room(const char *all)
 {
-	const char *all = getenv("CUDA_VISIBLE_DEVICES");
-
 	return sizeof(VISIBLE) + VG_SETTINGS_DEVICES * (all ? strlen(all) + 1 : 4);
 }
 
 /*
- * Those of the operator's devices that the program wants to see, in its order.  What the
- * operator hides has no number here, so it cannot be asked for.  False: it wants all.
+ * Those of the devices in `all` that the program wants to see, in its order; NULL: of the
+ * driver's. What is not in `all` has no number here, so it cannot be asked for. False: the
+ * program wants all.
  */
-static bool visible(uint64_t settings, char *text)
+static bool visible(const char *all, uint64_t settings, char *text)
 {
-	const char *all = getenv("CUDA_VISIBLE_DEVICES"), *name;
 	int device[VG_SETTINGS_DEVICES], n = vg_settings_list(settings, device);
+	const char *name;
 	size_t length;
 
 	text = stpcpy(text, VISIBLE);
@@ -76,8 +75,9 @@ static bool visible(uint64_t settings, char *text)
 	return n;
 }
 
-char **vg_environ(uint64_t settings)
+char **vg_environ(uint64_t settings, const char *devices)
 {
+	const char *all = devices ? devices : getenv("CUDA_VISIBLE_DEVICES");
 	extern char **environ;
 	char (*text)[VG_SETTING_BYTES], *list, **env;
 	unsigned int own;
@@ -87,12 +87,16 @@ char **vg_environ(uint64_t settings)
 	while (environ[n])
 		n++;
 	n += VG_SETTINGS_MAX + 2;
-	env = malloc(n * sizeof(*env) + VG_SETTINGS_MAX * VG_SETTING_BYTES + visible_room());
+	env = malloc(n * sizeof(*env) + VG_SETTINGS_MAX * VG_SETTING_BYTES + visible_room(all));
 	if (!env)
 		return NULL;
 	text = (char (*)[VG_SETTING_BYTES])(env + n);
 	list = text[VG_SETTINGS_MAX];
-	chosen = visible(settings, list);
+	chosen = visible(all, settings, list);
+	if (!chosen && devices) {
+		stpcpy(stpcpy(list, VISIBLE), devices);
+		chosen = true;
+	}
 	n = 0;
 	for (char **v = environ; *v; v++)
 		if (goes(*v) && !(chosen && starts(*v, VISIBLE)))

@@ -119,12 +119,14 @@ static void vgpu_added(uint32_t id)
 	if (ioctl(open.out_fd, VGPU_HOST_IOC_VGPU_INFO, &info) < 0)
 		goto fail;
 	format_uuid(info.out_uuid, uuid);
-	t = vg_tenant_new(uuid, info.out_pool, info.out_type, info.out_mem_bytes);
+	t = vg_tenant_new(uuid, info.out_pool, info.out_type, info.out_parent,
+			  info.out_mem_bytes);
 	if (!t)
 		goto fail;
 	t->id = id;
 	t->source = (struct vg_source){ .fd = open.out_fd, .ready = vgpu_ready };
-	vg_info("%s: vGPU %u, type %s, pool %s", t->uuid, id, t->type, t->pool);
+	vg_info("%s: vGPU %u, type %s, pool %s, device %s", t->uuid, id, t->type, t->pool,
+		t->parent);
 	vg_source_add(&t->source, EPOLLIN);
 	return;
 

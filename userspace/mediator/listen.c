@@ -328,7 +328,7 @@ int vg_listen_open(void)
 {
 	if (!*vg_config.socket)
 		return 0;
-	local = vg_tenant_new("local", vg_config.local_pool, "socket", vg_config.local_memory);
+	local = vg_tenant_new("local", vg_config.local_pool, "socket", "", vg_config.local_memory);
 	strays = vg_closer_new();
 	if (!local || !strays)
 		return -ENOMEM;

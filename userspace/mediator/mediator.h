@@ -94,6 +94,8 @@ struct vg_tenant {
 	char uuid[40];
 	char pool[16];
 	char type[32];
+	char parent[16];		/* PCI address of its GPU, "virtual", or "" */
+	char *devices;			/* as CUDA_VISIBLE_DEVICES has them; NULL: all */
 	int account_fd;
 	struct vg_account *account;
 	bool entry_used[VG_ACCOUNT_ENTRIES];
@@ -124,6 +126,7 @@ struct vg_proc {
 	enum vg_proc_state state;
 	bool warm;			/* it has made a context ahead of time */
 	uint64_t settings;		/* that it was started with; 0: none (settings.h) */
+	char *devices;			/* that it sees; NULL: all (vg_tenant.devices) */
 	struct vg_exec_ready ready;
 	struct vg_tenant *tenant;	/* NULL for a spare */
 	struct vg_user *user;		/* of the socket, or NULL */
@@ -201,10 +204,22 @@ int vg_start(char *const *argv, char *const *env, int sock, pid_t *pid);
 
 /*
  * environ.c: what an executor finds in its environment: the mediator's, without what is not
- * the guest's to see, and what the program's settings (common/settings.h) say.  NULL: no
- * memory.  The caller frees it, in one piece.
+ * the guest's to see, and what the program's settings (common/settings.h) say. `devices` is
+ * what the program may see at all, as CUDA_VISIBLE_DEVICES has it; NULL: what the operator
+ * lets the mediator see. NULL: no memory. The caller frees it, in one piece.
  */
-char **vg_environ(uint64_t settings);
+char **vg_environ(uint64_t settings, const char *devices);
+
+/*
+ * pool.c. vg_pool_set() gives a pool its devices, a list of PCI addresses, UUIDs and numbers;
+ * false, with a line in the log: one of them is not a device. vg_pools_clear() forgets all.
+ * vg_pool_devices() says what the programs of a vGPU see, as CUDA_VISIBLE_DEVICES has it.
+ * `parent` is the PCI address of the vGPU's GPU, "virtual", or "" for programs of the socket.
+ * 0 and a string for the caller to free, or NULL for all devices; or a negative errno.
+ */
+void vg_pools_clear(void);
+bool vg_pool_set(const char *pool, const char *devices);
+int vg_pool_devices(const char *pool, const char *parent, char **devices);
 
 /* user.c */
 int64_t vg_rate_wait(struct vg_rate *r);	/* ms until one more may start; 0: now */
@@ -240,8 +255,9 @@ int vg_config_load(const char *path, bool must_exist);
 bool vg_parse_bytes(const char *text, uint64_t *out);
 
 /* tenant.c */
+/* NULL with errno: its devices cannot be found, or there is no memory. */
 struct vg_tenant *vg_tenant_new(const char *uuid, const char *pool, const char *type,
-				uint64_t memory);
+				const char *parent, uint64_t memory);
 void vg_tenant_free(struct vg_tenant *t);
 int vg_tenant_entry(struct vg_tenant *t);	/* an account entry, or -ENOSPC */
 void vg_tenant_settle(struct vg_tenant *t, unsigned int entry);

@@ -147,7 +147,8 @@ static void client_ready(struct vg_source *s, uint32_t events)
 	vg_proc_end(of_client(s));
 }
 
-static struct vg_proc *spawn(bool warm, uint64_t settings)
+/* `devices` as in struct vg_tenant. */
+static struct vg_proc *spawn(bool warm, uint64_t settings, const char *devices)
 {
 	char spin[16], level[16], copy[32], data[24];
 	char *argv[32] = {
@@ -163,10 +164,17 @@ static struct vg_proc *spawn(bool warm, uint64_t settings)
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return NULL;
+	p->devices = devices ? strdup(devices) : NULL;
+	if (devices && !p->devices) {
+		free(p);
+		errno = ENOMEM;
+		return NULL;
+	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv)) {
 		ret = errno;
 		vg_log_some(&failures, VG_ERROR, "cannot start an executor: %s", strerror(ret));
 		refill_at = vg_now_ms() + FAIL_PAUSE_MS;
+		free(p->devices);
 		free(p);
 		errno = ret;
 		return NULL;
@@ -203,7 +211,7 @@ static struct vg_proc *spawn(bool warm, uint64_t settings)
 
 	/* Our end alone: the executor waits for its answers. */
 	fcntl(sv[0], F_SETFL, O_NONBLOCK);
-	env = vg_environ(settings);
+	env = vg_environ(settings, devices);
 	ret = env ? vg_start(argv, env, sv[1], &p->pid) : ENOMEM;
 	free(env);
 	close(sv[1]);
@@ -212,6 +220,7 @@ static struct vg_proc *spawn(bool warm, uint64_t settings)
 			    strerror(ret));
 		refill_at = vg_now_ms() + FAIL_PAUSE_MS;
 		close(sv[0]);
+		free(p->devices);
 		free(p);
 		/* Whose fault it is: a program is not to believe that its device is missing. */
 		errno = EHOSTDOWN;
@@ -309,41 +318,85 @@ static bool monitors(const struct vg_assign *assign)
 	return assign->layout.sq_bytes == VGPU_SQ_MIN;
 }
 
-static struct vg_proc *spare(bool warm)
+static bool same_devices(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* Can it serve any program that is to see these devices, and has asked for nothing more? */
+static bool serves(const struct vg_proc *p, bool warm, const char *devices)
+{
+	return p->warm == warm && !p->settings && same_devices(p->devices, devices);
+}
+
+static struct vg_proc *spare(bool warm, const char *devices)
 {
 	struct vg_proc *p, *starting = NULL;
 
 	LIST_FOREACH(p, &vg_procs, node) {
-		if (p->warm != warm || p->settings)
+		if (!serves(p, warm, devices))
 			continue;
 		if (p->state == VG_PROC_SPARE)
 			return p;
 		if (p->state == VG_PROC_STARTING)
 			starting = p;
 	}
-	return starting ? starting : spawn(warm, 0);
+	return starting ? starting : spawn(warm, 0, devices);
 }
 
-static void refill(bool warm, unsigned int wanted)
+static bool refill(bool warm, const char *devices, unsigned int wanted)
 {
 	unsigned int have = 0;
 	struct vg_proc *p;
 
 	LIST_FOREACH(p, &vg_procs, node)
-		have += p->warm == warm && !p->settings &&
+		have += serves(p, warm, devices) &&
 			(p->state == VG_PROC_SPARE || p->state == VG_PROC_STARTING);
 	while (have++ < wanted)
-		if (!spawn(warm, 0))
-			return;
+		if (!spawn(warm, 0, devices))
+			return false;
+	return true;
 }
 
+static bool refill_devices(const char *devices)
+{
+	return refill(vg_config.warm, devices, vg_config.spares) &&
+	       (!monitored || !vg_config.warm || !vg_config.spares || refill(false, devices, 1));
+}
+
+/* Spares of no use any more: no vGPU has these devices. */
+static void drop_unused(void)
+{
+	struct vg_tenant *t;
+	struct vg_proc *p;
+
+	LIST_FOREACH(p, &vg_procs, node) {
+		if (p->state != VG_PROC_SPARE || p->settings)
+			continue;
+		LIST_FOREACH(t, &vg_tenants, node)
+			if (same_devices(p->devices, t->devices))
+				break;
+		if (!t)
+			vg_proc_end(p);
+	}
+}
+
+/* For each set of devices that programs may come for. */
 void vg_procs_refill(void)
 {
+	struct vg_tenant *t;
+
 	if (vg_now_ms() < refill_at)
 		return;
-	refill(vg_config.warm, vg_config.spares);
-	if (monitored && vg_config.warm && vg_config.spares)
-		refill(false, 1);
+	/* With none yet, one shows whether the driver works. */
+	if (LIST_EMPTY(&vg_tenants)) {
+		refill_devices(NULL);
+		return;
+	}
+	LIST_FOREACH(t, &vg_tenants, node)
+		if (!refill_devices(t->devices))
+			return;
+	drop_unused();
 }
 
 struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
@@ -376,7 +429,7 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 	if (monitors(assign))
 		monitored = true;
 	/* The driver of a spare one has read its environment. */
-	p = settings ? spawn(warm, settings) : spare(warm);
+	p = settings ? spawn(warm, settings, t->devices) : spare(warm, t->devices);
 	if (!p) {
 		vg_tenant_settle(t, entry);
 		return NULL;
@@ -461,6 +514,7 @@ void vg_procs_reap(void)
 			vg_user_put(p->user);
 		}
 		LIST_REMOVE(p, node);
+		free(p->devices);
 		free(p);
 	}
 }

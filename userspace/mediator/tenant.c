@@ -13,18 +13,26 @@
 struct vg_tenants vg_tenants = LIST_HEAD_INITIALIZER(vg_tenants);
 
 struct vg_tenant *vg_tenant_new(const char *uuid, const char *pool, const char *type,
-				uint64_t memory)
+				const char *parent, uint64_t memory)
 {
 	struct vg_tenant *t = calloc(1, sizeof(*t));
+	int ret;
 
 	if (!t)
 		return NULL;
+	ret = vg_pool_devices(pool, parent, &t->devices);
+	if (ret) {
+		free(t);
+		errno = -ret;
+		return NULL;
+	}
 	t->source.fd = -1;
 	t->closer = vg_closer_new();
 	LIST_INIT(&t->tokens);
 	snprintf(t->uuid, sizeof(t->uuid), "%s", uuid);
 	snprintf(t->pool, sizeof(t->pool), "%s", pool);
 	snprintf(t->type, sizeof(t->type), "%s", type);
+	snprintf(t->parent, sizeof(t->parent), "%s", parent);
 	t->account_fd = memfd_create("vgpu-account", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	/* An executor that shrank it would have the mediator and the others fault. */
 	if (!t->closer || t->account_fd < 0 || ftruncate(t->account_fd, sizeof(*t->account)) ||
@@ -42,6 +50,7 @@ fail:
 	if (t->account_fd >= 0)
 		close(t->account_fd);
 	vg_closer_put(t->closer);
+	free(t->devices);
 	free(t);
 	return NULL;
 }
@@ -56,6 +65,7 @@ void vg_tenant_free(struct vg_tenant *t)
 	vg_closer_put(t->closer);
 	vg_uid_put(t->executors);
 	vg_cgroup_sweep();
+	free(t->devices);
 	free(t);
 }
 

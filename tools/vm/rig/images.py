@@ -13,7 +13,8 @@ OUT = os.path.join(BUILD, "vm", "images")
 
 # What the host's module needs, in any order; their own needs come along.
 # virqfd is a module of its own on 6.1 and built into vfio later.
-HOST_MODULES = ["vfio", "vfio_iommu_type1", "mdev"]
+# pci-stub is a driver for the PCI device that stands for a GPU.
+HOST_MODULES = ["vfio", "vfio_iommu_type1", "mdev", "pci-stub"]
 # What can run QEMU's guests where the host VM is emulated: its CPU is one of AMD's, with SVM.
 GUESTS_KVM = "kvm_amd"
 

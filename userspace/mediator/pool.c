@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Pools: which devices their programs see.
+ *
+ * An executor sees the devices that CUDA_VISIBLE_DEVICES in its environment names, so the
+ * driver itself keeps the others from a guest. A vGPU below a GPU's own sysfs node gets this
+ * GPU alone. Other vGPUs, and programs that come over the socket, get the devices that the
+ * configuration gives to their pool, or all of the operator's if it gives none.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mediator.h"
+
+#define GPUS "/proc/driver/nvidia/gpus"
+
+struct pool {
+	LIST_ENTRY(pool) node;
+	char name[16];
+	char *devices;		/* as CUDA_VISIBLE_DEVICES has them */
+};
+
+static LIST_HEAD(, pool) pools = LIST_HEAD_INITIALIZER(pools);
+
+/* A PCI address, as in 0000:3b:00.0. */
+static bool is_address(const char *name)
+{
+	unsigned int domain, bus, slot, function;
+	char end;
+
+	return sscanf(name, "%8x:%2x:%2x.%1x%c", &domain, &bus, &slot, &function, &end) == 4;
+}
+
+/* The name that CUDA has for the GPU at a PCI address: 0, or a negative errno. */
+static int uuid_at(const char *address, char *uuid, size_t size)
+{
+	char path[80], line[160], *name = NULL;
+	FILE *file;
+
+	snprintf(path, sizeof(path), GPUS "/%s/information", address);
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	while (!name && fgets(line, sizeof(line), file)) {
+		name = strstr(line, "GPU-");
+		if (name && (size_t)snprintf(uuid, size, "%.*s",
+					     (int)strcspn(name, " \t\n"), name) >= size)
+			name = NULL;
+	}
+	fclose(file);
+	return name ? 0 : -ENOENT;
+}
+
+/* CUDA's names of the devices of a list; false: one of them is not a device. */
+static bool resolve(const char *list, char *names, size_t size)
+{
+	char *copy = strdup(list), *rest, uuid[64];
+	size_t length = 0;
+	bool ok = copy;
+
+	*names = '\0';
+	for (char *word = ok ? strtok_r(copy, ", \t", &rest) : NULL; word && ok;
+	     word = strtok_r(NULL, ", \t", &rest)) {
+		if (is_address(word)) {
+			int ret = uuid_at(word, uuid, sizeof(uuid));
+
+			if (ret)
+				vg_err("configuration: NVIDIA's driver has no GPU at %s (%s/%s: "
+				       "%s)", word, GPUS, word, strerror(-ret));
+			ok = !ret;
+			word = uuid;
+		} else if (!isdigit(*word) && strncmp(word, "GPU-", 4) && strncmp(word, "MIG-", 4)) {
+			vg_err("configuration: %s is not a device: a PCI address "
+			       "(0000:3b:00.0), a UUID (GPU-...) or a number is", word);
+			ok = false;
+		}
+		if (ok) {
+			length += snprintf(names + length, size - length, "%s%s",
+					   length ? "," : "", word);
+			ok = length < size;
+		}
+	}
+	free(copy);
+	return ok && length;
+}
+
+void vg_pools_clear(void)
+{
+	struct pool *p;
+
+	while ((p = LIST_FIRST(&pools))) {
+		LIST_REMOVE(p, node);
+		free(p->devices);
+		free(p);
+	}
+}
+
+bool vg_pool_set(const char *name, const char *devices)
+{
+	char names[1024];
+	struct pool *p;
+
+	if (!*name || strlen(name) >= sizeof(p->name) || !resolve(devices, names, sizeof(names)))
+		return false;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return false;
+	strcpy(p->name, name);
+	p->devices = strdup(names);
+	if (!p->devices) {
+		free(p);
+		return false;
+	}
+	LIST_INSERT_HEAD(&pools, p, node);
+	return true;
+}
+
+int vg_pool_devices(const char *name, const char *parent, char **devices)
+{
+	char uuid[64];
+	struct pool *p;
+	int ret;
+
+	*devices = NULL;
+	/* A stand-in for the driver (softgpu) knows nothing of the host's devices. */
+	if (is_address(parent) && !access(GPUS, F_OK)) {
+		ret = uuid_at(parent, uuid, sizeof(uuid));
+		if (ret)
+			return ret;
+		*devices = strdup(uuid);
+		return *devices ? 0 : -ENOMEM;
+	}
+	LIST_FOREACH(p, &pools, node) {
+		if (strcmp(p->name, name))
+			continue;
+		*devices = strdup(p->devices);
+		return *devices ? 0 : -ENOMEM;
+	}
+	return 0;
+}
