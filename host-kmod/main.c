@@ -186,10 +186,11 @@ static int __init vgpu_host_init(void)
 		goto exit_mediator;
 	ret = vgpu_parents_start(&vgpu_driver);
 	if (ret)
-		goto unregister_driver;
+		goto free_parents;
 	return 0;
 
-unregister_driver:
+free_parents:
+	vgpu_parents_free();
 	mdev_unregister_driver(&vgpu_driver);
 exit_mediator:
 	vgpu_mediator_exit();

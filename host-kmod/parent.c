@@ -249,7 +249,7 @@ int vgpu_parents_start(struct mdev_driver *driver)
 	if (wants_virtual()) {
 		ret = virtual_add();
 		if (ret) {
-			bus_unregister_notifier(&pci_bus_type, &pci_notifier);
+			vgpu_parents_stop();
 			return ret;
 		}
 	}
