@@ -59,6 +59,28 @@ check "they are below the device" test -d "$below/mdev_supported_types/pci-stub-
 check "there is no virtual parent" test ! -e /sys/class/mdev_bus/vgpu
 uuid=$(vgpu_create pci-stub-A-1024M)
 check "an mdev is below the device, too" test -d "$below/$uuid"
+
+step "what the tools of operators read"
+one=/sys/bus/pci/devices/$gpu/mdev_supported_types/pci-stub-A-1024M
+is_number() { grep -qx '[0-9]*' "$1"; }
+# libvirt: node_device_udev.c, node_device_driver.c
+check "libvirt: the parent is a PCI device" test -e "$below/class" -a -e "$below/vendor"
+check "libvirt: its types have an API, a name and a number of instances" \
+	test "$(cat "$one/device_api"):$(cat "$one/name")" = "vfio-pci:vGPU, pool A, 1024 MiB"
+check "libvirt: the instances are a number" is_number "$one/available_instances"
+check "libvirt: the mdev names its type" \
+	test "$(basename "$(readlink -f "$MDEV/$uuid/mdev_type")")" = pci-stub-A-1024M
+# KubeVirt: common.go, GetMdevParentPCIAddr
+check "KubeVirt: the folder above the mdev is its parent's address" \
+	test "$(basename "$(dirname "$(readlink -f "$MDEV/$uuid")")")" = "$gpu"
+check "KubeVirt: which has a NUMA node" test -e "/sys/bus/pci/devices/$gpu/numa_node"
+# Nova: driver.py, _get_mediated_device_info; a virtual parent's name has to have no underscore
+check "Nova: parents are PCI devices" sh -c \
+	'for p in /sys/class/mdev_bus/*; do case ${p##*/} in ????:??:??.?) ;; *) exit 1 ;; esac; done'
+# Proxmox: SysFSTools.pm
+check "Proxmox: a type has a description" grep -q memory=1024M "$one/description"
+
+step "the device loses its driver, and goes"
 echo "$gpu" >/sys/bus/pci/drivers/pci-stub/unbind
 check "both stay when the driver leaves" test -d "$below/$uuid" -a -d "$PARENT"
 echo "$gpu" >/sys/bus/pci/drivers/pci-stub/bind
