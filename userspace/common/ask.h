@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A question to the mediator, by its control socket. */
+#ifndef VG_ASK_H
+#define VG_ASK_H
+
+#include <json-c/json.h>
+#include <stddef.h>
+
+#define VG_CONTROL_DEFAULT "/run/vgpu/control.sock"
+
+/*
+ * Send a request ("status") and wait for the answer, a JSON object that the caller puts. NULL:
+ * there is none, or it says "error"; `why` then has one line that names the cause.
+ */
+struct json_object *vg_ask(const char *path, const char *request, char *why, size_t size);
+
+#endif /* VG_ASK_H */
