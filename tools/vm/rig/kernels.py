@@ -33,7 +33,7 @@ MODULES = ["*/kernel/drivers/vfio", "*/kernel/virt/lib",
            "*/kernel/drivers/iommu/iommufd",
            "*/kernel/arch/x86/kvm", "*/kernel/drivers/crypto/ccp",
            "*/kernel/drivers/virtio", "*/kernel/drivers/block/virtio_blk.ko*",
-           "*/kernel/fs/squashfs"]
+           "*/kernel/fs/squashfs", "*/kernel/drivers/pci/pci-stub.ko*"]
 BUILT = ("uml", "debug", "kcsan")
 NAMES = [n + s for n in DEBIAN for s in ("", "-cloud")] + [*BUILT]
 
