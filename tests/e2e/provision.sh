@@ -43,6 +43,8 @@ check "the mdev is removed" vgpu_remove "$uuid"
 check "vgpu_host.ko unloads" rmmod vgpu_host
 
 step "a PCI device offers vGPUs"
+# guest_boot puts a folder of mdevs over this one for user-mode Linux.
+umount /sys/bus/pci/devices 2>/dev/null
 # QEMU's device for teaching stands for a GPU, and pci-stub for the GPU's driver.
 echo 1234 11e8 >/sys/bus/pci/drivers/pci-stub/new_id
 gpu=$(basename "$(readlink -f /sys/bus/pci/drivers/pci-stub/0000:*)")
