@@ -105,13 +105,15 @@ VG_SOFTGPU_GROUPS := device context functions library launches memory streams st
 VG_DOUBLE_GROUPS := green link_options
 
 .PHONY: check-driver
-check-driver: $(VG_TA)/driver_test $(VG_TA)/libdouble.so $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) $(O)/bin/vgpu-mediatord
+check-driver: $(VG_TA)/driver_test $(VG_TA)/libdouble.so $(O)/lib/libvgpu-softgpu.so $(VG_EXEC) $(O)/bin/vgpu-mediatord \
+		$(O)/programs/ipc
 	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 1G $(VG_TA)/driver_test \
 		$(VG_SOFTGPU_GROUPS)
 	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 256M $(VG_TA)/driver_test \
 		graph_limit graph_memory
 	VGPU_SOFTGPU_DEVICES=2 tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 1G \
 		$(VG_TA)/driver_test peer_devices
+	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 256M $(O)/programs/ipc 5000
 	tests/apigen/with-mediator $(O) $(VG_TA)/libdouble.so 1G $(VG_TA)/driver_test $(VG_DOUBLE_GROUPS)
 	tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 256M tests/apigen/test_unload.py \
 		$(O)/lib/libcuda.so.1

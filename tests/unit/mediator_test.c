@@ -1159,6 +1159,8 @@ static void token_protocol(void **state)
 	BREAKS(&a, reserved, 1, -1);
 	BREAKS(&a, kind, VG_TOKEN_MEMORY, 0);		/* a descriptor that it has none of */
 	BREAKS(&a, kind, VG_TOKEN_ALLOCATION, -1);	/* and the lack of one */
+	BREAKS(&a, kind, VG_TOKEN_SOFT_MEMORY, -1);
+	BREAKS(&a, kind, VG_TOKEN_SOFT_EVENT, -1);
 	BREAKS(&a, op, VG_TOKEN_TAKE, 0);
 	BREAKS(&spare, bytes, 1, -1);
 #undef BREAKS

@@ -87,6 +87,8 @@ enum vg_token_kind {
 	VG_TOKEN_ALLOCATION,	/* cuMemExportToShareableHandle; a descriptor */
 	VG_TOKEN_POOL,		/* cuMemPoolExportToShareableHandle; a descriptor */
 	VG_TOKEN_POINTER,	/* cuMemPoolExportPointer */
+	VG_TOKEN_SOFT_MEMORY,	/* as the first two, by softgpu, whose handles stand for */
+	VG_TOKEN_SOFT_EVENT,	/* a descriptor (softgpu_ipc.h), which comes with them */
 	VG_TOKEN_KINDS
 };
 
@@ -113,7 +115,8 @@ struct vg_token_answer {
 
 static inline int vg_token_has_fd(uint32_t kind)
 {
-	return kind == VG_TOKEN_ALLOCATION || kind == VG_TOKEN_POOL;
+	return kind == VG_TOKEN_ALLOCATION || kind == VG_TOKEN_POOL ||
+	       kind == VG_TOKEN_SOFT_MEMORY || kind == VG_TOKEN_SOFT_EVENT;
 }
 
 /*

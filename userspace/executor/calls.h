@@ -58,6 +58,16 @@ void *vg_x_scratch(void);
 void vg_x_unshare(struct vg_exec *x, enum vg_token_kind kind, uint64_t key);
 void vg_x_unshare_context(struct vg_exec *x, uint32_t ctx);
 
+/*
+ * soft_ipc.c: softgpu's handles of memory and events go with a descriptor.  With any other
+ * driver the kind stays as it is, and there is no descriptor (-1).
+ */
+enum vg_token_kind vg_soft_ipc_kind(enum vg_token_kind kind);
+int vg_soft_ipc_fd(const void *handle);	/* stays the driver's */
+/* Around the opening of a handle on this thread; the end closes the descriptor. */
+void vg_soft_ipc_begin(int fd);
+void vg_soft_ipc_end(int fd);
+
 /* calls_handles.c: what the driver answers when it has done nothing, so that what was to go stays as it was. */
 bool vg_x_refused(CUresult r);
 

@@ -97,7 +97,8 @@ static bool offered(enum vg_token_kind kind, uint64_t key, vgpu_token *token)
 static CUresult offer(struct vg_exec *x, struct shared s, uint64_t bytes, const void *data,
 		      size_t data_bytes, int fd, vgpu_token *token)
 {
-	CUresult r = vg_exec_offer(x, s.kind, bytes, data, data_bytes, fd, &s.token);
+	CUresult r = vg_exec_offer(x, vg_soft_ipc_kind(s.kind), bytes, data, data_bytes, fd,
+				   &s.token);
 
 	if (r)
 		return r;
@@ -128,7 +129,8 @@ CUresult vge_vgpu_memory_export(struct vg_exec *x, const struct vg_req *rq, CUde
 	if (!offered(VG_TOKEN_MEMORY, ptr, token)) {
 		r = cu.cuIpcGetMemHandle(&handle, ptr);
 		if (!r)
-			r = offer(x, s, bytes, &handle, sizeof(handle), -1, token);
+			r = offer(x, s, bytes, &handle, sizeof(handle),
+				  vg_soft_ipc_fd(&handle), token);
 	}
 	pthread_mutex_unlock(&lock);
 	return r;
@@ -139,15 +141,19 @@ CUresult vge_vgpu_memory_import(struct vg_exec *x, const struct vg_req *rq, cons
 {
 	CUipcMemHandle handle;
 	CUresult r;
+	int fd;
 
 	if (!cu.cuIpcOpenMemHandle_v2 || !cu.cuIpcCloseMemHandle)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (flags & ~CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = vg_exec_take(x, VG_TOKEN_MEMORY, token, bytes, &handle, sizeof(handle), NULL);
+	r = vg_exec_take(x, vg_soft_ipc_kind(VG_TOKEN_MEMORY), token, bytes, &handle,
+			 sizeof(handle), &fd);
 	if (r)
 		return r;
+	vg_soft_ipc_begin(fd);
 	r = cu.cuIpcOpenMemHandle_v2(ptr, handle, flags);
+	vg_soft_ipc_end(fd);
 	pthread_mutex_lock(&lock);
 	if (!r && !add((struct shared){ VG_TOKEN_MEMORY, true, rq->ctx, *ptr, *token })) {
 		cu.cuIpcCloseMemHandle(*ptr);
@@ -196,7 +202,7 @@ CUresult vge_vgpu_event_export(struct vg_exec *x, const struct vg_req *rq, CUeve
 	if (!offered(VG_TOKEN_EVENT, s.key, token)) {
 		r = cu.cuIpcGetEventHandle(&handle, event);
 		if (!r)
-			r = offer(x, s, 0, &handle, sizeof(handle), -1, token);
+			r = offer(x, s, 0, &handle, sizeof(handle), vg_soft_ipc_fd(&handle), token);
 	}
 	pthread_mutex_unlock(&lock);
 	return r;
@@ -208,12 +214,19 @@ CUresult vge_vgpu_event_import(struct vg_exec *x, const struct vg_req *rq, CUeve
 	CUipcEventHandle handle;
 	uint64_t none;
 	CUresult r;
+	int fd;
 
 	(void)rq;
 	if (!cu.cuIpcOpenEventHandle)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	r = vg_exec_take(x, VG_TOKEN_EVENT, token, &none, &handle, sizeof(handle), NULL);
-	return r ? r : cu.cuIpcOpenEventHandle(event, handle);
+	r = vg_exec_take(x, vg_soft_ipc_kind(VG_TOKEN_EVENT), token, &none, &handle,
+			 sizeof(handle), &fd);
+	if (r)
+		return r;
+	vg_soft_ipc_begin(fd);
+	r = cu.cuIpcOpenEventHandle(event, handle);
+	vg_soft_ipc_end(fd);
+	return r;
 }
 
 CUresult vge_cuEventDestroy_v2(struct vg_exec *x, const struct vg_req *rq, CUevent event)

@@ -161,4 +161,7 @@ CUresult vg_internal_blob_append(struct vg_exec *x, const struct vg_req *rq, str
 CUresult vg_internal_nop(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
 CUresult vg_internal_exit(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
 
+/* soft_ipc.c: what of the driver's library carries softgpu's IPC handles, if it has that. */
+void vg_soft_ipc_load(void *library);
+
 #endif /* VG_EXEC_INTERNAL_H */

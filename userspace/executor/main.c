@@ -72,6 +72,7 @@ static CUresult start_driver(const char *name, void *library)
 	if (!library)
 		return (CUresult)-1;
 	vg_cuda_load(library);
+	vg_soft_ipc_load(library);
 	if (!cu.cuInit || !cu.cuDriverGetVersion || !cu.cuCtxSetCurrent) {
 		vg_err("%s is no CUDA driver: it lacks cuInit, cuDriverGetVersion or "
 		       "cuCtxSetCurrent", name);

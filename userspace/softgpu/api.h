@@ -138,6 +138,8 @@ struct CUevent_st {
 	uint64_t recorded, completed;	/* counts of records */
 	uint64_t time_ns;
 	int refs;
+	struct sg_shared_event *shared;	/* in place of both counts, if other processes know it */
+	int fd;			/* the file of `shared`, in the process that has made it; else -1 */
 	struct sg_point at;	/* recorded in a capture */
 };
 

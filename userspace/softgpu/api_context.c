@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "api.h"
+#include "ipc.h"
 
 #define STACK_DEPTH 128
 
@@ -135,6 +136,7 @@ void sg_context_destroy(CUcontext ctx)
 	sg_textures_gone(ctx);
 	sg_arrays_gone(ctx);
 	sg_links_gone(ctx);
+	sg_ipc_gone(ctx);
 	while (sg_range_of_owner(at, ctx, &r)) {
 		at = r.addr + 1;
 		if (r.kind == RG_HOST || r.kind == RG_MANAGED) {

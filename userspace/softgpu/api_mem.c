@@ -346,6 +346,8 @@ static CUresult attribute(void *data, CUpointer_attribute attr, CUdeviceptr ptr,
 		PUT(int, r->device);
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+		PUT(unsigned char, r->kind == RG_DEVICE && sg_device(r->device)->heap.fd >= 0);
+		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
 		PUT(unsigned char, 0);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "api.h"
+#include "event.h"
 
 static uint64_t now_ns(void)
 {
@@ -167,20 +168,6 @@ static CUevent event_of(CUevent e)
 	return e && e->magic == MAGIC_EVENT ? e : NULL;
 }
 
-static void event_put(CUevent e)
-{
-	CUcontext ctx = e->ctx;
-	bool last;
-
-	pthread_mutex_lock(&ctx->lock);
-	last = !--e->refs;
-	pthread_mutex_unlock(&ctx->lock);
-	if (last) {
-		sg_point_clear(&e->at);
-		free(e);
-	}
-}
-
 SG_API CUresult cuEventCreate(CUevent *event, unsigned int flags)
 {
 	CUevent e;
@@ -189,15 +176,11 @@ SG_API CUresult cuEventCreate(CUevent *event, unsigned int flags)
 	if (!event || flags & ~(CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING |
 				CU_EVENT_INTERPROCESS))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (flags & CU_EVENT_INTERPROCESS)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	e = calloc(1, sizeof(*e));
+	if (flags & CU_EVENT_INTERPROCESS && !(flags & CU_EVENT_DISABLE_TIMING))
+		return CUDA_ERROR_INVALID_VALUE;
+	e = sg_event_new(ctx, flags, -1);
 	if (!e)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	e->magic = MAGIC_EVENT;
-	e->ctx = ctx;
-	e->flags = flags;
-	e->refs = 1;
 	*event = e;
 	return CUDA_SUCCESS;
 }
@@ -208,7 +191,7 @@ SG_API CUresult cuEventDestroy_v2(CUevent event)
 	if (!event_of(event))
 		return CUDA_ERROR_INVALID_HANDLE;
 	event->magic = 0;
-	event_put(event);
+	sg_event_put(event);
 	return CUDA_SUCCESS;
 }
 
@@ -220,7 +203,7 @@ struct event_work {
 
 static void release_event(struct sg_work *w)
 {
-	event_put(((struct event_work *)w)->event);
+	sg_event_put(((struct event_work *)w)->event);
 }
 
 /* The event and the stream's progress change together, so no query sees one without the other. */
@@ -230,8 +213,7 @@ static void finish_record(struct sg_work *w)
 	CUevent e = r->event;
 
 	e->time_ns = now_ns();
-	if (e->completed < r->count)
-		e->completed = r->count;
+	sg_event_complete(e, r->count);
 }
 
 SG_API CUresult cuEventRecord(CUevent event, CUstream stream)
@@ -259,7 +241,7 @@ SG_API CUresult cuEventRecord(CUevent event, CUstream stream)
 		r->w.release = release_event;
 		r->event = event;
 		pthread_mutex_lock(&event->ctx->lock);
-		r->count = ++event->recorded;
+		r->count = sg_event_record(event);
 		event->refs++;
 		pthread_mutex_unlock(&event->ctx->lock);
 	}
@@ -291,7 +273,7 @@ SG_API CUresult cuEventQuery(CUevent event)
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&event->ctx->lock);
-	busy = event->completed < event->recorded;
+	busy = !sg_event_done(event, sg_event_recorded(event));
 	pthread_mutex_unlock(&event->ctx->lock);
 	rc = atomic_load(&event->ctx->dev->error);
 	return rc ? rc : busy ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;
@@ -299,7 +281,6 @@ SG_API CUresult cuEventQuery(CUevent event)
 
 SG_API CUresult cuEventSynchronize(CUevent event)
 {
-	uint64_t goal;
 	CUcontext ctx;
 	CUresult rc;
 
@@ -311,12 +292,10 @@ SG_API CUresult cuEventSynchronize(CUevent event)
 		return rc;
 	ctx = event->ctx;
 	pthread_mutex_lock(&ctx->lock);
-	goal = event->recorded;
 	event->refs++;
-	while (event->completed < goal)
-		pthread_cond_wait(&ctx->done, &ctx->lock);
+	sg_event_await(event, sg_event_recorded(event));
 	pthread_mutex_unlock(&ctx->lock);
-	event_put(event);
+	sg_event_put(event);
 	return atomic_load(&ctx->dev->error);
 }
 
@@ -357,8 +336,7 @@ static int run_wait_event(struct sg_work *w)
 	CUevent e = r->event;
 
 	pthread_mutex_lock(&e->ctx->lock);
-	while (e->completed < r->count)
-		pthread_cond_wait(&e->ctx->done, &e->ctx->lock);
+	sg_event_await(e, r->count);
 	pthread_mutex_unlock(&e->ctx->lock);
 	return 0;
 }
@@ -391,7 +369,7 @@ SG_API CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int f
 		r->w.release = release_event;
 		r->event = event;
 		pthread_mutex_lock(&event->ctx->lock);
-		r->count = event->recorded;
+		r->count = sg_event_recorded(event);
 		event->refs++;
 		pthread_mutex_unlock(&event->ctx->lock);
 	}

@@ -18,7 +18,7 @@ SOFTGPU_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden -fwr
 # Standalone use: the generated header may come from elsewhere.
 $(O)/obj/userspace/softgpu/%.o: userspace/softgpu/%.c | $(wildcard $(VG_GEN_FILES))
 	@mkdir -p $(@D)
-	$(CC) $(SOFTGPU_CFLAGS) -I$(CUDA_ABI_DIR) -Iuserspace/softgpu -MMD -MP -c $< -o $@
+	$(CC) $(SOFTGPU_CFLAGS) -I$(CUDA_ABI_DIR) -Iuserspace/softgpu -Iuserspace -MMD -MP -c $< -o $@
 
 ifneq ($(VG_GEN_FILES),)
 $(SOFTGPU_OBJ): $(filter %/cuda_abi.h,$(VG_GEN_FILES))

@@ -5,6 +5,7 @@
 
 #include "cuda_abi.h"
 #include "heap.h"
+#include "ipc.h"
 
 #define PAGE 4096ull
 #define GRAIN 512ull		/* every allocation is aligned at least so, as on a GPU */
@@ -46,7 +47,9 @@ bool sg_heap_init(struct sg_heap *h, int device, uint64_t total)
 
 	if (p == MAP_FAILED)
 		return false;
-	h->backing = mmap(NULL, span, PROT_READ | PROT_WRITE, flags, -1, 0);
+	h->fd = sg_ipc_file(span);
+	h->backing = mmap(NULL, span, PROT_READ | PROT_WRITE,
+			  h->fd < 0 ? flags : MAP_SHARED | MAP_NORESERVE, h->fd, 0);
 	if (h->backing == MAP_FAILED) {
 		munmap(p, span);
 		return false;
@@ -280,7 +283,7 @@ int sg_heap_free(struct sg_heap *h, uint64_t addr)
 		if (bytes >= lead + PAGE) {
 			uint64_t whole = (bytes - lead) & ~(PAGE - 1);
 
-			madvise(p + lead, whole, MADV_DONTNEED);
+			madvise(p + lead, whole, h->fd < 0 ? MADV_DONTNEED : MADV_REMOVE);
 			memset(p + lead + whole, 0, bytes - lead - whole);
 		}
 		give_hole(h, addr, bytes);

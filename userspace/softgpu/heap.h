@@ -26,6 +26,7 @@ enum sg_range_kind {
 	RG_MANAGED,
 	RG_MAPPED,		/* cuMemMap */
 	RG_GRAPH,		/* a graph's allocation */
+	RG_OPENED,		/* cuIpcOpenMemHandle */
 };
 
 struct sg_range {
@@ -44,6 +45,7 @@ struct sg_heap {
 	int device;
 	uint64_t base, total;
 	char *backing;
+	int fd;			/* what backs it, so that others can open it; -1: cannot */
 	uint64_t used;
 	uint64_t malloc_used;
 	struct sg_hole *holes;	/* free space, by address */
