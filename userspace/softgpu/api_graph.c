@@ -63,7 +63,7 @@ static void end(CUgraph g)
 		struct sg_condition *c = g->conditions;
 
 		g->conditions = c->next;
-		free(c);
+		sg_condition_put(c);
 	}
 	g->magic = 0;
 }

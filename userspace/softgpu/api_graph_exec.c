@@ -48,7 +48,6 @@ static bool may_be_in_a_body(CUgraphNodeType type)
 	       type == CU_GRAPH_NODE_TYPE_EMPTY || type == CU_GRAPH_NODE_TYPE_CONDITIONAL;
 }
 
-/* Nothing can change a condition here, so a loop that starts would never end. */
 static CUresult can_run(CUgraph g, bool body)
 {
 	CUgraphNode *list = NULL;
@@ -64,8 +63,6 @@ static CUresult can_run(CUgraph g, bool body)
 			rc = can_run(n->child, body);
 		if (n->type != CU_GRAPH_NODE_TYPE_CONDITIONAL)
 			continue;
-		if (n->cond.params.type == CU_GRAPH_COND_TYPE_WHILE && n->cond.value)
-			rc = CUDA_ERROR_NOT_SUPPORTED;
 		for (unsigned int k = 0; !rc && k < n->cond.params.size; k++)
 			rc = can_run(n->cond.params.phGraph_out[k], true);
 	}
@@ -149,18 +146,6 @@ static CUresult submit_memset(const CUDA_MEMSET_NODE_PARAMS *p, CUstream s)
 	return cuMemsetD2D32Async(p->dst, p->pitch, p->value, p->width, p->height, s);
 }
 
-static CUresult submit_graph(CUgraphExec x, CUgraph g, CUstream s);
-
-static CUresult submit_conditional(CUgraphExec x, CUgraphNode n, CUstream s)
-{
-	const CUDA_CONDITIONAL_NODE_PARAMS *p = &n->cond.params;
-	unsigned int v = n->cond.value, body = v;
-
-	if (p->type != CU_GRAPH_COND_TYPE_SWITCH)
-		body = v ? 0 : p->type == CU_GRAPH_COND_TYPE_IF ? 1 : p->size;
-	return body < p->size ? submit_graph(x, p->phGraph_out[body], s) : CUDA_SUCCESS;
-}
-
 static CUresult submit_node(CUgraphExec x, CUgraphNode n, CUstream s)
 {
 	CUresult rc;
@@ -177,7 +162,7 @@ static CUresult submit_node(CUgraphExec x, CUgraphNode n, CUstream s)
 	case CU_GRAPH_NODE_TYPE_HOST:
 		return cuLaunchHostFunc(s, n->host.fn, n->host.userData);
 	case CU_GRAPH_NODE_TYPE_GRAPH:
-		return submit_graph(x, n->child, s);
+		return sg_graph_submit(x, n->child, s);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		return CUDA_SUCCESS;
 	case CU_GRAPH_NODE_TYPE_WAIT_EVENT:
@@ -196,13 +181,13 @@ static CUresult submit_node(CUgraphExec x, CUgraphNode n, CUstream s)
 	case CU_GRAPH_NODE_TYPE_MEM_FREE:
 		return sg_graph_alloc_free(n->freed);
 	case CU_GRAPH_NODE_TYPE_CONDITIONAL:
-		return submit_conditional(x, n, s);
+		return sg_conditional_submit(x, n, s);
 	default:
 		return CUDA_ERROR_NOT_SUPPORTED;
 	}
 }
 
-static CUresult submit_graph(CUgraphExec x, CUgraph g, CUstream s)
+CUresult sg_graph_submit(CUgraphExec x, CUgraph g, CUstream s)
 {
 	CUgraphNode *list;
 	size_t count;
@@ -252,7 +237,9 @@ SG_API CUresult cuGraphLaunch(CUgraphExec x, CUstream stream)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	sg_launch_begin(s);
-	rc = submit_graph(x, x->graph, stream);
+	rc = sg_conditions_assign(x->graph, s);
+	if (!rc)
+		rc = sg_graph_submit(x, x->graph, stream);
 	/* What the graph holds, it holds until this launch has run. */
 	pthread_mutex_lock(&lock);
 	x->refs++;

@@ -179,10 +179,9 @@ SG_API CUresult cuGraphConditionalHandleCreate(CUgraphConditionalHandle *handle,
 	(void)ctx;
 	if (!handle || !sg_graph_of(g) || flags & ~CU_GRAPH_COND_ASSIGN_DEFAULT)
 		return CUDA_ERROR_INVALID_VALUE;
-	c = calloc(1, sizeof(*c));
+	c = sg_condition_new(value, flags & CU_GRAPH_COND_ASSIGN_DEFAULT);
 	if (!c)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	c->value = flags ? value : 0;
 	c->next = g->conditions;
 	g->conditions = c;
 	*handle = (uintptr_t)c;
@@ -217,7 +216,7 @@ static CUresult add_conditional(CUgraphNode *out, CUgraph g, const CUgraphNode *
 	if (rc)
 		return rc;
 	(*out)->cond.params = *p;
-	(*out)->cond.value = c->value;
+	(*out)->cond.condition = sg_condition_get(c);
 	(*out)->cond.params.phGraph_out = calloc(p->size, sizeof(CUgraph));
 	if (!(*out)->cond.params.phGraph_out)
 		rc = CUDA_ERROR_OUT_OF_MEMORY;
@@ -362,6 +361,7 @@ static CUresult copy_bodies(CUgraphNode to, CUgraphNode from)
 	CUresult rc = CUDA_SUCCESS;
 
 	to->cond = from->cond;
+	sg_condition_get(to->cond.condition);
 	to->cond.params.phGraph_out = calloc(from->cond.params.size, sizeof(CUgraph));
 	if (!to->cond.params.phGraph_out)
 		return CUDA_ERROR_OUT_OF_MEMORY;
@@ -439,6 +439,8 @@ void sg_node_clear(CUgraphNode n)
 			if (n->cond.params.phGraph_out[i])
 				sg_graph_free(n->cond.params.phGraph_out[i]);
 		free(n->cond.params.phGraph_out);
+		if (n->cond.condition)
+			sg_condition_put(n->cond.condition);
 		break;
 	default:
 		break;

@@ -68,7 +68,7 @@ struct sg_insn {
 #define SG_RELEASE 2
 
 enum sg_builtin {
-	FN_NONE, FN_VPRINTF, FN_MALLOC, FN_FREE, FN_ASSERTFAIL,
+	FN_NONE, FN_VPRINTF, FN_MALLOC, FN_FREE, FN_ASSERTFAIL, FN_SET_CONDITIONAL,
 };
 
 struct sg_param {
@@ -210,6 +210,9 @@ enum sg_run sg_block_run(struct sg_exec *x, struct sg_block *b, uint64_t budget)
 void sg_barrier_arrive(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_barrier_recheck(struct sg_block *b);
 void sg_call_builtin(struct sg_exec *x, const struct sg_call *c, struct sg_func *f, uint32_t m);
+
+/* condition.c: gives a graph's condition its value; false if there is none of this handle. */
+bool sg_condition_set(uint64_t handle, uint32_t value);
 
 /* The function whose address is in the code window, or NULL. */
 struct sg_func *sg_func_at(uint64_t addr);

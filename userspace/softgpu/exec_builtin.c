@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Functions a kernel finds without defining them: printf, malloc, free, assert. */
+/*
+ * Functions a kernel finds without defining them: printf, malloc, free, assert and
+ * cudaGraphSetConditional, which NVIDIA's have in their library of the device's runtime.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,6 +220,12 @@ void sg_call_builtin(struct sg_exec *x, const struct sg_call *c, struct sg_func 
 				       sg_heap_free(x->launch->heap, arg[0])))
 				sg_fault(x, CUDA_ERROR_ILLEGAL_ADDRESS,
 					 "free(0x%" PRIx64 ") was not allocated", arg[0]);
+			break;
+		case FN_SET_CONDITIONAL:
+			if (!sg_condition_set(arg[0], (uint32_t)arg[1]))
+				sg_fault(x, CUDA_ERROR_ILLEGAL_ADDRESS,
+					 "cudaGraphSetConditional: 0x%" PRIx64 " is no condition",
+					 arg[0]);
 			break;
 		default:
 			assert_failed(x, arg, l);

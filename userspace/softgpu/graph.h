@@ -23,8 +23,11 @@ struct sg_graph_alloc {
 };
 
 struct sg_condition {
-	struct sg_condition *next;
-	unsigned int value;
+	struct sg_condition *next;	/* of the graph that it was made for */
+	struct sg_condition *next_of_all;
+	unsigned int refs;		/* that graph, and nodes, in graphs and executable ones */
+	unsigned int value, initial;
+	bool assign;			/* each launch begins with the initial value */
 };
 
 struct sg_hold {
@@ -80,7 +83,7 @@ struct CUgraphNode_st {
 		CUdeviceptr freed;
 		struct {
 			CUDA_CONDITIONAL_NODE_PARAMS params;
-			unsigned int value;
+			struct sg_condition *condition;
 		} cond;
 	};
 };
@@ -129,6 +132,19 @@ void sg_graph_alloc_get(struct sg_graph_alloc *a);
 void sg_graph_alloc_put(struct sg_graph_alloc *a);
 CUresult sg_graph_alloc_take(struct sg_graph_alloc *a);	/* as a launch comes to it */
 struct sg_graph_alloc *sg_graph_alloc_at(CUdeviceptr at);
+
+/* condition.c */
+struct sg_condition *sg_condition_new(unsigned int initial, bool assign);
+struct sg_condition *sg_condition_get(struct sg_condition *c);
+void sg_condition_put(struct sg_condition *c);
+unsigned int sg_condition_value(struct sg_condition *c);
+
+/* api_graph_exec.c: the nodes of g, as a part of a launch of x */
+CUresult sg_graph_submit(CUgraphExec x, CUgraph g, CUstream stream);
+
+/* api_graph_conditional.c */
+CUresult sg_conditional_submit(CUgraphExec x, CUgraphNode n, CUstream stream);
+CUresult sg_conditions_assign(CUgraph g, CUstream s);	/* s: of sg_stream_get() */
 
 /* api_user_object.c */
 void sg_hold_all(CUgraph to, CUgraph from);

@@ -65,7 +65,7 @@ static enum sg_builtin builtin(const char *name)
 {
 	return !strcmp(name, "vprintf") ? FN_VPRINTF : !strcmp(name, "malloc") ? FN_MALLOC :
 	       !strcmp(name, "free") ? FN_FREE : !strcmp(name, "__assertfail") ? FN_ASSERTFAIL :
-	       FN_NONE;
+	       !strcmp(name, "cudaGraphSetConditional") ? FN_SET_CONDITIONAL : FN_NONE;
 }
 
 static struct sg_param *param_list(struct ptx_module *m, struct ptx_var *v, int n)

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Conditions that kernels set.  The call is resolved by softgpu; for NVIDIA's driver it would have
+ * to be linked with their library of the device's runtime.
+ */
+#include "harness.h"
+
+#include <stdatomic.h>
+
+/*
+ * step(h, p, mode): p[0] += 1 and p[1] = p[1] * 10 + mode; then the condition becomes p[2] -= 1,
+ * or p[3] where the mode is not 0.  body(p, digit): p[1] = p[1] * 10 + digit.
+ */
+static const char code[] = PTX_HEADER
+	".extern .func cudaGraphSetConditional(.param .b64 h, .param .b32 v);\n"
+	".visible .entry step(.param .u64 h, .param .u64 p, .param .u32 mode)\n{\n"
+	".reg .b64 %h, %a;\n.reg .b32 %x, %m, %v;\n.reg .pred %p;\n"
+	"ld.param.u64 %h, [h];\nld.param.u64 %a, [p];\nld.param.u32 %m, [mode];\n"
+	"ld.global.u32 %x, [%a];\nadd.u32 %x, %x, 1;\nst.global.u32 [%a], %x;\n"
+	"ld.global.u32 %x, [%a+4];\nmad.lo.u32 %x, %x, 10, %m;\nst.global.u32 [%a+4], %x;\n"
+	"ld.global.u32 %v, [%a+8];\nsub.u32 %v, %v, 1;\nst.global.u32 [%a+8], %v;\n"
+	"setp.eq.u32 %p, %m, 0;\n@%p bra SET;\nld.global.u32 %v, [%a+12];\n"
+	"SET:\n{\n.param .b64 c0;\nst.param.b64 [c0], %h;\n.param .b32 c1;\nst.param.b32 [c1], %v;\n"
+	"call.uni cudaGraphSetConditional, (c0, c1);\n}\nret;\n}\n"
+	".visible .entry body(.param .u64 p, .param .u32 digit)\n{\n.reg .b64 %a;\n.reg .b32 %x, %m;\n"
+	"ld.param.u64 %a, [p];\nld.param.u32 %m, [digit];\n"
+	"ld.global.u32 %x, [%a+4];\nmad.lo.u32 %x, %x, 10, %m;\nst.global.u32 [%a+4], %x;\nret;\n}\n";
+
+static CUfunction step, body;
+static CUdeviceptr p;
+static CUcontext ctx;
+
+static CUgraphNode kernel(CUgraph g, const CUgraphNode *after, CUfunction f, void **params)
+{
+	CUDA_KERNEL_NODE_PARAMS k = {
+		.func = f, .gridDimX = 1, .gridDimY = 1, .gridDimZ = 1,
+		.blockDimX = 1, .blockDimY = 1, .blockDimZ = 1, .kernelParams = params,
+	};
+	CUgraphNode n;
+
+	ok(cuGraphAddKernelNode_v2(&n, g, after, after != NULL, &k));
+	return n;
+}
+
+static CUgraphNode sets(CUgraph g, const CUgraphNode *after, CUgraphConditionalHandle h, uint32_t mode)
+{
+	void *params[] = { &h, &p, &mode };
+
+	return kernel(g, after, step, params);
+}
+
+static void digit(CUgraph g, uint32_t d)
+{
+	void *params[] = { &p, &d };
+
+	kernel(g, NULL, body, params);
+}
+
+static CUgraphNode conditional(CUgraph g, const CUgraphNode *after, CUgraphConditionalHandle h,
+			       CUgraphConditionalNodeType type, unsigned int size, CUgraph *bodies)
+{
+	CUgraphNodeParams c = { .type = CU_GRAPH_NODE_TYPE_CONDITIONAL };
+	CUgraphNode n;
+
+	c.conditional.handle = h;
+	c.conditional.type = type;
+	c.conditional.size = size;
+	c.conditional.ctx = ctx;
+	ok(cuGraphAddNode_v2(&n, g, after, NULL, after != NULL, &c));
+	memcpy(bodies, c.conditional.phGraph_out, size * sizeof(*bodies));
+	return n;
+}
+
+/* Launches, and compares the words p[0] and p[1]; p[2] and p[3] begin as given. */
+static void gives_words(CUgraphExec x, uint32_t two, uint32_t three, uint32_t steps, uint32_t trace)
+{
+	uint32_t v[4] = { 0, 0, two, three };
+
+	ok(cuMemcpyHtoD_v2(p, v, sizeof(v)));
+	ok(cuGraphLaunch(x, NULL));
+	ok(cuStreamSynchronize(NULL));
+	ok(cuMemcpyDtoH_v2(v, p, sizeof(v)));
+	assert_int_equal(v[0], steps);
+	assert_int_equal(v[1], trace);
+}
+
+static void decide(void **state)
+{
+	static const struct {
+		CUgraphConditionalNodeType type;
+		unsigned int size;
+		uint32_t value, trace;
+	} list[] = {
+		{ CU_GRAPH_COND_TYPE_IF, 1, 0, 1 }, { CU_GRAPH_COND_TYPE_IF, 1, 5, 12 },
+		{ CU_GRAPH_COND_TYPE_IF, 2, 0, 13 }, { CU_GRAPH_COND_TYPE_IF, 2, 1, 12 },
+		{ CU_GRAPH_COND_TYPE_SWITCH, 3, 0, 12 }, { CU_GRAPH_COND_TYPE_SWITCH, 3, 2, 14 },
+		{ CU_GRAPH_COND_TYPE_SWITCH, 3, 3, 1 }, { CU_GRAPH_COND_TYPE_WHILE, 1, 0, 1 },
+	};
+	CUgraphConditionalHandle h;
+	CUgraph g, bodies[3];
+	CUgraphNode n, c;
+	CUgraphExec x;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		ok(cuGraphCreate(&g, 0));
+		/* what it begins as would choose another body */
+		ok(cuGraphConditionalHandleCreate(&h, g, ctx, 1, CU_GRAPH_COND_ASSIGN_DEFAULT));
+		n = sets(g, NULL, h, 1);
+		c = conditional(g, &n, h, list[i].type, list[i].size, bodies);
+		for (unsigned int k = 0; k < list[i].size; k++)
+			digit(bodies[k], 2 + k);
+		(void)c;
+		ok(cuGraphInstantiateWithFlags(&x, g, 0));
+		ok(cuGraphDestroy(g));
+		gives_words(x, 9, list[i].value, 1, list[i].trace);
+		gives_words(x, 9, list[i].value, 1, list[i].trace);
+		ok(cuGraphExecDestroy(x));
+	}
+}
+
+/* The body counts down; each launch begins with the default again, and what is behind waits. */
+static void loop(void **state)
+{
+	CUgraphConditionalHandle h;
+	CUgraph g, inner;
+	CUgraphNode n;
+	CUgraphExec x;
+	uint32_t d = 7;
+	void *params[] = { &p, &d };
+
+	(void)state;
+	ok(cuGraphCreate(&g, 0));
+	ok(cuGraphConditionalHandleCreate(&h, g, ctx, 1, CU_GRAPH_COND_ASSIGN_DEFAULT));
+	n = conditional(g, NULL, h, CU_GRAPH_COND_TYPE_WHILE, 1, &inner);
+	sets(inner, NULL, h, 0);
+	kernel(g, &n, body, params);
+	ok(cuGraphInstantiateWithFlags(&x, g, 0));
+	gives_words(x, 5, 0, 5, 7);
+	gives_words(x, 1, 0, 1, 7);
+	gives_words(x, 300, 0, 300, 7);
+	ok(cuGraphExecDestroy(x));
+	ok(cuGraphDestroy(g));
+}
+
+/* A conditional in the body of another, and work of the stream before and behind. */
+static void nested(void **state)
+{
+	CUgraphConditionalHandle outer, inner;
+	uint32_t v[4] = { 0, 0, 3, 1 };
+	CUgraph g, loops, then;
+	CUgraphNode n;
+	CUgraphExec x;
+	CUstream s;
+
+	(void)state;
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	ok(cuGraphCreate(&g, 0));
+	ok(cuGraphConditionalHandleCreate(&outer, g, ctx, 1, CU_GRAPH_COND_ASSIGN_DEFAULT));
+	ok(cuGraphConditionalHandleCreate(&inner, g, ctx, 0, CU_GRAPH_COND_ASSIGN_DEFAULT));
+	conditional(g, NULL, outer, CU_GRAPH_COND_TYPE_WHILE, 1, &loops);
+	n = sets(loops, NULL, inner, 1);
+	n = conditional(loops, &n, inner, CU_GRAPH_COND_TYPE_IF, 1, &then);
+	digit(then, 5);
+	sets(loops, &n, outer, 0);
+	ok(cuGraphInstantiateWithFlags(&x, g, 0));
+	/* p[2] goes down with every step, of which a turn has two */
+	v[2] = 4;
+	ok(cuMemcpyHtoD_v2(p, v, sizeof(v)));
+	ok(cuGraphLaunch(x, s));
+	ok(cuMemsetD32Async(p, 77, 1, s));
+	ok(cuStreamSynchronize(s));
+	ok(cuMemcpyDtoH_v2(v, p, sizeof(v)));
+	assert_int_equal(v[0], 77);
+	assert_int_equal(v[1], 150150);
+	ok(cuGraphExecDestroy(x));
+	ok(cuGraphDestroy(g));
+	ok(cuStreamDestroy_v2(s));
+}
+
+/* A launch goes on though the program lets go of the graph meanwhile. */
+static void wait_for(void *data)
+{
+	while (!atomic_load((_Atomic int *)data))
+		;
+}
+
+static void destroyed(void **state)
+{
+	CUgraphConditionalHandle h;
+	uint32_t v[4] = { 0, 0, 3, 0 };
+	_Atomic int go = 0;
+	CUgraph g, inner;
+	CUgraphExec x;
+	CUstream s;
+
+	(void)state;
+	ok(cuMemcpyHtoD_v2(p, v, sizeof(v)));
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	ok(cuGraphCreate(&g, 0));
+	ok(cuGraphConditionalHandleCreate(&h, g, ctx, 1, CU_GRAPH_COND_ASSIGN_DEFAULT));
+	conditional(g, NULL, h, CU_GRAPH_COND_TYPE_WHILE, 1, &inner);
+	sets(inner, NULL, h, 0);
+	ok(cuGraphInstantiateWithFlags(&x, g, 0));
+	ok(cuLaunchHostFunc(s, wait_for, &go));
+	ok(cuGraphLaunch(x, s));
+	ok(cuGraphExecDestroy(x));
+	ok(cuGraphDestroy(g));
+	atomic_store(&go, 1);
+	ok(cuStreamSynchronize(s));
+	ok(cuMemcpyDtoH_v2(v, p, sizeof(v)));
+	assert_int_equal(v[0], 3);
+	ok(cuStreamDestroy_v2(s));
+}
+
+/* Last, for the device is of no use afterwards: a handle that is none. */
+static void no_condition(void **state)
+{
+	CUgraphConditionalHandle h = 4096;
+	uint32_t mode = 1;
+	void *params[] = { &h, &p, &mode };
+
+	(void)state;
+	ok(cuLaunchKernel(step, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL));
+	gives(CUDA_ERROR_ILLEGAL_ADDRESS, cuCtxSynchronize());
+}
+
+static int set_up(void **state)
+{
+	CUmodule m;
+
+	(void)state;
+	ctx = use_device();
+	m = load(code);
+	step = function(m, "step");
+	body = function(m, "body");
+	ok(cuMemAlloc_v2(&p, 16));
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(decide), cmocka_unit_test(loop), cmocka_unit_test(nested),
+		cmocka_unit_test(destroyed), cmocka_unit_test(no_condition),
+	};
+
+	return cmocka_run_group_tests_name("conditional", tests, set_up, NULL);
+}
