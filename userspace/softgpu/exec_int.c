@@ -174,33 +174,6 @@ BY_PAIRS(max_relu_s16x2, s16, MOST_RELU)
 BIN(min_relu_s32, s32, s32, s32, LEAST_RELU(va, vb))
 BIN(max_relu_s32, s32, s32, s32, MOST_RELU(va, vb))
 
-/* vabsdiff2 and vabsdiff4: in place, or the sum of all added to c. */
-static u32 absdiff(u32 a, u32 b, int width, bool is_signed, bool sum, u32 c)
-{
-	u32 out = 0, mask = (1u << width) - 1;
-
-	for (int i = 0; i < 32; i += width) {
-		s32 x = a >> i & mask, y = b >> i & mask, d;
-
-		if (is_signed) {
-			x = (s32)((u32)x << (32 - width)) >> (32 - width);
-			y = (s32)((u32)y << (32 - width)) >> (32 - width);
-		}
-		d = x > y ? x - y : y - x;
-		out = sum ? out + d : out | ((u32)d & mask) << i;
-	}
-	return sum ? out + c : out;
-}
-
-TER(absdiff4_u, u32, u32, u32, u32, absdiff(va, vb, 8, false, false, vc))
-TER(absdiff4_s, u32, u32, u32, u32, absdiff(va, vb, 8, true, false, vc))
-TER(absdiff4_add_u, u32, u32, u32, u32, absdiff(va, vb, 8, false, true, vc))
-TER(absdiff4_add_s, u32, u32, u32, u32, absdiff(va, vb, 8, true, true, vc))
-TER(absdiff2_u, u32, u32, u32, u32, absdiff(va, vb, 16, false, false, vc))
-TER(absdiff2_s, u32, u32, u32, u32, absdiff(va, vb, 16, true, false, vc))
-TER(absdiff2_add_u, u32, u32, u32, u32, absdiff(va, vb, 16, false, true, vc))
-TER(absdiff2_add_s, u32, u32, u32, u32, absdiff(va, vb, 16, true, true, vc))
-
 #define SAME1(n, T, f) { n, T, f, T, { T } }
 #define SAME2(n, T, f) { n, T, f, T, { T, T } }
 #define SAME3(n, T, f) { n, T, f, T, { T, T, T } }
@@ -243,14 +216,6 @@ const struct sg_opdef sg_int_ops[] = {
 	SAME2("min", T_S16X2, min_s16x2), SAME2("max", T_S16X2, max_s16x2),
 	SAME2("min.relu", T_S16X2, min_relu_s16x2), SAME2("max.relu", T_S16X2, max_relu_s16x2),
 	SAME2("min.relu", T_S32, min_relu_s32), SAME2("max.relu", T_S32, max_relu_s32),
-	SAME3("vabsdiff4.u32.u32", T_U32, absdiff4_u), SAME3("vabsdiff4.u32.s32", T_S32,
-							     absdiff4_s),
-	SAME3("vabsdiff4.u32.u32.add", T_U32, absdiff4_add_u),
-	SAME3("vabsdiff4.u32.s32.add", T_S32, absdiff4_add_s),
-	SAME3("vabsdiff2.u32.u32", T_U32, absdiff2_u), SAME3("vabsdiff2.u32.s32", T_S32,
-							     absdiff2_s),
-	SAME3("vabsdiff2.u32.u32.add", T_U32, absdiff2_add_u),
-	SAME3("vabsdiff2.u32.s32.add", T_S32, absdiff2_add_s),
 	SAME3("dp4a.u32", T_U32, dp4a_uu), SAME3("dp4a.u32", T_S32, dp4a_us),
 	SAME3("dp4a.s32", T_U32, dp4a_su), SAME3("dp4a.s32", T_S32, dp4a_ss),
 	SAME3("dp2a.lo.u32", T_U32, dp2a_lo_uu), SAME3("dp2a.lo.u32", T_S32, dp2a_lo_us),

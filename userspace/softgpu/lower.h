@@ -72,6 +72,7 @@ bool low_cache(struct low *L);		/* whether a cache policy is one more operand */
 
 bool low_async(struct low *L, bool *known);	/* asynchronous copies, mbarrier */
 bool low_tensor(struct low *L, bool *known);	/* matrices */
+bool low_video(struct low *L, bool *known);	/* video instructions */
 bool low_texture(struct low *L, bool *known);	/* textures and surfaces */
 bool low_data(struct low *L, bool *known);	/* mov, cvt, setp, selp, … */
 bool low_memory(struct low *L, bool *known);	/* ld, st, atom, fences */

@@ -100,6 +100,28 @@ void sg_op_cp_bulk(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_mbarrier(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_pending_count(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 
+/* Video instructions: a part of each operand, or two halves or four bytes of all */
+enum sg_video_op {
+	VI_NONE, VI_ADD, VI_SUB, VI_ABSDIFF, VI_MIN, VI_MAX, VI_AVRG, VI_SET, VI_SHL, VI_SHR, VI_MAD,
+};
+struct sg_video_part {
+	uint8_t shift, bits;
+};
+struct sg_video {
+	enum sg_video_op op;
+	enum sg_video_op second;	/* what is done with the result and c */
+	enum sg_cmp compare;
+	bool d_signed, a_signed, b_signed;
+	bool saturate, wrap, plus_one;
+	uint8_t scale;			/* vmad: bits shifted out */
+	uint8_t parts;			/* 1, 2 or 4 */
+	struct sg_video_part d, a, b;	/* of one part */
+	bool merge;			/* the rest of d is that of c */
+	uint8_t mask;			/* of more parts: those that are written; the rest is c's */
+	uint8_t a_from[4], b_from[4];	/* of a's, then b's */
+};
+void sg_op_video(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+
 /* Matrices: the fragments that the lanes of a warp hold in registers */
 enum sg_element {
 	EL_NONE, EL_F16, EL_BF16, EL_TF32, EL_E4M3, EL_E5M2, EL_F32, EL_F64,
