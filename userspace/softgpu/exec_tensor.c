@@ -20,7 +20,7 @@ static const uint8_t element_bits[] = {
 	[EL_S32] = 32,
 };
 
-static double as_number(uint64_t raw, enum sg_element t)
+double sg_as_number(uint64_t raw, enum sg_element t)
 {
 	uint32_t w = raw;
 	double d;
@@ -94,7 +94,7 @@ static void load_a(struct sg_exec *x, const struct sg_mma *p, double a[M_MAX][K_
 		for (int l = 0; l < SG_LANES; l++)
 			for (int e = 0; e < each; e++)
 				a[l / 4 + 8 * down][(l % 4 + 4 * right) * each + e] =
-					as_number(element(x, slot[r], l, p->a, e), p->a);
+					sg_as_number(element(x, slot[r], l, p->a, e), p->a);
 	}
 }
 
@@ -108,7 +108,7 @@ static void load_b(struct sg_exec *x, const struct sg_mma *p, double b[N_MAX][K_
 		for (int l = 0; l < SG_LANES; l++)
 			for (int e = 0; e < each; e++)
 				b[l / 4][(l % 4 + 4 * r) * each + e] =
-					as_number(element(x, slot[r], l, p->b, e), p->b);
+					sg_as_number(element(x, slot[r], l, p->b, e), p->b);
 }
 
 /* Element i of a lane's part of C or D: two neighbours in each of one or two rows. */
@@ -164,9 +164,9 @@ static void multiply_bits(struct sg_exec *x, const struct sg_mma *p)
 			put_d(x, p, l, i, out[i][l]);
 }
 
-static uint64_t dot(const struct sg_mma *p, const double *a, const double *b, uint64_t c)
+uint64_t sg_dot(const struct sg_mma *p, const double *a, const double *b, uint64_t c)
 {
-	double sum = p->c == EL_S32 ? 0 : as_number(c, p->c);
+	double sum = p->c == EL_S32 ? 0 : sg_as_number(c, p->c);
 
 	if (p->d == EL_F64) {
 		for (int k = 0; k < p->k; k++)
@@ -202,7 +202,7 @@ void sg_op_mma(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 	/* D may be in the registers of C */
 	for (int i = 0; i < p->m / 4; i++)
 		for (int l = 0; l < SG_LANES; l++)
-			out[i][l] = dot(p, a[C_ROW(l, i)], b[C_COLUMN(l, i)],
+			out[i][l] = sg_dot(p, a[C_ROW(l, i)], b[C_COLUMN(l, i)],
 					c_element(x, p, l, i));
 	for (int i = 0; i < p->m / 4; i++)
 		for (int l = 0; l < SG_LANES; l++)
@@ -321,11 +321,11 @@ void sg_op_wmma(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 
 	(void)m;
 	for (int e = 0; e < na; e++)
-		a[e] = as_number(wmma_element(x, sa, p->a, na, e), p->a);
+		a[e] = sg_as_number(wmma_element(x, sa, p->a, na, e), p->a);
 	for (int e = 0; e < nb; e++)
-		b[e] = as_number(wmma_element(x, sb, p->b, nb, e), p->b);
+		b[e] = sg_as_number(wmma_element(x, sb, p->b, nb, e), p->b);
 	for (int e = 0; e < nd; e++)
-		out[e] = dot(p, a + e / p->n * p->k, b + e % p->n * p->k,
+		out[e] = sg_dot(p, a + e / p->n * p->k, b + e % p->n * p->k,
 			     wmma_element(x, sc, p->c, nd, e));
 	for (int e = 0; e < nd; e++)
 		wmma_put(x, p->slot, p->d, nd, e, out[e]);

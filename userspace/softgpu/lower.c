@@ -773,7 +773,7 @@ static bool statement(struct low *L)
 	if (!low_data(L, &known) || (!known && !low_memory(L, &known)) ||
 	    (!known && !low_control(L, &known)) || (!known && !low_async(L, &known)) ||
 	    (!known && !low_tensor(L, &known)) || (!known && !low_texture(L, &known)) ||
-	    (!known && !low_video(L, &known)) || (!known && !low_simple(L)))
+	    (!known && !low_wgmma(L, &known)) || (!known && !low_video(L, &known)) || (!known && !low_simple(L)))
 		return false;
 	for (int i = 0; i < s->nmods; i++)
 		if (!(s->used >> i & 1))

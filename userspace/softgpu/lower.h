@@ -65,6 +65,13 @@ bool low_simple(struct low *L);
 bool low_fixup(struct low *L, const char *name, enum sg_type t, int32_t slot);
 const struct sg_opdef *low_find_op(const char *name, enum sg_type t);
 
+/* Matrices: the next type, the shape; registers of a lane; an operation of all lanes. */
+enum sg_element low_element(struct low *L);
+bool low_shape(struct low *L, struct sg_mma *p);
+bool low_fragment(struct low *L, struct ptx_operand *o, enum sg_element t, int n, bool dst,
+		  int32_t *slot);
+struct sg_insn *low_warp(struct low *L, sg_op fn);
+
 /* Modifiers of instructions that reach memory. */
 bool low_space(struct low *L, enum sg_space *space);
 uint8_t low_order(struct low *L);
@@ -73,6 +80,7 @@ bool low_cache(struct low *L);		/* whether a cache policy is one more operand */
 bool low_async(struct low *L, bool *known);	/* asynchronous copies, mbarrier */
 bool low_tensor(struct low *L, bool *known);	/* matrices */
 bool low_video(struct low *L, bool *known);	/* video instructions */
+bool low_wgmma(struct low *L, bool *known);	/* matrices of four warps */
 bool low_texture(struct low *L, bool *known);	/* textures and surfaces */
 bool low_data(struct low *L, bool *known);	/* mov, cvt, setp, selp, … */
 bool low_memory(struct low *L, bool *known);	/* ld, st, atom, fences */

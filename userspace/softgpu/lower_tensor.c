@@ -15,7 +15,7 @@ static const struct {
 };
 
 /* The next type among the modifiers. */
-static enum sg_element take_element(struct low *L)
+enum sg_element low_element(struct low *L)
 {
 	for (int i = 0; i < L->s->nmods; i++) {
 		if (L->s->used >> i & 1)
@@ -75,7 +75,7 @@ static int registers(int count, enum sg_element t)
 	return width(t) == 64 ? count / 32 : count * width(t) / 1024;
 }
 
-static bool take_shape(struct low *L, struct sg_mma *p)
+bool low_shape(struct low *L, struct sg_mma *p)
 {
 	const char *word = NULL;
 	int end = 0;
@@ -121,8 +121,8 @@ static bool known_shape(const struct sg_mma *p)
 	return known_types(p, kind);
 }
 
-static bool fragment(struct low *L, struct ptx_operand *o, enum sg_element t, int n, bool dst,
-		     int32_t *slot)
+bool low_fragment(struct low *L, struct ptx_operand *o, enum sg_element t, int n, bool dst,
+		  int32_t *slot)
 {
 	enum sg_type type = t == EL_F64 ? T_F64 : t == EL_F32 ? T_F32 : T_B32;
 	struct ptx_operand *list = o->kind == OP_VEC ? o->sub : o;
@@ -141,14 +141,14 @@ static bool fragment(struct low *L, struct ptx_operand *o, enum sg_element t, in
 static bool fragments(struct low *L, struct ptx_operand *ops, struct sg_mma *p)
 {
 	p->slot = sg_arena_alloc(L->arena, (p->nd + p->na + p->nb + p->nc) * sizeof(*p->slot));
-	return fragment(L, &ops[0], p->d, p->nd, true, p->slot) &&
-	       fragment(L, &ops[1], p->a, p->na, false, p->slot + p->nd) &&
-	       fragment(L, &ops[2], p->b, p->nb, false, p->slot + p->nd + p->na) &&
-	       fragment(L, &ops[3], p->c, p->nc, false, p->slot + p->nd + p->na + p->nb);
+	return low_fragment(L, &ops[0], p->d, p->nd, true, p->slot) &&
+	       low_fragment(L, &ops[1], p->a, p->na, false, p->slot + p->nd) &&
+	       low_fragment(L, &ops[2], p->b, p->nb, false, p->slot + p->nd + p->na) &&
+	       low_fragment(L, &ops[3], p->c, p->nc, false, p->slot + p->nd + p->na + p->nb);
 }
 
 /* All lanes of the warp take part. */
-static struct sg_insn *emit_warp(struct low *L, sg_op fn)
+struct sg_insn *low_warp(struct low *L, sg_op fn)
 {
 	int32_t all = low_const(L, 4, SG_FULL);
 	struct sg_insn *in = low_emit(L, fn, K_SYNC);
@@ -163,14 +163,14 @@ static bool lower_mma(struct low *L)
 	struct sg_mma *p = sg_arena_alloc(L->arena, sizeof(*p));
 	struct ptx_operand *ops = L->s->ops;
 
-	if (!low_mod(L, "sync") || !low_mod(L, "aligned") || !take_shape(L, p) ||
+	if (!low_mod(L, "sync") || !low_mod(L, "aligned") || !low_shape(L, p) ||
 	    !low_mod(L, "row") || !low_mod(L, "col"))
 		return low_unsupported(L);
 	p->saturate = low_mod(L, "satfinite");
-	p->d = take_element(L);
-	p->a = take_element(L);
-	p->b = take_element(L);
-	p->c = take_element(L);
+	p->d = low_element(L);
+	p->a = low_element(L);
+	p->b = low_element(L);
+	p->c = low_element(L);
 	if (!known_shape(p) || (p->a == EL_B1 && !low_mod(L, "popc")))
 		return low_unsupported(L);
 	if (p->a == EL_B1) {
@@ -186,7 +186,7 @@ static bool lower_mma(struct low *L)
 	p->na = registers(p->m * p->k, p->a);
 	p->nb = registers(p->k * p->n, p->b);
 	p->nc = registers(p->m * p->n, p->c);
-	return fragments(L, ops, p) && (emit_warp(L, sg_op_mma)->extra = p);
+	return fragments(L, ops, p) && (low_warp(L, sg_op_mma)->extra = p);
 }
 
 /* ldmatrix.sync.aligned.m8n8.x4{.trans}{.shared}.b16 d, [address], and stmatrix */
@@ -208,9 +208,9 @@ static bool lower_matrix(struct low *L)
 		return low_unsupported(L);
 	slot = sg_arena_alloc(L->arena, n * sizeof(*slot));
 	if (!low_want(L, 2, 2) || !low_address(L, &ops[!store], space, &tmp) ||
-	    !fragment(L, &ops[store], EL_F16, n, !store, slot))
+	    !low_fragment(L, &ops[store], EL_F16, n, !store, slot))
 		return false;
-	in = emit_warp(L, store ? sg_op_stmatrix : sg_op_ldmatrix);
+	in = low_warp(L, store ? sg_op_stmatrix : sg_op_ldmatrix);
 	in->a = tmp.a;
 	in->imm = tmp.imm;
 	in->atype = tmp.atype;
@@ -235,7 +235,7 @@ static bool lower_movmatrix(struct low *L)
 	d = low_dst(L, &L->s->ops[0], T_B32);
 	if (a == SG_NOSLOT || d == SG_NOSLOT)
 		return false;
-	in = emit_warp(L, sg_op_movmatrix);
+	in = low_warp(L, sg_op_movmatrix);
 	in->a = a;
 	in->d = d;
 	return true;
@@ -284,13 +284,13 @@ static bool wmma_move(struct low *L, bool store)
 	p->is_b = !store && !is_a && low_mod(L, "b");
 	is_c = !is_a && !p->is_b;
 	if ((is_c && !low_mod(L, store ? "d" : "c")) || !low_mod(L, "sync") ||
-	    !low_mod(L, "aligned") || !take_shape(L, &shape))
+	    !low_mod(L, "aligned") || !low_shape(L, &shape))
 		return low_unsupported(L);
 	p->by_column = low_mod(L, "col");
 	if (!p->by_column && !low_mod(L, "row"))
 		return low_unsupported(L);
 	low_space(L, &space);
-	p->type = take_element(L);
+	p->type = low_element(L);
 	if (!known_wmma(&shape, is_c ? EL_NONE : kind_of(p->type)) ||
 	    (is_c && p->type != EL_F16 && p->type != EL_F32 && p->type != EL_S32 &&
 	     p->type != EL_F64))
@@ -303,11 +303,11 @@ static bool wmma_move(struct low *L, bool store)
 	p->slot = sg_arena_alloc(L->arena, p->registers * sizeof(*p->slot));
 	p->stride = SG_NOSLOT;
 	if (!low_want(L, 2, 3) || !low_address(L, &ops[!store], space, &tmp) ||
-	    !fragment(L, &ops[store], p->type, p->registers, !store, p->slot))
+	    !low_fragment(L, &ops[store], p->type, p->registers, !store, p->slot))
 		return false;
 	if (L->s->nops == 3 && (p->stride = low_src(L, &ops[2], T_U32)) == SG_NOSLOT)
 		return false;
-	in = emit_warp(L, sg_op_wmma_move);
+	in = low_warp(L, sg_op_wmma_move);
 	in->a = tmp.a;
 	in->imm = tmp.imm;
 	in->atype = tmp.atype;
@@ -323,7 +323,7 @@ static bool wmma_multiply(struct low *L)
 	struct ptx_operand *ops = L->s->ops;
 	enum sg_element second, kind;
 
-	if (!low_mod(L, "sync") || !low_mod(L, "aligned") || !take_shape(L, p))
+	if (!low_mod(L, "sync") || !low_mod(L, "aligned") || !low_shape(L, p))
 		return low_unsupported(L);
 	/* how A and B lay in memory counts no more */
 	for (int i = 0; i < 2; i++)
@@ -335,10 +335,10 @@ static bool wmma_multiply(struct low *L)
 			return low_unsupported(L);
 	}
 	p->saturate = low_mod(L, "satfinite");
-	p->d = take_element(L);
-	second = take_element(L);
-	p->b = take_element(L);
-	p->c = p->b ? take_element(L) : second;
+	p->d = low_element(L);
+	second = low_element(L);
+	p->b = low_element(L);
+	p->c = p->b ? low_element(L) : second;
 	p->a = p->b ? second : EL_F16;
 	p->b = p->b ? p->b : EL_F16;
 	kind = kind_of(p->a);
@@ -351,7 +351,7 @@ static bool wmma_multiply(struct low *L)
 	p->na = wmma_registers(p->m * p->k, p->a, false);
 	p->nb = wmma_registers(p->k * p->n, p->b, false);
 	p->nc = registers(p->m * p->n, p->c);
-	return fragments(L, ops, p) && (emit_warp(L, sg_op_wmma)->extra = p);
+	return fragments(L, ops, p) && (low_warp(L, sg_op_wmma)->extra = p);
 }
 
 static bool lower_wmma(struct low *L)

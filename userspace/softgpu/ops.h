@@ -141,6 +141,20 @@ struct sg_wmma_move {
 	bool is_b, by_column, store;	/* by_column: in memory */
 	int32_t *slot, stride;		/* stride: SG_NOSLOT if dense */
 };
+double sg_as_number(uint64_t raw, enum sg_element t);
+/* An element of D: the products of k elements of a and b, and the element of C. */
+uint64_t sg_dot(const struct sg_mma *p, const double *a, const double *b, uint64_t c);
+
+/* wgmma: the matrix of a warp group, of which each warp has 16 of the 64 rows */
+struct sg_wgmma {
+	struct sg_mma mma;		/* slot: D, then A, if that is in registers */
+	int32_t a, b;			/* descriptors of what lies in shared memory */
+	int32_t scale_d;		/* a predicate: whether the old D is added */
+	bool negate_a, negate_b;
+	bool a_by_m, b_by_n;		/* neighbours in memory differ in m or n, and not in k */
+};
+void sg_op_wgmma(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+
 void sg_op_wmma(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_wmma_move(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_mma(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
