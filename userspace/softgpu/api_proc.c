@@ -368,6 +368,8 @@ static const struct {
 	E(cuStreamWriteValue64, 11070, cuStreamWriteValue64_v2),
 	P(cuStreamWriteValue64, 11070, cuStreamWriteValue64_v2_ptsz),
 	E(cuThreadExchangeStreamCaptureMode, 10010, cuThreadExchangeStreamCaptureMode),
+	E(cuTensorMapEncodeTiled, 12000, cuTensorMapEncodeTiled),
+	E(cuTensorMapReplaceAddress, 12000, cuTensorMapReplaceAddress),
 	E(cuUserObjectCreate, 11030, cuUserObjectCreate),
 	E(cuUserObjectRelease, 11030, cuUserObjectRelease),
 	E(cuUserObjectRetain, 11030, cuUserObjectRetain),

@@ -152,6 +152,19 @@ void sg_op_pending_count(struct sg_exec *x, const struct sg_insn *in, uint32_t m
 	SG_EACH(m, d[l] = unpack(a[l]).pending);
 }
 
+bool sg_mbarrier_complete(struct sg_exec *x, uint64_t addr, uint32_t bytes, int lane)
+{
+	uint64_t *at = sg_mem_lane(x, addr, 8, 8, SP_SHARED, lane);
+	struct mbarrier b;
+
+	if (!at)
+		return false;
+	b = unpack(*at);
+	change(&b, MB_COMPLETE, bytes, 0);
+	*at = pack(&b);
+	return true;
+}
+
 /*
  * A bulk copy: in->a is the destination in in->space, in->b the source in space in->sub, in->c the
  * number of bytes, in->e the address of the mbarrier that hears of it.
@@ -165,8 +178,6 @@ void sg_op_cp_bulk(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 	for (uint32_t r = m; r; r &= r - 1) {
 		int l = __builtin_ctz(r);
 		void *dst, *src;
-		uint64_t *at;
-		struct mbarrier b;
 
 		if (bytes[l] % 16) {
 			sg_fault(x, CUDA_ERROR_ILLEGAL_INSTRUCTION, "a bulk copy of %u bytes",
@@ -180,13 +191,7 @@ void sg_op_cp_bulk(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 				return;
 			memmove(dst, src, bytes[l]);
 		}
-		if (!barrier)
-			continue;
-		at = sg_mem_lane(x, barrier[l], 8, 8, SP_SHARED, l);
-		if (!at)
+		if (barrier && !sg_mbarrier_complete(x, barrier[l], bytes[l], l))
 			return;
-		b = unpack(*at);
-		change(&b, MB_COMPLETE, bytes[l], 0);
-		*at = pack(&b);
 	}
 }

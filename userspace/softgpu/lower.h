@@ -65,6 +65,11 @@ bool low_simple(struct low *L);
 bool low_fixup(struct low *L, const char *name, enum sg_type t, int32_t slot);
 const struct sg_opdef *low_find_op(const char *name, enum sg_type t);
 
+/* The address of an operand with its offset, as 64 bits in a register. */
+int32_t low_whole_address(struct low *L, struct ptx_operand *o, enum sg_space space);
+/* The rest of cp.async.bulk.tensor, or of cp.async.bulk.prefetch.tensor. */
+bool low_cp_tensor(struct low *L, bool prefetch);
+
 /* Matrices: the next type, the shape; registers of a lane; an operation of all lanes. */
 enum sg_element low_element(struct low *L);
 bool low_shape(struct low *L, struct sg_mma *p);

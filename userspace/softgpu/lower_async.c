@@ -4,8 +4,7 @@
 
 #include "lower.h"
 
-/* The address of an operand with its offset, as 64 bits in a register. */
-static int32_t whole_address(struct low *L, struct ptx_operand *o, enum sg_space space)
+int32_t low_whole_address(struct low *L, struct ptx_operand *o, enum sg_space space)
 {
 	struct sg_insn tmp = { .vec = 1, .size = 1 }, *in;
 	int32_t wide, sum;
@@ -66,7 +65,7 @@ static bool lower_cp_async(struct low *L)
 	dst.size = ops[2].bits;
 	if (!low_address(L, &ops[0], SP_SHARED, &dst))
 		return false;
-	from = whole_address(L, &ops[1], SP_GLOBAL);
+	from = low_whole_address(L, &ops[1], SP_GLOBAL);
 	if (from == SG_NOSLOT)
 		return false;
 	if (L->s->nops == 4 + policy) {
@@ -130,7 +129,9 @@ static bool lower_cp_bulk(struct low *L)
 		low_mod(L, "read");
 		return low_want(L, 1, 1);
 	}
-	if (L->s->nmods < 4 || low_mod(L, "tensor") || low_mod(L, "prefetch"))
+	if (low_mod(L, "tensor"))
+		return low_cp_tensor(L, low_mod(L, "prefetch"));
+	if (L->s->nmods < 4 || low_mod(L, "prefetch"))
 		return low_unsupported(L);
 	in_shared = strcmp(L->s->mods[2], "global") != 0;
 	if ((!low_mod(L, "shared::cluster") && !low_mod(L, "shared::cta")) ||
@@ -140,11 +141,11 @@ static bool lower_cp_bulk(struct low *L)
 	policy = low_cache(L);
 	if (!low_want(L, 3 + in_shared, 3 + in_shared + policy))
 		return false;
-	to = whole_address(L, &ops[0], in_shared ? SP_SHARED : SP_GLOBAL);
-	from = whole_address(L, &ops[1], in_shared ? SP_GLOBAL : SP_SHARED);
+	to = low_whole_address(L, &ops[0], in_shared ? SP_SHARED : SP_GLOBAL);
+	from = low_whole_address(L, &ops[1], in_shared ? SP_GLOBAL : SP_SHARED);
 	n = low_src(L, &ops[2], T_U32);
 	if (in_shared)
-		barrier = whole_address(L, &ops[3], SP_SHARED);
+		barrier = low_whole_address(L, &ops[3], SP_SHARED);
 	if (to == SG_NOSLOT || from == SG_NOSLOT || n == SG_NOSLOT ||
 	    (in_shared && barrier == SG_NOSLOT))
 		return false;

@@ -97,6 +97,15 @@ bool sg_mem_resolve(struct sg_exec *x, const struct sg_insn *in, uint32_t m, uin
 enum sg_mbar { MB_INIT, MB_INVAL, MB_ARRIVE, MB_DROP, MB_EXPECT, MB_COMPLETE, MB_TEST, MB_PARITY };
 void sg_op_cp_async(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_cp_bulk(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
+/* So many bytes have come: the mbarrier at a shared address hears of it. */
+bool sg_mbarrier_complete(struct sg_exec *x, uint64_t addr, uint32_t bytes, int lane);
+/* A box of a tensor: coordinates, the innermost first */
+struct sg_cp_tensor {
+	int rank;
+	int32_t at[5];
+	bool store;
+};
+void sg_op_cp_tensor(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_mbarrier(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 void sg_op_pending_count(struct sg_exec *x, const struct sg_insn *in, uint32_t m);
 
