@@ -178,6 +178,39 @@ static void nested(void **state)
 	ok(cuStreamDestroy_v2(s));
 }
 
+/* What a stream does becomes a body; nobody wants the graph's handle, which is known. */
+static void captured(void **state)
+{
+	CUgraphConditionalHandle h;
+	uint32_t v[4] = { 0, 0, 4, 0 }, mode = 0;
+	void *params[4] = { &h, &p, &mode };
+	CUgraph g, inner;
+	CUgraphExec x;
+	CUstream s;
+
+	(void)state;
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	ok(cuMemcpyHtoD_v2(p, v, sizeof(v)));
+	ok(cuGraphCreate(&g, 0));
+	ok(cuGraphConditionalHandleCreate(&h, g, ctx, 1, CU_GRAPH_COND_ASSIGN_DEFAULT));
+	conditional(g, NULL, h, CU_GRAPH_COND_TYPE_WHILE, 1, &inner);
+	ok(cuStreamBeginCaptureToGraph(s, inner, NULL, NULL, 0, CU_STREAM_CAPTURE_MODE_GLOBAL));
+	ok(cuLaunchKernel(step, 1, 1, 1, 1, 1, 1, 0, s, params, NULL));
+	ok(cuStreamEndCapture(s, NULL));
+	ok(cuGraphInstantiateWithFlags(&x, g, 0));
+	ok(cuGraphLaunch(x, s));
+	ok(cuStreamSynchronize(s));
+	ok(cuMemcpyDtoH_v2(v, p, sizeof(v)));
+	assert_int_equal(v[0], 4);
+	/* a graph of the capture's own goes then */
+	ok(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_GLOBAL));
+	ok(cuLaunchKernel(step, 1, 1, 1, 1, 1, 1, 0, s, params, NULL));
+	ok(cuStreamEndCapture(s, NULL));
+	ok(cuGraphExecDestroy(x));
+	ok(cuGraphDestroy(g));
+	ok(cuStreamDestroy_v2(s));
+}
+
 /* A launch goes on though the program lets go of the graph meanwhile. */
 static void wait_for(void *data)
 {
@@ -242,7 +275,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decide), cmocka_unit_test(loop), cmocka_unit_test(nested),
-		cmocka_unit_test(destroyed), cmocka_unit_test(no_condition),
+		cmocka_unit_test(captured), cmocka_unit_test(destroyed), cmocka_unit_test(no_condition),
 	};
 
 	return cmocka_run_group_tests_name("conditional", tests, set_up, NULL);

@@ -18,6 +18,7 @@ struct sg_capture {
 	CUstream origin;
 	unsigned long long id;
 	bool broken;
+	bool given;			/* the graph is the program's own */
 	int refs;			/* streams in it, events recorded in it */
 	int streams;
 };
@@ -168,6 +169,7 @@ static CUresult begin(CUstream handle, CUgraph g, const CUgraphNode *deps, size_
 	sg_point_clear(&s->at);
 	pthread_mutex_lock(&lock);
 	c->origin = s;
+	c->given = g;
 	c->id = next_id++;
 	rc = set_point(&s->at, c, deps, n);
 	if (!rc) {
@@ -207,11 +209,10 @@ SG_API CUresult cuStreamEndCapture(CUstream handle, CUgraph *g)
 {
 	struct sg_capture *c;
 	CUstream s;
+	CUgraph graph;
 	CUresult rc = CUDA_SUCCESS;
 
 	SG_ENTER(ctx);
-	if (!g)
-		return CUDA_ERROR_INVALID_VALUE;
 	s = capturing(ctx, handle);
 	if (!s)
 		return CUDA_ERROR_ILLEGAL_STATE;
@@ -233,12 +234,14 @@ SG_API CUresult cuStreamEndCapture(CUstream handle, CUgraph *g)
 	if (c->broken)
 		rc = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
 	pthread_mutex_lock(&lock);
-	*g = end_locked(c);
+	graph = end_locked(c);
 	pthread_mutex_unlock(&lock);
-	if (rc) {
-		sg_graph_free_captured(*g);
-		*g = NULL;
-	}
+	if (rc)
+		sg_graph_free_captured(graph);
+	else if (!g && !c->given)
+		sg_graph_free(graph);
+	if (g)
+		*g = rc ? NULL : graph;
 	sg_point_clear(&s->at);
 	return rc;
 }
