@@ -6,9 +6,9 @@ VG_FUZZ := $(O)/fuzz
 VG_FUZZ_TARGETS := $(filter-out options replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 FUZZ_SECONDS ?= 300
 
-VG_FUZZ_image := $(wildcard userspace/softgpu/*.c) userspace/executor/calls_image.c
+VG_FUZZ_image := $(wildcard userspace/softgpu/*.c) $(VG_EXPORT_SRCS) userspace/executor/calls_image.c
 VG_FUZZ_decoder := $(filter-out tests/apigen/decoder_test.c,$(VG_DECODER_SRCS))
-VG_FUZZ_ring := $(wildcard userspace/softgpu/*.c) userspace/common/log.c userspace/common/fdpass.c \
+VG_FUZZ_ring := $(wildcard userspace/softgpu/*.c) $(VG_EXPORT_SRCS) userspace/common/log.c userspace/common/fdpass.c \
 	$(filter-out $(addprefix userspace/executor/,main.c sandbox.c filter.c files.c tokens.c),\
 		$(wildcard userspace/executor/*.c)) \
 	$(addprefix $(O)/gen/,decoder_cases.c executor_decode.c executor_cuda.c)

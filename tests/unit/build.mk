@@ -39,7 +39,7 @@ $(eval $(call vg-program,$(VG_UNIT)/pool,tests/unit/pool_test.c \
 tests: $(VG_UNIT)/pool
 
 $(eval $(call vg-program,$(VG_UNIT)/integrity,tests/unit/integrity_test.c \
-	userspace/shim/integrity.c,-lcmocka))
+	userspace/common/integrity.c,-lcmocka))
 
 tests: $(VG_UNIT)/integrity
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "shim/integrity.h"
+#include "common/integrity.h"
 
 static void rfc1319(void **state)
 {

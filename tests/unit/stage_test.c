@@ -17,7 +17,7 @@
 #include "shim/shim.h"
 #include "shim_calls.h"
 #include "shim/stage.h"
-#include "shim/storage.h"
+#include "common/storage.h"
 
 #define GUARD 64
 #define MOST (48u << 20)
@@ -198,7 +198,7 @@ struct vg_context *vg_current(void)
 
 static void *stored;
 
-CUresult vg_storage_get(const struct vg_context *c, const void *key, void **value)
+CUresult vg_storage_get(const void *c, const void *key, void **value)
 {
 	(void)c;
 	(void)key;
@@ -206,7 +206,7 @@ CUresult vg_storage_get(const struct vg_context *c, const void *key, void **valu
 	return stored ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
-CUresult vg_storage_put(const struct vg_context *c, void *key, void *value,
+CUresult vg_storage_put(const void *c, void *key, void *value,
 			vg_storage_destructor end)
 {
 	(void)c;

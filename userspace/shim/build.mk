@@ -1,14 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # libcuda.so.1 of the guest.
 
-# INTEGRITY=n leaves out the answer to cudart's integrity check (shim/integrity.c).
-INTEGRITY ?= y
-$(O)/obj/userspace/shim/%.o: CPPFLAGS += $(if $(filter y,$(INTEGRITY)),-DVG_INTEGRITY)
-
 VG_SHIM := $(O)/lib/libcuda.so.1
-VG_SHIM_SRCS := $(filter-out $(if $(filter y,$(INTEGRITY)),,%/integrity.c),\
-		$(wildcard userspace/shim/*.c)) \
-	$(VG_CLIENT_SRCS) userspace/common/log.c \
+VG_SHIM_SRCS := $(wildcard userspace/shim/*.c) $(VG_CLIENT_SRCS) $(VG_EXPORT_SRCS) userspace/common/log.c \
 	$(addprefix $(O)/gen/,shim_wire.c shim_exports.c shim_tables.c)
 
 # The shim is part of the guest's program, and what it reads comes from the program and the

@@ -6,7 +6,7 @@
 #include "client.h"
 #include "shim.h"
 #include "profile.h"
-#include "storage.h"
+#include "common/storage.h"
 #include "shim_calls.h"
 
 /* The `retains` and `primary_flags` of each device. */
@@ -122,7 +122,7 @@ CUresult vgh_cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 	/* Destructors call the driver, so they run before and without the lock. */
 	if (last_retain(d)) {
 		vg_profile_context(d->primary, false);
-		vg_storage_end(vg_context_of(d->primary));
+		vg_storage_end(vg_context_of(d->primary), (CUcontext)d->primary);
 	}
 	pthread_mutex_lock(&primary_lock);
 	if (!d->retains) {
@@ -146,7 +146,7 @@ CUresult vgh_cuDevicePrimaryCtxReset_v2(CUdevice dev)
 		return CUDA_ERROR_INVALID_DEVICE;
 	if (atomic_load(&vg_context_of(d->primary)->active))
 		vg_profile_context(d->primary, false);
-	vg_storage_end(vg_context_of(d->primary));
+	vg_storage_end(vg_context_of(d->primary), (CUcontext)d->primary);
 	pthread_mutex_lock(&primary_lock);
 	/* The context is gone however often it was retained, and comes back when next used. */
 	atomic_store(&vg_context_of(d->primary)->active, false);
@@ -287,7 +287,7 @@ CUresult vgh_cuCtxDestroy_v2(CUcontext ctx)
 	if (c->primary)
 		return CUDA_ERROR_INVALID_CONTEXT;
 	vg_profile_context(o, false);
-	vg_storage_end(c);
+	vg_storage_end(c, (CUcontext)c->object);
 	if (vg_current() == c)
 		vg_context_pop(&top);
 	id = o->id;

@@ -9,7 +9,7 @@
 
 #include "graph_spare.h"
 #include "hostmem.h"
-#include "storage.h"
+#include "common/storage.h"
 
 #define LEAST		4096u
 #define KEPT_MAX	(64u << 20)	/* of a context; with more, a larger piece will do, too */

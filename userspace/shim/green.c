@@ -8,7 +8,7 @@
 #include "client.h"
 #include "shim.h"
 #include "shim_calls.h"
-#include "storage.h"
+#include "common/storage.h"
 
 /* The program's copy of a resource: CUDA's visible part, and in the hidden one its id. */
 static const char magic[8] = "vgpu-res";
@@ -174,7 +174,7 @@ CUresult vgh_cuGreenCtxDestroy(CUgreenCtx green)
 
 	if (!c)
 		return vg_object_wrong(green, VG_GREEN_CTX);
-	vg_storage_end(c);
+	vg_storage_end(c, (CUcontext)c->object);
 	if (vg_current() == c)
 		vg_context_pop(&top);
 	/* Its object stays: threads and streams may still name it, and hear that it has gone. */

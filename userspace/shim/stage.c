@@ -8,7 +8,7 @@
 #include "shim_calls.h"
 #include "stage.h"
 #include "stage_internal.h"
-#include "storage.h"
+#include "common/storage.h"
 
 static char storage_key;
 

@@ -172,6 +172,7 @@ CUresult sg_device_fail(struct sg_device *dev, int code);
 CUcontext sg_context_new(struct sg_device *dev, unsigned int flags, unsigned int version);
 void sg_context_destroy(CUcontext ctx);
 CUcontext sg_context_with_library(CUlibrary l);
+CUresult sg_primary_handle(CUcontext *ctx, CUdevice dev);	/* whether or not it is active */
 
 #define SG_NEED_INIT() do { \
 		if (!sg_ready()) \

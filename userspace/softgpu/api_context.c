@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "api.h"
+#include "common/storage.h"
 #include "ipc.h"
 
 #define STACK_DEPTH 128
@@ -120,6 +121,7 @@ void sg_context_destroy(CUcontext ctx)
 	struct sg_range r;
 	uint64_t at = 0;
 
+	vg_storage_end(ctx, ctx);
 	pthread_mutex_lock(&list_lock);
 	for (CUcontext *pp = &all; *pp; pp = &(*pp)->next) {
 		if (*pp == ctx) {
@@ -494,6 +496,31 @@ SG_API CUresult cuCtxDisablePeerAccess(CUcontext peer)
 
 /* Primary contexts */
 
+/* The runtime wants the handle before the context is active, which it is while it is retained. */
+static CUresult primary_locked(struct sg_device *d)
+{
+	if (!d->primary)
+		d->primary = sg_context_new(d, d->primary_flags, 3020);
+	if (!d->primary)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	d->primary->primary = true;
+	return CUDA_SUCCESS;
+}
+
+CUresult sg_primary_handle(CUcontext *ctx, CUdevice dev)
+{
+	struct sg_device *d = sg_device(dev);
+	CUresult rc;
+
+	if (!d)
+		return CUDA_ERROR_INVALID_DEVICE;
+	pthread_mutex_lock(&d->lock);
+	rc = primary_locked(d);
+	*ctx = d->primary;
+	pthread_mutex_unlock(&d->lock);
+	return rc;
+}
+
 SG_API CUresult cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
 {
 	struct sg_device *d;
@@ -508,13 +535,7 @@ SG_API CUresult cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
 	if (d->error)
 		return atomic_load(&d->error);
 	pthread_mutex_lock(&d->lock);
-	if (!d->primary) {
-		d->primary = sg_context_new(d, d->primary_flags, 3020);
-		if (d->primary)
-			d->primary->primary = true;
-		else
-			rc = CUDA_ERROR_OUT_OF_MEMORY;
-	}
+	rc = primary_locked(d);
 	if (!rc) {
 		d->primary_refs++;
 		*pctx = d->primary;
@@ -603,7 +624,7 @@ SG_API CUresult cuDevicePrimaryCtxGetState(CUdevice dev, unsigned int *flags, in
 		return CUDA_ERROR_INVALID_VALUE;
 	pthread_mutex_lock(&d->lock);
 	*flags = d->primary_flags;
-	*active = d->primary != NULL;
+	*active = d->primary_refs != 0;
 	pthread_mutex_unlock(&d->lock);
 	return CUDA_SUCCESS;
 }

@@ -85,6 +85,7 @@ static const struct {
 	E(cuFuncSetCacheConfig, 3000, cuFuncSetCacheConfig),
 	E(cuGetErrorName, 6000, cuGetErrorName),
 	E(cuGetErrorString, 6000, cuGetErrorString),
+	E(cuGetExportTable, 3000, cuGetExportTable),
 	E(cuGetProcAddress, 11030, cuGetProcAddress),
 	E(cuGetProcAddress, 12000, cuGetProcAddress_v2),
 	E(cuGraphAddBatchMemOpNode, 11070, cuGraphAddBatchMemOpNode),

@@ -6,7 +6,8 @@ CC ?= gcc
 CUDA_ABI_DIR ?= $(O)/gen
 
 SOFTGPU_SRC := $(wildcard userspace/softgpu/*.c)
-SOFTGPU_OBJ := $(SOFTGPU_SRC:%.c=$(O)/obj/%.o)
+SOFTGPU_OBJ := $(SOFTGPU_SRC:%.c=$(O)/obj/%.o) \
+	$(VG_EXPORT_SRCS:userspace/common/%.c=$(O)/obj/softgpu-common/%.o)
 SOFTGPU_LIB := $(O)/lib/libvgpu-softgpu.so
 SOFTGPU_DIR := $(O)/softgpu
 
@@ -19,6 +20,10 @@ SOFTGPU_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden -fwr
 $(O)/obj/userspace/softgpu/%.o: userspace/softgpu/%.c | $(wildcard $(VG_GEN_FILES))
 	@mkdir -p $(@D)
 	$(CC) $(SOFTGPU_CFLAGS) -I$(CUDA_ABI_DIR) -Iuserspace/softgpu -Iuserspace -MMD -MP -c $< -o $@
+
+$(O)/obj/softgpu-common/%.o: userspace/common/%.c | $(wildcard $(VG_GEN_FILES))
+	@mkdir -p $(@D)
+	$(CC) $(SOFTGPU_CFLAGS) $(VG_EXPORT_CPPFLAGS) -I$(CUDA_ABI_DIR) -Iuserspace -MMD -MP -c $< -o $@
 
 ifneq ($(VG_GEN_FILES),)
 $(SOFTGPU_OBJ): $(filter %/cuda_abi.h,$(VG_GEN_FILES))

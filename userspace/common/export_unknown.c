@@ -7,14 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "export_tables.h"
 #include "export_unknown.h"
-#include "shim.h"
 
 static CUresult refuse(const char *table, const char *slot)
 {
 	if (getenv("VGPU_DEBUG"))
 		fprintf(stderr, "vgpu: export table %s: slot %s was called\n", table, slot);
-	return vg_refuse("an export table's function", "nothing is known of it");
+	return vg_export_refuse("an export table's function", "nothing is known of it");
 }
 
 #define DEFINE(table, slot) \

@@ -10,7 +10,7 @@
 
 struct entry {
 	struct entry *next;
-	const struct vg_context *context;
+	const void *owner;
 	void *key, *value;
 	vg_storage_destructor destructor;
 };
@@ -18,30 +18,30 @@ struct entry {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct entry *entries;
 
-static struct entry **find(const struct vg_context *context, const void *key)
+static struct entry **find(const void *owner, const void *key)
 {
 	struct entry **e = &entries;
 
-	while (*e && ((*e)->context != context || (*e)->key != key))
+	while (*e && ((*e)->owner != owner || (*e)->key != key))
 		e = &(*e)->next;
 	return e;
 }
 
-CUresult vg_storage_put(const struct vg_context *context, void *key, void *value,
+CUresult vg_storage_put(const void *owner, void *key, void *value,
 			vg_storage_destructor destructor)
 {
 	CUresult r = CUDA_SUCCESS;
 	struct entry **e;
 
 	pthread_mutex_lock(&lock);
-	e = find(context, key);
+	e = find(owner, key);
 	if (!*e) {
 		*e = calloc(1, sizeof(**e));
 		if (!*e)
 			r = CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	if (*e) {
-		(*e)->context = context;
+		(*e)->owner = owner;
 		(*e)->key = key;
 		(*e)->value = value;
 		(*e)->destructor = destructor;
@@ -50,13 +50,13 @@ CUresult vg_storage_put(const struct vg_context *context, void *key, void *value
 	return r;
 }
 
-CUresult vg_storage_get(const struct vg_context *context, const void *key, void **value)
+CUresult vg_storage_get(const void *owner, const void *key, void **value)
 {
 	CUresult r = CUDA_ERROR_INVALID_HANDLE;
 	struct entry *e;
 
 	pthread_mutex_lock(&lock);
-	e = *find(context, key);
+	e = *find(owner, key);
 	if (e) {
 		*value = e->value;
 		r = CUDA_SUCCESS;
@@ -65,12 +65,12 @@ CUresult vg_storage_get(const struct vg_context *context, const void *key, void 
 	return r;
 }
 
-CUresult vg_storage_delete(const struct vg_context *context, const void *key)
+CUresult vg_storage_delete(const void *owner, const void *key)
 {
 	struct entry **at, *e;
 
 	pthread_mutex_lock(&lock);
-	at = find(context, key);
+	at = find(owner, key);
 	e = *at;
 	if (e)
 		*at = e->next;
@@ -80,13 +80,13 @@ CUresult vg_storage_delete(const struct vg_context *context, const void *key)
 }
 
 /* Destructors may themselves use the storage, so each runs without the lock. */
-void vg_storage_end(const struct vg_context *context)
+void vg_storage_end(const void *owner, CUcontext handle)
 {
 	for (;;) {
 		struct entry **at = &entries, *e;
 
 		pthread_mutex_lock(&lock);
-		while (*at && (*at)->context != context)
+		while (*at && (*at)->owner != owner)
 			at = &(*at)->next;
 		e = *at;
 		if (e)
@@ -95,7 +95,7 @@ void vg_storage_end(const struct vg_context *context)
 		if (!e)
 			return;
 		if (e->destructor)
-			e->destructor((CUcontext)context->object, e->key, e->value);
+			e->destructor(handle, e->key, e->value);
 		free(e);
 	}
 }

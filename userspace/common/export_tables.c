@@ -10,15 +10,15 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-#include "compile_cache.h"
+#include "export_tables.h"
 #include "export_unknown.h"
 #include "integrity.h"
-#include "shim.h"
-#include "profile.h"
-#include "shim_calls.h"
 #include "storage.h"
+
+#define DEVICES_MAX 64		/* as many as the runtime knows */
 
 #define SLOT(function) ((void *)(function))
 #define BYTES(words) ((void *)((words) * sizeof(void *)))
@@ -34,23 +34,12 @@ static CUresult unknown_slot(void)
 			fprintf(stderr, "vgpu: an export table's function is called from %s+0x%tx\n",
 				at.dli_fname, from - (char *)at.dli_fbase);
 	}
-	return vg_refuse("an export table's function", "nothing is known of it");
+	return vg_export_refuse("an export table's function", "nothing is known of it");
 }
 
 static CUresult nothing(void)
 {
 	return CUDA_SUCCESS;
-}
-
-/* NULL is the calling thread's; NULL comes back if there is none. */
-static struct vg_context *context_of(CUcontext ctx)
-{
-	struct vg_object *o;
-
-	if (!ctx)
-		return vg_current();
-	o = vg_object_get(ctx, VG_CONTEXT);
-	return o ? vg_context_of(o) : NULL;
 }
 
 /* -- the runtime's interface */
@@ -63,18 +52,7 @@ static CUresult runtime_module(CUmodule *module, const void *wrapper)
 /* A primary context's handle, whether or not it is active. */
 static CUresult runtime_primary(CUcontext *ctx, CUdevice dev)
 {
-	struct vg_device *d;
-	CUresult r = vg_ready();
-
-	if (r)
-		return r;
-	if (!ctx)
-		return CUDA_ERROR_INVALID_VALUE;
-	d = vg_device(dev);
-	if (!d)
-		return CUDA_ERROR_INVALID_DEVICE;
-	*ctx = (CUcontext)d->primary;
-	return CUDA_SUCCESS;
+	return ctx ? vg_export_primary(ctx, dev) : CUDA_ERROR_INVALID_VALUE;
 }
 
 static CUresult runtime_module_ext(CUmodule *module, const void *wrapper, void *a, void *b,
@@ -123,11 +101,10 @@ static void *const callbacks_table[7] = {
 
 static CUresult tls_current(CUcontext *ctx)
 {
-	struct vg_context *c = vg_current();
-
 	if (!ctx)
 		return CUDA_ERROR_INVALID_VALUE;
-	*ctx = c ? (CUcontext)c->object : NULL;
+	if (cuCtxGetCurrent(ctx))
+		*ctx = NULL;
 	return CUDA_SUCCESS;
 }
 
@@ -139,21 +116,21 @@ static void *const tls_table[4] = {
 
 static CUresult storage_put(CUcontext ctx, void *key, void *value, vg_storage_destructor destructor)
 {
-	struct vg_context *c = context_of(ctx);
+	const void *c = vg_export_owner(ctx);
 
 	return c ? vg_storage_put(c, key, value, destructor) : CUDA_ERROR_INVALID_CONTEXT;
 }
 
 static CUresult storage_delete(CUcontext ctx, void *key)
 {
-	struct vg_context *c = context_of(ctx);
+	const void *c = vg_export_owner(ctx);
 
 	return c ? vg_storage_delete(c, key) : CUDA_ERROR_INVALID_CONTEXT;
 }
 
 static CUresult storage_get(void **value, CUcontext ctx, void *key)
 {
-	struct vg_context *c = context_of(ctx);
+	const void *c = vg_export_owner(ctx);
 
 	if (!value)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -194,7 +171,6 @@ static void *const integrity_table[3] = {
 static CUresult integrity_check(uint32_t version, uint64_t unix_seconds, uint64_t out[2])
 {
 	struct vg_integrity in = {
-		.driver_version = vg_driver_version(),
 		.version = version,
 		.process = getpid(),
 		.thread = (uint32_t)(uintptr_t)pthread_self(),
@@ -203,18 +179,29 @@ static CUresult integrity_check(uint32_t version, uint64_t unix_seconds, uint64_
 		.function = (uintptr_t)integrity_check,
 		.unix_seconds = unix_seconds,
 	};
-	struct vg_integrity_device devices[VG_DEVICES_MAX];
-	CUresult r = vg_ready();
+	struct vg_integrity_device d[DEVICES_MAX];
+	int count, driver;
+	CUresult r = cuDeviceGetCount(&count);
 
+	if (!r)
+		r = cuDriverGetVersion(&driver);
+	if (count > DEVICES_MAX)
+		count = DEVICES_MAX;
+	for (int i = 0; i < count && !r; i++) {
+		CUuuid uuid;
+
+		r = cuDeviceGetUuid_v2(&uuid, i);
+		memcpy(d[i].uuid, &uuid, sizeof(d[i].uuid));
+		r = r ? r : cuDeviceGetAttribute(&d[i].pci_domain,
+						 CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID, i);
+		r = r ? r : cuDeviceGetAttribute(&d[i].pci_bus, CU_DEVICE_ATTRIBUTE_PCI_BUS_ID, i);
+		r = r ? r : cuDeviceGetAttribute(&d[i].pci_device,
+						 CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID, i);
+	}
 	if (r)
 		return r;
-	for (int i = 0; i < vg_device_count; i++) {
-		memcpy(devices[i].uuid, &vg_devices[i].info.uuid, sizeof(devices[i].uuid));
-		devices[i].pci_domain = vg_attribute(i, CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID);
-		devices[i].pci_bus = vg_attribute(i, CU_DEVICE_ATTRIBUTE_PCI_BUS_ID);
-		devices[i].pci_device = vg_attribute(i, CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID);
-	}
-	vg_integrity_answer(&in, devices, vg_device_count, out);
+	in.driver_version = driver;
+	vg_integrity_answer(&in, d, count, out);
 	return CUDA_SUCCESS;
 }
 #endif
@@ -223,14 +210,7 @@ static CUresult integrity_check(uint32_t version, uint64_t unix_seconds, uint64_
 
 static CUresult tools_context_device(CUcontext ctx, CUdevice *dev)
 {
-	struct vg_context *c = context_of(ctx);
-
-	if (!dev)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (!c)
-		return CUDA_ERROR_INVALID_CONTEXT;
-	*dev = c->device;
-	return CUDA_SUCCESS;
+	return cuCtxGetDevice_v2(dev, ctx);
 }
 
 static CUresult tools_context_id(CUcontext ctx, unsigned long long *id)
@@ -307,48 +287,6 @@ static void *const tools_module_table[16] = {
 	SLOT(unknown_slot), SLOT(unknown_slot), SLOT(tools_module_functions), UNKNOWN4, UNKNOWN4,
 };
 
-/* -- what NVRTC has compiled before */
-
-static CUresult cache_key(void **key, uint32_t kind, const void *source, size_t bytes,
-			  const char *options, const char *host, const char *built, uint32_t arch)
-{
-	const struct vg_compiled c = { kind, arch, source, bytes, options, host, built };
-
-	if (!key || !source)
-		return CUDA_ERROR_INVALID_VALUE;
-	*key = vg_cache_key(&c);
-	return *key ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
-}
-
-static CUresult cache_key_free(void *key)
-{
-	free(key);
-	return CUDA_SUCCESS;
-}
-
-static CUresult cache_find(void *key, void *zero, void **data, uint32_t *bytes)
-{
-	(void)zero;
-	return key && data && bytes ? vg_cache_find(key, data, bytes) : CUDA_ERROR_INVALID_VALUE;
-}
-
-static CUresult cache_add(void *key, void *zero, const void *data, uint32_t bytes)
-{
-	(void)zero;
-	return key && data ? vg_cache_add(key, data, bytes) : CUDA_ERROR_INVALID_VALUE;
-}
-
-static CUresult cache_data_free(void *data)
-{
-	free(data);
-	return CUDA_SUCCESS;
-}
-
-static void *const cache_table[7] = {
-	BYTES(7), SLOT(cache_key), SLOT(cache_key_free), SLOT(cache_find), SLOT(cache_add),
-	SLOT(unknown_slot), SLOT(cache_data_free),
-};
-
 static const struct {
 	uint8_t id[16];
 	void *const *table;
@@ -371,12 +309,8 @@ static const struct {
 	    0xc8, 0xf2 }, tools_context_table },
 	{ { 0x6e, 0x16, 0x3f, 0xbe, 0xb9, 0x58, 0x44, 0x4d, 0x83, 0x5c, 0xe1, 0x82, 0xaf, 0xf1,
 	    0x99, 0x1e }, tools_module_table },
-	{ { 0xda, 0x91, 0x51, 0xd3, 0x3a, 0xe6, 0xcc, 0x41, 0xa5, 0xc0, 0x4f, 0x26, 0xd5, 0x33,
-	    0xe3, 0x28 }, cache_table },
 	{ { 0x17, 0x34, 0xdc, 0x26, 0x80, 0x0d, 0x47, 0x45, 0x87, 0x26, 0xc0, 0xf1, 0xe7, 0xdd,
 	    0x8b, 0xca }, vg_table_1734dc26 },
-	/* Ours, for the guest's libcupti. */
-	{ VG_PROFILE_ID, (void *const *)&vg_profile_table },
 	{ { 0x69, 0xa2, 0x8e, 0x9f, 0x24, 0x49, 0x8b, 0x47, 0xb0, 0x30, 0xc5, 0xda, 0x33, 0x0e,
 	    0xa4, 0xe9 }, vg_table_69a28e9f },
 };
@@ -394,17 +328,11 @@ static void note_absent(const CUuuid *id)
 	fprintf(stderr, "vgpu: no export table %s\n", text);
 }
 
-CUresult vgh_cuGetExportTable(const void **table, const CUuuid *id)
+const void *vg_export_table(const CUuuid *id)
 {
-	if (!table || !id)
-		return CUDA_ERROR_INVALID_VALUE;
-	*table = NULL;
-	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-		if (!memcmp(tables[i].id, id, sizeof(tables[i].id))) {
-			*table = tables[i].table;
-			return CUDA_SUCCESS;
-		}
-	}
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+		if (!memcmp(tables[i].id, id, sizeof(tables[i].id)))
+			return tables[i].table;
 	note_absent(id);
-	return CUDA_ERROR_INVALID_VALUE;
+	return NULL;
 }
