@@ -199,9 +199,11 @@ static void register_parameters(void **state)
 		"add.u32 t, t, 1;\nst.param.b32 [r], t;\nret;\n}\n"
 		".func (.reg .b32 r) fib(.reg .b32 n)\n{\n.reg .b32 a, b;\n.reg .pred p;\n"
 		"mov.b32 r, n;\nsetp.lt.u32 p, n, 2;\n@p ret;\nsub.u32 a, n, 1;\ncall (a), fib, (a);\n"
-		"sub.u32 b, n, 2;\ncall (b), fib, (b);\nadd.u32 r, a, b;\nret;\n}\n";
+		"sub.u32 b, n, 2;\ncall (b), fib, (b);\nadd.u32 r, a, b;\nret;\n}\n"
+		".func (.reg .v2 .b32 r) turn(.reg .v4 .b32 a, .reg .b32 n)\n{\n"
+		"add.u32 r.x, a.w, n;\nadd.u32 r.y, a.y, a.z;\nret;\n}\n";
 	char ptx[8192];
-	static const uint32_t want[] = { 1017, 102, 1010, 6, 7, 6, 6, 10, 55, 8, 1 };
+	static const uint32_t want[] = { 1017, 102, 1010, 6, 7, 6, 6, 10, 55, 8, 1, 45, 50 };
 
 	(void)state;
 	snprintf(ptx, sizeof(ptx), "%s%s%s", PTX_HEADER, funcs,
@@ -219,7 +221,10 @@ static void register_parameters(void **state)
 		 "st.param.b32 [q], 7;\ncall (q), memory, (q);\nld.param.b32 %r3, [q];\n"
 		 "st.global.u32 [%a+36], %r3;\nmov.u64 %d1, fib;\n"
 		 "P: .callprototype (.reg .b32 _) _ (.reg .b32 _);\nmov.b32 %r0, 1;\n"
-		 "call (%r3), %d1, (%r0), P;\nst.global.u32 [%a+40], %r3;\nret;\n}\n");
+		 "call (%r3), %d1, (%r0), P;\nst.global.u32 [%a+40], %r3;\n"
+		 ".reg .v4 .b32 %v;\n.reg .v2 .b32 %u;\nmov.b32 %v.x, 10;\nmov.b32 %v.y, 20;\n"
+		 "mov.b32 %v.z, 30;\nmov.b32 %v.w, 40;\ncall (%u), turn, (%v, 5);\n"
+		 "st.global.u32 [%a+44], %u.x;\nst.global.u32 [%a+48], %u.y;\nret;\n}\n");
 	writes(ptx, want, sizeof(want) / sizeof(want[0]));
 }
 

@@ -802,16 +802,19 @@ static bool register_params(struct low *L, struct ptx_var *list, bool store)
 {
 	for (struct ptx_var *v = list; v; v = v->next) {
 		struct ptx_var *r = v->is_reg ? ptx_find_var(L->f->scope, v->name, NULL) : NULL;
-		struct sg_vslot slot;
+		int bytes = sg_type_size(v->type);
 
 		if (!v->is_reg)
 			continue;
 		if (!r || r->param != v)
 			return low_fail(L, "%s is declared twice", v->name);
-		slot = (struct sg_vslot){ register_slot(L, r, 0), register_size(r) };
-		if (slot.slot == SG_NOSLOT)
-			return false;
-		low_frame_access(L, store, v->offset, sg_type_size(v->type), slot);
+		for (int i = 0; i < v->vec; i++) {
+			struct sg_vslot slot = { register_slot(L, r, i), register_size(r) };
+
+			if (slot.slot == SG_NOSLOT)
+				return false;
+			low_frame_access(L, store, v->offset + i * bytes, bytes, slot);
+		}
 	}
 	return true;
 }

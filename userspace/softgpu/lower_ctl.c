@@ -51,10 +51,30 @@ static struct sg_param call_place(struct low *L, uint64_t *at, int bytes)
 {
 	struct sg_param p = { *at, bytes, bytes };
 
-	*at += 8;
+	*at += bytes < 8 ? 8 : bytes;
 	if (L->f->frame_bytes < *at)
 		L->f->frame_bytes = *at;
 	return p;
+}
+
+/* A vector register: its elements lie one after the other, as in memory. */
+static bool vector_argument(struct low *L, struct ptx_operand *o, const struct sg_param *formal,
+			    bool result, uint64_t *at, struct sg_param *out)
+{
+	int bytes = formal ? (int)formal->size / o->n : 0;
+	struct sg_vslot r;
+
+	if (!formal)
+		return low_lack(L, "a vector as the argument of a call through a register");
+	*at = (*at + 15) & ~15ull;
+	*out = call_place(L, at, formal->size);
+	for (int i = 0; i < o->n; i++) {
+		if (!low_reg(L, &o->sub[i], &r) || r.size != bytes)
+			return low_fail(L, "a vector's element has another size");
+		if (!result)
+			low_frame_access(L, true, out->offset + i * bytes, bytes, r);
+	}
+	return true;
 }
 
 /*
@@ -72,6 +92,12 @@ static bool call_params(struct low *L, struct ptx_operand *list, const struct sg
 		struct sg_vslot r;
 		int bytes;
 
+		if (o->kind == OP_VEC) {
+			if (!vector_argument(L, o, formal ? &formal[i] : NULL, results, at,
+					     &out->params[i]))
+				return false;
+			continue;
+		}
 		if (o->kind == OP_NAME)
 			v = ptx_find_var(L->s->scope, o->name, NULL);
 		if (v && v->space == SP_PARAM && !(L->f->is_entry && v->param)) {
@@ -110,9 +136,15 @@ static void fetch_results(struct low *L, struct ptx_operand *list, const struct 
 {
 	struct sg_vslot r;
 
-	for (int i = 0; i < list->n; i++)
-		if (low_reg(L, &list->sub[i], &r))
-			low_frame_access(L, false, rets->params[i].offset, rets->params[i].size, r);
+	for (int i = 0; i < list->n; i++) {
+		struct ptx_operand *o = &list->sub[i];
+		int n = o->kind == OP_VEC ? o->n : 1, bytes = rets->params[i].size / n;
+
+		for (int k = 0; k < n; k++)
+			if (low_reg(L, o->kind == OP_VEC ? &o->sub[k] : o, &r))
+				low_frame_access(L, false, rets->params[i].offset + k * bytes, bytes,
+						 r);
+	}
 }
 
 static bool lower_call(struct low *L)

@@ -347,10 +347,11 @@ bool ptx_parameter(struct ptx_parser *p)
 	if ((!v->is_reg && !ptx_accept_dot(p, "param")) || !specifiers(p, &d) ||
 	    !name_and_dims(p, &d, v))
 		return false;
-	if (v->is_reg && (!v->size || v->vec > 1 || v->is_array)) {
-		ptx_fail(p, "a register parameter that is one number");
+	if (v->is_reg && (!v->size || v->is_array)) {
+		ptx_fail(p, "a register parameter that is a number or a vector of numbers");
 		return false;
 	}
+	p->mod->has_vectors |= v->is_reg && v->vec > 1;
 	declare(p, v);
 	return true;
 }
