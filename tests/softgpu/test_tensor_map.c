@@ -207,6 +207,10 @@ static void refused(void **state)
 	gives(CUDA_ERROR_INVALID_VALUE, TRY(7, 2, at, dim, stride, wide, step, 1, 0));
 	gives(CUDA_ERROR_INVALID_VALUE, TRY(CU_TENSOR_MAP_DATA_TYPE_UINT32, 2, at, dim, stride, box,
 					    step, 0, 1));
+	gives(CUDA_ERROR_INVALID_VALUE, TRY(7, 2, at, dim, stride, box, step, 99, 0));
+	if (is_softgpu())
+		gives(CUDA_ERROR_INVALID_VALUE, cuTensorMapReplaceAddress(&m, at));
+	ok(TRY(7, 2, at, dim, stride, box, step, 0, 0));
 	ok(cuTensorMapReplaceAddress(&m, (char *)at + 16));
 	gives(CUDA_ERROR_INVALID_VALUE, cuTensorMapReplaceAddress(&m, (char *)at + 8));
 }

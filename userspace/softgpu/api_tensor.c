@@ -39,16 +39,23 @@ SG_API CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType typ
 				   .address = (uint64_t)(uintptr_t)address };
 	uint32_t row;
 
-	(void)promotion;
+	SG_ENTER(ctx);
+	(void)ctx;
 	if (!map || (uintptr_t)map % 64 || !dim || !box || !step || !rank ||
-	    rank > SG_TENSOR_RANK || (rank > 1 && !stride) || !address || m.address % 16)
+	    rank > SG_TENSOR_RANK || (rank > 1 && !stride))
+		return CUDA_ERROR_INVALID_VALUE;
+	/* From here on NVIDIA's driver writes to the map, also where it refuses (580.159). */
+	memset(map, 0, sizeof(*map));
+	if ((unsigned int)type > CU_TENSOR_MAP_DATA_TYPE_16U6_ALIGN16B || m.address % 16 ||
+	    (unsigned int)interleave > CU_TENSOR_MAP_INTERLEAVE_32B ||
+	    (unsigned int)swizzle > CU_TENSOR_MAP_SWIZZLE_128B_ATOM_64B ||
+	    (unsigned int)promotion > CU_TENSOR_MAP_L2_PROMOTION_L2_256B ||
+	    (unsigned int)fill > CU_TENSOR_MAP_FLOAT_OOB_FILL_NAN_REQUEST_ZERO_FMA)
 		return CUDA_ERROR_INVALID_VALUE;
 	if ((size_t)type >= sizeof(types) / sizeof(types[0]) ||
-	    interleave != CU_TENSOR_MAP_INTERLEAVE_NONE ||
-	    (unsigned int)swizzle > CU_TENSOR_MAP_SWIZZLE_128B)
+	    interleave != CU_TENSOR_MAP_INTERLEAVE_NONE || swizzle > CU_TENSOR_MAP_SWIZZLE_128B)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if ((unsigned int)fill > CU_TENSOR_MAP_FLOAT_OOB_FILL_NAN_REQUEST_ZERO_FMA ||
-	    (fill && !types[type].is_float))
+	if (fill && !types[type].is_float)
 		return CUDA_ERROR_INVALID_VALUE;
 	m.bytes = m.stride[0] = types[type].bytes;
 	m.fill_nan = fill;
@@ -68,7 +75,6 @@ SG_API CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType typ
 		if (i)
 			m.stride[i] = stride[i - 1];
 	}
-	memset(map, 0, sizeof(*map));
 	memcpy(map, &m, sizeof(m));
 	return CUDA_SUCCESS;
 }
@@ -77,6 +83,8 @@ SG_API CUresult cuTensorMapReplaceAddress(CUtensorMap *map, void *address)
 {
 	struct sg_tensor_map m;
 
+	SG_ENTER(ctx);
+	(void)ctx;
 	if (!map || !address || (uintptr_t)address % 16)
 		return CUDA_ERROR_INVALID_VALUE;
 	memcpy(&m, map, sizeof(m));
