@@ -66,6 +66,13 @@ static void primary(void **state)
 	ok(cuCtxSetCurrent(ctx));
 	ok(current(&c));
 	assert_ptr_equal(c, ctx);
+	/* after a reset the runtime goes on with the handle that it has */
+	ok(cuDevicePrimaryCtxReset_v2(0));
+	gives(CUDA_ERROR_CONTEXT_IS_DESTROYED, cuCtxSynchronize());
+	ok(cuDevicePrimaryCtxRetain(&c, 0));
+	assert_ptr_equal(c, first);
+	ok(cuCtxSetCurrent(c));
+	ok(cuCtxSynchronize());
 	gives(CUDA_ERROR_INVALID_DEVICE, get(&c, 99));
 	gives(CUDA_ERROR_INVALID_VALUE, get(NULL, 0));
 }

@@ -38,7 +38,7 @@ struct sg_device {
 	int number;		/* without CUDA_VISIBLE_DEVICES */
 	struct sg_heap heap;
 	pthread_mutex_t lock;	/* the primary context, the pools */
-	CUcontext primary;
+	CUcontext primary, old_primary;	/* the second: what it was and will be again */
 	unsigned int primary_refs, primary_flags;
 	struct CUmemPoolHandle_st default_pool;
 	CUmemoryPool pool;	/* the current one */

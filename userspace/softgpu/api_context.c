@@ -87,12 +87,9 @@ CUresult sg_device_fail(struct sg_device *dev, int code)
 	return code;
 }
 
-CUcontext sg_context_new(struct sg_device *dev, unsigned int flags, unsigned int version)
+/* Makes a context of what is none, or none any more: its lock and condition are there. */
+static bool make(CUcontext ctx, struct sg_device *dev, unsigned int flags, unsigned int version)
 {
-	CUcontext ctx = calloc(1, sizeof(*ctx));
-
-	if (!ctx)
-		return NULL;
 	ctx->magic = MAGIC_CTX;
 	ctx->dev = dev;
 	ctx->flags = flags;
@@ -100,19 +97,33 @@ CUcontext sg_context_new(struct sg_device *dev, unsigned int flags, unsigned int
 	ctx->stack_limit = 1024;
 	ctx->printf_limit = 1 << 20;
 	ctx->malloc_limit = 8 << 20;
-	pthread_mutex_init(&ctx->lock, NULL);
-	pthread_cond_init(&ctx->done, NULL);
+	ctx->cache_config = 0;
+	ctx->peers = 0;
 	ctx->legacy = sg_stream_new(ctx, CU_STREAM_DEFAULT, 0);
 	if (!ctx->legacy) {
-		free(ctx);
-		return NULL;
+		ctx->magic = 0;
+		return false;
 	}
 	pthread_mutex_lock(&list_lock);
 	ctx->id = next_id++;
 	ctx->next = all;
 	all = ctx;
 	pthread_mutex_unlock(&list_lock);
-	return ctx;
+	return true;
+}
+
+CUcontext sg_context_new(struct sg_device *dev, unsigned int flags, unsigned int version)
+{
+	CUcontext ctx = calloc(1, sizeof(*ctx));
+
+	if (!ctx)
+		return NULL;
+	pthread_mutex_init(&ctx->lock, NULL);
+	pthread_cond_init(&ctx->done, NULL);
+	if (make(ctx, dev, flags, version))
+		return ctx;
+	free(ctx);
+	return NULL;
 }
 
 /* The struct itself stays: threads may still hold it in their stacks. */
@@ -499,7 +510,10 @@ SG_API CUresult cuCtxDisablePeerAccess(CUcontext peer)
 /* The runtime wants the handle before the context is active, which it is while it is retained. */
 static CUresult primary_locked(struct sg_device *d)
 {
-	if (!d->primary)
+	/* the handle is always the same one, since the runtime keeps it over a reset */
+	if (!d->primary && d->old_primary && make(d->old_primary, d, d->primary_flags, 3020))
+		d->primary = d->old_primary;
+	else if (!d->primary && !d->old_primary)
 		d->primary = sg_context_new(d, d->primary_flags, 3020);
 	if (!d->primary)
 		return CUDA_ERROR_OUT_OF_MEMORY;
@@ -564,8 +578,12 @@ static CUresult drop_primary(CUdevice dev, bool reset)
 			d->primary_refs = 0;
 	}
 	pthread_mutex_unlock(&d->lock);
-	if (gone)
-		sg_context_destroy(gone);
+	if (!gone)
+		return rc;
+	sg_context_destroy(gone);
+	pthread_mutex_lock(&d->lock);
+	d->old_primary = gone;
+	pthread_mutex_unlock(&d->lock);
 	return rc;
 }
 

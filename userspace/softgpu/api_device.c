@@ -198,6 +198,16 @@ SG_API CUresult cuDeviceGetUuid_v2(CUuuid *out, CUdevice dev)
 	return uuid(out, dev);
 }
 
+/* LUIDs exist on Windows only.  The runtime wants the function to be there, to ask properties. */
+SG_API CUresult cuDeviceGetLuid(char *luid, unsigned int *mask, CUdevice dev)
+{
+	(void)luid;
+	(void)mask;
+	(void)dev;
+	SG_NEED_INIT();
+	return CUDA_ERROR_NOT_SUPPORTED;
+}
+
 SG_API CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice dev)
 {
 	SG_NEED_INIT();

@@ -46,6 +46,7 @@ static const struct {
 	E(cuDeviceGetExecAffinitySupport, 11040, cuDeviceGetExecAffinitySupport),
 	E(cuDeviceGetGraphMemAttribute, 11040, cuDeviceGetGraphMemAttribute),
 	E(cuDeviceGetMemPool, 11020, cuDeviceGetMemPool),
+	E(cuDeviceGetLuid, 10000, cuDeviceGetLuid),
 	E(cuDeviceGetName, 2000, cuDeviceGetName),
 	E(cuDeviceGetP2PAttribute, 8000, cuDeviceGetP2PAttribute),
 	E(cuDeviceGetPCIBusId, 4010, cuDeviceGetPCIBusId),
