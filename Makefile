@@ -29,6 +29,12 @@ CPPFLAGS += -D_GNU_SOURCE -Iinclude/uapi -Iinclude -Iuserspace -Iuserspace/commo
 .DELETE_ON_ERROR:
 .SECONDARY:
 
+# The version has one source, the file VERSION.
+VG_VERSION := $(shell cat VERSION)
+$(O)/gen/vg_version.h: VERSION
+	@mkdir -p $(@D)
+	@printf '/* Generated from the file VERSION. */\n#define VG_VERSION "%s"\n' '$(VG_VERSION)' >$@
+
 # An object stands at its source's place below $(O)/obj, a generated source's
 # below $(O)/obj/gen.  All may end up in a shared library.
 vg-objs = $(patsubst %.c,$(O)/obj/%.o,$(patsubst $(O)/%,%,$(1)))
@@ -37,7 +43,7 @@ $(O)/obj/gen/%.o: $(O)/gen/%.c | $(O)/gen/stamp
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -MMD -MP -c -o $@ $<
 
-$(O)/obj/%.o: %.c | $(O)/gen/stamp
+$(O)/obj/%.o: %.c | $(O)/gen/stamp $(O)/gen/vg_version.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -MMD -MP -c -o $@ $<
 

@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "vg_version.h"
+
 #define SOCKET_DEFAULT "/run/vgpu/control.sock"
 
 static struct json_object *ask(const char *path, const char *request)
@@ -166,6 +168,7 @@ static int status(const char *path, bool json)
 static void usage(FILE *to)
 {
 	fprintf(to, "usage: vgpuctl [--socket PATH] status [--json]\n"
+		    "       vgpuctl --help | --version\n"
 		    "PATH is the mediator's control socket, " SOCKET_DEFAULT " unless said.\n");
 }
 
@@ -175,6 +178,7 @@ int main(int argc, char **argv)
 		{ "socket", required_argument, NULL, 's' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
 	const char *path = SOCKET_DEFAULT;
@@ -191,6 +195,9 @@ int main(int argc, char **argv)
 			break;
 		case 'h':
 			usage(stdout);
+			return EXIT_SUCCESS;
+		case 'V':
+			printf("vgpuctl %s\n", VG_VERSION);
 			return EXIT_SUCCESS;
 		default:
 			usage(stderr);

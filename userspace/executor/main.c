@@ -28,6 +28,7 @@
 #include "common/ring_sync.h"
 #include "exec_internal.h"
 #include "vg_cuda.h"
+#include "vg_version.h"
 
 static struct vg_exec exec = { .context_lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -252,6 +253,7 @@ static void usage(FILE *to)
 		"           [--user NAME [--late-user]] [--log-level LEVEL] [--data BYTES]\n"
 		"           [--allow CALL,...] [--read PATH:...] [--write PATH:...] [--any-file]\n"
 		"           [--pageable-access]\n"
+		"       vgpu-executor --help | --version\n"
 		"Started by vgpu-mediatord, with a socket to it as descriptor 3.\n");
 }
 
@@ -272,6 +274,7 @@ int main(int argc, char **argv)
 		{ "warm", no_argument, NULL, 'w' },
 		{ "log-level", required_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
 	const char *libcuda = "libcuda.so.1", *user = NULL;
@@ -333,6 +336,9 @@ int main(int argc, char **argv)
 			break;
 		case 'h':
 			usage(stdout);
+			return EXIT_SUCCESS;
+		case 'V':
+			printf("vgpu-executor %s\n", VG_VERSION);
 			return EXIT_SUCCESS;
 		default:
 			usage(stderr);

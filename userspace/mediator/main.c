@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "mediator.h"
+#include "vg_version.h"
 
 #define CONFIG_DEFAULT	"/etc/vgpu/vgpu.conf"
 #define HOST_POLL_MS	1000	/* how often to look for /dev/vgpu-host */
@@ -125,6 +126,7 @@ static void raise_limit(void)
 static void usage(FILE *to)
 {
 	fprintf(to, "usage: vgpu-mediatord [--config FILE] [--log-level LEVEL]\n"
+		    "       vgpu-mediatord --help | --version\n"
 		    "Gives guest processes their executors. FILE defaults to " CONFIG_DEFAULT "\n"
 		    "(and may be missing); LEVEL is error, warning, info or debug.\n");
 }
@@ -135,6 +137,7 @@ int main(int argc, char **argv)
 		{ "config", required_argument, NULL, 'c' },
 		{ "log-level", required_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
 	const char *config = NULL;
@@ -151,6 +154,9 @@ int main(int argc, char **argv)
 			break;
 		case 'h':
 			usage(stdout);
+			return EXIT_SUCCESS;
+		case 'V':
+			printf("vgpu-mediatord %s\n", VG_VERSION);
 			return EXIT_SUCCESS;
 		default:
 			usage(stderr);
