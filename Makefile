@@ -60,6 +60,7 @@ TESTS :=
 include $(sort $(wildcard tools/*/build.mk))
 include $(sort $(wildcard userspace/*/build.mk))
 include $(sort $(wildcard tests/*/build.mk))
+include packaging/build.mk
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
 
 all: $(ALL)	## user space

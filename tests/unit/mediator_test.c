@@ -461,7 +461,7 @@ static void cgroup_not_delegated(void **state)
 	vg_log_init("test", VG_ERROR);
 	line = strdup(content("/proc/self/fd", number(log)));
 	assert_non_null(strstr(line, setting));
-	unit = content("userspace/mediator", "vgpu-mediatord.service");
+	unit = content("packaging/systemd", "vgpu-mediatord.service.in");
 	assert_non_null(strstr(unit, setting));
 	free(line);
 	close(log);

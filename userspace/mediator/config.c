@@ -215,18 +215,21 @@ static int set(void *user, const char *section, const char *name, const char *va
 	return ok;
 }
 
-/* The executor is installed (or built) beside the mediator. */
-static char *beside_me(const char *name)
+/* The executor is beside the mediator, or below libexec of the same prefix. */
+static char *find_executor(void)
 {
 	char path[4096];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
-	char *slash;
+	char *name;
 
 	if (n < 0)
-		return strdup(name);
+		return strdup("vgpu-executor");
 	path[n] = '\0';
-	slash = strrchr(path, '/');
-	strcpy(slash ? slash + 1 : path, name);
+	name = strrchr(path, '/');
+	name = name ? name + 1 : path;
+	strcpy(name, "vgpu-executor");
+	if (access(path, F_OK))
+		strcpy(name, "../libexec/vgpu/vgpu-executor");
 	return strdup(path);
 }
 
@@ -236,7 +239,7 @@ int vg_config_load(const char *path, bool must_exist)
 	int line;
 
 	vg_config = (struct vg_config){
-		.executor = beside_me("vgpu-executor"),
+		.executor = find_executor(),
 		.libcuda = strdup("libcuda.so.1"),
 		.user = strdup("nobody"),
 		.cache = strdup("/var/cache/vgpu"),
