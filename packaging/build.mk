@@ -27,7 +27,7 @@ VG_INSTALL_host = \
 	$(O)/bin/vgpu-mediatord:$(SBINDIR)/vgpu-mediatord:755 \
 	$(O)/bin/vgpuctl:$(BINDIR)/vgpuctl:755 \
 	$(O)/bin/vgpu-executor:$(LIBEXECDIR)/vgpu/vgpu-executor:755 \
-	$(O)/lib/libvgpu-softgpu.so:$(LIBEXECDIR)/vgpu/libvgpu-softgpu.so:644 \
+	$(O)/lib/libvgpu-softgpu.so:$(LIBDIR)/vgpu-host/libvgpu-softgpu.so:644 \
 	packaging/nvidia-nodes:$(LIBEXECDIR)/vgpu/nvidia-nodes:755 \
 	userspace/man/vgpu-mediatord.8:$(MANDIR)/man8/vgpu-mediatord.8:644 \
 	userspace/man/vgpu.conf.5:$(MANDIR)/man5/vgpu.conf.5:644 \
@@ -65,7 +65,7 @@ vg-dkms-list = $(VG_PKG)/dkms/$(1).conf:$(call VG_DKMS_DIR,$(1))/dkms.conf:644 \
 	$(foreach f,$(call VG_DKMS_SOURCES,$(1)),$(f):$(call VG_DKMS_DIR,$(1))/$(f):644)
 
 # Folders that hold nothing else; they go when they are empty.
-VG_FOLDERS_host = $(LIBEXECDIR)/vgpu $(SYSCONFDIR)/vgpu
+VG_FOLDERS_host = $(LIBEXECDIR)/vgpu $(LIBDIR)/vgpu-host $(SYSCONFDIR)/vgpu
 VG_FOLDERS_guest = $(LIBDIR)/vgpu
 VG_FOLDERS_host-dkms = $(call VG_DKMS_DIR,host)
 VG_FOLDERS_guest-dkms = $(call VG_DKMS_DIR,guest)
@@ -137,3 +137,15 @@ uninstall-host-dkms:
 
 uninstall-guest-dkms:
 	$(call vg-uninstall,guest-dkms)
+
+# Debian packages, built in a copy of the sources.  This alone needs debhelper, dh-dkms, dkms
+# and lintian.
+.PHONY: deb
+deb:	## Debian packages, into build/deb; needs debhelper, dh-dkms and lintian
+	packaging/make-deb $(O)/deb
+
+# With what has been compiled already; lintian's complaints are failures.
+.PHONY: check-deb
+check-deb: all
+	packaging/make-deb --built $(O) $(O)/deb
+	@echo "deb: $$(ls $(O)/deb/*.deb | wc -l) checks passed, 0 failed"

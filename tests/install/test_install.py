@@ -25,7 +25,7 @@ HOST = {
     "usr/bin/vgpuctl": 0o755,
     "usr/libexec/vgpu/vgpu-executor": 0o755,
     "usr/libexec/vgpu/nvidia-nodes": 0o755,
-    "usr/libexec/vgpu/libvgpu-softgpu.so": 0o644,
+    "usr/lib/vgpu-host/libvgpu-softgpu.so": 0o644,
     "usr/share/man/man8/vgpu-mediatord.8": 0o644,
     "usr/share/man/man5/vgpu.conf.5": 0o644,
     "usr/share/man/man1/vgpuctl.1": 0o644,
@@ -103,7 +103,7 @@ def parts(root):
         folders(root)
         make(root, f"uninstall-{part}")
         true(f"uninstall-{part} leaves no file: {found(root)}", not found(root))
-    for folder in ("etc/vgpu", "usr/libexec/vgpu", "usr/lib/vgpu"):
+    for folder in ("etc/vgpu", "usr/libexec/vgpu", "usr/lib/vgpu-host", "usr/lib/vgpu"):
         true(f"uninstall leaves no folder {folder}", not os.path.exists(f"{root}/{folder}"))
 
 
