@@ -32,6 +32,8 @@ class Place:
         self.settings = {"path": f"{OUT}/bin/vgpu-executor", "cache": "",
                          "libcuda": f"{OUT}/lib/libvgpu-softgpu.so"} | settings
         self.process = None
+        self.wrapper = []       # a command before it
+        self.env = {}
 
     def start(self):
         with open(f"{self.dir}/conf", "w") as f:
@@ -40,8 +42,9 @@ class Place:
             f.write(f"[socket]\npath = {self.socket}\n[control]\npath = {self.control}\n"
                     f"[host]\ndevice = {self.dir}/none\n")
         self.log = open(f"{self.dir}/log", "w+")
-        self.process = subprocess.Popen([f"{OUT}/bin/vgpu-mediatord", "--config",
-                                         f"{self.dir}/conf"], stderr=self.log)
+        self.process = subprocess.Popen([*self.wrapper, f"{OUT}/bin/vgpu-mediatord", "--config",
+                                         f"{self.dir}/conf"], stderr=self.log,
+                                        env=os.environ | self.env)
         for _ in range(100):
             if self.process.poll() is not None or os.path.exists(self.control):
                 break

@@ -3,7 +3,8 @@
  * A cgroup (v2) for the executors of each vGPU, with limits on memory and on threads.
  *
  * This needs a cgroup that the mediator may divide.  systemd delegates one, and marks it
- * with an extended attribute, if the unit has `Delegate=memory pids`.  A cgroup that has children with
+ * with two extended attributes, if the unit has `Delegate=memory pids`: to read trusted.delegate
+ * takes CAP_SYS_ADMIN; user.delegate is written from systemd 251 and Linux 5.7 on.  A cgroup that has children with
  * controllers must hold no processes itself, so the mediator moves into a child first.
  * Spares stay with the mediator until they serve.
  */
@@ -75,9 +76,13 @@ int vg_cgroup_use(const char *path)
 
 static bool delegated(const char *path)
 {
+	static const char *const marks[] = { "user.delegate", "trusted.delegate" };
 	char value[4] = "";
 
-	return getxattr(path, "trusted.delegate", value, sizeof(value)) == 1 && *value == '1';
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+		if (getxattr(path, marks[i], value, sizeof(value)) == 1 && *value == '1')
+			return true;
+	return false;
 }
 
 void vg_cgroup_open(void)
