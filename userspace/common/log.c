@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,15 +15,26 @@
 
 static const char *log_who = "vgpu";
 static enum vg_level log_level = VG_INFO;
-static int log_journal;
+static int log_journal, log_times;
 static int log_fd = STDERR_FILENO;
+
+/* systemd names the journal's socket, "DEVICE:INODE"; a child's output may go elsewhere. */
+static int is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	       !fstat(STDERR_FILENO, &st) && st.st_dev == device && st.st_ino == inode;
+}
 
 void vg_log_init(const char *who, enum vg_level level)
 {
 	log_who = who;
 	log_level = level;
-	/* systemd sets this when standard error goes to the journal. */
-	log_journal = getenv("JOURNAL_STREAM") != NULL;
+	log_journal = is_journal();
+	log_times = 1;
 }
 
 void vg_log_to(int fd)
@@ -43,6 +55,19 @@ int vg_log_level_parse(const char *name)
 	return -1;
 }
 
+/* "2026-11-30T19:05:09.123Z " */
+static size_t put_time(char *line, size_t size)
+{
+	struct timespec now;
+	struct tm tm;
+	size_t at;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	at = strftime(line, size, "%Y-%m-%dT%H:%M:%S", &tm);
+	return at + snprintf(line + at, size - at, ".%03ldZ ", now.tv_nsec / 1000000);
+}
+
 static void log_line(enum vg_level level, const char *format, va_list args)
 {
 	char line[1024];
@@ -50,8 +75,10 @@ static void log_line(enum vg_level level, const char *format, va_list args)
 	int saved = errno;
 	int n;
 
-	if (log_journal)
+	if (log_journal && log_fd == STDERR_FILENO)
 		at = snprintf(line, sizeof(line), "<%d>", level);
+	else if (log_times)
+		at = put_time(line, sizeof(line));
 	at += snprintf(line + at, sizeof(line) - at, "%s: ", log_who);
 	errno = saved;
 	n = vsnprintf(line + at, sizeof(line) - at - 1, format, args);

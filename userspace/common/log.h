@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Log lines on standard error, with the level prefix that journald reads. */
+/*
+ * Log lines on standard error.  If that is the journal, they begin with the level as journald
+ * reads it; else with the time, in UTC.  A library that does not call vg_log_init() gives no
+ * time, because its lines stand between a program's own.
+ */
 #ifndef VG_LOG_H
 #define VG_LOG_H
 
