@@ -5,7 +5,10 @@
     startup.py OUT      of what lies in OUT; the parts that need root are left out without it
 """
 import os
+import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -149,6 +152,125 @@ def executor_lost():
     place.end()
 
 
+def until(what, check):
+    for _ in range(1200):
+        if check():
+            return
+        time.sleep(0.05)
+    true(what, False)
+
+
+def children(place):
+    """Of any of its threads."""
+    found = set()
+    for task in os.scandir(f"/proc/{place.process.pid}/task"):
+        with open(f"{task.path}/children") as f:
+            found |= set(f.read().split())
+    return found
+
+
+def ready():
+    """systemd hears that the mediator is ready when a driver has worked, and not before."""
+    for spares in ("1", "0"):
+        place = Place(spares=spares)
+        driver = place.settings["libcuda"] = f"{place.dir}/driver.so"
+        told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        told.bind(f"{place.dir}/notify")
+        told.setblocking(False)
+        place.env["NOTIFY_SOCKET"] = f"{place.dir}/notify"
+        words = []
+
+        def hears():
+            try:
+                words.append(told.recv(4096).decode())
+            except BlockingIOError:
+                pass
+            return any("READY=1" in w for w in words)
+        place.start()
+        until("the log says that the driver does not work, more than once",
+              lambda: sum("does not work" in line for line in place.lines()) >= 2)
+        hears()
+        true(f"it is not ready without a driver: {words}", words and not hears())
+        shutil.copy(f"{OUT}/lib/libvgpu-softgpu.so", f"{driver}.new")
+        os.rename(f"{driver}.new", driver)
+        until("it is ready when the driver works", hears)
+        if spares == "0":
+            until("no spare is kept", lambda: not children(place))
+        result, said = place.program()
+        true(f"and a program runs: {result} {said} {place.lines()}", result == 0)
+        place.end()
+        told.close()
+
+
+def own_client():
+    """A driver that is the guest's library would make executors clients of their mediator."""
+    place = Place(libcuda=f"{OUT}/lib/libcuda.so.1")
+    place.env["VGPU_TRANSPORT"] = f"unix:{place.socket}"
+    place.start()
+    true("a mediator whose driver is the guest's library ends", place.process.wait(60) == 2)
+    lines = [line for line in place.lines() if "vgpu's own library" in line]
+    true(f"and one line says why: {place.lines()}", len(lines) == 1)
+    place.end()
+
+
+def reload():
+    place = Place().start()
+    until("it starts", lambda: any("ready:" in line for line in place.lines()))
+
+    def read_again():
+        return sum("read again" in line or "nothing of it" in line for line in place.lines())
+
+    def again(more):
+        count = read_again()
+        with open(f"{place.dir}/conf", "a") as f:
+            f.write(more)
+        place.process.send_signal(signal.SIGHUP)
+        until("the log says that it was read again", lambda: read_again() > count)
+        return "\n".join(place.lines())
+    said = again("[limits]\nprograms = 1\n[log]\nlevel = debug\n")
+    true(f"limits are taken over: {said}", "[limits] programs = 1: taken over" in said and
+         "[log] level = debug: taken over" in said)
+    done = place.run("import subprocess, sys\n"
+                     "if c.cuInit(0): exit(1)\n"
+                     "print(subprocess.run([sys.executable, '-c', 'import ctypes; "
+                     "print(ctypes.CDLL(\"libcuda.so.1\").cuInit(0))'], capture_output=True, "
+                     "text=True).stdout)")
+    true(f"and in force: {done.stdout}{done.stderr}", done.stdout.strip() == "802")
+    until("executors know the new level", lambda: any(
+        re.search(r"executor \d+ started", line) for line in place.lines()))
+    said = again("[socket]\nmode = 600\n")
+    true(f"what cannot change is named: {said}", "[socket] mode = 600: needs a restart" in said)
+    said = again("[limits]\nprogrammes = 1\n")
+    true(f"a wrong file changes nothing: {said}", "nothing of it is taken over" in said and
+         place.process.poll() is None)
+    place.end()
+
+
+def log_lines():
+    """Each has its time, or in the journal its level; and whoever reads them may end."""
+    for stream, form in ((False, r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z vgpu-"),
+                         (True, r"<\d>vgpu-")):
+        place = Place()
+        if stream:
+            # Its inode does not change when it is opened again.
+            with open(f"{place.dir}/log", "w") as f:
+                st = os.fstat(f.fileno())
+            place.env["JOURNAL_STREAM"] = f"{st.st_dev}:{st.st_ino}"
+        place.start()
+        lines = place.lines()
+        true(f"lines begin with {form}: {lines}",
+             lines and all(re.match(form, line) for line in lines))
+        place.end()
+    place = Place()
+    place.wrapper = [sys.executable, "-c", "import os, sys\n"
+                     "r, w = os.pipe(); os.dup2(w, 2); os.close(w); os.close(r)\n"
+                     "os.execv(sys.argv[1], sys.argv[1:])"]
+    place.start()
+    true("a program is served though nobody reads the log",
+         place.program()[0] == 0 and place.process.poll() is None)
+    place.end()
+
+
 def driver_missing():
     place = Place(libcuda="libno-such-driver.so").start()
     result, said = place.program()
@@ -254,6 +376,10 @@ def main():
     log_file()
     executor_lost()
     driver_missing()
+    ready()
+    own_client()
+    reload()
+    log_lines()
     pageable_access()
     print(f"startup: {checks} checks passed, 0 failed")
 

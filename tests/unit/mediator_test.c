@@ -145,8 +145,7 @@ static void mistakes(void **state)
 		"[executor]\nuids = 1-4294967295\n", "[executor]\nuids = 1-2,4-5\n",
 		"[limits]\nmemory = x\n", "[limits]\nthreads = -1\n", "[limits]\nstarts = 0\n",
 		"[limits]\nprograms = 0\n", "[limits]\nconnections = 0\n", "[socket]\nmemory = 0\n",
-		/* The second line is more of the first for the parser. */
-		"[socket]\npath = /tmp/x\n  memory = 64M\n",
+		"[socket]\nmemory = 64M\npool = B\nmemory = 32M\n", "memory = 64M\n", "[socket]\npath\n",
 		"[socket]\npool = abcdefghijklmnopqrstuvwxyz\n",
 		"[pool ]\ndevices = 0\n", "[pool A]\ndevices = all\n", "[pool A]\ndevices =\n",
 		"[pool A]\nmemory = 1G\n", "[pool abcdefghijklmnop]\ndevices = 0\n",
@@ -155,6 +154,86 @@ static void mistakes(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_not_equal(load(bad[i]), 0);
+}
+
+/* What the log says while `text` is read. */
+static const char *said(const char *text)
+{
+	static char log[4096];
+	int fd = memfd_create("log", MFD_CLOEXEC);
+	ssize_t n;
+
+	vg_log_to(fd);
+	load(text);
+	vg_log_to(STDERR_FILENO);
+	n = pread(fd, log, sizeof(log) - 1, 0);
+	log[n > 0 ? n : 0] = '\0';
+	close(fd);
+	return log;
+}
+
+/* A fault has its line, its section and key, and what is allowed. */
+static void faults_are_located(void **state)
+{
+	static char line[1024] = "[sandbox]\nread = ";
+	static const struct {
+		const char *text, *words[3];
+	} faults[] = {
+		{ "[limits]\n\n# x\nprograms = 0\n", { ":4: [limits] programs = 0", "1 to 100000" } },
+		{ "[limits]\nprogramms = 5\n", { ":2: ", "programms in [limits]", "programs, starts" } },
+		{ "[limit]\nstarts = 5\n", { ":2: ", "[limit]", "[executor], [limits]" } },
+		{ "[log]\nlevel = a\n[socket]\nmode = 8\n", { ":2: [log] level", ":4: [socket] mode" } },
+		{ "[log]\nlevel = info\n level = debug\n", { ":3: [log] level is given twice", "line 2" } },
+		{ "[log]\nlevel\n", { ":2: neither [section] nor key = value" } },
+		{ "[sandbox]\nallow = kill,no_such\n", { ":2: ", "no system call no_such" } },
+		{ line, { ":2: longer than " } },
+	};
+
+	(void)state;
+	memset(line + strlen(line), 'x', sizeof(line) - strlen(line) - 1);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		for (size_t k = 0; k < 3 && faults[i].words[k]; k++)
+			if (!strstr(said(faults[i].text), faults[i].words[k]))
+				fail_msg("\"%s\" is not in: %s", faults[i].words[k], said(faults[i].text));
+}
+
+/* A line may be indented. */
+static void indented(void **state)
+{
+	(void)state;
+	assert_int_equal(load("[socket]\n  path = /tmp/x\n\tmemory = 64M\n"), 0);
+	assert_string_equal(vg_config.socket, "/tmp/x");
+	assert_int_equal(vg_config.local_memory, 64 << 20);
+}
+
+static int reload(const char *text)
+{
+	char path[] = "/tmp/vgpu-conf-XXXXXX";
+	int fd = mkstemp(path), ret;
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	ret = vg_config_reload(path, true);
+	unlink(path);
+	return ret;
+}
+
+static void read_again(void **state)
+{
+	(void)state;
+	assert_int_equal(load("[limits]\nprograms = 5\n[socket]\nmode = 600\n"), 0);
+	assert_int_equal(reload("[limits]\nprograms = 7\nstarts = 3\n[socket]\nmode = 660\n"
+				"[sandbox]\nallow = kill\n"), 3);
+	assert_int_equal(vg_config.programs, 7);
+	assert_int_equal(vg_config.starts, 3);
+	assert_string_equal(vg_config.allow, "kill");
+	assert_int_equal(vg_config.socket_mode, 0600);
+	/* What is no longer there has its default again; a wrong file changes nothing. */
+	assert_int_equal(reload("[limits]\nprograms = 7\nstarts = 3\n[socket]\nmode = 600\n"), 1);
+	assert_string_equal(vg_config.allow, "");
+	assert_true(reload("[limits]\nprograms = 9\nstarts = none\n") < 0);
+	assert_int_equal(vg_config.programs, 7);
+	assert_int_equal(load(""), 0);
 }
 
 static void tenant_settles(void **state)
@@ -1174,6 +1253,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes),	   cmocka_unit_test(defaults),
 		cmocka_unit_test(settings),	   cmocka_unit_test(mistakes),
+		cmocka_unit_test(faults_are_located), cmocka_unit_test(indented),
+		cmocka_unit_test(read_again),
 		cmocka_unit_test(tenant_settles), cmocka_unit_test(tenant_full),
 		cmocka_unit_test(account_is_sealed),
 		cmocka_unit_test(starts), cmocka_unit_test(users),

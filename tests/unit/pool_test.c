@@ -40,7 +40,15 @@ FILE *__wrap_fopen(const char *path, const char *mode)
 
 #define UUID "GPU-11111111-2222-3333-4444-555555555555"
 
-/* The devices of a vGPU, to be freed; "all" and "none" are said so. */
+static char why[96];
+
+static bool set_pool(const char *name, const char *list)
+{
+	*why = '\0';
+	return vg_pool_set(name, list, why, sizeof(why));
+}
+
+/* The devices of a vGPU; "all" and "none" are said so. */
 static const char *devices(const char *pool, const char *parent)
 {
 	static char text[200];
@@ -57,18 +65,26 @@ static void lists(void **state)
 {
 	(void)state;
 	has_driver = true;
-	vg_pools_clear();
-	assert_true(vg_pool_set("A", "1, 0"));
-	assert_true(vg_pool_set("B", "0000:3b:00.0 GPU-other MIG-one"));
+	assert_true(set_pool("A", "1, 0"));
+	assert_true(set_pool("B", "0000:3b:00.0 GPU-other MIG-one"));
+	assert_string_equal(devices("A", ""), "all");	/* until the file's end */
+	vg_pools_end(true);
 	assert_string_equal(devices("A", ""), "1,0");
 	assert_string_equal(devices("A", "virtual"), "1,0");
 	assert_string_equal(devices("B", ""), UUID ",GPU-other,MIG-one");
 	assert_string_equal(devices("C", ""), "all");
-	assert_false(vg_pool_set("D", ""));
-	assert_false(vg_pool_set("D", "card0"));
-	assert_false(vg_pool_set("D", "0,0000:3c:00.0"));
-	assert_string_equal(devices("D", ""), "all");
-	vg_pools_clear();
+	assert_false(set_pool("D", ""));
+	assert_false(set_pool("D", "card0"));
+	assert_string_equal(why, "card0 is not a device; ");
+	assert_false(set_pool("D", "0,0000:3c:00.0"));
+	assert_non_null(strstr(why, "no GPU at 0000:3c:00.0"));
+	assert_false(set_pool("abcdefghijklmnop", "0"));
+	assert_true(set_pool("A", "5"));
+	assert_false(set_pool("A", "6"));
+	/* A file with a fault changes nothing. */
+	vg_pools_end(false);
+	assert_string_equal(devices("A", ""), "1,0");
+	vg_pools_end(true);
 	assert_string_equal(devices("A", ""), "all");
 }
 
@@ -77,13 +93,14 @@ static void below_a_gpu(void **state)
 {
 	(void)state;
 	has_driver = true;
-	assert_true(vg_pool_set("A", "GPU-other"));
+	assert_true(set_pool("A", "GPU-other"));
+	vg_pools_end(true);
 	assert_string_equal(devices("A", "0000:3b:00.0"), UUID);
 	assert_string_equal(devices("A", "0000:3c:00.0"), "none");
 	/* The driver is softgpu. */
 	has_driver = false;
 	assert_string_equal(devices("A", "0000:3b:00.0"), "GPU-other");
-	vg_pools_clear();
+	vg_pools_end(true);
 }
 
 /*

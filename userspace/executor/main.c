@@ -288,6 +288,7 @@ int main(int argc, char **argv)
 	void *driver;
 
 	leave_guest_addresses(argv);
+	signal(SIGPIPE, SIG_IGN);
 	/* What it takes to wake a thread whose CPU is virtual and halted. */
 	exec.spin_us = 100;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <ini.h>
 #include <seccomp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,10 +47,31 @@ bool vg_parse_bytes(const char *text, uint64_t *out)
 	return true;
 }
 
-static bool set_string(char **where, const char *value)
-{
-	char *copy = strdup(value);
+/* A setting: how its text is read, and where it goes. */
+struct setting {
+	const char *name;	/* section.key; "pool.key" in each [pool NAME] */
+	bool (*set)(struct vg_config *c, const struct setting *s, const char *value);
+	size_t at, size;	/* in struct vg_config */
+	uint64_t min, max;	/* of a number, or the length of a string */
+	bool reloads;		/* it can change while the mediator runs */
+	const char *allowed;
+};
 
+/* Why a value is not valid, where that is more than what is allowed. */
+static char wrong[96];
+
+static void *place(struct vg_config *c, const struct setting *s)
+{
+	return (char *)c + s->at;
+}
+
+static bool set_string(struct vg_config *c, const struct setting *s, const char *value)
+{
+	char **where = place(c, s), *copy;
+
+	if (s->max && strlen(value) > s->max)
+		return false;
+	copy = strdup(value);
 	if (!copy)
 		return false;
 	free(*where);
@@ -57,36 +79,59 @@ static bool set_string(char **where, const char *value)
 	return true;
 }
 
-static bool set_number(unsigned int *where, const char *value, int base, unsigned int max)
+static bool number(unsigned int *where, const struct setting *s, const char *value, int base)
 {
 	unsigned long number;
 	char *end;
 
 	errno = 0;
 	number = strtoul(value, &end, base);
-	if (errno || end == value || *end || *value == '-' || number > max)
+	if (errno || end == value || *end || *value == '-' || number < s->min || number > s->max)
 		return false;
 	*where = number;
 	return true;
 }
 
-static bool set_bool(bool *where, const char *value)
+static bool set_number(struct vg_config *c, const struct setting *s, const char *value)
 {
+	return number(place(c, s), s, value, 10);
+}
+
+static bool set_octal(struct vg_config *c, const struct setting *s, const char *value)
+{
+	return number(place(c, s), s, value, 8);
+}
+
+static bool set_bytes(struct vg_config *c, const struct setting *s, const char *value)
+{
+	uint64_t bytes;
+
+	if (!vg_parse_bytes(value, &bytes) || bytes < s->min)
+		return false;
+	*(uint64_t *)place(c, s) = bytes;
+	return true;
+}
+
+static bool set_bool(struct vg_config *c, const struct setting *s, const char *value)
+{
+	bool *where = place(c, s);
+
 	*where = !strcmp(value, "yes");
 	return *where || !strcmp(value, "no");
 }
 
 /* Names of system calls, separated by commas; kept without spaces. */
-static bool set_calls(char **where, const char *value)
+static bool set_calls(struct vg_config *c, const struct setting *s, const char *value)
 {
 	char *copy = strdup(value), *list = calloc(1, strlen(value) + 1), *rest;
+	char **where = place(c, s);
 	bool ok = copy && list;
 
 	for (char *name = ok ? strtok_r(copy, ", \t", &rest) : NULL; name && ok;
 	     name = strtok_r(NULL, ", \t", &rest)) {
 		ok = seccomp_syscall_resolve_name(name) != __NR_SCMP_ERROR;
 		if (!ok)
-			vg_err("configuration: there is no system call %s", name);
+			snprintf(wrong, sizeof(wrong), "there is no system call %s; ", name);
 		if (*list)
 			strcat(list, ",");
 		strcat(list, name);
@@ -102,11 +147,12 @@ static bool set_calls(char **where, const char *value)
 }
 
 /* FIRST-LAST, or nothing. */
-static bool set_uids(struct vg_config *c, const char *value)
+static bool set_uids(struct vg_config *c, const struct setting *s, const char *value)
 {
 	unsigned long long first, last;
 	char end;
 
+	(void)s;
 	c->uid_first = c->uid_last = 0;
 	if (!*value)
 		return true;
@@ -119,10 +165,140 @@ static bool set_uids(struct vg_config *c, const char *value)
 	return true;
 }
 
-static bool set_mode(bool *learn, const char *value)
+static bool set_mode(struct vg_config *c, const struct setting *s, const char *value)
 {
+	bool *learn = place(c, s);
+
 	*learn = !strcmp(value, "log");
 	return *learn || !strcmp(value, "enforce");
+}
+
+static bool set_level(struct vg_config *c, const struct setting *s, const char *value)
+{
+	int *level = place(c, s);
+
+	*level = vg_log_level_parse(value);
+	return *level >= 0;
+}
+
+/* Pools are no part of struct vg_config (pool.c). */
+static bool set_pool(struct vg_config *c, const struct setting *s, const char *value)
+{
+	(void)c;
+	(void)s;
+	(void)value;
+	return false;
+}
+
+#define AT(field) .at = offsetof(struct vg_config, field), .size = sizeof(vg_config.field)
+#define PATHS "paths with colons between them"
+#define BYTES "a number, or one with K, M, G or T"
+#define YES_NO "yes or no"
+#define NOW .reloads = true
+
+/* What changes for executors changes for those that are started from then on. */
+static const struct setting settings[] = {
+	{ "executor.path", set_string, AT(executor), .allowed = "a path" },
+	{ "executor.libcuda", set_string, AT(libcuda), .allowed = "a name or a path" },
+	{ "executor.user", set_string, AT(user), .allowed = "the name of a user, or nothing" },
+	{ "executor.uids", set_uids, AT(uid_first),
+	  .allowed = "FIRST-LAST with at most 1048576 numbers, none of them 0, or nothing" },
+	{ "executor.cache", set_string, AT(cache), .allowed = "a path, or nothing" },
+	{ "executor.spares", set_number, AT(spares), .max = 64, NOW, .allowed = "0 to 64" },
+	{ "executor.warm", set_bool, AT(warm), NOW, .allowed = YES_NO },
+	{ "executor.pageable_access", set_bool, AT(pageable_access), NOW, .allowed = YES_NO },
+	{ "executor.spin_us", set_number, AT(spin_us), .max = 1000000, NOW,
+	  .allowed = "0 to 1000000" },
+	{ "executor.data", set_bytes, AT(data), .min = DATA_MIN, NOW,
+	  .allowed = BYTES ", at least 64M" },
+	{ "limits.memory", set_bytes, AT(group_memory), NOW, .allowed = BYTES },
+	{ "limits.threads", set_number, AT(group_threads), .max = 4194304, NOW,
+	  .allowed = "0 to 4194304" },
+	{ "limits.connections", set_number, AT(connections), .min = 1, .max = 100000, NOW,
+	  .allowed = "1 to 100000" },
+	{ "limits.programs", set_number, AT(programs), .min = 1, .max = 100000, NOW,
+	  .allowed = "1 to 100000" },
+	{ "limits.starts", set_number, AT(starts), .min = 1, .max = 100000, NOW,
+	  .allowed = "1 to 100000" },
+	{ "sandbox.mode", set_mode, AT(learn), NOW, .allowed = "enforce or log" },
+	{ "sandbox.allow", set_calls, AT(allow), NOW,
+	  .allowed = "names of system calls with commas between them" },
+	{ "sandbox.files", set_bool, AT(files), NOW, .allowed = YES_NO },
+	{ "sandbox.read", set_string, AT(read), NOW, .allowed = PATHS },
+	{ "sandbox.write", set_string, AT(write), NOW, .allowed = PATHS },
+	{ "pool.devices", set_pool, NOW,
+	  .allowed = "PCI addresses (0000:3b:00.0), UUIDs (GPU-...) and numbers with commas between "
+		     "them, in a section [pool NAME] for each pool" },
+	{ "socket.path", set_string, AT(socket), .allowed = "a path, or nothing" },
+	{ "socket.mode", set_octal, AT(socket_mode), .max = 0777, .allowed = "0 to 777, octal" },
+	{ "socket.pool", set_string, AT(local_pool), .max = 15,
+	  .allowed = "a name of at most 15 bytes" },
+	{ "socket.memory", set_bytes, AT(local_memory), .min = 1,
+	  .allowed = BYTES ", more than 0" },
+	{ "control.path", set_string, AT(control), .allowed = "a path" },
+	{ "host.device", set_string, AT(host_device), .allowed = "a path" },
+	{ "log.level", set_level, AT(log_level), NOW,
+	  .allowed = "error, warning, info or debug" },
+};
+
+#define SETTINGS (sizeof(settings) / sizeof(settings[0]))
+
+static bool is_string(const struct setting *s)
+{
+	return s->set == set_string || s->set == set_calls;
+}
+
+/* -- reading a file */
+
+struct reading {
+	const char *path;
+	FILE *file;
+	unsigned int line;
+	unsigned int faults;
+	struct vg_config config;
+	char *text[SETTINGS];		/* of each setting, as given; NULL: not given */
+	unsigned int at[SETTINGS];	/* and the line */
+};
+
+/* What the file in force says. */
+static char *text[SETTINGS];
+
+static void fault(struct reading *r, unsigned int line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void fault(struct reading *r, unsigned int line, const char *format, ...)
+{
+	char what[700];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	vg_err("configuration: %s:%u: %s", r->path, line, what);
+	r->faults++;
+}
+
+/* "a, b, c": the keys of a section, or the sections. */
+static void names(char *out, size_t size, const char *section)
+{
+	size_t at = 0, part, n = strlen(section);
+
+	*out = '\0';
+	for (size_t i = 0; i < SETTINGS; i++) {
+		const char *name = settings[i].name, *key = strchr(name, '.') + 1;
+
+		part = key - name - 1;
+		if (!n && i && !strncmp(name, settings[i - 1].name, part + 1))
+			continue;
+		if (n && (part != n || strncmp(name, section, n)))
+			continue;
+		if (n)
+			at += snprintf(out + at, size - at, "%s%s", at ? ", " : "", key);
+		else
+			at += snprintf(out + at, size - at, "%s[%.*s]", at ? ", " : "", (int)part, name);
+		if (at >= size)
+			return;
+	}
 }
 
 /* NAME of a section [pool NAME]; NULL: it is another section. */
@@ -131,88 +307,118 @@ static const char *pool_name(const char *section)
 	return strncmp(section, "pool ", 5) ? NULL : section + 5 + strspn(section + 5, " \t");
 }
 
-static char *last;	/* the setting before this one */
+/* The text of the setting is that of all pools. */
+static bool add_pool(struct reading *r, size_t i, const char *pool, const char *value)
+{
+	char *all;
+
+	if (!vg_pool_set(pool, value, wrong, sizeof(wrong)) ||
+	    asprintf(&all, "%s%s%s: %s", r->text[i] ? r->text[i] : "", r->text[i] ? "; " : "", pool,
+		     value) < 0)
+		return false;
+	free(r->text[i]);
+	r->text[i] = all;
+	return true;
+}
 
 static int set(void *user, const char *section, const char *name, const char *value)
 {
-	struct vg_config *c = &vg_config;
 	const char *pool = pool_name(section);
-	char key[96], given[96];
+	struct reading *r = user;
+	const struct setting *s = NULL;
+	char key[96], list[300];
 	bool ok;
+	size_t i;
 
-	(void)user;
 	snprintf(key, sizeof(key), "%s.%s", pool ? "pool" : section, name);
-	snprintf(given, sizeof(given), "%s.%s", section, name);
-	/* The parser takes a line that starts with a blank for more of the one before. */
-	if (last && !strcmp(last, given)) {
-		vg_err("configuration: [%s] %s is given twice: \"%s\" (a setting starts at the "
-		       "beginning of its line)", section, name, value);
+	for (i = 0; i < SETTINGS && !s; i++)
+		if (!strcmp(key, settings[i].name))
+			s = &settings[i];
+	i--;
+	if (!s) {
+		names(list, sizeof(list), pool ? "pool" : section);
+		if (*list) {
+			fault(r, r->line, "there is no setting %s in [%s]; allowed: %s", name, section,
+			      list);
+		} else {
+			names(list, sizeof(list), "");
+			fault(r, r->line, "there is no section [%s], with %s; allowed: %s", section,
+			      name, list);
+		}
 		return 0;
 	}
-	set_string(&last, given);
-	if (!strcmp(key, "executor.path"))
-		ok = set_string(&c->executor, value);
-	else if (!strcmp(key, "executor.libcuda"))
-		ok = set_string(&c->libcuda, value);
-	else if (!strcmp(key, "executor.user"))
-		ok = set_string(&c->user, value);
-	else if (!strcmp(key, "executor.uids"))
-		ok = set_uids(c, value);
-	else if (!strcmp(key, "executor.cache"))
-		ok = set_string(&c->cache, value);
-	else if (!strcmp(key, "executor.spares"))
-		ok = set_number(&c->spares, value, 10, 64);
-	else if (!strcmp(key, "executor.warm"))
-		ok = set_bool(&c->warm, value);
-	else if (!strcmp(key, "executor.pageable_access"))
-		ok = set_bool(&c->pageable_access, value);
-	else if (!strcmp(key, "executor.spin_us"))
-		ok = set_number(&c->spin_us, value, 10, 1000000);
-	else if (!strcmp(key, "limits.memory"))
-		ok = vg_parse_bytes(value, &c->group_memory);
-	else if (!strcmp(key, "limits.threads"))
-		ok = set_number(&c->group_threads, value, 10, 4194304);
-	else if (!strcmp(key, "limits.connections"))
-		ok = set_number(&c->connections, value, 10, 100000) && c->connections;
-	else if (!strcmp(key, "limits.programs"))
-		ok = set_number(&c->programs, value, 10, 100000) && c->programs;
-	else if (!strcmp(key, "limits.starts"))
-		ok = set_number(&c->starts, value, 10, 100000) && c->starts;
-	else if (!strcmp(key, "executor.data"))
-		ok = vg_parse_bytes(value, &c->data) && c->data >= DATA_MIN;
-	else if (!strcmp(key, "sandbox.mode"))
-		ok = set_mode(&c->learn, value);
-	else if (!strcmp(key, "sandbox.allow"))
-		ok = set_calls(&c->allow, value);
-	else if (!strcmp(key, "sandbox.files"))
-		ok = set_bool(&c->files, value);
-	else if (!strcmp(key, "sandbox.read"))
-		ok = set_string(&c->read, value);
-	else if (!strcmp(key, "sandbox.write"))
-		ok = set_string(&c->write, value);
-	else if (!strcmp(key, "pool.devices"))
-		ok = pool && vg_pool_set(pool, value);
-	else if (!strcmp(key, "socket.path"))
-		ok = set_string(&c->socket, value);
-	else if (!strcmp(key, "socket.mode"))
-		ok = set_number(&c->socket_mode, value, 8, 0777);
-	else if (!strcmp(key, "socket.pool"))
-		ok = strlen(value) < 16 && set_string(&c->local_pool, value);
-	else if (!strcmp(key, "socket.memory"))
-		ok = vg_parse_bytes(value, &c->local_memory) && c->local_memory;
-	else if (!strcmp(key, "control.path"))
-		ok = set_string(&c->control, value);
-	else if (!strcmp(key, "host.device"))
-		ok = set_string(&c->host_device, value);
-	else if (!strcmp(key, "log.level"))
-		ok = (c->log_level = vg_log_level_parse(value)) >= 0;
-	else {
-		vg_err("configuration: no such setting: [%s] %s", section, name);
+	if (r->text[i] && !pool) {
+		fault(r, r->line, "[%s] %s is given twice, first in line %u", section, name, r->at[i]);
 		return 0;
 	}
-	if (!ok)
-		vg_err("configuration: [%s] %s = %s: not a value for it", section, name, value);
-	return ok;
+	r->at[i] = r->line;
+	*wrong = '\0';
+	if (pool) {
+		ok = add_pool(r, i, pool, value);
+	} else {
+		r->text[i] = strdup(value);
+		ok = r->text[i] && s->set(&r->config, s, value);
+	}
+	if (ok)
+		return 1;
+	fault(r, r->line, "[%s] %s = %s: not a value for it; %sallowed: %s", section, name, value,
+	      wrong, s->allowed);
+	return 0;
+}
+
+/*
+ * One line for the parser, without the blanks that it begins with: the parser would take it for
+ * more of the line before.
+ */
+static char *next_line(char *line, int size, void *stream)
+{
+	struct reading *r = stream;
+	int c;
+
+	if (!fgets(line, size, r->file))
+		return NULL;
+	r->line++;
+	if (!strchr(line, '\n') && !feof(r->file)) {
+		while ((c = fgetc(r->file)) != '\n' && c != EOF)
+			;
+		fault(r, r->line, "longer than the %d bytes that a line may have", size - 2);
+		*line = '\0';
+	}
+	memmove(line, line + strspn(line, " \t"), strlen(line + strspn(line, " \t")) + 1);
+	return line;
+}
+
+static int read_file(struct reading *r, const char *path, bool must_exist)
+{
+	unsigned int before;
+	struct stat st;
+	int line;
+
+	r->path = path;
+	if (!must_exist && access(path, F_OK))
+		return 0;
+	if (!stat(path, &st) && S_ISDIR(st.st_mode)) {
+		vg_err("configuration: %s is a folder", path);
+		return -EISDIR;
+	}
+	r->file = fopen(path, "re");
+	if (!r->file) {
+		vg_err("configuration: cannot read %s: %s", path, strerror(errno));
+		return -ENOENT;
+	}
+	before = r->faults;
+	line = ini_parse_stream(next_line, r, set, r);
+	if (ferror(r->file))
+		line = -1;
+	fclose(r->file);
+	if (line < 0) {
+		vg_err("configuration: cannot read %s", path);
+		return -EIO;
+	}
+	/* The parser's own complaint is about a line that it could not take apart. */
+	if (line > 0 && r->faults == before)
+		fault(r, line, "neither [section] nor key = value");
+	return r->faults ? -EINVAL : 0;
 }
 
 /* The executor is beside the mediator, or below libexec of the same prefix. */
@@ -233,12 +439,9 @@ static char *find_executor(void)
 	return strdup(path);
 }
 
-int vg_config_load(const char *path, bool must_exist)
+static struct vg_config defaults(void)
 {
-	struct stat st;
-	int line;
-
-	vg_config = (struct vg_config){
+	return (struct vg_config){
 		.executor = find_executor(),
 		.libcuda = strdup("libcuda.so.1"),
 		.user = strdup("nobody"),
@@ -263,23 +466,87 @@ int vg_config_load(const char *path, bool must_exist)
 		.write = strdup(""),
 		.log_level = VG_INFO,
 	};
-	vg_pools_clear();
-	if (!must_exist && access(path, F_OK))
-		return 0;
-	if (!stat(path, &st) && S_ISDIR(st.st_mode)) {
-		vg_err("configuration: %s is a folder", path);
-		return -EISDIR;
+}
+
+static void forget(struct reading *r)
+{
+	for (size_t i = 0; i < SETTINGS; i++) {
+		if (is_string(&settings[i]))
+			free(*(char **)place(&r->config, &settings[i]));
+		free(r->text[i]);
 	}
-	free(last);
-	last = NULL;
-	line = ini_parse(path, set, NULL);
-	if (line < 0) {
-		vg_err("configuration: cannot read %s", path);
-		return -ENOENT;
+}
+
+int vg_config_load(const char *path, bool must_exist)
+{
+	struct reading r = { .config = defaults() };
+	int ret = read_file(&r, path, must_exist);
+
+	vg_pools_end(!ret);
+	/* Whoever calls this twice is a test, and may still have strings of the first. */
+	vg_config = r.config;
+	for (size_t i = 0; i < SETTINGS; i++) {
+		free(text[i]);
+		text[i] = r.text[i];
 	}
-	if (line > 0) {
-		vg_err("configuration: %s, line %d", path, line);
+	return ret;
+}
+
+/* -- reading it again */
+
+static bool same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+static void take(struct reading *r, size_t i)
+{
+	const struct setting *s = &settings[i];
+	void *from = place(&r->config, s), *to = place(&vg_config, s);
+	char *old = text[i];
+
+	if (is_string(s)) {
+		free(*(char **)to);
+		memcpy(to, from, s->size);
+		*(char **)from = NULL;
+	} else {
+		memcpy(to, from, s->size);
+	}
+	text[i] = r->text[i];
+	r->text[i] = old;
+}
+
+int vg_config_reload(const char *path, bool must_exist)
+{
+	struct reading r = { .config = defaults() };
+	unsigned int changes = 0, waiting = 0;
+
+	if (read_file(&r, path, must_exist)) {
+		vg_pools_end(false);
+		vg_err("configuration: %s: nothing of it is taken over", path);
+		forget(&r);
 		return -EINVAL;
 	}
-	return 0;
+	vg_pools_end(true);
+	for (size_t i = 0; i < SETTINGS; i++) {
+		const char *name = settings[i].name, *key = strchr(name, '.') + 1;
+		const char *value = r.text[i] ? r.text[i] : "the default";
+
+		if (same(text[i], r.text[i]))
+			continue;
+		if (settings[i].reloads) {
+			vg_info("configuration: [%.*s] %s = %s: taken over", (int)(key - name - 1), name,
+				key, value);
+			take(&r, i);
+			changes++;
+		} else {
+			vg_warn("configuration: [%.*s] %s = %s: needs a restart of vgpu-mediatord",
+				(int)(key - name - 1), name, key, value);
+			waiting++;
+		}
+	}
+	vg_info("configuration: %s read again: %u settings taken over, %u need a restart", path,
+		changes, waiting);
+	forget(&r);
+	return changes;
 }

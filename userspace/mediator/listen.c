@@ -270,6 +270,26 @@ static struct guest *silent(const struct vg_user *u)
 	return g && vg_now_ms() - g->since >= YIELD_MS ? g : NULL;
 }
 
+/* An executor comes as a program, because its driver is a libcuda.so.1 of ours. */
+static bool is_executor(pid_t pid)
+{
+	static struct vg_log_rate rate;
+	struct vg_proc *p;
+
+	LIST_FOREACH(p, &vg_procs, node)
+		if (p->pid == pid)
+			break;
+	if (!p)
+		return false;
+	vg_log_some(&rate, VG_ERROR, "executor %d connects to this mediator as a program does, because the "
+		    "CUDA driver that it loads (%s) is vgpu's own library for guests: remove that from "
+		    "this host, or name NVIDIA's file in [executor] libcuda", pid, vg_config.libcuda);
+	/* Later on, those who are served lose nothing, and a guest may be behind it. */
+	if (p->state == VG_PROC_STARTING && !vg_procs_driver().size)
+		vg_stop(2);
+	return true;
+}
+
 static void listen_ready(struct vg_source *s, uint32_t events)
 {
 	socklen_t len = sizeof(struct ucred);
@@ -283,7 +303,8 @@ static void listen_ready(struct vg_source *s, uint32_t events)
 		return;
 	}
 	g = calloc(1, sizeof(*g));
-	if (!g || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &g->cred, &len))
+	if (!g || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &g->cred, &len) ||
+	    is_executor(g->cred.pid))
 		goto fail;
 	g->user = vg_user_get(g->cred.uid);
 	if (!g->user)

@@ -24,6 +24,36 @@
 #define HOST_POLL_MS	1000	/* how often to look for /dev/vgpu-host */
 
 static bool stopping;
+static int exit_status = EXIT_SUCCESS;
+static const char *config;	/* NULL: CONFIG_DEFAULT, which may be missing */
+static int level = -2;		/* of the command line, which has precedence */
+
+void vg_stop(int status)
+{
+	stopping = true;
+	exit_status = status;
+}
+
+static void set_level(void)
+{
+	if (level >= 0)
+		vg_config.log_level = level;
+	vg_log_init("vgpu-mediatord", vg_config.log_level);
+}
+
+static void reload(void)
+{
+	bool divided = vg_config.group_memory || vg_config.group_threads;
+
+	vg_info("SIGHUP: reading the configuration again");
+	if (vg_config_reload(config ? config : CONFIG_DEFAULT, config) <= 0)
+		return;
+	set_level();
+	if (!divided)
+		vg_cgroup_open();
+	/* Those that wait were started with what was in force. */
+	vg_procs_renew();
+}
 
 static void signal_ready(struct vg_source *s, uint32_t events)
 {
@@ -33,6 +63,8 @@ static void signal_ready(struct vg_source *s, uint32_t events)
 	while (read(s->fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			vg_procs_reap();
+		else if (info.ssi_signo == SIGHUP)
+			reload();
 		else
 			stopping = true;
 	}
@@ -46,6 +78,7 @@ static int signals_open(void)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
@@ -95,13 +128,21 @@ static void stop(void)
 
 static void run(void)
 {
+	bool ready = false;
+
 	while (!stopping) {
 		int timeout = vg_procs_tick(), listen = vg_listen_tick();
 		int closing = vg_closers_tick();
 
+		if (!ready && vg_procs_driver().size) {
+			ready = true;
+			vg_info("ready: the CUDA driver %s works", vg_config.libcuda);
+			notify("READY=1\nSTATUS=The CUDA driver works");
+		}
 		vg_users_tick();
 		vg_host_poll();
 		vg_procs_refill();
+		vg_procs_try();
 		if (listen >= 0 && (timeout < 0 || listen < timeout))
 			timeout = listen;
 		if (closing >= 0 && (timeout < 0 || closing < timeout))
@@ -140,9 +181,10 @@ int main(int argc, char **argv)
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
-	const char *config = NULL;
-	int level = -2, option;
+	int option;
 
+	/* Whoever reads the log may end before the mediator does. */
+	signal(SIGPIPE, SIG_IGN);
 	vg_log_init("vgpu-mediatord", VG_INFO);
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
@@ -169,17 +211,15 @@ int main(int argc, char **argv)
 	}
 	if (vg_config_load(config ? config : CONFIG_DEFAULT, config))
 		return 2;
-	if (level >= 0)
-		vg_config.log_level = level;
-	vg_log_init("vgpu-mediatord", vg_config.log_level);
+	set_level();
 
 	raise_limit();
 	/* Before anything comes from outside. */
 	if (vg_start_open() || vg_sources_open() || signals_open() || vg_procs_init() || vg_listen_open() ||
 	    vg_control_open())
 		return EXIT_FAILURE;
-	notify("READY=1");
+	notify("STATUS=Waiting for the CUDA driver");
 	run();
 	stop();
-	return EXIT_SUCCESS;
+	return exit_status;
 }

@@ -211,14 +211,16 @@ int vg_start(char *const *argv, char *const *env, int sock, pid_t *pid);
 char **vg_environ(uint64_t settings, const char *devices);
 
 /*
- * pool.c. vg_pool_set() gives a pool its devices, a list of PCI addresses, UUIDs and numbers;
- * false, with a line in the log: one of them is not a device. vg_pools_clear() forgets all.
+ * pool.c. vg_pool_set() gives a pool its devices, a list of PCI addresses, UUIDs and numbers,
+ * once the file has been read; false, and `why` ends in "; ": one of them is not a device.
+ * vg_pools_end() is the end of the file: what it says of pools is in force, or forgotten. It
+ * counts for vGPUs that are created afterwards.
  * vg_pool_devices() says what the programs of a vGPU see, as CUDA_VISIBLE_DEVICES has it.
  * `parent` is the PCI address of the vGPU's GPU, "virtual", or "" for programs of the socket.
  * 0 and a string for the caller to free, or NULL for all devices; or a negative errno.
  */
-void vg_pools_clear(void);
-bool vg_pool_set(const char *pool, const char *devices);
+bool vg_pool_set(const char *pool, const char *devices, char *why, size_t size);
+void vg_pools_end(bool keep);
 int vg_pool_devices(const char *pool, const char *parent, char **devices);
 
 /* user.c */
@@ -249,8 +251,17 @@ void vg_cgroup_sweep(void);			/* remove those of vGPUs that are gone */
  */
 void vg_text_show(char *out, size_t size, const char *in, size_t max);
 
+/* main.c: leave the loop, end all executors, and exit with this status */
+void vg_stop(int status);
+
 /* config.c */
 int vg_config_load(const char *path, bool must_exist);
+/*
+ * Read the file again, and take over what can change while executors serve.  The log says of
+ * each setting that differs whether it was taken over.  How many were; or a negative errno, and
+ * nothing was.
+ */
+int vg_config_reload(const char *path, bool must_exist);
 /* Bytes, with an optional suffix K, M, G or T; 0 and false if it is not that. */
 bool vg_parse_bytes(const char *text, uint64_t *out);
 
@@ -275,6 +286,8 @@ void vg_tokens_forget(struct vg_proc *p);	/* it has ended; before its account is
 /* proc.c */
 int vg_procs_init(void);
 void vg_procs_refill(void);	/* bring the spares up to their number */
+void vg_procs_try(void);	/* if none is kept, start one to see whether the driver works */
+void vg_procs_renew(void);	/* end those that serve nobody, so that new ones are started */
 /*
  * Have an executor serve a channel, of a user of the socket or (NULL) of a VM.  The
  * descriptors stay the caller's.  The process, or NULL with errno.

@@ -24,7 +24,10 @@ struct pool {
 	char *devices;		/* as CUDA_VISIBLE_DEVICES has them */
 };
 
-static LIST_HEAD(, pool) pools = LIST_HEAD_INITIALIZER(pools);
+LIST_HEAD(pools, pool);
+
+static struct pools pools = LIST_HEAD_INITIALIZER(pools);	/* in force */
+static struct pools coming = LIST_HEAD_INITIALIZER(coming);		/* of the file that is being read */
 
 /* A PCI address, as in 0000:3b:00.0. */
 static bool is_address(const char *name)
@@ -55,8 +58,8 @@ static int uuid_at(const char *address, char *uuid, size_t size)
 	return name ? 0 : -ENOENT;
 }
 
-/* CUDA's names of the devices of a list; false: one of them is not a device. */
-static bool resolve(const char *list, char *names, size_t size)
+/* CUDA's names of the devices of a list; false: one of them is not a device, or there is none. */
+static bool resolve(const char *list, char *names, size_t size, char *why, size_t why_size)
 {
 	char *copy = strdup(list), *rest, uuid[64];
 	size_t length = 0;
@@ -69,13 +72,12 @@ static bool resolve(const char *list, char *names, size_t size)
 			int ret = uuid_at(word, uuid, sizeof(uuid));
 
 			if (ret)
-				vg_err("configuration: NVIDIA's driver has no GPU at %s (%s/%s: "
-				       "%s)", word, GPUS, word, strerror(-ret));
+				snprintf(why, why_size, "NVIDIA's driver has no GPU at %s (%s); ",
+					 word, strerror(-ret));
 			ok = !ret;
 			word = uuid;
 		} else if (!isdigit(*word) && strncmp(word, "GPU-", 4) && strncmp(word, "MIG-", 4)) {
-			vg_err("configuration: %s is not a device: a PCI address "
-			       "(0000:3b:00.0), a UUID (GPU-...) or a number is", word);
+			snprintf(why, why_size, "%s is not a device; ", word);
 			ok = false;
 		}
 		if (ok) {
@@ -88,23 +90,54 @@ static bool resolve(const char *list, char *names, size_t size)
 	return ok && length;
 }
 
-void vg_pools_clear(void)
+static struct pool *find(struct pools *list, const char *name)
 {
 	struct pool *p;
 
-	while ((p = LIST_FIRST(&pools))) {
+	LIST_FOREACH(p, list, node)
+		if (!strcmp(p->name, name))
+			return p;
+	return NULL;
+}
+
+static void clear(struct pools *list)
+{
+	struct pool *p;
+
+	while ((p = LIST_FIRST(list))) {
 		LIST_REMOVE(p, node);
 		free(p->devices);
 		free(p);
 	}
 }
 
-bool vg_pool_set(const char *name, const char *devices)
+void vg_pools_end(bool keep)
+{
+	struct pool *p;
+
+	if (keep)
+		clear(&pools);
+	while (keep && (p = LIST_FIRST(&coming))) {
+		LIST_REMOVE(p, node);
+		LIST_INSERT_HEAD(&pools, p, node);
+	}
+	clear(&coming);
+}
+
+bool vg_pool_set(const char *name, const char *devices, char *why, size_t size)
 {
 	char names[1024];
 	struct pool *p;
 
-	if (!*name || strlen(name) >= sizeof(p->name) || !resolve(devices, names, sizeof(names)))
+	if (!*name || strlen(name) >= sizeof(p->name)) {
+		snprintf(why, size, "a pool's name has 1 to %zu bytes; ", sizeof(p->name) - 1);
+		return false;
+	}
+	if (find(&coming, name)) {
+		snprintf(why, size, "pool %s has devices already; ", name);
+		return false;
+	}
+	if (!resolve(devices, names, sizeof(names), why, size))
 		return false;
 	p = calloc(1, sizeof(*p));
 	if (!p)
@@ -115,7 +148,7 @@ bool vg_pool_set(const char *name, const char *devices)
 		free(p);
 		return false;
 	}
-	LIST_INSERT_HEAD(&pools, p, node);
+	LIST_INSERT_HEAD(&coming, p, node);
 	return true;
 }
 
@@ -134,11 +167,9 @@ int vg_pool_devices(const char *name, const char *parent, char **devices)
 		*devices = strdup(uuid);
 		return *devices ? 0 : -ENOMEM;
 	}
-	LIST_FOREACH(p, &pools, node) {
-		if (strcmp(p->name, name))
-			continue;
-		*devices = strdup(p->devices);
-		return *devices ? 0 : -ENOMEM;
-	}
-	return 0;
+	p = find(&pools, name);
+	if (!p)
+		return 0;
+	*devices = strdup(p->devices);
+	return *devices ? 0 : -ENOMEM;
 }

@@ -138,6 +138,8 @@ static void control_ready(struct vg_source *s, uint32_t events)
 	driver = p->ready;
 	if (p->state == VG_PROC_STARTING)
 		p->state = VG_PROC_SPARE;
+	if (p->state == VG_PROC_SPARE && !vg_config.spares)
+		vg_proc_end(p);
 }
 
 /* The program has gone, or talks where it should not. */
@@ -379,6 +381,22 @@ static void drop_unused(void)
 		if (!t)
 			vg_proc_end(p);
 	}
+}
+
+void vg_procs_try(void)
+{
+	if (!vg_config.spares && !driver.size && vg_now_ms() >= refill_at)
+		refill(false, NULL, 1);
+}
+
+void vg_procs_renew(void)
+{
+	struct vg_proc *p;
+
+	LIST_FOREACH(p, &vg_procs, node)
+		if (p->state == VG_PROC_STARTING || p->state == VG_PROC_SPARE)
+			vg_proc_end(p);
+	refill_at = 0;
 }
 
 /* For each set of devices that programs may come for. */
