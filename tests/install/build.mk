@@ -10,3 +10,7 @@ tests: $(O)/tests/install/confine
 .PHONY: check-unit
 check-unit: all $(O)/tests/install/confine $(O)/packaging/systemd/vgpu-mediatord.service	## the mediator's systemd unit
 	tests/install/test_unit.py $(O) $(O)/packaging/systemd/vgpu-mediatord.service
+
+.PHONY: check-doctor
+check-doctor: all	## what vgpuctl doctor says of machines that lack something
+	tests/install/test_doctor.py $(O)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 VG_CTL := $(O)/bin/vgpuctl
 
-$(eval $(call vg-program,$(VG_CTL),userspace/ctl/vgpuctl.c,-ljson-c))
+$(eval $(call vg-program,$(VG_CTL),$(wildcard userspace/ctl/*.c),-ljson-c -ldl))
 ALL += $(VG_CTL)

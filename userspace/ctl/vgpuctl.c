@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,33 +13,40 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "ctl.h"
 #include "vg_version.h"
 
 #define SOCKET_DEFAULT "/run/vgpu/control.sock"
 
-static struct json_object *ask(const char *path, const char *request)
+struct json_object *vg_ctl_ask(const char *path, const char *request, bool say)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	struct json_object *answer = NULL;
 	char *text = NULL;
 	size_t len = 0;
+	int error = ENOMEM, fd;
 	ssize_t n;
-	int fd;
 
 	if (strlen(path) >= sizeof(addr.sun_path)) {
-		fprintf(stderr, "vgpuctl: %s: longer than a socket's path may be\n", path);
+		if (say)
+			fprintf(stderr, "vgpuctl: %s: longer than a socket's path may be\n", path);
+		errno = ENAMETOOLONG;
 		return NULL;
 	}
 	strcpy(addr.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
-		fprintf(stderr, "vgpuctl: %s: %s%s\n", path, strerror(errno),
-			errno == ENOENT || errno == ECONNREFUSED ?
-				" (is vgpu-mediatord running?)" : "");
+		error = errno;
+		if (say)
+			fprintf(stderr, "vgpuctl: %s: %s%s\n", path, strerror(error),
+				error == ENOENT || error == ECONNREFUSED ?
+					" (is vgpu-mediatord running?)" : "");
 		goto out;
 	}
 	if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0) {
-		fprintf(stderr, "vgpuctl: %s: %s\n", path, strerror(errno));
+		error = errno;
+		if (say)
+			fprintf(stderr, "vgpuctl: %s: %s\n", path, strerror(error));
 		goto out;
 	}
 	for (;;) {
@@ -54,12 +62,14 @@ static struct json_object *ask(const char *path, const char *request)
 	}
 	text[len] = '\0';
 	answer = json_tokener_parse(text);
-	if (!answer)
+	if (!answer && say)
 		fprintf(stderr, "vgpuctl: the mediator's answer is cut short\n");
+	error = EPROTO;
 out:
 	free(text);
 	if (fd >= 0)
 		close(fd);
+	errno = error;
 	return answer;
 }
 
@@ -138,7 +148,7 @@ static void print_vgpu(struct json_object *v)
 
 static int status(const char *path, bool json)
 {
-	struct json_object *answer = ask(path, "{\"request\":\"status\"}\n"), *vgpus, *error;
+	struct json_object *answer = vg_ctl_ask(path, "{\"request\":\"status\"}\n", true), *vgpus, *error;
 	size_t i;
 
 	if (!answer)
@@ -168,6 +178,7 @@ static int status(const char *path, bool json)
 static void usage(FILE *to)
 {
 	fprintf(to, "usage: vgpuctl [--socket PATH] status [--json]\n"
+		    "       vgpuctl [--socket PATH] doctor [--json] [--host | --guest] [--root FOLDER]\n"
 		    "       vgpuctl --help | --version\n"
 		    "PATH is the mediator's control socket, " SOCKET_DEFAULT " unless said.\n");
 }
@@ -177,13 +188,21 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "socket", required_argument, NULL, 's' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "host", no_argument, NULL, 'H' },
+		{ "guest", no_argument, NULL, 'G' },
+		{ "root", required_argument, NULL, 'r' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
 	const char *path = SOCKET_DEFAULT;
+	enum vg_role role = VG_ROLE_FOUND;
+	const char *root = "";
 	bool json = false;
 	int option;
+
+	/* Whoever reads the output may end first. */
+	signal(SIGPIPE, SIG_IGN);
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
@@ -192,6 +211,15 @@ int main(int argc, char **argv)
 			break;
 		case 'j':
 			json = true;
+			break;
+		case 'H':
+			role = VG_ROLE_HOST;
+			break;
+		case 'G':
+			role = VG_ROLE_GUEST;
+			break;
+		case 'r':
+			root = optarg;
 			break;
 		case 'h':
 			usage(stdout);
@@ -204,6 +232,8 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
+	if (optind + 1 == argc && !strcmp(argv[optind], "doctor"))
+		return vg_ctl_doctor(path, root, role, json);
 	if (optind + 1 != argc || strcmp(argv[optind], "status")) {
 		usage(stderr);
 		return 2;

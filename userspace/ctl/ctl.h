@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VG_CTL_H
+#define VG_CTL_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+
+/* The mediator's answer; the caller puts it.  NULL: none, and standard error says why if `say`. */
+struct json_object *vg_ctl_ask(const char *path, const char *request, bool say);
+
+/*
+ * doctor.c: looks at this machine, as a host, as a guest, or as what it seems to be, and prints
+ * what is wrong and what to do.  `root` is put before each path that is looked at.  The exit
+ * status: 0 if nothing is wrong.
+ */
+enum vg_role { VG_ROLE_FOUND, VG_ROLE_HOST, VG_ROLE_GUEST };
+int vg_ctl_doctor(const char *socket, const char *root, enum vg_role role, bool json);
+
+#endif /* VG_CTL_H */
