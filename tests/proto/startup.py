@@ -262,7 +262,8 @@ def log_lines():
              lines and all(re.match(form, line) for line in lines))
         place.end()
     place = Place()
-    place.wrapper = [sys.executable, "-c", "import os, sys\n"
+    place.wrapper = [sys.executable, "-c", "import os, signal, sys\n"
+                     "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
                      "r, w = os.pipe(); os.dup2(w, 2); os.close(w); os.close(r)\n"
                      "os.execv(sys.argv[1], sys.argv[1:])"]
     place.start()
