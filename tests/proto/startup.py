@@ -211,6 +211,31 @@ def own_client():
     lines = [line for line in place.lines() if "vgpu's own library" in line]
     true(f"and one line says why: {place.lines()}", len(lines) == 1)
     place.end()
+    # Once programs are served, they go on when that library comes.
+    place = Place()
+    driver = place.settings["libcuda"] = f"{place.dir}/driver.so"
+    place.env["VGPU_TRANSPORT"] = f"unix:{place.socket}"
+    shutil.copy(f"{OUT}/lib/libvgpu-softgpu.so", driver)
+    place.start()
+    until("the driver works", lambda: any("ready:" in line for line in place.lines()))
+    done = place.run("import os, shutil, subprocess, sys, time\n"
+                     "first = c.cuInit(0)\n"
+                     f"shutil.copy('{OUT}/lib/libcuda.so.1', '{driver}.new')\n"
+                     f"os.rename('{driver}.new', '{driver}')\n"
+                     "x, p = ctypes.c_void_p(), ctypes.c_uint64()\n"
+                     "second = subprocess.run([sys.executable, '-c', 'import ctypes; "
+                     "print(ctypes.CDLL(\"libcuda.so.1\").cuInit(0))'], capture_output=True, text=True)\n"
+                     "for _ in range(600):\n"
+                     f"    with open('{place.dir}/log') as f:\n"
+                     "        if 'own library' in f.read(): break\n"
+                     "    time.sleep(0.05)\n"
+                     "print(first, c.cuDevicePrimaryCtxRetain(ctypes.byref(x), 0) or "
+                     "c.cuCtxSetCurrent(x) or c.cuMemAlloc_v2(ctypes.byref(p), 4096))")
+    true(f"a program goes on: {done.stdout}{done.stderr}{place.lines()}",
+         done.stdout.strip() == "0 0" and place.process.poll() is None)
+    lines = [line for line in place.lines() if "vgpu's own library" in line]
+    true(f"and the log names the library: {place.lines()}", 1 <= len(lines) <= 6)
+    place.end()
 
 
 def reload():
