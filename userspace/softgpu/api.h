@@ -53,6 +53,7 @@ struct CUctx_st {
 	unsigned int api_version;
 	unsigned long long id;
 	size_t stack_limit, printf_limit, malloc_limit;
+	uint64_t taken;		/* bytes of the device's, for itself and its limits */
 	CUfunc_cache cache_config;
 	CUcontext next;		/* all contexts */
 	/* guards the streams, their queues, and events recorded in them */
@@ -165,6 +166,7 @@ struct CUmod_st {
 struct sg_device *sg_device(CUdevice dev);
 int sg_device_count(void);
 bool sg_ready(void);
+uint64_t sg_context_bytes(void);	/* of device memory, that each context takes */
 CUresult sg_current(CUcontext *ctx);	/* with the sticky error of its device */
 CUcontext sg_current_or_null(void);
 CUcontext sg_context_check(CUcontext ctx);
@@ -305,5 +307,6 @@ CUresult sg_free_device(CUcontext ctx, CUdeviceptr p);
 CUresult sg_graph_alloc_free(CUdeviceptr at);	/* what a graph's launch has allocated */
 bool sg_graph_alloc_held(CUdeviceptr at);	/* its graph is there, so its memory stays */
 int sg_sm_count(void);
+SG_API CUresult vgpu_process_memory(CUdevice dev, uint64_t *bytes);	/* beside CUDA; README.md */
 
 #endif

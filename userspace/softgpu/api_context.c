@@ -8,6 +8,11 @@
 
 #define STACK_DEPTH 128
 
+/* The limits that a context comes with, bytes. */
+#define STACK_FIRST	1024
+#define PRINTF_FIRST	(1 << 20)
+#define MALLOC_FIRST	(8 << 20)
+
 static _Thread_local CUcontext stack[STACK_DEPTH];
 static _Thread_local int depth;
 
@@ -94,13 +99,19 @@ static bool make(CUcontext ctx, struct sg_device *dev, unsigned int flags, unsig
 	ctx->dev = dev;
 	ctx->flags = flags;
 	ctx->api_version = version;
-	ctx->stack_limit = 1024;
-	ctx->printf_limit = 1 << 20;
-	ctx->malloc_limit = 8 << 20;
+	ctx->stack_limit = STACK_FIRST;
+	ctx->printf_limit = PRINTF_FIRST;
+	ctx->malloc_limit = MALLOC_FIRST;
 	ctx->cache_config = 0;
 	ctx->peers = 0;
+	ctx->taken = sg_context_bytes();
+	if (!sg_heap_charge(&dev->heap, ctx->taken)) {
+		ctx->magic = 0;
+		return false;
+	}
 	ctx->legacy = sg_stream_new(ctx, CU_STREAM_DEFAULT, 0);
 	if (!ctx->legacy) {
+		sg_heap_uncharge(&dev->heap, ctx->taken);
 		ctx->magic = 0;
 		return false;
 	}
@@ -161,6 +172,7 @@ void sg_context_destroy(CUcontext ctx)
 			sg_heap_free(&ctx->dev->heap, r.addr);
 		}
 	}
+	sg_heap_uncharge(&ctx->dev->heap, ctx->taken);
 }
 
 static CUresult push(CUcontext ctx)
@@ -382,8 +394,40 @@ static size_t *limit_of(CUcontext ctx, CUlimit limit)
 	}
 }
 
+/*
+ * What a limit has the device set aside beyond the first, which is in the context's own size: a
+ * stack for each thread that the device can hold, or the buffer or the heap itself.  Bytes.
+ */
+static uint64_t set_aside(CUcontext ctx, CUlimit limit, uint64_t value)
+{
+	int threads = 1, processors = 1;
+	uint64_t first = limit == CU_LIMIT_MALLOC_HEAP_SIZE ? MALLOC_FIRST : PRINTF_FIRST;
+
+	if (limit == CU_LIMIT_STACK_SIZE) {
+		first = STACK_FIRST;
+		cuDeviceGetAttribute(&threads, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR,
+				     ctx->dev->index);
+		cuDeviceGetAttribute(&processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
+				     ctx->dev->index);
+	}
+	return value > first ? (value - first) * threads * processors : 0;
+}
+
+static CUresult resize(CUcontext ctx, CUlimit limit, size_t value)
+{
+	uint64_t before = set_aside(ctx, limit, *limit_of(ctx, limit));
+	uint64_t now = set_aside(ctx, limit, value);
+
+	if (!sg_heap_charge(&ctx->dev->heap, now))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	sg_heap_uncharge(&ctx->dev->heap, before);
+	ctx->taken += now - before;
+	return CUDA_SUCCESS;
+}
+
 SG_API CUresult cuCtxSetLimit(CUlimit limit, size_t value)
 {
+	CUresult rc;
 	size_t *p;
 
 	SG_ENTER(ctx);
@@ -396,8 +440,10 @@ SG_API CUresult cuCtxSetLimit(CUlimit limit, size_t value)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (limit == CU_LIMIT_MALLOC_HEAP_SIZE && value > ctx->dev->heap.total)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	*p = value;
-	return CUDA_SUCCESS;
+	rc = resize(ctx, limit, value);
+	if (!rc)
+		*p = value;
+	return rc;
 }
 
 SG_API CUresult cuCtxGetLimit(size_t *value, CUlimit limit)

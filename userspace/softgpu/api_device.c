@@ -12,6 +12,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct sg_device devices[SG_MAX_DEVICES];
 static int ndevices;
 static bool pageable;
+static uint64_t context_bytes;	/* of device memory */
 static _Atomic bool ready;
 static CUresult start_result;
 
@@ -65,6 +66,7 @@ static void start(void)
 	const char *n = getenv("VGPU_SOFTGPU_DEVICES");
 	uint64_t memory = parse_size(getenv("VGPU_SOFTGPU_MEM"), 1ull << 30);
 
+	context_bytes = parse_size(getenv("VGPU_SOFTGPU_CONTEXT"), 0);
 	/* For tests of whoever asks; kernels reach no more memory than without. */
 	pageable = getenv("VGPU_SOFTGPU_PAGEABLE") != NULL;
 	ndevices = n ? atoi(n) : 1;
@@ -98,6 +100,23 @@ static void start(void)
 		d->pool = &d->default_pool;
 	}
 	ready = true;
+}
+
+uint64_t sg_context_bytes(void)
+{
+	return context_bytes;
+}
+
+/* As a GPU's management library tells it of each process; CUDA has no such call. */
+SG_API CUresult vgpu_process_memory(CUdevice dev, uint64_t *bytes)
+{
+	SG_NEED_INIT();
+	if (!sg_device(dev))
+		return CUDA_ERROR_INVALID_DEVICE;
+	if (!bytes)
+		return CUDA_ERROR_INVALID_VALUE;
+	*bytes = sg_heap_used(&sg_device(dev)->heap);
+	return CUDA_SUCCESS;
 }
 
 bool sg_ready(void)

@@ -38,12 +38,17 @@ bool sg_address_space_init(void)
 	return true;
 }
 
+static uint64_t whole(uint64_t bytes)
+{
+	return (bytes + SG_PIECE - 1) & ~(SG_PIECE - 1);
+}
+
 bool sg_heap_init(struct sg_heap *h, int device, uint64_t total)
 {
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	/* twice the size: fragmentation never makes a truthful "free" figure a lie */
-	uint64_t span = 2 * total;
-	char *p = mmap(NULL, span, PROT_NONE, flags, -1, 0);
+	uint64_t span = whole(2 * total);
+	char *p = mmap(NULL, span + SG_PIECE, PROT_NONE, flags, -1, 0);
 
 	if (p == MAP_FAILED)
 		return false;
@@ -51,14 +56,16 @@ bool sg_heap_init(struct sg_heap *h, int device, uint64_t total)
 	h->backing = mmap(NULL, span, PROT_READ | PROT_WRITE,
 			  h->fd < 0 ? flags : MAP_SHARED | MAP_NORESERVE, h->fd, 0);
 	if (h->backing == MAP_FAILED) {
-		munmap(p, span);
+		munmap(p, span + SG_PIECE);
 		return false;
 	}
 	h->device = device;
-	h->base = (uint64_t)(uintptr_t)p;
+	h->base = whole((uint64_t)(uintptr_t)p);
 	h->total = total;
+	h->span = span;
+	h->blocks = calloc(span / SG_PIECE, sizeof(*h->blocks));
 	h->holes = malloc(sizeof(*h->holes));
-	if (!h->holes)
+	if (!h->holes || !h->blocks)
 		return false;
 	*h->holes = (struct sg_hole){ .addr = h->base, .size = span };
 	return true;
@@ -229,10 +236,45 @@ static void give_hole(struct sg_heap *h, uint64_t addr, uint64_t size)
 	*pp = n;
 }
 
-/* Small ones share pages; what is counted against the device is what is taken from it. */
+/* The part of the address space that a block has. */
 static uint64_t footprint(uint64_t size)
 {
-	return (size + GRAIN - 1) & ~(GRAIN - 1);
+	return size > SG_SHARED_MAX ? whole(size) : (size + GRAIN - 1) & ~(GRAIN - 1);
+}
+
+/* The first and the last piece of a block. */
+static uint64_t first_piece(const struct sg_heap *h, uint64_t addr)
+{
+	return (addr - h->base) / SG_PIECE;
+}
+
+static uint64_t last_piece(const struct sg_heap *h, uint64_t addr, uint64_t bytes)
+{
+	return (addr + bytes - 1 - h->base) / SG_PIECE;
+}
+
+/* What the device hands out for a block that is new there. */
+static uint64_t pieces_needed(const struct sg_heap *h, uint64_t addr, uint64_t bytes)
+{
+	uint64_t n = 0;
+
+	for (uint64_t i = first_piece(h, addr); i <= last_piece(h, addr, bytes); i++)
+		n += !h->blocks[i];
+	return n * SG_PIECE;
+}
+
+static void pieces_taken(struct sg_heap *h, uint64_t addr, uint64_t bytes)
+{
+	for (uint64_t i = first_piece(h, addr); i <= last_piece(h, addr, bytes); i++)
+		if (!h->blocks[i]++)
+			h->used += SG_PIECE;
+}
+
+static void pieces_given_back(struct sg_heap *h, uint64_t addr, uint64_t bytes)
+{
+	for (uint64_t i = first_piece(h, addr); i <= last_piece(h, addr, bytes); i++)
+		if (!--h->blocks[i])
+			h->used -= SG_PIECE;
 }
 
 int sg_heap_alloc(struct sg_heap *h, uint64_t size, uint64_t align, enum sg_range_kind kind,
@@ -246,14 +288,17 @@ int sg_heap_alloc(struct sg_heap *h, uint64_t size, uint64_t align, enum sg_rang
 		return CUDA_ERROR_INVALID_VALUE;
 	if (align < GRAIN)
 		align = GRAIN;
+	if (size > SG_SHARED_MAX && align < SG_PIECE)
+		align = SG_PIECE;
 	pthread_rwlock_wrlock(&lock);
-	if (bytes <= h->total - h->used && take_hole(h, bytes, align, &r.addr)) {
+	if (bytes <= h->total && take_hole(h, bytes, align, &r.addr)) {
 		r.delta = (int64_t)((uint64_t)(uintptr_t)h->backing - h->base);
-		rc = add_locked(&r);
+		if (pieces_needed(h, r.addr, bytes) <= h->total - h->used)
+			rc = add_locked(&r);
 		if (rc) {
 			give_hole(h, r.addr, bytes);
 		} else {
-			h->used += bytes;
+			pieces_taken(h, r.addr, bytes);
 			if (kind == RG_MALLOC)
 				h->malloc_used += bytes;
 			*addr = r.addr;
@@ -270,12 +315,12 @@ int sg_heap_free(struct sg_heap *h, uint64_t addr)
 	int rc = CUDA_ERROR_INVALID_VALUE;
 
 	pthread_rwlock_wrlock(&lock);
-	if (addr - h->base < 2 * h->total && remove_locked(addr, &r)) {
+	if (addr - h->base < h->span && remove_locked(addr, &r)) {
 		char *p = (char *)(uintptr_t)(addr + r.delta);
 		uint64_t lead = -(uint64_t)(uintptr_t)p & (PAGE - 1);
 
 		bytes = footprint(r.size);
-		h->used -= bytes;
+		pieces_given_back(h, addr, bytes);
 		if (r.kind == RG_MALLOC)
 			h->malloc_used -= bytes;
 		/* give whole pages back; they read as zero when they come again */

@@ -40,14 +40,22 @@ struct sg_range {
 	int device;
 };
 
+/*
+ * A device hands its memory out in pieces of 2 MiB, as NVIDIA's do: what takes more than
+ * SG_SHARED_MAX has pieces of its own, and smaller blocks share some.
+ */
+#define SG_PIECE	(2ull << 20)
+#define SG_SHARED_MAX	(SG_PIECE / 2)
+
 /* One device's memory. */
 struct sg_heap {
 	int device;
-	uint64_t base, total;
+	uint64_t base, total, span;	/* whole pieces from `base` on, of which `total` may be used */
 	char *backing;
 	int fd;			/* what backs it, so that others can open it; -1: cannot */
-	uint64_t used;
+	uint64_t used;		/* whole pieces, and what is charged */
 	uint64_t malloc_used;
+	uint32_t *blocks;	/* of each piece, counted from `base`: those that share it */
 	struct sg_hole *holes;	/* free space, by address */
 };
 
