@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Memory that nodes of graphs allocate.  It is the node's from its making on; what
- * the counters call reserved is what has been launched and not been trimmed.
+ * Memory that nodes of graphs allocate.  The address is the node's from its making on; it counts
+ * against the device, and as reserved, from the first launch until it is trimmed.
  */
 #include <stdlib.h>
 
@@ -56,8 +56,10 @@ static void drop_locked(struct sg_graph_alloc *a)
 
 	if (a->live)
 		used[d] -= a->bytes;
-	if (a->resident)
+	if (a->resident) {
 		reserved[d] -= whole(a->bytes);
+		sg_heap_uncharge(&a->dev->heap, whole(a->bytes));
+	}
 	a->live = a->resident = false;
 }
 
@@ -88,6 +90,8 @@ CUresult sg_graph_alloc_take(struct sg_graph_alloc *a)
 	pthread_mutex_lock(&lock);
 	if (a->live) {
 		rc = CUDA_ERROR_INVALID_VALUE;
+	} else if (!a->resident && !sg_heap_charge(&a->dev->heap, whole(a->bytes))) {
+		rc = CUDA_ERROR_OUT_OF_MEMORY;
 	} else {
 		a->live = true;
 		used[d] += a->bytes;

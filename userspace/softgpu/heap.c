@@ -293,12 +293,13 @@ int sg_heap_alloc(struct sg_heap *h, uint64_t size, uint64_t align, enum sg_rang
 	pthread_rwlock_wrlock(&lock);
 	if (bytes <= h->total && take_hole(h, bytes, align, &r.addr)) {
 		r.delta = (int64_t)((uint64_t)(uintptr_t)h->backing - h->base);
-		if (pieces_needed(h, r.addr, bytes) <= h->total - h->used)
+		if (kind == RG_GRAPH || pieces_needed(h, r.addr, bytes) <= h->total - h->used)
 			rc = add_locked(&r);
 		if (rc) {
 			give_hole(h, r.addr, bytes);
 		} else {
-			pieces_taken(h, r.addr, bytes);
+			if (kind != RG_GRAPH)
+				pieces_taken(h, r.addr, bytes);
 			if (kind == RG_MALLOC)
 				h->malloc_used += bytes;
 			*addr = r.addr;
@@ -320,7 +321,8 @@ int sg_heap_free(struct sg_heap *h, uint64_t addr)
 		uint64_t lead = -(uint64_t)(uintptr_t)p & (PAGE - 1);
 
 		bytes = footprint(r.size);
-		pieces_given_back(h, addr, bytes);
+		if (r.kind != RG_GRAPH)
+			pieces_given_back(h, addr, bytes);
 		if (r.kind == RG_MALLOC)
 			h->malloc_used -= bytes;
 		/* give whole pages back; they read as zero when they come again */

@@ -25,7 +25,7 @@ enum sg_range_kind {
 	RG_REGISTERED,		/* cuMemHostRegister */
 	RG_MANAGED,
 	RG_MAPPED,		/* cuMemMap */
-	RG_GRAPH,		/* a graph's allocation */
+	RG_GRAPH,		/* a graph's allocation: counted by the graph, while it has memory */
 	RG_OPENED,		/* cuIpcOpenMemHandle */
 };
 
