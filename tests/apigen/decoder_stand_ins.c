@@ -195,6 +195,49 @@ bool vg_exec_charge(struct vg_exec *x, uint64_t bytes)
 	return false;
 }
 
+bool vg_exec_owe(struct vg_exec *x, uint64_t bytes)
+{
+	(void)x;
+	(void)bytes;
+	return true;
+}
+
+bool vg_exec_reconcile(struct vg_exec *x)
+{
+	(void)x;
+	return true;
+}
+
+void vg_exec_unsettled(struct vg_exec *x)
+{
+	(void)x;
+}
+
+void vg_exec_settle_memory(struct vg_exec *x, bool idle)
+{
+	(void)x;
+	(void)idle;
+}
+
+bool vg_exec_context_take(struct vg_exec *x, uint64_t bytes)
+{
+	(void)x;
+	(void)bytes;
+	return true;
+}
+
+void vg_exec_context_give(struct vg_exec *x, uint64_t bytes)
+{
+	(void)x;
+	(void)bytes;
+}
+
+uint64_t vg_exec_held(struct vg_exec *x)
+{
+	(void)x;
+	return 0;
+}
+
 void vg_exec_uncharge(struct vg_exec *x, uint64_t bytes)
 {
 	(void)x;

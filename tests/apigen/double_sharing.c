@@ -25,7 +25,7 @@ EXPORT CUresult cuIpcGetMemHandle(CUipcMemHandle *out, CUdeviceptr p)
 	return CUDA_SUCCESS;
 }
 
-#define OPENED_BYTES (4u << 20)		/* no test shares more at once */
+#define OPENED_BYTES (8u << 20)		/* no test shares more at once */
 
 static CUresult open_as(CUdeviceptr *p, const void *handle, const char *magic)
 {
@@ -117,17 +117,54 @@ EXPORT CUresult cuMemPoolDestroy(CUmemoryPool pool)
 	return CUDA_SUCCESS;
 }
 
+/* What is in pools; what is freed goes back at once. */
+static struct {
+	CUdeviceptr at;
+	CUmemoryPool pool;
+	size_t bytes;
+} pooled[64];
+
+#define POOLED (sizeof(pooled) / sizeof(pooled[0]))
+
 EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr *p, size_t bytes, CUmemoryPool pool, CUstream s)
 {
-	(void)pool;
+	CUresult r;
+	size_t i;
+
 	(void)s;
-	return cuMemAlloc_v2(p, bytes);
+	for (i = 0; i < POOLED && pooled[i].at; i++)
+		;
+	if (i == POOLED)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = cuMemAlloc_v2(p, bytes);
+	if (r)
+		return r;
+	pooled[i].at = *p;
+	pooled[i].pool = pool;
+	pooled[i].bytes = bytes;
+	return CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuMemFreeAsync(CUdeviceptr p, CUstream s)
 {
 	(void)s;
+	for (size_t i = 0; i < POOLED; i++)
+		if (pooled[i].at == p)
+			pooled[i].at = 0;
 	return cuMemFree_v2(p);
+}
+
+EXPORT CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute a, void *value)
+{
+	cuuint64_t bytes = 0;
+
+	if (a != CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT && a != CU_MEMPOOL_ATTR_USED_MEM_CURRENT)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	for (size_t i = 0; i < POOLED; i++)
+		if (pooled[i].at && pooled[i].pool == pool)
+			bytes += pooled[i].bytes;
+	*(cuuint64_t *)value = bytes;
+	return CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuMemPoolExportToShareableHandle(void *out, CUmemoryPool pool,

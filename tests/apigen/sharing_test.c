@@ -18,7 +18,7 @@
 #include "cuda_abi.h"
 #include "double_sharing.h"
 
-#define MB (1ull << 20)
+#define MB (2ull << 20)	/* a piece of the device's memory, which is what counts */
 #define LAZY CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS
 #define POSIX CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
 

@@ -17,7 +17,7 @@
 #define VG_ACCOUNT_ENTRIES 256	/* guest processes of one vGPU at a time */
 
 struct vg_account_entry {
-	_Atomic uint64_t memory;	/* device memory held, bytes */
+	_Atomic uint64_t memory;	/* device memory that counts against the limit, bytes */
 	_Atomic uint64_t calls;		/* records processed */
 	_Atomic uint64_t bytes_in;	/* to the device */
 	_Atomic uint64_t bytes_out;	/* from the device */
@@ -29,14 +29,16 @@ struct vg_account_entry {
 	_Atomic uint64_t direct_in, direct_out;
 	/* When its program went, by CLOCK_MONOTONIC, us; 0: it is there. By the mediator. */
 	_Atomic uint64_t gone_us;
-	uint64_t reserved[5];
+	_Atomic uint64_t contexts;	/* device memory of its contexts themselves, bytes */
+	uint64_t reserved[4];
 };
 
 struct vg_account {
 	_Atomic uint64_t limit;		/* device memory of the vGPU; by the mediator */
 	/* Of processes that have freed it or ended while others hold it; by the mediator. */
 	_Atomic uint64_t orphaned;
-	uint64_t reserved[14];
+	_Atomic uint64_t context_limit;	/* device memory of all contexts; by the mediator */
+	uint64_t reserved[13];
 	struct vg_account_entry entry[VG_ACCOUNT_ENTRIES];
 };
 

@@ -123,8 +123,10 @@ static void print_vgpu(struct json_object *v)
 	       n, number(v, "processes_ended"), number(v, "calls"),
 	       bytes(number(v, "bytes_to_device"), a), bytes(number(v, "direct_to_device"), b),
 	       bytes(number(v, "bytes_from_device"), c), bytes(number(v, "direct_from_device"), d));
-	printf("  device memory %s of %s   faults %" PRIu64, bytes(number(v, "memory"), c),
+	printf("  device memory %s of %s   contexts %s of %s   faults %" PRIu64,
+	       bytes(number(v, "memory"), c),
 	       limit ? bytes(json_object_get_uint64(limit), d) : "no limit",
+	       bytes(number(v, "contexts"), a), bytes(number(v, "contexts_limit"), b),
 	       number(v, "faults"));
 	if (get(v, "traps"))
 		printf("   traps %" PRIu64 " (doorbells %" PRIu64 ")   interrupts %" PRIu64

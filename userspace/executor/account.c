@@ -18,7 +18,8 @@ static bool is_ending(const struct vg_account_entry *e, uint64_t began, uint64_t
 {
 	uint64_t gone = atomic_load(&e->gone_us);
 
-	return gone && gone <= began && now < gone + ENDING_US && atomic_load(&e->memory);
+	return gone && gone <= began && now < gone + ENDING_US &&
+	       (atomic_load(&e->memory) || atomic_load(&e->contexts));
 }
 
 static bool any_ends(const struct vg_exec *x, uint64_t began)
@@ -65,18 +66,116 @@ static bool charge(struct vg_exec *x, uint64_t bytes, uint64_t limit)
 	return false;
 }
 
+bool vg_exec_owe(struct vg_exec *x, uint64_t bytes)
+{
+	atomic_fetch_add(&x->entry->memory, bytes);
+	return total(x) <= atomic_load(&x->account->limit);
+}
+
+uint64_t vg_exec_held(struct vg_exec *x)
+{
+	uint64_t bytes;
+
+	return x->held && x->held(&bytes) ? bytes : 0;
+}
+
+/*
+ * What is asked of the driver's bookkeeping takes time there, so no more than a small part of a
+ * program's time goes into it: one part in so many.
+ */
+#define ASKING_PART 32
+
+static bool reconcile(struct vg_exec *x, bool at_once)
+{
+	uint64_t held, known, beyond, began;
+
+	if (!x->held)
+		return total(x) <= atomic_load(&x->account->limit);
+	pthread_mutex_lock(&x->held_lock);
+	began = vg_now_ns();
+	if (!at_once && began < x->ask_again_ns) {
+		vg_exec_unsettled(x);
+	} else if (x->held(&held)) {
+		x->ask_again_ns = vg_now_ns();
+		x->ask_again_ns += ASKING_PART * (x->ask_again_ns - began);
+		known = atomic_load(&x->entry->memory) - x->beyond +
+			atomic_load(&x->entry->contexts);
+		beyond = held > known ? held - known : 0;
+		atomic_fetch_add(&x->entry->memory, beyond - x->beyond);
+		x->beyond = beyond;
+	}
+	pthread_mutex_unlock(&x->held_lock);
+	return total(x) <= atomic_load(&x->account->limit);
+}
+
+bool vg_exec_reconcile(struct vg_exec *x)
+{
+	return reconcile(x, false);
+}
+
+void vg_exec_unsettled(struct vg_exec *x)
+{
+	atomic_store_explicit(&x->unsettled, true, memory_order_relaxed);
+}
+
+void vg_exec_settle_memory(struct vg_exec *x, bool idle)
+{
+	if (!atomic_load_explicit(&x->unsettled, memory_order_relaxed))
+		return;
+	/* Before the look, so that what comes meanwhile is looked at later. */
+	atomic_store(&x->unsettled, false);
+	if (x->settle)
+		x->settle(x);
+	reconcile(x, idle);
+}
+
 bool vg_exec_charge(struct vg_exec *x, uint64_t bytes)
 {
 	uint64_t limit = atomic_load(&x->account->limit);
 
 	if (bytes > limit)
 		return false;
+	if (charge(x, bytes, limit))
+		return true;
+	/* What the driver has given back meanwhile may do. */
+	if (x->settle)
+		x->settle(x);
+	reconcile(x, true);
 	return charge(x, bytes, limit) || (vg_exec_wait_for_ending(x) && charge(x, bytes, limit));
+}
+
+static uint64_t contexts(struct vg_exec *x)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES; i++)
+		sum += atomic_load(&x->account->entry[i].contexts);
+	return sum;
+}
+
+static bool context_take(struct vg_exec *x, uint64_t bytes)
+{
+	atomic_fetch_add(&x->entry->contexts, bytes);
+	if (contexts(x) <= atomic_load(&x->account->context_limit))
+		return true;
+	atomic_fetch_sub(&x->entry->contexts, bytes);
+	return false;
+}
+
+bool vg_exec_context_take(struct vg_exec *x, uint64_t bytes)
+{
+	return context_take(x, bytes) || (vg_exec_wait_for_ending(x) && context_take(x, bytes));
+}
+
+void vg_exec_context_give(struct vg_exec *x, uint64_t bytes)
+{
+	atomic_fetch_sub(&x->entry->contexts, bytes);
 }
 
 void vg_exec_uncharge(struct vg_exec *x, uint64_t bytes)
 {
 	atomic_fetch_sub(&x->entry->memory, bytes);
+	vg_exec_unsettled(x);
 }
 
 void vg_exec_memory(struct vg_exec *x, uint64_t *used, uint64_t *limit)

@@ -14,19 +14,27 @@ uint32_t vg_x_home(uint32_t ctx);
 void vg_x_greens_gone(struct vg_exec *x, uint32_t primary);
 
 /* calls_memory.c: allocations by address; `ctx` is the id of the context that holds one. */
-bool vg_x_allocated(uint64_t ptr, uint64_t bytes, uint32_t ctx);
+bool vg_x_allocated(uint64_t ptr, uint64_t bytes, uint64_t charged, uint32_t ctx);
+/*
+ * What the driver takes for `bytes`, if that has pieces of its own; 0 if it shares one with others.
+ * The pieces are charged then.
+ */
+#define VG_X_PIECE	(2ull << 20)
+uint64_t vg_x_pieces(uint64_t bytes);
 /*
  * Before the driver frees one: it is forgotten, so that no other thread frees it, too.  After
  * it, r being what the driver has answered: known again, if it was refused.
  */
 struct vg_x_freed {
-	uint64_t ptr, bytes;
+	uint64_t ptr, bytes, charged, pool;
 	uint32_t ctx;
-	bool of_graph;
+	bool of_graph, shares;	/* `shares`: pieces with others */
 };
 
 bool vg_x_freed(uint64_t ptr, struct vg_x_freed *a);
 CUresult vg_x_freed_or_not(CUresult r, const struct vg_x_freed *a);
+/* The driver has freed it: it counts no more. */
+void vg_x_uncharge(struct vg_exec *x, const struct vg_x_freed *a);
 /* By a node of a graph: it may be freed any number of times, and is charged elsewhere. */
 bool vg_x_allocated_by_graph(uint64_t ptr, uint32_t ctx);
 /* What is known of the one that begins at ptr. */
@@ -41,11 +49,24 @@ void vg_x_pace_copied(size_t bytes);
 
 /*
  * calls_warm.c: the context that was made ahead for device `dev`, or NULL, and then none
- * is kept; give it back, for the program has another; what each new context gets.
+ * is kept, and how many bytes of the device's memory it has taken; give it back, for the program has another; what each new context gets.
  */
-CUcontext vg_x_warm_take(CUdevice dev, unsigned int flags);
+CUcontext vg_x_warm_take(CUdevice dev, unsigned int flags, uint64_t *bytes);
 void vg_x_warm_drop(void);
 void vg_x_anchor(CUcontext ctx);
+
+/*
+ * calls_context.c: before a context is made, count what one takes (false: the vGPU may have no
+ * more); after it what it has taken: `bytes`, or 0, and then the driver is asked.  `ctx` is NULL if
+ * it was not made.  False: it may not be, so it is to go.  And when it has gone.
+ */
+struct vg_x_context {
+	uint64_t expected, held;
+};
+
+bool vg_x_context_begin(struct vg_exec *x, struct vg_x_context *c);
+bool vg_x_context_made(struct vg_exec *x, struct vg_x_context *c, CUcontext ctx, uint64_t bytes);
+void vg_x_context_gone(struct vg_exec *x, CUcontext ctx);
 
 /* calls_warm.c: this thread's page for small copies out of the device, or NULL. */
 #define VG_X_SCRATCH 4096
@@ -106,6 +127,18 @@ bool vg_x_captures_in(struct vg_exec *x, uint32_t ctx);
 /* calls_context.c: whether an id stands for a device's primary context, or for this one's. */
 bool vg_x_primary(uint32_t id);
 bool vg_x_primary_of(CUdevice dev, uint32_t id);
+
+/* calls_memory.c: in a pool, which is charged; and what is allocated in one counts by itself: bytes. */
+bool vg_x_allocated_in_pool(uint64_t ptr, uint64_t bytes, CUmemoryPool pool, uint32_t ctx);
+uint64_t vg_x_allocations_of_pool(uint64_t pool);
+
+/* calls_pool.c: the driver has destroyed this pool; this context, with its events. */
+void vg_x_pool_gone(struct vg_exec *x, CUmemoryPool pool);
+void vg_x_late_gone(struct vg_exec *x, uint32_t ctx);
+
+/* calls_pool.c: pools and graphs count as the driver has them now. */
+void vg_x_settle(struct vg_exec *x);
+void vg_x_graph_memory_settle(struct vg_exec *x);
 
 /* calls_graph_memory.c: a node that allocates is about to be made. */
 void vg_x_graph_memory(void);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Contexts.  Which one is current is the loop's business, call by call. */
+#include <stdlib.h>
+
 #include "calls.h"
+#include "exec_internal.h"
 #include "timing.h"
 #include "vg_cuda.h"
 
@@ -10,6 +13,66 @@
  */
 #define DEVICES_MAX 64
 static uint32_t primary[DEVICES_MAX];	/* the ring's thread's */
+static CUcontext primary_context[DEVICES_MAX];
+
+/*
+ * What a context takes of the device for itself, where nobody tells what a process holds: bytes,
+ * measured with an H200 and driver 580.159 (524 MiB, of which 264 are its threads' stacks).
+ */
+#define CONTEXT_BYTES	(524ull << 20)
+
+/* What each context has taken; the ring's thread's, and before it main's. */
+struct taken {
+	struct taken *next;
+	CUcontext ctx;
+	uint64_t bytes;
+};
+
+static struct taken *all_taken;
+static uint64_t last_taken;	/* what the last one took */
+static bool measured;
+
+bool vg_x_context_begin(struct vg_exec *x, struct vg_x_context *c)
+{
+	c->expected = !x->held ? CONTEXT_BYTES : measured ? last_taken : 0;
+	c->held = vg_exec_held(x);
+	return vg_exec_context_take(x, c->expected);
+}
+
+bool vg_x_context_made(struct vg_exec *x, struct vg_x_context *c, CUcontext ctx, uint64_t bytes)
+{
+	struct taken *t = ctx ? malloc(sizeof(*t)) : NULL;
+	uint64_t now = vg_exec_held(x);
+
+	vg_exec_context_give(x, c->expected);
+	if (!t)
+		return false;
+	if (!bytes)
+		bytes = !x->held ? CONTEXT_BYTES : now > c->held ? now - c->held : 0;
+	if (!vg_exec_context_take(x, bytes)) {
+		free(t);
+		return false;
+	}
+	*t = (struct taken){ all_taken, ctx, bytes };
+	all_taken = t;
+	last_taken = bytes;
+	measured = true;
+	return true;
+}
+
+void vg_x_context_gone(struct vg_exec *x, CUcontext ctx)
+{
+	for (struct taken **at = &all_taken; *at; at = &(*at)->next) {
+		struct taken *t = *at;
+
+		if (t->ctx != ctx)
+			continue;
+		*at = t->next;
+		vg_exec_context_give(x, t->bytes);
+		free(t);
+		return;
+	}
+}
 
 bool vg_x_primary_of(CUdevice dev, uint32_t id)
 {
@@ -27,7 +90,8 @@ bool vg_x_primary(uint32_t id)
 CUresult vge_vgpu_primary_retain(struct vg_exec *x, const struct vg_req *rq, CUdevice dev,
 				 unsigned int id, unsigned int flags)
 {
-	uint64_t serial;
+	struct vg_x_context c = { 0 };
+	uint64_t serial, bytes = 0;
 	CUcontext ctx;
 	CUresult r;
 
@@ -41,19 +105,31 @@ CUresult vge_vgpu_primary_retain(struct vg_exec *x, const struct vg_req *rq, CUd
 	r = vg_x_reserve(x, id, VG_CONTEXT, 0, 0, 0, &serial);
 	if (r)
 		return r;
-	ctx = vg_x_warm_take(dev, flags);
+	ctx = vg_x_warm_take(dev, flags, &bytes);
 	if (!ctx) {
+		if (!vg_x_context_begin(x, &c))
+			return vg_x_made(x, CUDA_ERROR_OUT_OF_MEMORY, id, serial, VG_CONTEXT, 0);
 		r = flags && cu.cuDevicePrimaryCtxSetFlags_v2 ?
 			    cu.cuDevicePrimaryCtxSetFlags_v2(dev, flags) : CUDA_SUCCESS;
 		if (!r)
 			r = cu.cuDevicePrimaryCtxRetain(&ctx, dev);
 		if (!r)
 			vg_x_anchor(ctx);
+		else
+			ctx = NULL;
+		if (!vg_x_context_made(x, &c, ctx, 0) && !r) {
+			cu.cuDevicePrimaryCtxRelease_v2(dev);
+			r = CUDA_ERROR_OUT_OF_MEMORY;
+		}
+	} else if (!vg_x_context_made(x, &c, ctx, bytes)) {
+		cu.cuDevicePrimaryCtxRelease_v2(dev);
+		r = CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	r = vg_x_made(x, r, id, serial, VG_CONTEXT, (uintptr_t)ctx);
 	if (r)
 		return r;
 	primary[dev] = id;
+	primary_context[dev] = ctx;
 	vg_exec_context(x, dev, 1);
 	return CUDA_SUCCESS;
 }
@@ -79,6 +155,9 @@ static CUresult end(struct vg_exec *x, CUdevice dev, uint32_t id, CUresult (*how
 	if (vg_x_refused(r))
 		return r;
 	primary[dev] = 0;
+	/* After another error nobody knows; it counts until the process ends. */
+	if (!r)
+		vg_x_context_gone(x, primary_context[dev]);
 	vg_x_destroyed(x, r, id, VG_CONTEXT);
 	vg_x_allocations_gone(x, id, !r);
 	vg_exec_context(x, dev, -1);
@@ -126,19 +205,28 @@ CUresult vge_vgpu_primary_flags(struct vg_exec *x, const struct vg_req *rq, CUde
 CUresult vge_vgpu_context_create(struct vg_exec *x, const struct vg_req *rq, CUcontext *ctx,
 				 unsigned int flags, CUdevice dev)
 {
+	struct vg_x_context c;
 	CUcontext top;
 	CUresult r;
 
 	(void)rq;
-	if (!cu.cuCtxCreate_v2 || !cu.cuCtxPopCurrent_v2)
+	if (!cu.cuCtxCreate_v2 || !cu.cuCtxPopCurrent_v2 || !cu.cuCtxDestroy_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	vg_x_warm_drop();
+	if (!vg_x_context_begin(x, &c))
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = cu.cuCtxCreate_v2(ctx, flags, dev);
+	if (!r) {
+		/* It is pushed onto this thread, where the loop has another. */
+		cu.cuCtxPopCurrent_v2(&top);
+		vg_x_anchor(*ctx);
+	}
+	if (!vg_x_context_made(x, &c, r ? NULL : *ctx, 0) && !r) {
+		cu.cuCtxDestroy_v2(*ctx);
+		r = CUDA_ERROR_OUT_OF_MEMORY;
+	}
 	if (r)
 		return r;
-	/* It is pushed onto this thread, where the loop has another. */
-	cu.cuCtxPopCurrent_v2(&top);
-	vg_x_anchor(*ctx);
 	vg_exec_context(x, dev, 1);
 	return CUDA_SUCCESS;
 }
@@ -173,6 +261,8 @@ CUresult vge_vgpu_context_destroy(struct vg_exec *x, const struct vg_req *rq, CU
 	if (vg_x_refused(r))
 		return r;
 	vg_x_allocations_gone(x, q->ctx, !r);
+	if (!r)
+		vg_x_context_gone(x, ctx);
 	vg_exec_context(x, dev, -1);
 	return r;
 }
@@ -193,5 +283,84 @@ CUresult vge_vgpu_context_synchronize(struct vg_exec *x, const struct vg_req *rq
 		return r;
 	r = cu.cuCtxSynchronize();
 	cu.cuCtxPopCurrent_v2(&before);
+	return r;
+}
+
+/* -- limits */
+
+/* What a context comes with, in its own size: bytes, as NVIDIA's driver 580 has them. */
+#define STACK_FIRST	(1ull << 10)
+#define PRINTF_FIRST	(1ull << 20)
+#define HEAP_FIRST	(8ull << 20)
+
+static int attribute_of(CUdevice dev, CUdevice_attribute a)
+{
+	int value = 1;
+
+	if (!cu.cuDeviceGetAttribute || cu.cuDeviceGetAttribute(&value, a, dev) || value < 1)
+		return 1;
+	return value;
+}
+
+/*
+ * What the driver sets aside for a limit beyond the first: a stack for each thread that the device
+ * can hold, or the buffer or the heap itself.  It may do so only when a kernel needs it.
+ */
+static uint64_t set_aside(CUlimit limit, uint64_t value)
+{
+	uint64_t first, each = 1, bytes;
+	CUdevice dev;
+
+	switch (limit) {
+	case CU_LIMIT_STACK_SIZE:
+		first = STACK_FIRST;
+		if (!cu.cuCtxGetDevice || cu.cuCtxGetDevice(&dev))
+			return 0;
+		each = (uint64_t)attribute_of(dev, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT) *
+		       attribute_of(dev, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR);
+		break;
+	case CU_LIMIT_PRINTF_FIFO_SIZE:
+		first = PRINTF_FIRST;
+		break;
+	case CU_LIMIT_MALLOC_HEAP_SIZE:
+		first = HEAP_FIRST;
+		break;
+	default:
+		return 0;
+	}
+	if (value <= first)
+		return 0;
+	return __builtin_mul_overflow(value - first, each, &bytes) ? UINT64_MAX : bytes;
+}
+
+/* A limit's place in the table of allocations, so that it goes with its context. */
+static uint64_t place(uint32_t ctx, CUlimit limit)
+{
+	return 1ull << 60 | (uint64_t)limit << 34 | (uint64_t)ctx << 2;
+}
+
+CUresult vge_cuCtxSetLimit(struct vg_exec *x, const struct vg_req *rq, CUlimit limit, size_t value)
+{
+	uint32_t home = vg_x_home(rq->ctx), ctx;
+	uint64_t now = set_aside(limit, value), at = place(home, limit), before = 0, more;
+	struct vg_x_freed was;
+	CUresult r;
+
+	if (!cu.cuCtxSetLimit)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!vg_x_allocation(at, &before, &ctx))
+		before = 0;
+	more = now > before ? now - before : 0;
+	if (!vg_exec_charge(x, more))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = cu.cuCtxSetLimit(limit, value);
+	if (!r && !vg_x_allocated(at, now, now, home))
+		r = CUDA_ERROR_OUT_OF_MEMORY;
+	if (r)
+		vg_exec_uncharge(x, more);
+	else if (before > now)
+		vg_exec_uncharge(x, before - now);
+	if (!r && !now)
+		vg_x_freed(at, &was);
 	return r;
 }

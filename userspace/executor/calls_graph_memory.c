@@ -7,9 +7,8 @@
  * trimmed.  The driver's own count of that (CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT,
  * of this process, so of this guest process) is what is charged.  A launch that
  * could take more is charged before it for the most that it can take, and after
- * it the charge is set to the count.  What the driver takes beyond that most, for
- * it takes large pieces, is charged then; if it does not fit, no such graph is
- * launched until it does.
+ * it the charge is set to the count, also if that does not fit, for the driver takes
+ * large pieces; then no such graph is launched until it does.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -29,7 +28,8 @@ struct user {
 	uint64_t bytes[DEVICES_MAX];	/* the most that one launch needs */
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* all below */
+/* All below.  To charge is to settle, if the limit is reached, so a thread may come twice. */
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static _Atomic bool any;		/* a node that allocates has been made */
 static struct user *users;
 static uint64_t charged[DEVICES_MAX];
@@ -99,15 +99,31 @@ static bool ask(CUdevice dev, CUgraphMem_attribute what, uint64_t *value)
 static bool settle(struct vg_exec *x, CUdevice dev)
 {
 	uint64_t held;
+	bool fits = true;
 
 	if (!ask(dev, CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT, &held))
 		return true;
 	if (held < charged[dev])
 		vg_exec_uncharge(x, charged[dev] - held);
-	else if (held > charged[dev] && !vg_exec_charge(x, held - charged[dev]))
-		return false;
+	else if (held > charged[dev])
+		fits = vg_exec_owe(x, held - charged[dev]);
 	charged[dev] = held;
-	return true;
+	return fits;
+}
+
+void vg_x_graph_memory_settle(struct vg_exec *x)
+{
+	if (!any)
+		return;
+	/* Whoever has the lock settles, too. */
+	if (pthread_mutex_trylock(&lock)) {
+		vg_exec_unsettled(x);
+		return;
+	}
+	for (CUdevice d = 0; d < DEVICES_MAX; d++)
+		if (charged[d])
+			settle(x, d);
+	pthread_mutex_unlock(&lock);
 }
 
 /* Charge for a launch that needs `bytes`, of which the driver may hold some already. */

@@ -11,9 +11,8 @@ CUresult vge_vgpu_module_load(struct vg_exec *x, const struct vg_req *rq, CUmodu
 	struct vg_x_jit o;
 	CUresult r;
 
-	(void)x;
 	(void)rq;
-	if (!cu.cuModuleLoadDataEx)
+	if (!cu.cuModuleLoadDataEx || !cu.cuModuleUnload)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	r = vg_x_image_take(&i, image, bytes);
 	if (r)
@@ -21,6 +20,12 @@ CUresult vge_vgpu_module_load(struct vg_exec *x, const struct vg_req *rq, CUmodu
 	r = vg_x_jit_take(&o, keys, values, count, log);
 	if (!r)
 		r = cu.cuModuleLoadDataEx(module, i.start, o.count, o.key, o.value);
+	/* What it takes of the device, for its variables and its code, only the driver knows. */
+	if (!r && !vg_exec_reconcile(x)) {
+		cu.cuModuleUnload(*module);
+		vg_exec_unsettled(x);
+		r = CUDA_ERROR_OUT_OF_MEMORY;
+	}
 	vg_x_jit_keep(&o);
 	vg_x_image_drop(&i);
 	return r;
@@ -34,9 +39,8 @@ CUresult vge_vgpu_library_load(struct vg_exec *x, const struct vg_req *rq, CUlib
 	struct vg_x_jit o;
 	CUresult r;
 
-	(void)x;
 	(void)rq;
-	if (!cu.cuLibraryLoadData)
+	if (!cu.cuLibraryLoadData || !cu.cuLibraryUnload)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	r = vg_x_image_take(&i, image, bytes);
 	if (r)
@@ -44,6 +48,11 @@ CUresult vge_vgpu_library_load(struct vg_exec *x, const struct vg_req *rq, CUlib
 	r = vg_x_jit_take(&o, keys, values, count, log);
 	if (!r)
 		r = cu.cuLibraryLoadData(library, i.start, o.key, o.value, o.count, NULL, NULL, 0);
+	if (!r && !vg_exec_reconcile(x)) {
+		cu.cuLibraryUnload(*library);
+		vg_exec_unsettled(x);
+		r = CUDA_ERROR_OUT_OF_MEMORY;
+	}
 	vg_x_jit_keep(&o);
 	vg_x_image_drop(&i);
 	return r;

@@ -293,9 +293,12 @@ CUresult vge_cuMemPoolDestroy(struct vg_exec *x, const struct vg_req *rq, CUmemo
 	(void)rq;
 	if (!cu.cuMemPoolDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	vg_x_settle(x);
 	r = cu.cuMemPoolDestroy(pool);
-	if (!vg_x_refused(r))
+	if (!vg_x_refused(r)) {
 		vg_x_unshare(x, VG_TOKEN_POOL, (uintptr_t)pool);
+		vg_x_pool_gone(x, pool);
+	}
 	return r;
 }
 
@@ -347,7 +350,7 @@ CUresult vge_vgpu_pointer_import(struct vg_exec *x, const struct vg_req *rq, CUm
 	if (!added)
 		vg_exec_leave(x, token);
 	/* It is freed as if it were ours, but has been charged where it was allocated. */
-	if (known || (added && vg_x_allocated(*ptr, 0, rq->ctx)))
+	if (known || (added && vg_x_allocated(*ptr, 0, 0, rq->ctx)))
 		return CUDA_SUCCESS;
 	vg_x_unshare(x, VG_TOKEN_POINTER, *ptr);
 	cu.cuMemFree_v2(*ptr);

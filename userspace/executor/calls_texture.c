@@ -45,7 +45,7 @@ static bool array_bytes(const CUDA_ARRAY3D_DESCRIPTOR *d, uint64_t *bytes)
 
 static CUresult keep(struct vg_exec *x, CUresult r, uint64_t handle, uint64_t bytes, uint32_t ctx)
 {
-	if (!r && !vg_x_allocated(handle, bytes, ctx))
+	if (!r && !vg_x_allocated(handle, bytes, bytes, ctx))
 		r = CUDA_ERROR_OUT_OF_MEMORY;	/* it goes with the context */
 	else if (r)
 		vg_exec_uncharge(x, bytes);
@@ -58,6 +58,8 @@ static CUresult start(struct vg_exec *x, const CUDA_ARRAY3D_DESCRIPTOR *d, uint6
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!array_bytes(d, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
+	if (vg_x_pieces(*bytes))
+		*bytes = vg_x_pieces(*bytes);
 	return vg_exec_charge(x, *bytes) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
@@ -121,7 +123,7 @@ static CUresult gone(struct vg_exec *x, CUresult r, uint64_t handle)
 	struct vg_x_freed a;
 
 	if (!r && vg_x_freed(handle, &a))
-		vg_exec_uncharge(x, a.bytes);
+		vg_x_uncharge(x, &a);
 	return r;
 }
 
@@ -186,7 +188,7 @@ CUresult vge_vgpu_texture(struct vg_exec *x, const struct vg_req *rq, const vgpu
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!r)
 		r = cu.cuTexObjectCreate(&made, &desc, texture, view);
-	if (!r && !vg_x_allocated(TEXTURE | made, 0, rq->ctx)) {
+	if (!r && !vg_x_allocated(TEXTURE | made, 0, 0, rq->ctx)) {
 		cu.cuTexObjectDestroy(made);
 		r = CUDA_ERROR_OUT_OF_MEMORY;
 	}
@@ -219,7 +221,7 @@ CUresult vge_vgpu_surface(struct vg_exec *x, const struct vg_req *rq, const vgpu
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!r)
 		r = cu.cuSurfObjectCreate(&made, &desc);
-	if (!r && !vg_x_allocated(SURFACE | made, 0, rq->ctx)) {
+	if (!r && !vg_x_allocated(SURFACE | made, 0, 0, rq->ctx)) {
 		cu.cuSurfObjectDestroy(made);
 		r = CUDA_ERROR_OUT_OF_MEMORY;
 	}

@@ -26,6 +26,8 @@
 static uint8_t scratch[SCRATCH_PAGES][VG_X_SCRATCH] __attribute__((aligned(VG_X_SCRATCH)));
 
 static _Atomic(CUcontext) warm;		/* of device 0, retained; NULL once it is taken */
+static uint64_t warm_bytes;		/* that it has taken, if somebody tells */
+static struct vg_exec *counted;		/* where it counts; NULL: not yet */
 
 void vg_x_anchor(CUcontext ctx)
 {
@@ -51,8 +53,9 @@ void *vg_x_scratch(void)
 	return mine <= SCRATCH_PAGES ? scratch[mine - 1] : NULL;
 }
 
-void vg_warm_up(void)
+void vg_warm_up(struct vg_exec *x)
 {
+	uint64_t before = vg_exec_held(x), now;
 	CUcontext ctx;
 	CUresult r;
 
@@ -65,21 +68,48 @@ void vg_warm_up(void)
 	}
 	vg_x_anchor(ctx);
 	vg_x_pace_measure(ctx);
+	now = vg_exec_held(x);
+	warm_bytes = now > before ? now - before : 0;
 	atomic_store(&warm, ctx);
 }
 
-CUcontext vg_x_warm_take(CUdevice dev, unsigned int flags)
+void vg_warm_count(struct vg_exec *x)
 {
-	if (dev == 0 && !flags)
-		return atomic_exchange(&warm, NULL);
-	vg_x_warm_drop();
-	return NULL;
+	if (!atomic_load(&warm))
+		return;
+	if (vg_exec_context_take(x, warm_bytes))
+		counted = x;
+	else
+		vg_x_warm_drop();
+}
+
+static void count_no_more(void)
+{
+	struct vg_exec *x = counted;
+
+	counted = NULL;
+	if (x)
+		vg_exec_context_give(x, warm_bytes);
+}
+
+CUcontext vg_x_warm_take(CUdevice dev, unsigned int flags, uint64_t *bytes)
+{
+	CUcontext ctx = dev == 0 && !flags ? atomic_exchange(&warm, NULL) : NULL;
+
+	if (!ctx)
+		vg_x_warm_drop();
+	/* It counts as any other from now on. */
+	else
+		count_no_more();
+	*bytes = warm_bytes;
+	return ctx;
 }
 
 static void *release(void *arg)
 {
 	(void)arg;
 	cu.cuDevicePrimaryCtxRelease_v2(0);
+	count_no_more();
 	return NULL;
 }
 

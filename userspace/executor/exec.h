@@ -113,6 +113,28 @@ struct vg_handles *vg_exec_handles(struct vg_exec *x);
  */
 bool vg_exec_charge(struct vg_exec *x, uint64_t bytes);
 void vg_exec_uncharge(struct vg_exec *x, uint64_t bytes);
+/*
+ * Charge beyond the limit if need be, for what is there already: nothing more can be had then.
+ * False: it is beyond.
+ */
+bool vg_exec_owe(struct vg_exec *x, uint64_t bytes);
+/*
+ * Have the charge be no less than what the driver says that this process holds; to be called
+ * after what may have taken more than it was charged for.  False: the vGPU is beyond its limit.
+ */
+bool vg_exec_reconcile(struct vg_exec *x);
+/* The driver may give memory back by itself from now on, so look when there is time. */
+void vg_exec_unsettled(struct vg_exec *x);
+/* Look, if so, at all costs if there is nothing else to do; cheap if not. */
+void vg_exec_settle_memory(struct vg_exec *x, bool idle);
+/*
+ * A context's own memory, which no allocation can use, counts apart: take what it is expected to
+ * need before it is made (false: beyond the limit of contexts), and tell afterwards how much it
+ * was, by vg_exec_held() before and after.  0: nobody knows what the driver holds.
+ */
+bool vg_exec_context_take(struct vg_exec *x, uint64_t bytes);
+void vg_exec_context_give(struct vg_exec *x, uint64_t bytes);
+uint64_t vg_exec_held(struct vg_exec *x);
 /* The vGPU's limit and what all its processes hold, in bytes. */
 void vg_exec_memory(struct vg_exec *x, uint64_t *used, uint64_t *limit);
 /*

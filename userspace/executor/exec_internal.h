@@ -64,6 +64,17 @@ struct vg_exec {
 	pthread_mutex_t context_lock;	/* contexts, and the entry's `devices` */
 	unsigned int contexts[64];	/* by device */
 
+	/*
+	 * held.c: what the driver says this process holds of all devices, bytes (false: nobody
+	 * knows); and have what is charged for pools and graphs follow the driver.  NULL: none.
+	 */
+	bool (*held)(uint64_t *bytes);
+	void (*settle)(struct vg_exec *x);
+	pthread_mutex_t held_lock;	/* the two below */
+	uint64_t beyond;		/* of the entry's memory, what no call was charged for */
+	uint64_t ask_again_ns;		/* not before then, for asking takes time */
+	_Atomic bool unsettled;		/* the driver may give back memory by itself */
+
 	_Atomic uint32_t context_epoch;	/* counts vg_exec_contexts_changed() */
 
 	/* The first failure of a call without an answer, until one has told it. */
@@ -116,8 +127,13 @@ int vg_output_start(void);
 uint32_t vg_output_notice(void);	/* VG_NOTICE_OUTPUT if there is some to fetch */
 CUresult vg_internal_output(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
 
-/* calls_warm.c: a context ahead of time */
-void vg_warm_up(void);
+/* calls_warm.c: a context ahead of time; from its program on it counts */
+void vg_warm_up(struct vg_exec *x);
+void vg_warm_count(struct vg_exec *x);
+
+/* held.c */
+bool vg_held_start(void *library);	/* whether this driver, or NVML, tells what a process holds */
+bool vg_held(uint64_t *bytes);
 
 /* pace.c: no call's work comes a moment too early for the device */
 bool vg_pace_parse(const char *text);	/* "START_NS,NS_PER_MIB", as the mediator has them */

@@ -373,6 +373,8 @@ void vg_loop_run(struct vg_exec *x)
 				break;
 			run(x, op, &rq, &current, &out);
 			vg_underway_end();
+			/* Whoever has waited for the device may find memory free that it used. */
+			vg_exec_settle_memory(x, false);
 			if (!out.result)
 				vg_pace_waited();
 			leave_green(x, &current);

@@ -23,6 +23,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "calls.h"
 #include "common/fdpass.h"
 #include "common/log.h"
 #include "common/ring_sync.h"
@@ -30,7 +31,11 @@
 #include "vg_cuda.h"
 #include "vg_version.h"
 
-static struct vg_exec exec = { .context_lock = PTHREAD_MUTEX_INITIALIZER };
+static struct vg_exec exec = {
+	.context_lock = PTHREAD_MUTEX_INITIALIZER,
+	.held_lock = PTHREAD_MUTEX_INITIALIZER,
+	.settle = vg_x_settle,
+};
 
 #define FILE_BYTES (16ull << 30)	/* as long as the sparse ones that output.c makes */
 
@@ -86,6 +91,8 @@ static CUresult start_driver(const char *name, void *library)
 	}
 	cu.cuDriverGetVersion(&version);
 	exec.driver_version = version;
+	if (vg_held_start(library))
+		exec.held = vg_held;
 	return CUDA_SUCCESS;
 }
 
@@ -377,7 +384,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	result = start_driver(libcuda, driver);
 	if (!result && warm)
-		vg_warm_up();
+		vg_warm_up(&exec);
 	vms = say_ready(result, pageable);
 	ret = take_assignment(&uid);
 	if (ret == -EPIPE)
@@ -408,6 +415,7 @@ int main(int argc, char **argv)
 		set_host_state(VGPU_HOST_REFUSED, EHOSTDOWN);
 		return EXIT_FAILURE;
 	}
+	vg_warm_count(&exec);
 	if (pthread_create(&watcher, NULL, watch, NULL)) {
 		vg_err("cannot start a thread");
 		return EXIT_FAILURE;

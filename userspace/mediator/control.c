@@ -65,6 +65,7 @@ static struct json_object *process(const struct vg_proc *p, struct counts *sum)
 	add_u64(o, "executor", p->pid);
 	add_moved(o, &c);
 	add_u64(o, "memory", atomic_load(&e->memory));
+	add_u64(o, "contexts", atomic_load(&e->contexts));
 	add_u64(o, "faults", c.faults);
 	sum->calls += c.calls;
 	sum->bytes_in += c.bytes_in;
@@ -110,6 +111,8 @@ static struct json_object *tenant(const struct vg_tenant *t)
 	add_u64(o, "memory", vg_tenant_memory(t));
 	if (limit != UINT64_MAX)
 		add_u64(o, "memory_limit", limit);
+	add_u64(o, "contexts", vg_tenant_contexts(t));
+	add_u64(o, "contexts_limit", atomic_load(&t->account->context_limit));
 	add_u64(o, "faults", sum.faults);
 	return o;
 }

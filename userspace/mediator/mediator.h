@@ -75,6 +75,7 @@ struct vg_config {
 	unsigned int connections;	/* of one user, that have not said what they want */
 	unsigned int programs;	/* of one user, at a time */
 	unsigned int starts;	/* a second: of one user, of one vGPU */
+	uint64_t contexts;	/* bytes of device memory, of all contexts of a vGPU */
 	uint64_t group_memory;	/* bytes, of all executors of a vGPU; 0: no limit */
 	unsigned int group_threads;	/* of all of them; 0: no limit */
 	uint64_t data;		/* bytes of private memory, of each executor */
@@ -273,6 +274,7 @@ void vg_tenant_free(struct vg_tenant *t);
 int vg_tenant_entry(struct vg_tenant *t);	/* an account entry, or -ENOSPC */
 void vg_tenant_settle(struct vg_tenant *t, unsigned int entry);
 uint64_t vg_tenant_memory(const struct vg_tenant *t);
+uint64_t vg_tenant_contexts(const struct vg_tenant *t);
 
 /*
  * token.c: what the processes of a vGPU let each other have.

@@ -43,6 +43,7 @@ struct vg_tenant *vg_tenant_new(const char *uuid, const char *pool, const char *
 	if (t->account == MAP_FAILED)
 		goto fail;
 	atomic_store(&t->account->limit, memory);
+	atomic_store(&t->account->context_limit, vg_config.contexts);
 	LIST_INSERT_HEAD(&vg_tenants, t, node);
 	return t;
 
@@ -96,6 +97,15 @@ void vg_tenant_settle(struct vg_tenant *t, unsigned int index)
 	memset((void *)e, 0, sizeof(*e));
 	t->entry_used[index] = false;
 	t->procs--;
+}
+
+uint64_t vg_tenant_contexts(const struct vg_tenant *t)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES; i++)
+		sum += atomic_load(&t->account->entry[i].contexts);
+	return sum;
 }
 
 uint64_t vg_tenant_memory(const struct vg_tenant *t)
