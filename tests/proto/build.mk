@@ -87,3 +87,16 @@ $(O)/tests/proto/waiters: $(call vg-objs,tests/proto/waiters_test.c) $(O)/lib/li
 	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(O)/lib -l:libcuda.so.1 -lcmocka -lpthread
 
 tests: $(O)/tests/proto/waiters
+
+# On the shim: what counts against a vGPU's memory.
+$(O)/tests/proto/memory: $(call vg-objs,tests/proto/memory.c) $(O)/lib/libcuda.so.1
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) -L$(O)/lib -l:libcuda.so.1 -lcmocka -ldl
+
+tests: $(O)/tests/proto/memory
+
+.PHONY: check-memory
+check-memory: $(O)/tests/proto/memory all
+	VGPU_SOFTGPU_CONTEXT=32M VGPU_SOFTGPU_LOG=0 \
+		VGPU_TEST_CONF='[limits]\ncontexts = 256M\nprograms = 128\nstarts = 1000' \
+		tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 256M $(O)/tests/proto/memory

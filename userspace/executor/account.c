@@ -113,6 +113,16 @@ bool vg_exec_reconcile(struct vg_exec *x)
 	return reconcile(x, false);
 }
 
+uint64_t vg_exec_beyond(struct vg_exec *x)
+{
+	uint64_t bytes;
+
+	pthread_mutex_lock(&x->held_lock);
+	bytes = x->beyond;
+	pthread_mutex_unlock(&x->held_lock);
+	return bytes;
+}
+
 void vg_exec_unsettled(struct vg_exec *x)
 {
 	atomic_store_explicit(&x->unsettled, true, memory_order_relaxed);

@@ -24,6 +24,7 @@ CUresult vge_vgpu_module_load(struct vg_exec *x, const struct vg_req *rq, CUmodu
 	if (!r && !vg_exec_reconcile(x)) {
 		cu.cuModuleUnload(*module);
 		vg_exec_unsettled(x);
+		vg_exec_settle_memory(x, true);
 		r = CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	vg_x_jit_keep(&o);
@@ -51,9 +52,33 @@ CUresult vge_vgpu_library_load(struct vg_exec *x, const struct vg_req *rq, CUlib
 	if (!r && !vg_exec_reconcile(x)) {
 		cu.cuLibraryUnload(*library);
 		vg_exec_unsettled(x);
+		vg_exec_settle_memory(x, true);
 		r = CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	vg_x_jit_keep(&o);
 	vg_x_image_drop(&i);
 	return r;
+}
+
+/*
+ * The driver loads a library into a context when the context first needs something of it.  If its
+ * variables do not fit, the library goes, for nothing less takes them from the device.
+ */
+CUresult vge_cuLibraryGetGlobal(struct vg_exec *x, const struct vg_req *rq, CUdeviceptr *dptr,
+				size_t *bytes, CUlibrary library, const char *name)
+{
+	const struct vg_rq_cuLibraryGetGlobal *q = rq->payload;
+	uint64_t before = vg_exec_beyond(x);
+	CUresult r;
+
+	if (!cu.cuLibraryGetGlobal || !cu.cuLibraryUnload)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = cu.cuLibraryGetGlobal(dptr, bytes, library, name);
+	if (r || vg_exec_reconcile(x) || vg_exec_beyond(x) <= before)
+		return r;
+	vg_exec_settle(x, q->library);
+	vg_x_destroyed(x, cu.cuLibraryUnload(library), q->library, VG_LIBRARY);
+	vg_exec_unsettled(x);
+	vg_exec_settle_memory(x, true);
+	return CUDA_ERROR_OUT_OF_MEMORY;
 }
