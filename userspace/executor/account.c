@@ -87,7 +87,7 @@ uint64_t vg_exec_held(struct vg_exec *x)
 
 static bool reconcile(struct vg_exec *x, bool at_once)
 {
-	uint64_t held, known, beyond, began;
+	uint64_t held, known, beyond, began, ended;
 
 	if (!x->held)
 		return total(x) <= atomic_load(&x->account->limit);
@@ -96,8 +96,11 @@ static bool reconcile(struct vg_exec *x, bool at_once)
 	if (!at_once && began < x->ask_again_ns) {
 		vg_exec_unsettled(x);
 	} else if (x->held(&held)) {
-		x->ask_again_ns = vg_now_ns();
-		x->ask_again_ns += ASKING_PART * (x->ask_again_ns - began);
+		ended = vg_now_ns();
+		/* The shortest, for others' work may have come between. */
+		if (!x->ask_ns || ended - began < x->ask_ns)
+			x->ask_ns = ended - began;
+		x->ask_again_ns = ended + ASKING_PART * x->ask_ns;
 		known = atomic_load(&x->entry->memory) - x->beyond +
 			atomic_load(&x->entry->contexts);
 		beyond = held > known ? held - known : 0;
@@ -130,7 +133,9 @@ void vg_exec_unsettled(struct vg_exec *x)
 
 void vg_exec_settle_memory(struct vg_exec *x, bool idle)
 {
-	if (!atomic_load_explicit(&x->unsettled, memory_order_relaxed))
+	/* What no call was charged for may go without one that tells, as a module does. */
+	if (!atomic_load_explicit(&x->unsettled, memory_order_relaxed) &&
+	    !(idle && vg_exec_beyond(x)))
 		return;
 	/* Before the look, so that what comes meanwhile is looked at later. */
 	atomic_store(&x->unsettled, false);

@@ -377,6 +377,7 @@ CUresult vge_cuMemGetInfo_v2(struct vg_exec *x, const struct vg_req *rq, size_t 
 	if (!cu.cuMemGetInfo_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	vg_exec_wait_for_ending(x);
+	vg_exec_unsettled(x);
 	vg_exec_settle_memory(x, false);
 	r = cu.cuMemGetInfo_v2(&free_real, &total_real);
 	if (r)

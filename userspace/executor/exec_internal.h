@@ -72,7 +72,8 @@ struct vg_exec {
 	void (*settle)(struct vg_exec *x);
 	pthread_mutex_t held_lock;	/* the two below */
 	uint64_t beyond;		/* of the entry's memory, what no call was charged for */
-	uint64_t ask_again_ns;		/* not before then, for asking takes time */
+	uint64_t ask_again_ns;		/* not before then, for asking takes time: */
+	uint64_t ask_ns;		/* at least */
 	_Atomic bool unsettled;		/* the driver may give back memory by itself */
 
 	_Atomic uint32_t context_epoch;	/* counts vg_exec_contexts_changed() */
