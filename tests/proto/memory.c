@@ -414,6 +414,48 @@ static void contexts_are_bounded(void **state)
 	run("contexts", &contexts, PROGRAMS, CONTEXTS, "contexts");
 }
 
+/* -- memory that has been freed in a stream is there for what comes later in that stream */
+
+static void reuse(void)
+{
+	CUdeviceptr p, other;
+	CUstream s, t;
+	char c;
+
+	alarm(120);
+	start();
+	if (blocked(&s) || blocked(&t))
+		_exit(112);
+	for (int i = 0; i < 5; i++) {
+		if (cuMemAllocAsync(&p, 200 * MIB, s))
+			_exit(113);
+		/* It is not there for other streams. */
+		if (cuMemAllocAsync(&other, 200 * MIB, t) != CUDA_ERROR_OUT_OF_MEMORY)
+			_exit(114);
+		if (cuMemFreeAsync(p, s))
+			_exit(115);
+		if (cuMemAllocAsync(&other, 200 * MIB, t) != CUDA_ERROR_OUT_OF_MEMORY)
+			_exit(116);
+	}
+	(void)!write(1, "", 1);
+	(void)!read(0, &c, 1);
+	_exit(0);
+}
+
+static void freed_memory_is_used_again(void **state)
+{
+	struct program p = launch("reuse", "");
+	char c;
+
+	(void)state;
+	if (read(p.out, &c, 1) == 1) {
+		assert_true(charged("memory") >= 200 * MIB);
+		assert_true(charged("memory") <= LIMIT);
+	}
+	assert_int_equal(end(&p), 0);
+	nothing_is_left();
+}
+
 /* -- what CUDA, NVML and the mediator say */
 
 struct said {
@@ -565,6 +607,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(each_path_alone),
 		cmocka_unit_test(each_path_by_four),
 		cmocka_unit_test(contexts_are_bounded),
+		cmocka_unit_test(freed_memory_is_used_again),
 		cmocka_unit_test(all_say_the_same),
 		cmocka_unit_test(killed_programs_leave_nothing),
 	};
@@ -572,6 +615,8 @@ int main(int argc, char **argv)
 	if (argc == 3) {
 		if (!strcmp(argv[1], "contexts"))
 			take_all(&contexts);
+		if (!strcmp(argv[1], "reuse"))
+			reuse();
 		if (!strcmp(argv[1], "asked"))
 			be_asked();
 		if (!strcmp(argv[1], "any"))

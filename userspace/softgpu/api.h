@@ -29,7 +29,9 @@ struct CUmemPoolHandle_st {
 	struct sg_device *dev;
 	uint64_t threshold;
 	int reuse[3];
-	uint64_t used, high;	/* bytes, guarded by the heap's callers: dev->lock */
+	/* Bytes, with dev->lock: in use, at most, and with what has not gone back yet. */
+	uint64_t used, high, reserved;
+	struct sg_freed *freed;		/* in streams that have not come so far */
 	bool is_default;
 };
 
@@ -166,6 +168,7 @@ struct CUmod_st {
 struct sg_device *sg_device(CUdevice dev);
 int sg_device_count(void);
 bool sg_ready(void);
+bool sg_pool_freed(CUmemoryPool pool, CUdeviceptr at);	/* in a stream that has not come so far */
 uint64_t sg_context_bytes(void);	/* of device memory, that each context takes */
 CUresult sg_current(CUcontext *ctx);	/* with the sticky error of its device */
 CUcontext sg_current_or_null(void);

@@ -69,6 +69,7 @@ CUresult sg_free_device(CUcontext ctx, CUdeviceptr p)
 
 		pthread_mutex_lock(&dev->lock);
 		pool->used -= r.size;
+		pool->reserved -= r.size;
 		pthread_mutex_unlock(&dev->lock);
 	}
 	(void)ctx;
@@ -83,7 +84,8 @@ SG_API CUresult cuMemFree_v2(CUdeviceptr dptr)
 	SG_ENTER(ctx);
 	if (!dptr)
 		return CUDA_SUCCESS;
-	if (!sg_range_find(dptr, &r) || r.addr != dptr)
+	if (!sg_range_find(dptr, &r) || r.addr != dptr ||
+	    (r.kind == RG_POOL && sg_pool_freed(r.owner, dptr)))
 		return CUDA_ERROR_INVALID_VALUE;
 	sg_context_wait(ctx);
 	if (r.owner != ctx && r.kind != RG_POOL && r.kind != RG_GRAPH && sg_context_check(r.owner))

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Stream-ordered allocation. Memory is taken at once and goes back in the stream's order. */
+/*
+ * Stream-ordered allocation. Memory is taken at once and goes back in the stream's order. Until the
+ * stream comes to a free, the block may be allocated again in that stream.
+ */
 #include <stdlib.h>
 
 #include "api.h"
@@ -7,6 +10,56 @@
 static CUmemoryPool pool_of(CUmemoryPool p)
 {
 	return p && p->magic == MAGIC_POOL ? p : NULL;
+}
+
+/* A block that the pool has back, but for work that is queued before its free. */
+struct sg_freed {
+	struct sg_freed *next;
+	CUdeviceptr at;
+	size_t size;
+	CUstream stream;
+	uint64_t number;	/* never again of another; not 0 */
+};
+
+/* With dev->lock held: the place of a block, or of one of this size in this stream. */
+static struct sg_freed **find_freed(CUmemoryPool pool, CUdeviceptr at, size_t size, CUstream stream)
+{
+	struct sg_freed **f;
+
+	for (f = &pool->freed; *f; f = &(*f)->next)
+		if (at ? (*f)->at == at : (*f)->size == size && (*f)->stream == stream)
+			break;
+	return f;
+}
+
+/* Take it out of the list; 0 if it is not there. */
+static CUdeviceptr take_freed(CUmemoryPool pool, CUdeviceptr at, size_t size, CUstream stream)
+{
+	struct sg_freed **place, *f;
+
+	pthread_mutex_lock(&pool->dev->lock);
+	place = find_freed(pool, at, size, stream);
+	f = *place;
+	if (f) {
+		*place = f->next;
+		pool->used += f->size;
+		at = f->at;
+	}
+	pthread_mutex_unlock(&pool->dev->lock);
+	if (!f)
+		return 0;
+	free(f);
+	return at;
+}
+
+bool sg_pool_freed(CUmemoryPool pool, CUdeviceptr at)
+{
+	bool freed;
+
+	pthread_mutex_lock(&pool->dev->lock);
+	freed = *find_freed(pool, at, 0, NULL);
+	pthread_mutex_unlock(&pool->dev->lock);
+	return freed;
 }
 
 static CUresult alloc(CUmemoryPool pool, CUdeviceptr *dptr, size_t size)
@@ -18,6 +71,7 @@ static CUresult alloc(CUmemoryPool pool, CUdeviceptr *dptr, size_t size)
 		return rc;
 	pthread_mutex_lock(&pool->dev->lock);
 	pool->used += size;
+	pool->reserved += size;
 	if (pool->used > pool->high)
 		pool->high = pool->used;
 	pthread_mutex_unlock(&pool->dev->lock);
@@ -50,7 +104,8 @@ SG_API CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t size, CUmemory
 	rc = sg_stream_get(ctx, stream, &s);
 	if (rc)
 		return rc;
-	rc = alloc(pool, dptr, size);
+	*dptr = take_freed(pool, 0, size, s);
+	rc = *dptr ? CUDA_SUCCESS : alloc(pool, dptr, size);
 	if (rc == CUDA_ERROR_OUT_OF_MEMORY) {
 		/* frees that are still queued may make room */
 		sg_context_wait(ctx);
@@ -71,16 +126,58 @@ SG_API CUresult cuMemAllocAsync(CUdeviceptr *dptr, size_t size, CUstream stream)
 	return cuMemAllocFromPoolAsync(dptr, size, pool, stream);
 }
 
+/* The block is free for work that this stream gets from now on.  Its number; 0: no memory. */
+static uint64_t give_back(CUmemoryPool pool, CUdeviceptr at, size_t size, CUstream stream)
+{
+	struct sg_freed *f = malloc(sizeof(*f));
+	static uint64_t last;
+	uint64_t number;
+
+	if (!f)
+		return 0;
+	pthread_mutex_lock(&pool->dev->lock);
+	number = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+	*f = (struct sg_freed){ pool->freed, at, size, stream, number };
+	pool->freed = f;
+	pool->used -= size;
+	pthread_mutex_unlock(&pool->dev->lock);
+	return number;
+}
+
+/* The stream has come to this very free: whether the block has not been allocated again. */
+static bool take_this(CUmemoryPool pool, uint64_t number)
+{
+	struct sg_freed **place, *f;
+
+	pthread_mutex_lock(&pool->dev->lock);
+	for (place = &pool->freed; *place && (*place)->number != number; place = &(*place)->next)
+		;
+	f = *place;
+	if (f) {
+		*place = f->next;
+		pool->used += f->size;
+	}
+	pthread_mutex_unlock(&pool->dev->lock);
+	free(f);
+	return f;
+}
+
 struct free_work {
 	struct sg_work w;
 	CUcontext ctx;
 	CUdeviceptr ptr;
+	CUmemoryPool pool;	/* NULL: in none */
+	uint64_t freed;		/* its number in the pool's list, unless it was allocated again */
 };
 
 static int run_free(struct sg_work *w)
 {
 	struct free_work *f = (struct free_work *)w;
 
+	if (!f->pool)
+		return sg_free_device(f->ctx, f->ptr);
+	if (!take_this(f->pool, f->freed))
+		return 0;
 	return sg_free_device(f->ctx, f->ptr);
 }
 
@@ -100,6 +197,8 @@ SG_API CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 	/* The graph may be launched again before the stream gets here. */
 	if (sg_graph_alloc_held(dptr))
 		return sg_graph_alloc_free(dptr);
+	if (r.kind == RG_POOL && sg_pool_freed(r.owner, dptr))
+		return CUDA_ERROR_INVALID_VALUE;
 	rc = sg_stream_get(ctx, stream, &s);
 	if (rc)
 		return rc;
@@ -108,6 +207,10 @@ SG_API CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 		f->ctx = ctx;
 		f->ptr = dptr;
 		f->w.always = true;
+		if (r.kind == RG_POOL) {
+			f->freed = give_back(r.owner, dptr, r.size, s);
+			f->pool = f->freed ? r.owner : NULL;
+		}
 	}
 	rc = sg_submit(s, (struct sg_work *)f);
 	sg_stream_put(s);
@@ -254,6 +357,8 @@ SG_API CUresult cuMemPoolGetAttribute(CUmemoryPool p, CUmemPool_attribute attr, 
 		*(uint64_t *)value = p->threshold;
 		break;
 	case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT:
+		*(uint64_t *)value = p->reserved;
+		break;
 	case CU_MEMPOOL_ATTR_USED_MEM_CURRENT:
 		*(uint64_t *)value = p->used;
 		break;
