@@ -100,3 +100,8 @@ check-memory: $(O)/tests/proto/memory all
 	VGPU_SOFTGPU_CONTEXT=32M VGPU_SOFTGPU_LOG=0 \
 		VGPU_TEST_CONF='[limits]\ncontexts = 256M\nprograms = 128\nstarts = 1000' \
 		tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 256M $(O)/tests/proto/memory
+	@# A line for each allocation that was refused: the first that did not fit, and three more.
+	@lines=$$(printf '!' | VGPU_TEST_LOG=warning tests/apigen/with-mediator $(O) \
+		$(O)/lib/libvgpu-softgpu.so 256M $(O)/tests/proto/memory take created 2>&1 | \
+		grep -ac 'vGPU local, process [0-9]*: refused 2097152 bytes of device memory for allocations: 268435456 held of 268435456'); \
+	[ "$$lines" = 4 ] || { echo "memory: $$lines lines about refusals in the log"; exit 1; }

@@ -5,7 +5,7 @@ VG_UNIT := $(O)/tests/unit
 $(eval $(call vg-program,$(VG_UNIT)/executor,tests/unit/executor_test.c \
 	$(addprefix userspace/executor/,handles.c blobs.c budget.c account.c arena.c channel.c \
 		sandbox.c filter.c files.c \
-		calls_image.c),\
+		calls_image.c) userspace/common/log.c,\
 	-lcmocka -lpthread -lseccomp))
 $(eval $(call vg-program,$(VG_UNIT)/mediator,tests/unit/mediator_test.c \
 	userspace/mediator/config.c userspace/mediator/cgroup.c userspace/mediator/tenant.c userspace/mediator/token.c \

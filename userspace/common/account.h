@@ -38,7 +38,8 @@ struct vg_account {
 	/* Of processes that have freed it or ended while others hold it; by the mediator. */
 	_Atomic uint64_t orphaned;
 	_Atomic uint64_t context_limit;	/* device memory of all contexts; by the mediator */
-	uint64_t reserved[13];
+	char name[40];			/* of the vGPU, for logs; by the mediator */
+	uint64_t reserved[8];
 	struct vg_account_entry entry[VG_ACCOUNT_ENTRIES];
 };
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* This process's entry in the account page (common/account.h). */
+#include <pthread.h>
+#include <string.h>
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "exec_internal.h"
 
 /*
@@ -111,11 +114,6 @@ static bool reconcile(struct vg_exec *x, bool at_once)
 	return total(x) <= atomic_load(&x->account->limit);
 }
 
-bool vg_exec_reconcile(struct vg_exec *x)
-{
-	return reconcile(x, false);
-}
-
 uint64_t vg_exec_beyond(struct vg_exec *x)
 {
 	uint64_t bytes;
@@ -144,10 +142,43 @@ void vg_exec_settle_memory(struct vg_exec *x, bool idle)
 	reconcile(x, idle);
 }
 
-bool vg_exec_charge(struct vg_exec *x, uint64_t bytes)
+/* One line, for the operator. */
+static void refused(struct vg_exec *x, const char *what, uint64_t bytes, uint64_t held,
+		    uint64_t limit)
 {
-	uint64_t limit = atomic_load(&x->account->limit);
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct vg_log_rate rate;
+	char name[sizeof(x->account->name)];
 
+	/* Another executor may have written to the page. */
+	memcpy(name, x->account->name, sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	for (char *c = name; *c; c++)
+		if (*c < '!' || *c > '~')
+			*c = '?';
+	pthread_mutex_lock(&lock);
+	vg_log_some(&rate, VG_WARNING,
+		    "vGPU %s, process %llu: refused %llu bytes of device memory for %s: %llu held of %llu",
+		    name, (unsigned long long)atomic_load(&x->entry->pid),
+		    (unsigned long long)bytes, what, (unsigned long long)held,
+		    (unsigned long long)limit);
+	pthread_mutex_unlock(&lock);
+}
+
+bool vg_exec_reconcile(struct vg_exec *x)
+{
+	uint64_t limit = atomic_load(&x->account->limit), held;
+
+	if (reconcile(x, false))
+		return true;
+	held = total(x);
+	if (held > limit)
+		refused(x, "what the driver has taken", held - limit, held, limit);
+	return false;
+}
+
+static bool charge_or_look(struct vg_exec *x, uint64_t bytes, uint64_t limit)
+{
 	if (bytes > limit)
 		return false;
 	if (charge(x, bytes, limit))
@@ -157,6 +188,16 @@ bool vg_exec_charge(struct vg_exec *x, uint64_t bytes)
 		x->settle(x);
 	reconcile(x, true);
 	return charge(x, bytes, limit) || (vg_exec_wait_for_ending(x) && charge(x, bytes, limit));
+}
+
+bool vg_exec_charge(struct vg_exec *x, uint64_t bytes)
+{
+	uint64_t limit = atomic_load(&x->account->limit);
+
+	if (charge_or_look(x, bytes, limit))
+		return true;
+	refused(x, "allocations", bytes, total(x), limit);
+	return false;
 }
 
 static uint64_t contexts(struct vg_exec *x)
@@ -179,7 +220,10 @@ static bool context_take(struct vg_exec *x, uint64_t bytes)
 
 bool vg_exec_context_take(struct vg_exec *x, uint64_t bytes)
 {
-	return context_take(x, bytes) || (vg_exec_wait_for_ending(x) && context_take(x, bytes));
+	if (context_take(x, bytes) || (vg_exec_wait_for_ending(x) && context_take(x, bytes)))
+		return true;
+	refused(x, "a context", bytes, contexts(x), atomic_load(&x->account->context_limit));
+	return false;
 }
 
 void vg_exec_context_give(struct vg_exec *x, uint64_t bytes)

@@ -44,6 +44,7 @@ struct vg_tenant *vg_tenant_new(const char *uuid, const char *pool, const char *
 		goto fail;
 	atomic_store(&t->account->limit, memory);
 	atomic_store(&t->account->context_limit, vg_config.contexts);
+	memcpy(t->account->name, t->uuid, sizeof(t->account->name));
 	LIST_INSERT_HEAD(&vg_tenants, t, node);
 	return t;
 
