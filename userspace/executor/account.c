@@ -177,6 +177,15 @@ bool vg_exec_reconcile(struct vg_exec *x)
 	return false;
 }
 
+/* The sum stays as it is until the driver has been asked, so nobody else finds room meanwhile. */
+void vg_exec_leave_to_driver(struct vg_exec *x, uint64_t bytes)
+{
+	pthread_mutex_lock(&x->held_lock);
+	x->beyond += bytes;
+	pthread_mutex_unlock(&x->held_lock);
+	reconcile(x, true);
+}
+
 static bool charge_or_look(struct vg_exec *x, uint64_t bytes, uint64_t limit)
 {
 	if (bytes > limit)

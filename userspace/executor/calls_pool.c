@@ -381,7 +381,7 @@ CUresult vge_cuMemPoolTrimTo(struct vg_exec *x, const struct vg_req *rq, CUmemor
 void vg_x_pool_gone(struct vg_exec *x, CUmemoryPool pool)
 {
 	struct pool **at, *p;
-	uint64_t held, later;
+	uint64_t held, pending;
 
 	pthread_mutex_lock(&lock);
 	for (at = &pools; *at && (*at)->pool != pool; at = &(*at)->next)
@@ -390,15 +390,15 @@ void vg_x_pool_gone(struct vg_exec *x, CUmemoryPool pool)
 	if (p) {
 		*at = p->next;
 		held = vg_x_allocations_of_pool((uintptr_t)pool);
-		later = vg_exec_held(x) ? 0 : p->pending;
-		if (held + later > p->charged)
-			vg_exec_owe(x, held + later - p->charged);
+		pending = p->pending < p->charged ? p->pending : p->charged;
+		if (held + pending > p->charged)
+			vg_exec_owe(x, held + pending - p->charged);
 		else
-			vg_exec_uncharge(x, p->charged - held - later);
+			vg_exec_uncharge(x, p->charged - held - pending);
+		vg_exec_leave_to_driver(x, pending);
 		free(p);
 	}
 	pthread_mutex_unlock(&lock);
-	vg_exec_reconcile(x);
 }
 
 CUresult vge_vgpu_pool_create(struct vg_exec *x, const struct vg_req *rq, CUmemoryPool *pool,

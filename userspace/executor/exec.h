@@ -123,6 +123,8 @@ bool vg_exec_owe(struct vg_exec *x, uint64_t bytes);
  * after what may have taken more than it was charged for.  False: the vGPU is beyond its limit.
  */
 bool vg_exec_reconcile(struct vg_exec *x);
+/* Of what was charged, so much counts from now on as the driver says; if nobody knows, on and on. */
+void vg_exec_leave_to_driver(struct vg_exec *x, uint64_t bytes);
 /* What is charged beside what calls were charged for, bytes. */
 uint64_t vg_exec_beyond(struct vg_exec *x);
 /* The driver may give memory back by itself from now on, so look when there is time. */
