@@ -208,13 +208,13 @@ static uint64_t surely_free(struct pool *p)
 	return known && held > used && held - used > p->pending ? held - used - p->pending : 0;
 }
 
-/* Charge for what the driver may take from the device, as `bytes` in *ahead. */
-static bool admit(struct vg_exec *x, struct pool *p, CUstream s, uint64_t bytes, uint64_t *ahead)
+/* Charge for what the driver may take from the device beyond what the pool has: *ahead bytes. */
+static bool admit(struct vg_exec *x, struct pool *p, uint64_t bytes, uint64_t *ahead)
 {
 	uint64_t pieces = vg_x_pieces(bytes) ? vg_x_pieces(bytes) : VG_X_PIECE;
 
 	*ahead = 0;
-	if (take_freed(p, s, bytes) || bytes <= surely_free(p))
+	if (bytes <= surely_free(p))
 		return true;
 	*ahead = pieces;
 	if (vg_exec_charge(x, pieces))
@@ -261,21 +261,27 @@ static void freed(struct vg_exec *x, CUmemoryPool pool, CUstream s, uint64_t byt
 static CUresult allocate(struct vg_exec *x, CUdeviceptr *dptr, uint64_t bytes, CUmemoryPool pool,
 			 CUstream s, uint32_t ctx)
 {
+	uint64_t ahead = 0;
 	struct pool *p;
-	uint64_t ahead;
+	bool again, fits = true;
 	CUresult r;
-	bool fits;
 
 	pthread_mutex_lock(&lock);
 	p = find_or_add(pool);
-	if (!p || !admit(x, p, s, bytes, &ahead)) {
+	again = p && take_freed(p, s, bytes);
+	if (!p || (!again && !admit(x, p, bytes, &ahead))) {
 		pthread_mutex_unlock(&lock);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	r = cu.cuMemAllocFromPoolAsync(dptr, bytes, pool, s);
 	p->charged += ahead;
-	fits = settle(x, p);
-	fits &= vg_exec_reconcile(x);
+	if (again) {
+		/* Programs do this in loops; if the driver took more after all, it is seen later. */
+		vg_exec_unsettled(x);
+	} else {
+		fits = settle(x, p);
+		fits &= vg_exec_reconcile(x);
+	}
 	if (!r && (!fits || !vg_x_allocated_in_pool(*dptr, bytes, pool, ctx))) {
 		cu.cuMemFreeAsync(*dptr, s);
 		freed(x, pool, s, bytes);
