@@ -27,12 +27,15 @@ VG_INSTALL_host = \
 	$(O)/bin/vgpu-mediatord:$(SBINDIR)/vgpu-mediatord:755 \
 	$(O)/bin/vgpuctl:$(BINDIR)/vgpuctl:755 \
 	$(O)/bin/vgpu-executor:$(LIBEXECDIR)/vgpu/vgpu-executor:755 \
+	$(O)/bin/vgpu-exporter:$(BINDIR)/vgpu-exporter:755 \
 	$(O)/lib/libvgpu-softgpu.so:$(LIBDIR)/vgpu-host/libvgpu-softgpu.so:644 \
 	packaging/nvidia-nodes:$(LIBEXECDIR)/vgpu/nvidia-nodes:755 \
 	userspace/man/vgpu-mediatord.8:$(MANDIR)/man8/vgpu-mediatord.8:644 \
 	userspace/man/vgpu.conf.5:$(MANDIR)/man5/vgpu.conf.5:644 \
 	userspace/man/vgpuctl.1:$(MANDIR)/man1/vgpuctl.1:644 \
+	userspace/man/vgpu-exporter.8:$(MANDIR)/man8/vgpu-exporter.8:644 \
 	$(VG_PKG)/systemd/vgpu-mediatord.service:$(UNITDIR)/vgpu-mediatord.service:644 \
+	$(VG_PKG)/systemd/vgpu-exporter.service:$(UNITDIR)/vgpu-exporter.service:644 \
 	packaging/udev/60-vgpu-host.rules:$(UDEVDIR)/60-vgpu-host.rules:644 \
 	packaging/modprobe.d/vgpu-host.conf:$(MODPROBEDIR)/vgpu-host.conf:644 \
 	packaging/modules-load.d/vgpu-host.conf:$(MODULESLOADDIR)/vgpu-host.conf:644 \
@@ -98,14 +101,14 @@ endef
 vg-packaging-files:
 $(VG_PKG)/%: packaging/%.in vg-packaging-files
 	@mkdir -p $(@D)
-	@sed -e 's,@VERSION@,$(VG_VERSION),g' -e 's,@SBINDIR@,$(SBINDIR),g' \
+	@sed -e 's,@VERSION@,$(VG_VERSION),g' -e 's,@SBINDIR@,$(SBINDIR),g' -e 's,@BINDIR@,$(BINDIR),g' \
 		-e 's,@LIBEXECDIR@,$(LIBEXECDIR),g' -e 's,@LIBDIR@,$(LIBDIR),g' $< >$@
 
 .PHONY: install install-host install-guest install-host-dkms install-guest-dkms
 install: install-host install-guest	## what a host and a guest need, below DESTDIR, PREFIX=/usr/local
 
 # A configuration that is there already is the operator's.
-install-host: all $(VG_PKG)/systemd/vgpu-mediatord.service	## what a host needs
+install-host: all $(VG_PKG)/systemd/vgpu-mediatord.service $(VG_PKG)/systemd/vgpu-exporter.service	## what a host needs
 	$(call vg-install,host)
 	[ -e $(DESTDIR)$(SYSCONFDIR)/vgpu/vgpu.conf ] || \
 		install -D -m 644 packaging/vgpu.conf $(DESTDIR)$(SYSCONFDIR)/vgpu/vgpu.conf

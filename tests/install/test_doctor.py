@@ -20,7 +20,7 @@ checks = 0
 started = []
 
 HOST = {"sys/module/vfio/x": "", "sys/module/mdev/x": "", "sys/module/vgpu_host/x": "",
-        "dev/vgpu-host": "", "sys/class/mdev_bus/vgpu/mdev_supported_types/vgpu_host-A-1024M/name": "",
+        "dev/vgpu-host": "", "sys/class/mdev_bus/vgpu/mdev_supported_types/vgpu-A-1024M/name": "",
         "proc/driver/nvidia/version": "NVRM version: NVIDIA 580.159\n",
         "proc/driver/nvidia/gpus/0000:01:00.0/information": "Model: X\nDevice Minor: \t 0\n",
         "proc/driver/nvidia/gpus/0000:81:00.0/information": "Model: X\nDevice Minor: \t 1\n",

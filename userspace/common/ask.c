@@ -45,10 +45,11 @@ static char *exchange(const char *path, const char *request, char *why, size_t s
 	const struct timeval limit = { .tv_sec = PATIENCE_S };
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	char line[128], *text = NULL;
-	int fd, len;
+	int fd, len, error;
 
 	if (strlen(path) >= sizeof(addr.sun_path)) {
 		snprintf(why, size, "%s: longer than a socket's path may be", path);
+		errno = ENAMETOOLONG;
 		return NULL;
 	}
 	strcpy(addr.sun_path, path);
@@ -61,13 +62,15 @@ static char *exchange(const char *path, const char *request, char *why, size_t s
 		    send(fd, line, len, MSG_NOSIGNAL) == len)
 			text = read_all(fd);
 	}
+	error = errno;
 	if (!text)
 		snprintf(why, size, "%s: %s%s", path,
-			 errno == EAGAIN ? "no answer in 10 s" : strerror(errno),
-			 errno == ENOENT || errno == ECONNREFUSED ?
+			 error == EAGAIN ? "no answer in 10 s" : strerror(error),
+			 error == ENOENT || error == ECONNREFUSED ?
 				 " (is vgpu-mediatord running?)" : "");
 	if (fd >= 0)
 		close(fd);
+	errno = error;
 	return text;
 }
 
@@ -87,5 +90,7 @@ struct json_object *vg_ask(const char *path, const char *request, char *why, siz
 		json_object_put(answer);
 		answer = NULL;
 	}
+	if (!answer)
+		errno = EPROTO;
 	return answer;
 }

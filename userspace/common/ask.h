@@ -10,7 +10,8 @@
 
 /*
  * Send a request ("status") and wait for the answer, a JSON object that the caller puts. NULL:
- * there is none, or it says "error"; `why` then has one line that names the cause.
+ * there is none, or it says "error"; `why` then has one line that names the cause, and errno is
+ * that of the socket, ENAMETOOLONG for its path, or EPROTO for an answer that is none.
  */
 struct json_object *vg_ask(const char *path, const char *request, char *why, size_t size);
 

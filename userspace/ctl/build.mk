@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 VG_CTL := $(O)/bin/vgpuctl
 
-$(eval $(call vg-program,$(VG_CTL),$(wildcard userspace/ctl/*.c),-ljson-c -ldl))
+$(eval $(call vg-program,$(VG_CTL),$(wildcard userspace/ctl/*.c) userspace/common/ask.c,\
+	-ljson-c -ldl))
 ALL += $(VG_CTL)

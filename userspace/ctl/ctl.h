@@ -2,11 +2,7 @@
 #ifndef VG_CTL_H
 #define VG_CTL_H
 
-#include <json-c/json.h>
 #include <stdbool.h>
-
-/* The mediator's answer; the caller puts it.  NULL: none, and standard error says why if `say`. */
-struct json_object *vg_ctl_ask(const char *path, const char *request, bool say);
 
 /*
  * doctor.c: looks at this machine, as a host, as a guest, or as what it seems to be, and prints

@@ -3,7 +3,6 @@
  * vgpuctl doctor: what vgpu needs of this machine, in the order in which it is needed.  Each
  * check says what it has found, and if that is wrong, what to do.
  */
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <glob.h>
@@ -20,6 +19,7 @@
 
 #include <linux/vgpu_dev.h>
 
+#include "common/ask.h"
 #include "ctl.h"
 
 #define DRIVER_SECONDS	60	/* for the test of the driver; a cold one takes some seconds */
@@ -287,13 +287,14 @@ static void nvidia(void)
 
 static void mediator(const char *path)
 {
-	struct json_object *answer = vg_ctl_ask(path, "{\"request\":\"status\"}\n", false), *v = NULL;
+	char why[200];
+	struct json_object *answer = vg_ask(path, "status", why, sizeof(why)), *v = NULL;
 	unsigned int version, devices;
 
 	if (!answer) {
 		say(WRONG, "mediator", errno == EACCES ? "run vgpuctl as root" :
 		    "systemctl enable --now vgpu-mediatord; journalctl -u vgpu-mediatord says why it does not run",
-		    "%s: %s", path, strerror(errno));
+		    "%s", why);
 		return;
 	}
 	json_object_object_get_ex(answer, "driver_version", &v);
@@ -311,20 +312,20 @@ static void mediator(const char *path)
 
 static void types(void)
 {
-	const char *path = "/sys/class/mdev_bus/vgpu/mdev_supported_types";
-	unsigned int count = 0;
-	struct dirent *e;
-	DIR *d = opendir(at(path));
+	const char *path = "/sys/class/mdev_bus/*/mdev_supported_types/*";
+	size_t count = 0;
+	glob_t found;
 
-	while (d && (e = readdir(d)))
-		count += e->d_name[0] != '.';
-	if (d)
-		closedir(d);
+	if (!glob(at(path), 0, NULL, &found)) {
+		count = found.gl_pathc;
+		globfree(&found);
+	}
 	if (count)
-		say(OK, "types", NULL, "%u types of vGPUs in %s", count, path);
+		say(OK, "types", NULL, "%zu types of vGPUs, %s", count, path);
 	else
-		say(WRONG, "types", "load vgpu_host; its parameter `types` names them", "no types of vGPUs in %s",
-		    path);
+		say(WRONG, "types",
+		    "load vgpu_host, and NVIDIA's driver; the parameters `types` and `parent` of vgpu_host "
+		    "name types and devices", "no types of vGPUs: %s", path);
 }
 
 static void host(const char *socket)

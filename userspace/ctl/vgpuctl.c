@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* vgpuctl: what the mediator has to say, for people and (as JSON) for programs. */
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <json-c/json.h>
@@ -9,69 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
+#include "common/ask.h"
 #include "ctl.h"
 #include "vg_version.h"
-
-#define SOCKET_DEFAULT "/run/vgpu/control.sock"
-
-struct json_object *vg_ctl_ask(const char *path, const char *request, bool say)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct json_object *answer = NULL;
-	char *text = NULL;
-	size_t len = 0;
-	int error = ENOMEM, fd;
-	ssize_t n;
-
-	if (strlen(path) >= sizeof(addr.sun_path)) {
-		if (say)
-			fprintf(stderr, "vgpuctl: %s: longer than a socket's path may be\n", path);
-		errno = ENAMETOOLONG;
-		return NULL;
-	}
-	strcpy(addr.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
-		error = errno;
-		if (say)
-			fprintf(stderr, "vgpuctl: %s: %s%s\n", path, strerror(error),
-				error == ENOENT || error == ECONNREFUSED ?
-					" (is vgpu-mediatord running?)" : "");
-		goto out;
-	}
-	if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0) {
-		error = errno;
-		if (say)
-			fprintf(stderr, "vgpuctl: %s: %s\n", path, strerror(error));
-		goto out;
-	}
-	for (;;) {
-		char *more = realloc(text, len + 4097);
-
-		if (!more)
-			goto out;
-		text = more;
-		n = recv(fd, text + len, 4096, 0);
-		if (n <= 0)
-			break;
-		len += n;
-	}
-	text[len] = '\0';
-	answer = json_tokener_parse(text);
-	if (!answer && say)
-		fprintf(stderr, "vgpuctl: the mediator's answer is cut short\n");
-	error = EPROTO;
-out:
-	free(text);
-	if (fd >= 0)
-		close(fd);
-	errno = error;
-	return answer;
-}
 
 static struct json_object *get(struct json_object *o, const char *key)
 {
@@ -114,8 +54,9 @@ static void print_vgpu(struct json_object *v)
 	char a[16], b[16], c[16], d[16];
 	size_t i, n = json_object_array_length(procs);
 
-	printf("%-36s  pool %-6s %-10s %s\n", string(v, "vgpu"), string(v, "pool"),
-	       string(v, "type"),
+	printf("%-36s  pool %-6s %-10s %s%s%s\n", string(v, "vgpu"), string(v, "pool"),
+	       string(v, "type"), get(v, "parent") ? string(v, "parent") : "",
+	       get(v, "parent") ? " " : "",
 	       !get(v, "in_use") ? "" : json_object_get_boolean(get(v, "in_use")) ? "in use" :
 									   "idle");
 	printf("  processes %zu (%" PRIu64 " ended)   calls %" PRIu64
@@ -150,15 +91,12 @@ static void print_vgpu(struct json_object *v)
 
 static int status(const char *path, bool json)
 {
-	struct json_object *answer = vg_ctl_ask(path, "{\"request\":\"status\"}\n", true), *vgpus, *error;
+	char why[200];
+	struct json_object *answer = vg_ask(path, "status", why, sizeof(why)), *vgpus;
 	size_t i;
 
-	if (!answer)
-		return EXIT_FAILURE;
-	error = get(answer, "error");
-	if (error) {
-		fprintf(stderr, "vgpuctl: the mediator says: %s\n", json_object_get_string(error));
-		json_object_put(answer);
+	if (!answer) {
+		fprintf(stderr, "vgpuctl: %s\n", why);
 		return EXIT_FAILURE;
 	}
 	if (json) {
@@ -182,7 +120,7 @@ static void usage(FILE *to)
 	fprintf(to, "usage: vgpuctl [--socket PATH] status [--json]\n"
 		    "       vgpuctl [--socket PATH] doctor [--json] [--host | --guest] [--root FOLDER]\n"
 		    "       vgpuctl --help | --version\n"
-		    "PATH is the mediator's control socket, " SOCKET_DEFAULT " unless said.\n");
+		    "PATH is the mediator's control socket, " VG_CONTROL_DEFAULT " unless said.\n");
 }
 
 int main(int argc, char **argv)
@@ -197,7 +135,7 @@ int main(int argc, char **argv)
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
-	const char *path = SOCKET_DEFAULT;
+	const char *path = VG_CONTROL_DEFAULT;
 	enum vg_role role = VG_ROLE_FOUND;
 	const char *root = "";
 	bool json = false;

@@ -19,6 +19,7 @@
 
 #include "common/ask.h"
 #include "metrics.h"
+#include "vg_version.h"
 
 #define LISTEN_DEFAULT "127.0.0.1:9836"
 #define CONNECTIONS 16u
@@ -118,6 +119,7 @@ static void usage(FILE *to)
 {
 	fprintf(to,
 		"usage: vgpu-exporter [--listen ADDRESS:PORT] [--socket PATH]\n"
+		"       vgpu-exporter --version | --help\n"
 		"Serves metrics for Prometheus at http://ADDRESS:PORT/metrics (" LISTEN_DEFAULT ").\n"
 		"PATH is the mediator's control socket, " VG_CONTROL_DEFAULT " unless said.\n");
 }
@@ -127,6 +129,7 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "listen", required_argument, NULL, 'l' },
 		{ "socket", required_argument, NULL, 's' },
+		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -145,6 +148,9 @@ int main(int argc, char **argv)
 		case 's':
 			socket_path = optarg;
 			break;
+		case 'v':
+			puts("vgpu-exporter " VG_VERSION);
+			return EXIT_SUCCESS;
 		case 'h':
 			usage(stdout);
 			return EXIT_SUCCESS;
