@@ -23,13 +23,16 @@ checks = failed = 0
 HOST = {
     "usr/sbin/vgpu-mediatord": 0o755,
     "usr/bin/vgpuctl": 0o755,
+    "usr/bin/vgpu-exporter": 0o755,
     "usr/libexec/vgpu/vgpu-executor": 0o755,
     "usr/libexec/vgpu/nvidia-nodes": 0o755,
     "usr/lib/vgpu-host/libvgpu-softgpu.so": 0o644,
     "usr/share/man/man8/vgpu-mediatord.8": 0o644,
+    "usr/share/man/man8/vgpu-exporter.8": 0o644,
     "usr/share/man/man5/vgpu.conf.5": 0o644,
     "usr/share/man/man1/vgpuctl.1": 0o644,
     "usr/lib/systemd/system/vgpu-mediatord.service": 0o644,
+    "usr/lib/systemd/system/vgpu-exporter.service": 0o644,
     "usr/lib/udev/rules.d/60-vgpu-host.rules": 0o644,
     "usr/lib/modprobe.d/vgpu-host.conf": 0o644,
     "usr/lib/modules-load.d/vgpu-host.conf": 0o644,
@@ -114,6 +117,7 @@ def other_prefix(root):
               for name, what in (HOST | GUEST).items()}
     same("with PREFIX=/opt/v", found(root), wanted)
     for name in ("opt/v/lib/systemd/system/vgpu-mediatord.service",
+                 "opt/v/lib/systemd/system/vgpu-exporter.service",
                  "etc/ld.so.conf.d/00-vgpu.conf"):
         words = text(root, name)
         true(f"{name} names /opt/v, not /usr", "/opt/v/" in words and "/usr/" not in words)
@@ -125,6 +129,7 @@ def named(root):
     """What files and pages name is there."""
     make(root, "install", "install-host-dkms", "install-guest-dkms")
     for name in ("usr/lib/systemd/system/vgpu-mediatord.service",
+                 "usr/lib/systemd/system/vgpu-exporter.service",
                  "etc/ld.so.conf.d/00-vgpu.conf"):
         for path in re.findall(r"(?<![\w/])/(?:usr|etc)/[\w./-]*\w", text(root, name)):
             true(f"{name} names {path}", os.path.exists(root + path))
