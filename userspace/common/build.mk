@@ -10,3 +10,5 @@ VG_EXPORT_SRCS := $(addprefix userspace/common/,export_tables.c export_unknown.c
 	$(if $(filter y,$(INTEGRITY)),integrity.c))
 VG_EXPORT_CPPFLAGS := $(if $(filter y,$(INTEGRITY)),-DVG_INTEGRITY)
 $(O)/obj/userspace/common/export_tables.o: CPPFLAGS += $(VG_EXPORT_CPPFLAGS)
+
+include userspace/common/old_glibc.mk

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "old_glibc.h"
+
 #define SOME_LINES	5u
 #define SOME_SECONDS	10
 
@@ -26,7 +28,7 @@ static int is_journal(void)
 	struct stat st;
 
 	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-	       !fstat(STDERR_FILENO, &st) && st.st_dev == device && st.st_ino == inode;
+	       !vg_fstat(STDERR_FILENO, &st) && st.st_dev == device && st.st_ino == inode;
 }
 
 void vg_log_init(const char *who, enum vg_level level)

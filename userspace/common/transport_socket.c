@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "fdpass.h"
+#include "old_glibc.h"
 #include "socket_proto.h"
 
 /* How often a sleeper looks whether the executor still lives. */
@@ -138,7 +139,7 @@ static int file_of(void *va, size_t bytes, uint64_t *offset)
 			break;
 		fd = open(path, O_RDWR | O_CLOEXEC);
 		/* It has no name any more, or another's. */
-		if (fd < 0 || fstat(fd, &st) || st.st_ino != inode) {
+		if (fd < 0 || vg_fstat(fd, &st) || st.st_ino != inode) {
 			if (fd >= 0)
 				close(fd);
 			snprintf(path, sizeof(path), "/proc/self/map_files/%" PRIxPTR "-%" PRIxPTR, start,

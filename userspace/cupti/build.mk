@@ -21,11 +21,12 @@ $(O)/obj/userspace/cupti/results.$(1).o: userspace/cupti/results.c | $(O)/gen/st
 	$$(CC) $$(CPPFLAGS) $$(CFLAGS) -fPIC -MMD -MP -DVG_CUPTI_VERSION=$(VG_CUPTI_API_$(1)) -c -o $$@ $$<
 
 $(O)/lib/libcupti.so.$(1): $(filter-out %/results.o,$(VG_CUPTI_OBJS)) \
-		$(O)/obj/userspace/cupti/results.$(1).o $(O)/gen/cupti/libcupti.$(1).map
+		$(O)/obj/userspace/cupti/results.$(1).o $(O)/gen/cupti/libcupti.$(1).map \
+		$(VG_OLD_GLIBC)
 	@mkdir -p $$(@D)
 	$$(CC) $$(CFLAGS) $$(LDFLAGS) -shared -Wl,-soname,libcupti.so.$(1) -Wl,-Bsymbolic \
 		-Wl,--version-script=$(O)/gen/cupti/libcupti.$(1).map -Wl,-z,defs -Wl,-z,nodelete \
-		-o $$@ $$(filter %.o,$$^) -ldl -lpthread
+		-o $$@ $$(filter %.o,$$^) $(VG_OLD_GLIBC)
 
 ALL += $(O)/lib/libcupti.so.$(1)
 endef

@@ -13,11 +13,11 @@ $(call vg-objs,$(filter-out userspace/common/%,$(VG_SHIM_SRCS))): \
 
 # What is not exported must not be seen by, or seen from, the program.  Threads of the
 # library's may be in it when the program closes it.
-$(VG_SHIM): $(call vg-objs,$(VG_SHIM_SRCS)) $(O)/gen/libcuda.map
+$(VG_SHIM): $(call vg-objs,$(VG_SHIM_SRCS)) $(O)/gen/libcuda.map $(VG_OLD_GLIBC)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic \
 		-Wl,--version-script=$(O)/gen/libcuda.map -Wl,-z,defs \
 		-Wl,-z,nodelete \
-		-o $@ $(filter %.o,$^) -lpthread
+		-o $@ $(filter %.o,$^) $(VG_OLD_GLIBC)
 
 ALL += $(VG_SHIM)

@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/old_glibc.h"
 #include "compile_cache.h"
 
 #define SIZE_USUAL	(1ull << 30)
@@ -146,7 +147,7 @@ static void trim(int dir, uint64_t max)
 		}
 		oldest[0] = 0;
 		while ((e = readdir(d))) {
-			if (fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode))
+			if (vg_fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode))
 				continue;
 			total += st.st_size;
 			if (oldest[0] && (st.st_mtim.tv_sec > when.tv_sec ||
@@ -200,7 +201,7 @@ static void *data_of(int fd, const struct vg_cache_key *key, uint32_t *bytes)
 	struct stat st;
 	uint8_t *all;
 
-	if (fstat(fd, &st) || !read_all(fd, &h, sizeof(h)) || h.magic != FILE_MAGIC ||
+	if (vg_fstat(fd, &st) || !read_all(fd, &h, sizeof(h)) || h.magic != FILE_MAGIC ||
 	    h.key_bytes != key->bytes || h.data_bytes > UINT32_MAX ||
 	    (uint64_t)st.st_size != sizeof(h) + h.key_bytes + h.data_bytes)
 		return NULL;
@@ -257,7 +258,7 @@ CUresult vg_cache_add(const struct vg_cache_key *key, const void *data, uint32_t
 		return CUDA_ERROR_OPERATING_SYSTEM;
 	name_of(key, name);
 	/* Under a name of its own first: no program ever sees half of one. */
-	snprintf(made, sizeof(made), ".%s.%d.%d", name, getpid(), gettid());
+	snprintf(made, sizeof(made), ".%s.%d.%d", name, getpid(), vg_gettid());
 	fd = openat(dir, made, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	written = fd >= 0 && write_all(fd, &h, sizeof(h)) && write_all(fd, key->text, key->bytes) &&
 		  write_all(fd, data, bytes);

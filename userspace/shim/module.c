@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "common/old_glibc.h"
 #include "jit.h"
 #include "shim.h"
 #include "shim_calls.h"
@@ -101,7 +102,7 @@ CUresult vg_file(const char *name, void **out, size_t *bytes)
 	fd = open(name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return CUDA_ERROR_FILE_NOT_FOUND;
-	if (fstat(fd, &st) || st.st_size > (512 << 20)) {
+	if (vg_fstat(fd, &st) || st.st_size > (512 << 20)) {
 		close(fd);
 		return CUDA_ERROR_INVALID_VALUE;
 	}

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "common/old_glibc.h"
 #include "sharing.h"
 #include "shim.h"
 #include "shim_calls.h"
@@ -75,7 +76,7 @@ CUresult vg_parcel_from_fd(enum vg_parcel kind, int fd, vgpu_token *token)
 	struct parcel p;
 	struct stat st;
 
-	if (fcntl(fd, F_GET_SEALS) != SEALS || fstat(fd, &st) || st.st_size != sizeof(p) ||
+	if (fcntl(fd, F_GET_SEALS) != SEALS || vg_fstat(fd, &st) || st.st_size != sizeof(p) ||
 	    pread(fd, &p, sizeof(p), 0) != sizeof(p))
 		return CUDA_ERROR_INVALID_VALUE;
 	return unpack(&p, kind, token);
