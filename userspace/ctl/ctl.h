@@ -12,4 +12,11 @@
 enum vg_role { VG_ROLE_FOUND, VG_ROLE_HOST, VG_ROLE_GUEST };
 int vg_ctl_doctor(const char *socket, const char *root, enum vg_role role, bool json);
 
+/*
+ * cdi.c: prints a CDI specification for this machine's vGPUs, or for the mediator's socket where
+ * there are none. `libraries` is the folder of the guest's libraries; `root` as above. The exit
+ * status: 0, or 1 if there is nothing to be given to a container.
+ */
+int vg_ctl_cdi(const char *root, const char *libraries);
+
 #endif /* VG_CTL_H */

@@ -119,6 +119,7 @@ static void usage(FILE *to)
 {
 	fprintf(to, "usage: vgpuctl [--socket PATH] status [--json]\n"
 		    "       vgpuctl [--socket PATH] doctor [--json] [--host | --guest] [--root FOLDER]\n"
+		    "       vgpuctl cdi [--libraries FOLDER] [--root FOLDER]\n"
 		    "       vgpuctl --help | --version\n"
 		    "PATH is the mediator's control socket, " VG_CONTROL_DEFAULT " unless said.\n");
 }
@@ -131,13 +132,14 @@ int main(int argc, char **argv)
 		{ "host", no_argument, NULL, 'H' },
 		{ "guest", no_argument, NULL, 'G' },
 		{ "root", required_argument, NULL, 'r' },
+		{ "libraries", required_argument, NULL, 'l' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
 	const char *path = VG_CONTROL_DEFAULT;
 	enum vg_role role = VG_ROLE_FOUND;
-	const char *root = "";
+	const char *root = "", *libraries = "/usr/lib/vgpu";
 	bool json = false;
 	int option;
 
@@ -161,6 +163,9 @@ int main(int argc, char **argv)
 		case 'r':
 			root = optarg;
 			break;
+		case 'l':
+			libraries = optarg;
+			break;
 		case 'h':
 			usage(stdout);
 			return EXIT_SUCCESS;
@@ -174,6 +179,8 @@ int main(int argc, char **argv)
 	}
 	if (optind + 1 == argc && !strcmp(argv[optind], "doctor"))
 		return vg_ctl_doctor(path, root, role, json);
+	if (optind + 1 == argc && !strcmp(argv[optind], "cdi"))
+		return vg_ctl_cdi(root, libraries);
 	if (optind + 1 != argc || strcmp(argv[optind], "status")) {
 		usage(stderr);
 		return 2;
