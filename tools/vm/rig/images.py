@@ -11,10 +11,11 @@ from .cache import BUILD, HERE, TOP, Failure
 BUSYBOX = "/bin/busybox"            # busybox-static
 OUT = os.path.join(BUILD, "vm", "images")
 
-# What the host's module needs, in any order; their own needs come along.
+# What the host's module needs, in any order; their own needs come along. VMMs map guest memory by
+# VFIO's own way or by IOMMUFD, as the kernel has it.
 # virqfd is a module of its own on 6.1 and built into vfio later.
 # pci-stub is a driver for the PCI device that stands for a GPU.
-HOST_MODULES = ["vfio", "vfio_iommu_type1", "mdev", "pci-stub"]
+HOST_MODULES = ["vfio", "vfio_iommu_type1|iommufd", "mdev", "pci-stub"]
 # What can run QEMU's guests where the host VM is emulated: its CPU is one of AMD's, with SVM.
 GUESTS_KVM = "kvm_amd"
 

@@ -32,7 +32,7 @@ def find(kernel, name):
 
 
 def order(kernel, wanted):
-    """Files of the kernel's own modules, dependencies first."""
+    """Files of the kernel's own modules, dependencies first; "a|b" is a, or b if it has no a."""
     done, files = [], []
 
     def take(name, needed):
@@ -51,5 +51,6 @@ def order(kernel, wanted):
         files.append(file)
 
     for name in wanted:
-        take(name, True)
+        names = name.split("|")
+        take(next((n for n in names if kernel.module(n)), names[0]), True)
     return files
