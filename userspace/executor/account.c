@@ -75,6 +75,11 @@ bool vg_exec_owe(struct vg_exec *x, uint64_t bytes)
 	return total(x) <= atomic_load(&x->account->limit);
 }
 
+bool vg_exec_tells(struct vg_exec *x)
+{
+	return x->held;
+}
+
 uint64_t vg_exec_held(struct vg_exec *x)
 {
 	uint64_t bytes;

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "calls.h"
-#include "exec_internal.h"
 #include "timing.h"
 #include "vg_cuda.h"
 
@@ -34,7 +33,7 @@ static bool measured;
 
 bool vg_x_context_begin(struct vg_exec *x, struct vg_x_context *c)
 {
-	c->expected = !x->held ? CONTEXT_BYTES : measured ? last_taken : 0;
+	c->expected = !vg_exec_tells(x) ? CONTEXT_BYTES : measured ? last_taken : 0;
 	c->held = vg_exec_held(x);
 	return vg_exec_context_take(x, c->expected);
 }
@@ -48,7 +47,7 @@ bool vg_x_context_made(struct vg_exec *x, struct vg_x_context *c, CUcontext ctx,
 	if (!t)
 		return false;
 	if (!bytes)
-		bytes = !x->held ? CONTEXT_BYTES : now > c->held ? now - c->held : 0;
+		bytes = !vg_exec_tells(x) ? CONTEXT_BYTES : now > c->held ? now - c->held : 0;
 	if (!vg_exec_context_take(x, bytes)) {
 		free(t);
 		return false;

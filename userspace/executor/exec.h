@@ -139,6 +139,7 @@ void vg_exec_settle_memory(struct vg_exec *x, bool idle);
 bool vg_exec_context_take(struct vg_exec *x, uint64_t bytes);
 void vg_exec_context_give(struct vg_exec *x, uint64_t bytes);
 uint64_t vg_exec_held(struct vg_exec *x);
+bool vg_exec_tells(struct vg_exec *x);	/* is there somebody to ask at all? */
 /* The vGPU's limit and what all its processes hold, in bytes. */
 void vg_exec_memory(struct vg_exec *x, uint64_t *used, uint64_t *limit);
 /*
