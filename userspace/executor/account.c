@@ -134,17 +134,29 @@ void vg_exec_unsettled(struct vg_exec *x)
 	atomic_store_explicit(&x->unsettled, true, memory_order_relaxed);
 }
 
-void vg_exec_settle_memory(struct vg_exec *x, bool idle)
+static void settle(struct vg_exec *x, bool at_once)
 {
-	/* What no call was charged for may go without one that tells, as a module does. */
-	if (!atomic_load_explicit(&x->unsettled, memory_order_relaxed) &&
-	    !(idle && vg_exec_beyond(x)))
-		return;
 	/* Before the look, so that what comes meanwhile is looked at later. */
 	atomic_store(&x->unsettled, false);
 	if (x->settle)
 		x->settle(x);
-	reconcile(x, idle);
+	reconcile(x, at_once);
+}
+
+void vg_exec_settle_memory(struct vg_exec *x, bool at_once)
+{
+	if (atomic_load_explicit(&x->unsettled, memory_order_relaxed))
+		settle(x, at_once);
+}
+
+void vg_exec_settle_idle(struct vg_exec *x)
+{
+	/*
+	 * What no call was charged for may go without one that tells, as a module does. The program
+	 * may come back at any moment, so it is not to wait each time that it does.
+	 */
+	if (atomic_load_explicit(&x->unsettled, memory_order_relaxed) || vg_exec_beyond(x))
+		settle(x, false);
 }
 
 /* One line, for the operator. */

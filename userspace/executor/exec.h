@@ -129,8 +129,11 @@ void vg_exec_leave_to_driver(struct vg_exec *x, uint64_t bytes);
 uint64_t vg_exec_beyond(struct vg_exec *x);
 /* The driver may give memory back by itself from now on, so look when there is time. */
 void vg_exec_unsettled(struct vg_exec *x);
-/* Look, if so, at all costs if there is nothing else to do; cheap if not. */
-void vg_exec_settle_memory(struct vg_exec *x, bool idle);
+/*
+ * Look, if so; cheap if not. `at_once`: ask the driver's bookkeeping although it was asked lately.
+ */
+void vg_exec_settle_memory(struct vg_exec *x, bool at_once);
+void vg_exec_settle_idle(struct vg_exec *x);	/* the same, when there is nothing else to do */
 /*
  * A context's own memory, which no allocation can use, counts apart: take what it is expected to
  * need before it is made (false: beyond the limit of contexts), and tell afterwards how much it

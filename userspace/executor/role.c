@@ -184,7 +184,7 @@ bool vg_role_idle(struct vg_exec *x)
 		if (!take(x))
 			return false;
 	}
-	vg_exec_settle_memory(x, true);
+	vg_exec_settle_idle(x);
 	if (lay_down(x, VGPU_HOST_SLEEPS) && take(x))
 		return true;
 	return false;
