@@ -4,6 +4,9 @@
 
 #include <stdbool.h>
 
+/* status.c: prints who uses which vGPU.  `socket` is the mediator's. The exit status. */
+int vg_ctl_status(const char *socket, bool json);
+
 /*
  * doctor.c: looks at this machine, as a host, as a guest, or as what it seems to be, and prints
  * what is wrong and what to do.  `root` is put before each path that is looked at.  The exit
