@@ -8,6 +8,13 @@
 int vg_ctl_status(const char *socket, bool json);
 
 /*
+ * top.c: prints the same with rates, every `interval` seconds until it is told to end, or
+ * `once`, sorted `by` a key that vg_ctl_top_order() has found (false: there is no such order).
+ */
+int vg_ctl_top(const char *socket, bool json, bool once, double interval, char by);
+bool vg_ctl_top_order(const char *name, char *by);
+
+/*
  * doctor.c: looks at this machine, as a host, as a guest, or as what it seems to be, and prints
  * what is wrong and what to do.  `root` is put before each path that is looked at.  The exit
  * status: 0 if nothing is wrong.

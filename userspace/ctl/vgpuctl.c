@@ -14,6 +14,8 @@
 static void usage(FILE *to)
 {
 	fprintf(to, "usage: vgpuctl [--socket PATH] status [--json]\n"
+		    "       vgpuctl [--socket PATH] top [--once] [--json] [--interval SECONDS]\n"
+		    "               [--sort memory|calls|to|from|faults|since|name]\n"
 		    "       vgpuctl [--socket PATH] doctor [--json] [--host | --guest] [--root FOLDER]\n"
 		    "       vgpuctl cdi [--libraries FOLDER] [--root FOLDER]\n"
 		    "       vgpuctl --help | --version\n"
@@ -29,6 +31,9 @@ int main(int argc, char **argv)
 		{ "guest", no_argument, NULL, 'G' },
 		{ "root", required_argument, NULL, 'r' },
 		{ "libraries", required_argument, NULL, 'l' },
+		{ "once", no_argument, NULL, 'o' },
+		{ "interval", required_argument, NULL, 'i' },
+		{ "sort", required_argument, NULL, 'b' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -36,7 +41,9 @@ int main(int argc, char **argv)
 	const char *path = VG_CONTROL_DEFAULT;
 	enum vg_role role = VG_ROLE_FOUND;
 	const char *root = "", *libraries = "/usr/lib/vgpu";
-	bool json = false;
+	bool json = false, once = false;
+	double interval = 1;
+	char order = 'm', *end;
 	int option;
 
 	/* Whoever reads the output may end first. */
@@ -62,6 +69,20 @@ int main(int argc, char **argv)
 		case 'l':
 			libraries = optarg;
 			break;
+		case 'o':
+			once = true;
+			break;
+		case 'i':
+			interval = strtod(optarg, &end);
+			if (end != optarg && !*end && interval >= 0.1 && interval <= 86400)
+				break;
+			fprintf(stderr, "vgpuctl: --interval %s: not 0.1 to 86400 seconds\n", optarg);
+			return 2;
+		case 'b':
+			if (vg_ctl_top_order(optarg, &order))
+				break;
+			fprintf(stderr, "vgpuctl: --sort %s: there is no such order\n", optarg);
+			return 2;
 		case 'h':
 			usage(stdout);
 			return EXIT_SUCCESS;
@@ -77,6 +98,8 @@ int main(int argc, char **argv)
 		return vg_ctl_doctor(path, root, role, json);
 	if (optind + 1 == argc && !strcmp(argv[optind], "cdi"))
 		return vg_ctl_cdi(root, libraries);
+	if (optind + 1 == argc && !strcmp(argv[optind], "top"))
+		return vg_ctl_top(path, json, once, interval, order);
 	if (optind + 1 != argc || strcmp(argv[optind], "status")) {
 		usage(stderr);
 		return 2;

@@ -14,6 +14,7 @@
 
 #include <linux/vgpu_host.h>
 
+#include "common/clock.h"
 #include "common/fdpass.h"
 #include "mediator.h"
 
@@ -63,6 +64,7 @@ static struct json_object *process(const struct vg_proc *p, struct counts *sum)
 	add_u64(o, "pid", p->guest_pid);
 	add_string(o, "name", p->comm);
 	add_u64(o, "executor", p->pid);
+	add_u64(o, "since_ms", p->since_ms);
 	add_moved(o, &c);
 	add_u64(o, "memory", atomic_load(&e->memory));
 	add_u64(o, "contexts", atomic_load(&e->contexts));
@@ -105,6 +107,8 @@ static struct json_object *tenant(const struct vg_tenant *t)
 		add_u64(o, "pinned", info.out_pinned_bytes);
 		add_u64(o, "read_by_module", info.out_read_bytes);
 	}
+	if (t->connected_ms)
+		add_u64(o, "since_ms", t->connected_ms);
 	json_object_object_add(o, "processes", list);
 	add_u64(o, "processes_ended", t->ended);
 	add_moved(o, &sum);
@@ -130,6 +134,7 @@ static struct json_object *status(void)
 		json_object_array_add(list, tenant(t));
 	LIST_FOREACH(p, &vg_procs, node)
 		spares += p->state == VG_PROC_SPARE && p->warm == vg_config.warm;
+	add_u64(o, "monotonic_us", vg_now_us());
 	add_string(o, "libcuda", vg_config.libcuda);
 	add_u64(o, "driver_version", driver.version);
 	add_u64(o, "devices", driver.devices);

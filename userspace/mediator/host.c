@@ -10,7 +10,10 @@
 
 #include <linux/vgpu_host.h>
 
+#include "common/clock.h"
 #include "mediator.h"
+
+#define HOST_WATCH_MS	1000
 
 static void host_ready(struct vg_source *s, uint32_t events);
 
@@ -58,6 +61,28 @@ static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *eve
 	p->cookie = event->cookie;
 	vg_proc_name(p, info.out_pid, info.out_comm);
 	vg_info("%s: executor %d serves %s (%u)", t->uuid, p->pid, p->comm, p->guest_pid);
+}
+
+static void connected(struct vg_tenant *t)
+{
+	struct vgpu_host_vgpu_info info = { .size = sizeof(info) };
+
+	if (vg_host_info(t, &info) || !info.out_in_use == !t->connected_ms)
+		return;
+	t->connected_ms = info.out_in_use ? vg_wall_ms() : 0;
+}
+
+void vg_host_watch(void)
+{
+	static int64_t next;
+	struct vg_tenant *t;
+
+	if (vg_now_ms() < next)
+		return;
+	next = vg_now_ms() + HOST_WATCH_MS;
+	LIST_FOREACH(t, &vg_tenants, node)
+		if (!t->local)
+			connected(t);
 }
 
 static void channel_closed(struct vg_tenant *t, const struct vgpu_host_event *event)

@@ -104,6 +104,7 @@ struct vg_tenant {
 	LIST_HEAD(, vg_token) tokens;
 	unsigned int token_count, token_fds;
 	unsigned int procs;
+	uint64_t connected_ms;		/* UTC, when a VM was seen to have opened it; 0: none has */
 	/* Of processes that have ended. */
 	uint64_t ended, calls, bytes_in, bytes_out, direct_in, direct_out, faults;
 };
@@ -143,6 +144,7 @@ struct vg_proc {
 	 * GPU's files, whatever it did with its own copy.
 	 */
 	int channel_fd;
+	uint64_t since_ms;		/* UTC, when it began to serve its program */
 	uint32_t guest_pid;
 	char comm[64];			/* as vg_text_show() gives it */
 	int64_t kill_at;		/* monotonic ms, when ENDING */
@@ -313,6 +315,8 @@ int vg_refused_listen(struct vg_proc *p, const struct vg_token_request *rq, int 
 
 /* host.c: /dev/vgpu-host, its vGPUs and their channels */
 void vg_host_poll(void);	/* open it if it has appeared */
+/* Look, at most once a second, which vGPUs VMs have open: the module tells nobody. */
+void vg_host_watch(void);
 int vg_host_info(const struct vg_tenant *t, void *info);	/* struct vgpu_host_vgpu_info */
 
 /* listen.c: programs over the Unix socket */

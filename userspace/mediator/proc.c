@@ -492,6 +492,7 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 void vg_proc_name(struct vg_proc *p, uint32_t pid, const char *comm)
 {
 	p->guest_pid = pid;
+	p->since_ms = vg_wall_ms();
 	vg_text_show(p->comm, sizeof(p->comm), comm, 16);
 	atomic_store(&p->tenant->account->entry[p->account].pid, pid);
 }
