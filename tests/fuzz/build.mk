@@ -27,7 +27,7 @@ VG_FUZZ_CFLAGS := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fwrapv -fno-strict-
 VG_FUZZ_SANITIZE := -fsanitize=address,undefined -fno-sanitize=alignment \
 	-fno-sanitize-recover=undefined
 # The ring's target finds softgpu, which is linked into it, as it finds any driver: by name.
-VG_FUZZ_LIBS := -rdynamic -linih -lseccomp -ljson-c -llz4 -lzstd -lm -ldl
+VG_FUZZ_LIBS := -rdynamic -linih -lseccomp -ljson-c -lsqlite3 -llz4 -lzstd -lm -ldl
 
 $(VG_FUZZ)/libfuzzer/obj/%.o: %.c | $(O)/gen/stamp
 	@mkdir -p $(@D)

@@ -17,18 +17,18 @@ $(eval $(call vg-program,$(VG_UNIT)/mediator,tests/unit/mediator_test.c \
 tests: $(VG_UNIT)/executor $(VG_UNIT)/mediator
 
 $(eval $(call vg-program,$(VG_UNIT)/release,tests/unit/release_test.c \
-	$(addprefix userspace/mediator/,cgroup.c closer.c config.c environ.c host.c pool.c proc.c \
-	refused.c start.c tenant.c text.c token.c uid.c user.c) \
+	$(addprefix userspace/mediator/,cgroup.c closer.c config.c environ.c event.c history.c host.c \
+	pool.c proc.c refused.c start.c tenant.c text.c token.c uid.c user.c) \
 	userspace/common/log.c userspace/common/fdpass.c userspace/common/settings.c,\
-	-lcmocka -linih -lseccomp -lpthread -Xlinker --wrap=ioctl \
+	-lcmocka -linih -lseccomp -lsqlite3 -lpthread -Xlinker --wrap=ioctl \
 	-Xlinker --wrap=posix_spawn))
 
 tests: $(VG_UNIT)/release
 
 $(eval $(call vg-program,$(VG_UNIT)/listen,tests/unit/listen_test.c \
-	$(addprefix userspace/mediator/,cgroup.c closer.c config.c listen.c pool.c tenant.c text.c token.c \
+	$(addprefix userspace/mediator/,cgroup.c closer.c config.c event.c history.c listen.c pool.c tenant.c text.c token.c \
 	uid.c user.c) userspace/common/log.c userspace/common/fdpass.c,\
-	-lcmocka -linih -lseccomp -lpthread -Xlinker --wrap=close))
+	-lcmocka -linih -lseccomp -lsqlite3 -lpthread -Xlinker --wrap=close))
 
 tests: $(VG_UNIT)/listen
 

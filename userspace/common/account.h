@@ -30,7 +30,9 @@ struct vg_account_entry {
 	/* When its program went, by CLOCK_MONOTONIC, us; 0: it is there. By the mediator. */
 	_Atomic uint64_t gone_us;
 	_Atomic uint64_t contexts;	/* device memory of its contexts themselves, bytes */
-	uint64_t reserved[4];
+	_Atomic uint64_t memory_peak;	/* the most that `memory` has been, bytes */
+	_Atomic uint64_t memory_refused;	/* times that device memory was refused */
+	uint64_t reserved[2];
 };
 
 struct vg_account {

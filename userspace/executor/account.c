@@ -56,6 +56,16 @@ static uint64_t total(struct vg_exec *x)
 	return sum;
 }
 
+/* The mediator says it in the history when the program has ended. */
+static void note_peak(struct vg_exec *x)
+{
+	uint64_t now = atomic_load(&x->entry->memory), peak = atomic_load(&x->entry->memory_peak);
+
+	while (now > peak &&
+	       !atomic_compare_exchange_weak(&x->entry->memory_peak, &peak, now))
+		;
+}
+
 /*
  * Add first, then look: of two that race past the limit at least one sees the
  * other, so the sum never stays above it.
@@ -63,8 +73,10 @@ static uint64_t total(struct vg_exec *x)
 static bool charge(struct vg_exec *x, uint64_t bytes, uint64_t limit)
 {
 	atomic_fetch_add(&x->entry->memory, bytes);
-	if (total(x) <= limit)
+	if (total(x) <= limit) {
+		note_peak(x);
 		return true;
+	}
 	atomic_fetch_sub(&x->entry->memory, bytes);
 	return false;
 }
@@ -72,6 +84,7 @@ static bool charge(struct vg_exec *x, uint64_t bytes, uint64_t limit)
 bool vg_exec_owe(struct vg_exec *x, uint64_t bytes)
 {
 	atomic_fetch_add(&x->entry->memory, bytes);
+	note_peak(x);
 	return total(x) <= atomic_load(&x->account->limit);
 }
 
@@ -114,6 +127,7 @@ static bool reconcile(struct vg_exec *x, bool at_once)
 		beyond = held > known ? held - known : 0;
 		atomic_fetch_add(&x->entry->memory, beyond - x->beyond);
 		x->beyond = beyond;
+		note_peak(x);
 	}
 	pthread_mutex_unlock(&x->held_lock);
 	return total(x) <= atomic_load(&x->account->limit);
@@ -167,6 +181,7 @@ static void refused(struct vg_exec *x, const char *what, uint64_t bytes, uint64_
 	static struct vg_log_rate rate;
 	char name[sizeof(x->account->name)];
 
+	atomic_fetch_add(&x->entry->memory_refused, 1);
 	/* Another executor may have written to the page. */
 	memcpy(name, x->account->name, sizeof(name));
 	name[sizeof(name) - 1] = '\0';

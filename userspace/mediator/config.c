@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/history.h"
 #include "mediator.h"
 
 #define DATA_MIN (64ull << 20)	/* less, and no driver starts */
@@ -238,6 +239,9 @@ static const struct setting settings[] = {
 	  .allowed = BYTES ", more than 0" },
 	{ "control.path", set_string, AT(control), .allowed = "a path" },
 	{ "host.device", set_string, AT(host_device), .allowed = "a path" },
+	{ "history.path", set_string, AT(history), .allowed = "a path, or nothing" },
+	{ "history.rows", set_number, AT(history_rows), .min = 100, .max = 100000000,
+	  .allowed = "100 to 100000000" },
 	{ "log.level", set_level, AT(log_level), NOW,
 	  .allowed = "error, warning, info or debug" },
 };
@@ -466,6 +470,8 @@ static struct vg_config defaults(void)
 		.files = true,
 		.read = strdup(""),
 		.write = strdup(""),
+		.history = strdup(VG_HISTORY_DEFAULT),
+		.history_rows = 100000,
 		.log_level = VG_INFO,
 	};
 }

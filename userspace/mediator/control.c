@@ -135,6 +135,8 @@ static struct json_object *status(void)
 	LIST_FOREACH(p, &vg_procs, node)
 		spares += p->state == VG_PROC_SPARE && p->warm == vg_config.warm;
 	add_u64(o, "monotonic_us", vg_now_us());
+	add_string(o, "history", vg_config.history);
+	add_u64(o, "history_dropped", vg_history_dropped());
 	add_string(o, "libcuda", vg_config.libcuda);
 	add_u64(o, "driver_version", driver.version);
 	add_u64(o, "devices", driver.devices);

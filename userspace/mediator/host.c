@@ -24,6 +24,33 @@ static struct vg_tenant *of_source(struct vg_source *s)
 	return (struct vg_tenant *)((char *)s - offsetof(struct vg_tenant, source));
 }
 
+static void disconnected(struct vg_tenant *t)
+{
+	struct vg_event e = { .kind = VG_EVENT_DISCONNECT, .uid = -1 };
+
+	if (!t->connected_ms)
+		return;
+	snprintf(e.vgpu, sizeof(e.vgpu), "%s", t->uuid);
+	e.duration_ms = vg_wall_ms() - t->connected_ms;
+	t->connected_ms = 0;
+	vg_event(&e);
+}
+
+/* Say if a VM has opened the vGPU or closed it since the last look. */
+static void connected(struct vg_tenant *t)
+{
+	struct vgpu_host_vgpu_info info = { .size = sizeof(info) };
+
+	if (vg_host_info(t, &info) || !info.out_in_use == !t->connected_ms)
+		return;
+	if (info.out_in_use) {
+		t->connected_ms = vg_wall_ms();
+		vg_event_of(VG_EVENT_CONNECT, t);
+	} else {
+		disconnected(t);
+	}
+}
+
 static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *event)
 {
 	struct vgpu_host_open_channel open = {
@@ -31,7 +58,6 @@ static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *eve
 	};
 	struct vgpu_host_channel_info info = { .size = sizeof(info) };
 	struct vg_assign assign = { .kind = VG_ASSIGN_VM };
-	static struct vg_log_rate failures;
 	struct vg_proc *p;
 	char comm[64];
 
@@ -44,6 +70,8 @@ static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *eve
 		vg_closer_close(t->closer, open.out_fd);
 		return;
 	}
+	/* A program that begins stands after its VM's connection. */
+	connected(t);
 	assign.layout = info.out_layout;
 	p = vg_proc_serve(t, NULL, &assign, info.out_settings, &open.out_fd, 1);
 	if (!p) {
@@ -52,24 +80,13 @@ static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *eve
 
 		vg_closer_close(t->closer, open.out_fd);
 		vg_text_show(comm, sizeof(comm), info.out_comm, sizeof(info.out_comm));
-		vg_log_some(&failures, VG_ERROR, "%s: no executor for %s (%u): %s", t->uuid, comm,
-			    info.out_pid, strerror(err));
+		vg_event_refuse(t, info.out_pid, -1, comm, strerror(err));
 		return;
 	}
 	p->channel_fd = open.out_fd;
 	p->channel = event->id;
 	p->cookie = event->cookie;
 	vg_proc_name(p, info.out_pid, info.out_comm);
-	vg_info("%s: executor %d serves %s (%u)", t->uuid, p->pid, p->comm, p->guest_pid);
-}
-
-static void connected(struct vg_tenant *t)
-{
-	struct vgpu_host_vgpu_info info = { .size = sizeof(info) };
-
-	if (vg_host_info(t, &info) || !info.out_in_use == !t->connected_ms)
-		return;
-	t->connected_ms = info.out_in_use ? vg_wall_ms() : 0;
 }
 
 void vg_host_watch(void)
@@ -91,7 +108,7 @@ static void channel_closed(struct vg_tenant *t, const struct vgpu_host_event *ev
 
 	LIST_FOREACH(p, &vg_procs, node)
 		if (p->tenant == t && p->channel == event->id && p->cookie == event->cookie)
-			vg_proc_end(p);
+			vg_proc_end_for(p, "the program closed its channel");
 }
 
 static void vgpu_ready(struct vg_source *s, uint32_t events)
@@ -115,8 +132,9 @@ static void vgpu_ready(struct vg_source *s, uint32_t events)
 			vg_source_pause(s, wait);
 	}
 	if (events & EPOLLHUP) {
-		vg_info("%s: removed", t->uuid);
 		vg_procs_end_tenant(t);
+		disconnected(t);
+		vg_event_of(VG_EVENT_REMOVE, t);
 		vg_tenant_free(t);
 	}
 }
@@ -152,6 +170,7 @@ static void vgpu_added(uint32_t id)
 	t->source = (struct vg_source){ .fd = open.out_fd, .ready = vgpu_ready };
 	vg_info("%s: vGPU %u, type %s, pool %s, device %s", t->uuid, id, t->type, t->pool,
 		t->parent);
+	vg_event_of(VG_EVENT_ADD, t);
 	vg_source_add(&t->source, EPOLLIN);
 	return;
 

@@ -42,7 +42,6 @@ struct guest {
 };
 
 static TAILQ_HEAD(, guest) guests = TAILQ_HEAD_INITIALIZER(guests);	/* the oldest first */
-static struct vg_log_rate refusals;
 
 /* The directory of a socket is made if it is missing: /run is new at boot. */
 static void make_directory(const char *path)
@@ -187,7 +186,6 @@ static int serve(struct guest *g, const struct vg_sock_hello *hello)
 	p->client.fd = vg_source_take(&g->source);
 	if (vg_source_add(&p->client, EPOLLIN | EPOLLRDHUP))
 		vg_proc_end(p);
-	vg_info("%s: executor %d serves %s (%u)", local->uuid, p->pid, p->comm, p->guest_pid);
 
 close_pair:
 	/* Those who have got them may have gone, and left messages in them. */
@@ -214,8 +212,7 @@ static void refuse(struct guest *g, int error)
 {
 	struct vg_sock_welcome no = { .size = sizeof(no), .status = error };
 
-	vg_log_some(&refusals, VG_WARNING, "process %d of user %u: refused: %s", g->cred.pid,
-		    g->cred.uid, strerror(error));
+	vg_event_refuse(local, g->cred.pid, g->cred.uid, "", strerror(error));
 	vg_send_fds(g->source.fd, &no, sizeof(no), NULL, 0);
 	drop(g);
 }

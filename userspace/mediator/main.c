@@ -2,7 +2,7 @@
 /*
  * vgpu-mediatord: gives each guest process an executor, and watches over them.
  * Everything happens in response to a descriptor or a timer, on one thread; others only close
- * files and start executors.
+ * files, start executors and write the history.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -117,13 +117,15 @@ static void stop(void)
 	vg_listen_close();
 	vg_control_close();
 	LIST_FOREACH(p, &vg_procs, node)
-		vg_proc_end(p);
+		vg_proc_end_for(p, "the mediator stopped");
 	while ((!LIST_EMPTY(&vg_procs) || vg_closers_open()) && vg_now_ms() < end) {
 		usleep(10000);
 		vg_procs_reap();
 		vg_procs_tick();
 		vg_closers_tick();
 	}
+	vg_event_of(VG_EVENT_STOP, NULL);
+	vg_history_close();
 }
 
 static void run(void)
@@ -219,6 +221,9 @@ int main(int argc, char **argv)
 	if (vg_start_open() || vg_sources_open() || signals_open() || vg_procs_init() || vg_listen_open() ||
 	    vg_control_open())
 		return EXIT_FAILURE;
+	/* Without it all else works. */
+	vg_history_open();
+	vg_event_of(VG_EVENT_START, NULL);
 	notify("STATUS=Waiting for the CUDA driver");
 	run();
 	stop();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vgpu-mediatord: one thread with an epoll loop, threads that close files (closer.c), one that
- * starts executors (start.c), and these objects.
+ * starts executors (start.c), one that writes the history (history.c), and these objects.
  *
  *   struct vg_tenant   a vGPU (an mdev with a VM), or the socket's clients
  *                      taken together; owns the account page
@@ -80,6 +80,8 @@ struct vg_config {
 	unsigned int group_threads;	/* of all of them; 0: no limit */
 	uint64_t data;		/* bytes of private memory, of each executor */
 	bool learn;		/* log the calls that are not on it, and let them through */
+	char *history;		/* path of its file, or "" for none */
+	unsigned int history_rows;
 	bool files;		/* confine executors to the driver's files */
 	char *read, *write;	/* and these, as in PATH */
 	int log_level;
@@ -147,7 +149,8 @@ struct vg_proc {
 	uint64_t since_ms;		/* UTC, when it began to serve its program */
 	uint32_t guest_pid;
 	char comm[64];			/* as vg_text_show() gives it */
-	int64_t kill_at;		/* monotonic ms, when ENDING */
+	int64_t kill_at;		/* monotonic ms, when ENDING; 0: it has been killed */
+	const char *why;		/* it is to end; NULL: nobody has said */
 };
 
 LIST_HEAD(vg_tenants, vg_tenant);
@@ -254,6 +257,51 @@ void vg_cgroup_sweep(void);			/* remove those of vGPUs that are gone */
  */
 void vg_text_show(char *out, size_t size, const char *in, size_t max);
 
+/*
+ * event.c: what has happened to vGPUs and their programs.  Each event is a line in the log, with
+ * fields NAME=VALUE, and a row in the history.
+ */
+enum vg_event_kind {
+	VG_EVENT_START,		/* the mediator: what was open before it is no more */
+	VG_EVENT_STOP,
+	VG_EVENT_ADD,		/* a vGPU */
+	VG_EVENT_REMOVE,
+	VG_EVENT_CONNECT,	/* a VM has opened it */
+	VG_EVENT_DISCONNECT,
+	VG_EVENT_BEGIN,		/* an executor serves a program */
+	VG_EVENT_END,
+	VG_EVENT_REFUSE,
+	VG_EVENT_LOST,		/* `count` events were not written */
+};
+
+struct vg_event {
+	enum vg_event_kind kind;
+	uint64_t time_ms;		/* UTC, since 1970; vg_event() sets it */
+	char vgpu[40];			/* "" for none, "local" for the socket's programs */
+	uint32_t executor, pid;		/* 0: none; pid is the guest's */
+	int64_t uid;			/* of the socket's program; -1: not known */
+	char name[64];			/* as vg_text_show() gives it */
+	char why[96];
+	/* Of a program that has ended; of a VM that has gone, the duration alone. */
+	uint64_t duration_ms, calls, bytes_in, bytes_out, memory_peak, memory_refused, faults;
+	uint64_t count;
+};
+
+void vg_event(struct vg_event *e);
+void vg_event_of(enum vg_event_kind kind, const struct vg_tenant *t);	/* with no more to say */
+void vg_event_refuse(const struct vg_tenant *t, uint32_t pid, int64_t uid, const char *name,
+		     const char *why);
+const char *vg_event_name(enum vg_event_kind kind);
+
+/*
+ * history.c: a thread writes events to a SQLite file, because the loop must not wait for a disk.
+ * What does not fit in the queue to it is counted, and forgotten.
+ */
+int vg_history_open(void);	/* 0 (also where none is kept), or a negative errno */
+void vg_history_put(const struct vg_event *e);
+void vg_history_close(void);	/* what waits is written, if that takes no longer than 2 s */
+uint64_t vg_history_dropped(void);	/* since the mediator was started */
+
 /* main.c: leave the loop, end all executors, and exit with this status */
 void vg_stop(int status);
 
@@ -302,6 +350,7 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 /* Whose channel it serves, as the guest says. */
 void vg_proc_name(struct vg_proc *p, uint32_t pid, const char *comm);
 void vg_proc_end(struct vg_proc *p);		/* ask, and kill if it does not */
+void vg_proc_end_for(struct vg_proc *p, const char *why);	/* a constant; the first one counts */
 void vg_procs_reap(void);			/* on SIGCHLD */
 int vg_procs_tick(void);			/* ms until it wants to be called again, or -1 */
 void vg_procs_end_tenant(struct vg_tenant *t);

@@ -62,6 +62,23 @@ void vg_proc_end(struct vg_proc *p)
 	vg_source_remove(&p->client);
 }
 
+void vg_proc_end_for(struct vg_proc *p, const char *why)
+{
+	if (!p->why)
+		p->why = why;
+	vg_proc_end(p);
+}
+
+static void tell_begin(const struct vg_proc *p)
+{
+	struct vg_event e = { .kind = VG_EVENT_BEGIN, .executor = p->pid, .pid = p->guest_pid };
+
+	snprintf(e.vgpu, sizeof(e.vgpu), "%s", p->tenant->uuid);
+	snprintf(e.name, sizeof(e.name), "%s", p->comm);
+	e.uid = p->user ? (int64_t)p->user->uid : -1;
+	vg_event(&e);
+}
+
 /* Only root can make another user of them. */
 static bool other_user(void)
 {
@@ -104,8 +121,10 @@ static void control_ready(struct vg_source *s, uint32_t events)
 		ret = vg_closer_full(p->closer) ? -EMFILE : asked(p);
 		if (ret == -EMFILE && !(events & EPOLLHUP))
 			vg_source_pause(s, VG_CLOSING_MS);
+		else if (ret == -EPIPE)
+			vg_proc_end(p);		/* by itself; its exit says how */
 		else if (ret)
-			vg_proc_end(p);
+			vg_proc_end_for(p, "its executor broke the protocol");
 		return;
 	}
 	ret = vg_closer_recv(p->closer, p->control.fd, &p->ready, sizeof(p->ready), NULL);
@@ -146,7 +165,7 @@ static void control_ready(struct vg_source *s, uint32_t events)
 static void client_ready(struct vg_source *s, uint32_t events)
 {
 	(void)events;
-	vg_proc_end(of_client(s));
+	vg_proc_end_for(of_client(s), "the program ended");
 }
 
 /* `devices` as in struct vg_tenant. */
@@ -495,6 +514,41 @@ void vg_proc_name(struct vg_proc *p, uint32_t pid, const char *comm)
 	p->since_ms = vg_wall_ms();
 	vg_text_show(p->comm, sizeof(p->comm), comm, 16);
 	atomic_store(&p->tenant->account->entry[p->account].pid, pid);
+	tell_begin(p);
+}
+
+/* `status` as waitpid() gives it.  Before its account is settled. */
+static void tell_end(const struct vg_proc *p, int status)
+{
+	const struct vg_account_entry *a = &p->tenant->account->entry[p->account];
+	struct vg_event e = { .kind = VG_EVENT_END, .executor = p->pid, .pid = p->guest_pid };
+	uint64_t now = vg_wall_ms();
+	bool killed = p->state == VG_PROC_ENDING && !p->kill_at;
+
+	if (!p->since_ms)	/* no program was ever told of it */
+		return;
+	snprintf(e.vgpu, sizeof(e.vgpu), "%s", p->tenant->uuid);
+	snprintf(e.name, sizeof(e.name), "%s", p->comm);
+	e.uid = p->user ? (int64_t)p->user->uid : -1;
+	if (WIFSIGNALED(status) && killed)
+		snprintf(e.why, sizeof(e.why), "%s; its executor was killed after %u ms",
+			 p->why ? p->why : "the program ended", GRACE_MS);
+	else if (WIFSIGNALED(status))
+		snprintf(e.why, sizeof(e.why), "its executor ended by signal %d",
+			 WTERMSIG(status));
+	else if (p->why || !WEXITSTATUS(status))
+		snprintf(e.why, sizeof(e.why), "%s", p->why ? p->why : "the program ended");
+	else
+		snprintf(e.why, sizeof(e.why), "its executor ended with status %d",
+			 WEXITSTATUS(status));
+	e.duration_ms = now > p->since_ms ? now - p->since_ms : 0;
+	e.calls = atomic_load(&a->calls);
+	e.bytes_in = atomic_load(&a->bytes_in);
+	e.bytes_out = atomic_load(&a->bytes_out);
+	e.memory_peak = atomic_load(&a->memory_peak);
+	e.memory_refused = atomic_load(&a->memory_refused);
+	e.faults = atomic_load(&a->faults);
+	vg_event(&e);
 }
 
 void vg_procs_reap(void)
@@ -520,8 +574,10 @@ void vg_procs_reap(void)
 		vg_proc_end(p);
 		vg_source_remove(&p->listener);
 		vg_tokens_forget(p);
-		if (p->tenant)
+		if (p->tenant) {
+			tell_end(p, status);
 			vg_tenant_settle(p->tenant, p->account);
+		}
 		/* After the GPU's files that it had shared (closer.c). */
 		vg_closer_close(p->closer, p->channel_fd);
 		vg_closer_put(p->closer);
@@ -569,6 +625,10 @@ void vg_procs_end_tenant(struct vg_tenant *t)
 		if (p->tenant != t)
 			continue;
 		vg_tokens_forget(p);
+		/* What its exit would say no longer counts. */
+		if (!p->why)
+			p->why = "the vGPU was removed";
+		tell_end(p, 0);
 		vg_tenant_settle(t, p->account);
 		p->tenant = NULL;
 		vg_proc_end(p);

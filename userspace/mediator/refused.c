@@ -39,13 +39,19 @@ static bool first_time(struct vg_proc *p, unsigned int call)
 static void tell(struct vg_proc *p, const struct seccomp_data *call)
 {
 	char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, call->nr);
-	char number[16];
+	char number[16], why[96];
 
 	snprintf(number, sizeof(number), "%d", call->nr);
 	vg_warn("executor %d: system call %s(0x%llx, 0x%llx, 0x%llx) is not on the list: %s",
 		p->pid, name ? name : number, (unsigned long long)call->args[0],
 		(unsigned long long)call->args[1], (unsigned long long)call->args[2],
 		vg_config.learn ? "let through" : "refused");
+	if (!vg_config.learn && p->tenant) {
+		snprintf(why, sizeof(why), "system call %s is not on the list",
+			 name ? name : number);
+		vg_event_refuse(p->tenant, p->guest_pid, p->user ? (int64_t)p->user->uid : -1,
+				p->comm, why);
+	}
 	free(name);
 }
 
