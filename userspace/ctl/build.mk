@@ -2,5 +2,5 @@
 VG_CTL := $(O)/bin/vgpuctl
 
 $(eval $(call vg-program,$(VG_CTL),$(wildcard userspace/ctl/*.c) userspace/common/ask.c,\
-	-ljson-c -ldl))
+	-ljson-c -lsqlite3 -ldl))
 ALL += $(VG_CTL)

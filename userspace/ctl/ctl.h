@@ -3,6 +3,7 @@
 #define VG_CTL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* status.c: prints who uses which vGPU.  `socket` is the mediator's. The exit status. */
 int vg_ctl_status(const char *socket, bool json);
@@ -13,6 +14,15 @@ int vg_ctl_status(const char *socket, bool json);
  */
 int vg_ctl_top(const char *socket, bool json, bool once, double interval, char by);
 bool vg_ctl_top_order(const char *name, char *by);
+
+/*
+ * events.c: prints what the history has, of one vGPU (NULL: of all) and from `since` on, in
+ * milliseconds since 1970.  `history` is its file; NULL: the mediator knows.  The exit status.
+ * vg_ctl_since() reads a time; false: it is none.
+ */
+int vg_ctl_events(const char *socket, const char *history, uint64_t since, const char *vgpu,
+		  bool json);
+bool vg_ctl_since(const char *text, uint64_t *ms);
 
 /*
  * doctor.c: looks at this machine, as a host, as a guest, or as what it seems to be, and prints

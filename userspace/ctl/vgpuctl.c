@@ -16,6 +16,8 @@ static void usage(FILE *to)
 	fprintf(to, "usage: vgpuctl [--socket PATH] status [--json]\n"
 		    "       vgpuctl [--socket PATH] top [--once] [--json] [--interval SECONDS]\n"
 		    "               [--sort memory|calls|to|from|faults|since|name]\n"
+		    "       vgpuctl [--socket PATH] events [--since WHEN] [--vgpu UUID] [--json]\n"
+		    "               [--history FILE]\n"
 		    "       vgpuctl [--socket PATH] doctor [--json] [--host | --guest] [--root FOLDER]\n"
 		    "       vgpuctl cdi [--libraries FOLDER] [--root FOLDER]\n"
 		    "       vgpuctl --help | --version\n"
@@ -33,6 +35,9 @@ int main(int argc, char **argv)
 		{ "libraries", required_argument, NULL, 'l' },
 		{ "once", no_argument, NULL, 'o' },
 		{ "interval", required_argument, NULL, 'i' },
+		{ "since", required_argument, NULL, 'S' },
+		{ "vgpu", required_argument, NULL, 'v' },
+		{ "history", required_argument, NULL, 'F' },
 		{ "sort", required_argument, NULL, 'b' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
@@ -44,6 +49,8 @@ int main(int argc, char **argv)
 	bool json = false, once = false;
 	double interval = 1;
 	char order = 'm', *end;
+	const char *history = NULL, *vgpu = NULL;
+	uint64_t since = 0;
 	int option;
 
 	/* Whoever reads the output may end first. */
@@ -83,6 +90,18 @@ int main(int argc, char **argv)
 				break;
 			fprintf(stderr, "vgpuctl: --sort %s: there is no such order\n", optarg);
 			return 2;
+		case 'S':
+			if (vg_ctl_since(optarg, &since))
+				break;
+			fprintf(stderr, "vgpuctl: --since %s: neither a number with s, m, h or d nor "
+				"YYYY-MM-DD[ HH:MM[:SS]]\n", optarg);
+			return 2;
+		case 'v':
+			vgpu = optarg;
+			break;
+		case 'F':
+			history = optarg;
+			break;
 		case 'h':
 			usage(stdout);
 			return EXIT_SUCCESS;
@@ -98,6 +117,8 @@ int main(int argc, char **argv)
 		return vg_ctl_doctor(path, root, role, json);
 	if (optind + 1 == argc && !strcmp(argv[optind], "cdi"))
 		return vg_ctl_cdi(root, libraries);
+	if (optind + 1 == argc && !strcmp(argv[optind], "events"))
+		return vg_ctl_events(path, history, since, vgpu, json);
 	if (optind + 1 == argc && !strcmp(argv[optind], "top"))
 		return vg_ctl_top(path, json, once, interval, order);
 	if (optind + 1 != argc || strcmp(argv[optind], "status")) {
