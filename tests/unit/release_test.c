@@ -62,9 +62,12 @@ void vg_source_pause(struct vg_source *s, int64_t ms)
 	(void)ms;
 }
 
+static int64_t now_ms = 1;
+static bool in_use = true;	/* a VM has the vGPU open, as the module says */
+
 int64_t vg_now_ms(void)
 {
-	return 1;
+	return now_ms;
 }
 
 int __wrap_ioctl(int fd, unsigned long request, void *arg);
@@ -80,6 +83,8 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 		((struct vgpu_host_open_channel *)arg)->out_fd = channel[1];
 		return 0;
 	case VGPU_HOST_IOC_VGPU_INFO:
+		((struct vgpu_host_vgpu_info *)arg)->out_in_use = in_use;
+		return 0;
 	case VGPU_HOST_IOC_CHANNEL_INFO:
 		return 0;
 	}
@@ -111,11 +116,28 @@ static bool given_up(void)
 	return poll(&p, 1, 200) == 1 && (p.revents & POLLHUP);
 }
 
+/* The log's events in their order, with spaces between: "add connect". */
+static const char *events(int log)
+{
+	static char text[8192], found[256];
+	ssize_t n = pread(log, text, sizeof(text) - 1, 0);
+
+	*found = '\0';
+	text[n > 0 ? n : 0] = '\0';
+	for (char *at = text; (at = strstr(at, "event=")); at++) {
+		size_t used = strlen(found);
+
+		snprintf(found + used, sizeof(found) - used, "%s%.*s", used ? " " : "",
+			 (int)strcspn(at + 6, " \n"), at + 6);
+	}
+	return found;
+}
+
 static void after_the_reaping(void **state)
 {
 	struct vgpu_host_event event = { .kind = VGPU_HOST_EV_ADDED, .id = 1 };
 	char dir[] = "/tmp/vgpu-release-XXXXXX", host[64], said[64], byte;
-	int fifo, from;
+	int fifo, from, log;
 	struct vg_proc *p;
 	siginfo_t info;
 
@@ -135,6 +157,8 @@ static void after_the_reaping(void **state)
 	vg_config.host_device = host;
 	vg_config.user = "";
 	vg_config.spares = 0;
+	log = memfd_create("log", MFD_CLOEXEC);
+	vg_log_to(log);
 	vg_host_poll();
 	foreign = memfd_create("foreign", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	assert_int_equal(fcntl(foreign, F_ADD_SEALS, F_SEAL_GROW), 0);
@@ -170,6 +194,24 @@ static void after_the_reaping(void **state)
 	vg_procs_reap();
 	assert_true(LIST_EMPTY(&vg_procs));
 	assert_true(given_up());
+	/* What an operator reads of this; the module is asked again after a second. */
+	assert_string_equal(events(log), "add connect begin end");
+	in_use = false;
+	vg_host_watch();
+	assert_string_equal(events(log), "add connect begin end disconnect");
+	vg_host_watch();
+	in_use = true;
+	vg_host_watch();
+	assert_string_equal(events(log), "add connect begin end disconnect");
+	now_ms += 1000;
+	vg_host_watch();
+	assert_string_equal(events(log), "add connect begin end disconnect connect");
+	/* The vGPU goes, and with it the VM's connection. */
+	sources[1]->ready(sources[1], POLLHUP);
+	assert_string_equal(events(log),
+			    "add connect begin end disconnect connect disconnect remove");
+	vg_log_to(STDERR_FILENO);
+	close(log);
 	unlink(host);
 	unlink(said);
 	rmdir(dir);
