@@ -456,6 +456,50 @@ static void freed_memory_is_used_again(void **state)
 	nothing_is_left();
 }
 
+/*
+ * A block that the driver has given back to the device serves nothing any more, although another
+ * one that was freed is still waiting for its stream.
+ */
+static void reuse_what_has_gone(void)
+{
+	CUdeviceptr small, p, big;
+	CUstream s, t;
+	size_t left, total;
+	char c;
+
+	alarm(120);
+	start();
+	if (cuStreamCreate(&s, CU_STREAM_NON_BLOCKING) || cuMemAllocAsync(&small, 4096, s) ||
+	    cuStreamSynchronize(s) || blocked(&t))
+		_exit(117);
+	if (cuMemFreeAsync(small, t) || cuMemAllocAsync(&p, 200 * MIB, s) || cuMemFreeAsync(p, s) ||
+	    cuStreamSynchronize(s))
+		_exit(118);
+	do {
+		if (cuMemGetInfo_v2(&left, &total))
+			_exit(119);
+	} while (left < 200 * MIB);
+	if (cuMemAlloc_v2(&big, 200 * MIB))
+		_exit(120);
+	if (cuMemAllocAsync(&p, 200 * MIB, s) != CUDA_ERROR_OUT_OF_MEMORY)
+		_exit(121);
+	(void)!write(1, "", 1);
+	(void)!read(0, &c, 1);
+	_exit(0);
+}
+
+static void what_has_gone_is_not_used_again(void **state)
+{
+	struct program p = launch("gone", "");
+	char c;
+
+	(void)state;
+	if (read(p.out, &c, 1) == 1)
+		assert_true(charged("memory") <= LIMIT);
+	assert_int_equal(end(&p), 0);
+	nothing_is_left();
+}
+
 /* -- what CUDA, NVML and the mediator say */
 
 struct said {
@@ -608,6 +652,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(each_path_by_four),
 		cmocka_unit_test(contexts_are_bounded),
 		cmocka_unit_test(freed_memory_is_used_again),
+		cmocka_unit_test(what_has_gone_is_not_used_again),
 		cmocka_unit_test(all_say_the_same),
 		cmocka_unit_test(killed_programs_leave_nothing),
 	};
@@ -617,6 +662,8 @@ int main(int argc, char **argv)
 			take_all(&contexts);
 		if (!strcmp(argv[1], "reuse"))
 			reuse();
+		if (!strcmp(argv[1], "gone"))
+			reuse_what_has_gone();
 		if (!strcmp(argv[1], "asked"))
 			be_asked();
 		if (!strcmp(argv[1], "any"))

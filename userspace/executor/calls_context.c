@@ -28,12 +28,12 @@ struct taken {
 };
 
 static struct taken *all_taken;
-static uint64_t last_taken;	/* what the last one took */
+static uint64_t first_taken;	/* what the first one took */
 static bool measured;
 
 bool vg_x_context_begin(struct vg_exec *x, struct vg_x_context *c)
 {
-	c->expected = !vg_exec_tells(x) ? CONTEXT_BYTES : measured ? last_taken : 0;
+	c->expected = !vg_exec_tells(x) ? CONTEXT_BYTES : measured ? first_taken : 0;
 	c->held = vg_exec_held(x);
 	return vg_exec_context_take(x, c->expected);
 }
@@ -48,13 +48,21 @@ bool vg_x_context_made(struct vg_exec *x, struct vg_x_context *c, CUcontext ctx,
 		return false;
 	if (!bytes)
 		bytes = !vg_exec_tells(x) ? CONTEXT_BYTES : now > c->held ? now - c->held : 0;
+	/*
+	 * Another thread may have taken memory meanwhile, which is none of the context's. The first
+	 * context was made when there was nothing to take memory for; what a later one takes beyond
+	 * that counts as the program's memory.
+	 */
+	if (measured && bytes > first_taken)
+		bytes = first_taken;
 	if (!vg_exec_context_take(x, bytes)) {
 		free(t);
 		return false;
 	}
 	*t = (struct taken){ all_taken, ctx, bytes };
 	all_taken = t;
-	last_taken = bytes;
+	if (!measured)
+		first_taken = bytes;
 	measured = true;
 	return true;
 }

@@ -66,8 +66,6 @@ static bool settle(struct vg_exec *x, struct pool *p)
 
 	if (!known)
 		return true;
-	if (held == count_of(p->pool, CU_MEMPOOL_ATTR_USED_MEM_CURRENT, &known) && known)
-		p->count = p->pending = 0;
 	if (held > p->charged)
 		fits = vg_exec_owe(x, held - p->charged);
 	else if (held < p->charged)
@@ -198,23 +196,34 @@ static bool take_freed(struct pool *p, CUstream s, uint64_t bytes)
 	return true;
 }
 
-/* What is free in the pool, and was before anything that may still be under way was freed. */
+/*
+ * What is free in the pool, and was before anything that may still be under way was freed. If the
+ * driver has given back some of what is remembered as freed, nobody knows which blocks these were,
+ * and so none of them serves an allocation any more.
+ */
 static uint64_t surely_free(struct pool *p)
 {
 	bool known = true;
 	uint64_t held = count_of(p->pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, &known);
 	uint64_t used = count_of(p->pool, CU_MEMPOOL_ATTR_USED_MEM_CURRENT, &known);
+	uint64_t free = known && held > used ? held - used : 0;
 
-	return known && held > used && held - used > p->pending ? held - used - p->pending : 0;
+	if (p->pending > free) {
+		p->count = 0;
+		p->pending = free;
+	}
+	return free - p->pending;
 }
 
 /* Charge for what the driver may take from the device beyond what the pool has: *ahead bytes. */
-static bool admit(struct vg_exec *x, struct pool *p, uint64_t bytes, uint64_t *ahead)
+static bool admit(struct vg_exec *x, struct pool *p, CUstream s, uint64_t bytes, uint64_t *ahead)
 {
 	uint64_t pieces = vg_x_pieces(bytes) ? vg_x_pieces(bytes) : VG_X_PIECE;
+	uint64_t free = surely_free(p);
 
 	*ahead = 0;
-	if (bytes <= surely_free(p))
+	/* Beyond the limit already, nothing more is had, not even again. */
+	if (vg_exec_owe(x, 0) && (bytes <= free || take_freed(p, s, bytes)))
 		return true;
 	*ahead = pieces;
 	if (vg_exec_charge(x, pieces))
@@ -263,25 +272,21 @@ static CUresult allocate(struct vg_exec *x, CUdeviceptr *dptr, uint64_t bytes, C
 {
 	uint64_t ahead = 0;
 	struct pool *p;
-	bool again, fits = true;
 	CUresult r;
+	bool fits;
 
 	pthread_mutex_lock(&lock);
 	p = find_or_add(pool);
-	again = p && take_freed(p, s, bytes);
-	if (!p || (!again && !admit(x, p, bytes, &ahead))) {
+	if (!p || !admit(x, p, s, bytes, &ahead)) {
 		pthread_mutex_unlock(&lock);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	r = cu.cuMemAllocFromPoolAsync(dptr, bytes, pool, s);
 	p->charged += ahead;
-	if (again) {
-		/* Programs do this in loops; if the driver took more after all, it is seen later. */
-		vg_exec_unsettled(x);
-	} else {
-		fits = settle(x, p);
+	fits = settle(x, p);
+	/* The pool's count tells what this call took; the rest is asked when something was charged. */
+	if (ahead)
 		fits &= vg_exec_reconcile(x);
-	}
 	if (!r && (!fits || !vg_x_allocated_in_pool(*dptr, bytes, pool, ctx))) {
 		cu.cuMemFreeAsync(*dptr, s);
 		freed(x, pool, s, bytes);
