@@ -34,7 +34,7 @@ tests: $(VG_UNIT)/listen
 
 $(eval $(call vg-program,$(VG_UNIT)/pool,tests/unit/pool_test.c \
 	$(addprefix userspace/mediator/,pool.c environ.c) userspace/common/log.c \
-	userspace/common/settings.c,-lcmocka -Xlinker --wrap=fopen -Xlinker --wrap=access))
+	userspace/common/settings.c,-lcmocka -Xlinker --wrap=fopen))
 
 tests: $(VG_UNIT)/pool
 

@@ -14,16 +14,9 @@
 /* NVIDIA's folder in /proc, with one GPU. */
 static bool has_driver;
 
-int __wrap_access(const char *path, int mode);
-FILE *__wrap_fopen(const char *path, const char *mode);
+struct vg_config vg_config = { .libcuda = "/usr/lib/libcuda.so.1" };
 
-int __wrap_access(const char *path, int mode)
-{
-	(void)mode;
-	assert_string_equal(path, "/proc/driver/nvidia/gpus");
-	errno = ENOENT;
-	return has_driver ? 0 : -1;
-}
+FILE *__wrap_fopen(const char *path, const char *mode);
 
 FILE *__wrap_fopen(const char *path, const char *mode)
 {
@@ -97,9 +90,12 @@ static void below_a_gpu(void **state)
 	vg_pools_end(true);
 	assert_string_equal(devices("A", "0000:3b:00.0"), UUID);
 	assert_string_equal(devices("A", "0000:3c:00.0"), "none");
-	/* The driver is softgpu. */
+	/* NVIDIA's driver is not loaded, or its folder is not to be seen. */
 	has_driver = false;
+	assert_string_equal(devices("A", "0000:3b:00.0"), "none");
+	vg_config.libcuda = "/usr/lib/vgpu-host/libvgpu-softgpu.so";
 	assert_string_equal(devices("A", "0000:3b:00.0"), "GPU-other");
+	vg_config.libcuda = "/usr/lib/libcuda.so.1";
 	vg_pools_end(true);
 }
 

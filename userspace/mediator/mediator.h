@@ -97,7 +97,7 @@ struct vg_tenant {
 	char uuid[40];
 	char pool[16];
 	char type[32];
-	char parent[16];		/* PCI address of its GPU, "virtual", or "" */
+	char parent[24];		/* PCI address of its GPU, "virtual", or "" */
 	char *devices;			/* as CUDA_VISIBLE_DEVICES has them; NULL: all */
 	int account_fd;
 	struct vg_account *account;

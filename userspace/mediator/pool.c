@@ -29,6 +29,14 @@ LIST_HEAD(pools, pool);
 static struct pools pools = LIST_HEAD_INITIALIZER(pools);	/* in force */
 static struct pools coming = LIST_HEAD_INITIALIZER(coming);		/* of the file that is being read */
 
+/* A path or a name such as libcuda.so.1, with or without a version. */
+static bool is_nvidias(const char *libcuda)
+{
+	const char *slash = strrchr(libcuda, '/');
+
+	return !strncmp(slash ? slash + 1 : libcuda, "libcuda.so", strlen("libcuda.so"));
+}
+
 /* A PCI address, as in 0000:3b:00.0. */
 static bool is_address(const char *name)
 {
@@ -159,8 +167,11 @@ int vg_pool_devices(const char *name, const char *parent, char **devices)
 	int ret;
 
 	*devices = NULL;
-	/* A stand-in for the driver (softgpu) knows nothing of the host's devices. */
-	if (is_address(parent) && !access(GPUS, F_OK)) {
+	/*
+	 * A stand-in for NVIDIA's driver (softgpu) knows nothing of the host's devices. With NVIDIA's
+	 * own, a GPU that cannot be found is an error: its vGPU must not get the others.
+	 */
+	if (is_address(parent) && is_nvidias(vg_config.libcuda)) {
 		ret = uuid_at(parent, uuid, sizeof(uuid));
 		if (ret)
 			return ret;
