@@ -179,6 +179,7 @@ int main(int argc, char **argv)
 				  0, NULL, NULL, serve, NULL,
 				  MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
 				  MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS,
+				  MHD_OPTION_PER_IP_CONNECTION_LIMIT, CONNECTIONS / 2,
 				  MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_S, MHD_OPTION_END);
 	if (!daemon) {
 		fprintf(stderr, "vgpu-exporter: cannot listen at %s: %s\n", listen,

@@ -160,8 +160,10 @@ char *vg_metrics(struct json_object *status)
 		if (json_object_object_get_ex(status, "vgpus", &list))
 			vgpus(out, list);
 	}
-	if (!ferror(out) && !fclose(out))
-		return text;
-	free(text);
-	return NULL;
+	/* The text is there only once the stream has been closed. */
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
 }
