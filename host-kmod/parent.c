@@ -106,8 +106,8 @@ static int parent_add(struct device *dev, const char *name)
 
 put_device:
 	put_device(dev);
-	vgpu_types_drop(parent);
 free_parent:
+	vgpu_types_drop(parent);
 	if (!ret)
 		dev_info(dev, "no pool has this device, so it offers no vGPUs\n");
 	kfree(parent);

@@ -63,6 +63,19 @@ int vgpu_devices_have(const char *list, const char *wanted)
 	return ret;
 }
 
+/* Has the rest of the list an entry of this pool? */
+static bool is_named_again(const char *list, const char *pool)
+{
+	size_t length = strlen(pool);
+
+	for (; list; list = strchr(list, ',') ? strchr(list, ',') + 1 : NULL) {
+		list = skip_spaces(list);
+		if (!strncmp(list, pool, length) && *skip_spaces(list + length) == '=')
+			return true;
+	}
+	return false;
+}
+
 int vgpu_pools_check(const char *pools)
 {
 	char *copy, *rest, *item, *devices;
@@ -84,6 +97,9 @@ int vgpu_pools_check(const char *pools)
 		} else if (!vgpu_types_have_pool(item)) {
 			pr_err("pools: no entry of the parameter types has the pool \"%s\"\n",
 			       item);
+			ret = -EINVAL;
+		} else if (rest && is_named_again(rest, item)) {
+			pr_err("pools: the pool \"%s\" is there twice\n", item);
 			ret = -EINVAL;
 		}
 	}

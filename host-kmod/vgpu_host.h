@@ -74,7 +74,7 @@ struct vgpu_parent {
 	struct list_head node;
 	struct mdev_parent mdev;
 	struct device *dev;		/* referenced; NULL once the device has gone */
-	char name[16];			/* a PCI address, or VGPU_VIRTUAL */
+	char name[24];			/* a PCI address, or VGPU_VIRTUAL */
 	unsigned int type_count;
 	struct vgpu_type *types;
 	struct mdev_type **type_ptrs;

@@ -57,6 +57,7 @@ static void pools(struct kunit *test)
 	static const char *const wrong[] = {
 		"A", "A=", "=0000:3b:00.0", "A=3b:00.0", "A=0000:3B:00.0", "A=0000:3b:00.0+",
 		"A=0000:3b:00.0,", "C=0000:3b:00.0", "A=0000:3b:00.0x", "A=all",
+		"A=0000:3b:00.0, A=virtual", "A=virtual,B=virtual,A =virtual",
 	};
 	unsigned int i;
 

@@ -19,7 +19,7 @@
 #include <linux/kernel.h>
 #include <linux/uaccess.h>
 
-#define VGPU_IOCTL_ARG_MAX 144
+#define VGPU_IOCTL_ARG_MAX 152
 
 struct vgpu_opening {
 	int fd;

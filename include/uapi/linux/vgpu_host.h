@@ -99,7 +99,7 @@ struct vgpu_host_vgpu_info {
 	__u64 out_interrupts;	/* raised, all vectors */
 	__u64 out_pinned_bytes;	/* guest memory pinned now */
 	__u64 out_read_bytes;	/* of guest memory that the module itself has copied */
-	char out_parent[16];	/* the PCI address of its GPU (0000:3b:00.0), or "virtual" */
+	char out_parent[24];	/* the PCI address of its GPU (0000:3b:00.0), or "virtual" */
 };
 
 struct vgpu_host_open_channel {
@@ -171,7 +171,7 @@ struct vgpu_host_region {
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_event) == 16);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_info) == 16);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_open_vgpu) == 16);
-VGPU_ABI_ASSERT(sizeof(struct vgpu_host_vgpu_info) == 144);
+VGPU_ABI_ASSERT(sizeof(struct vgpu_host_vgpu_info) == 152);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_open_channel) == 24);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_channel_info) == 72);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_doorbell) == 16);
