@@ -110,6 +110,21 @@ static void wrong(void **state)
 	refused(ENTRY("add.u64 %d0, %r1, %d2;"), CUDA_ERROR_INVALID_PTX, "%r1", "line 10");
 	refused(ENTRY("bra NOWHERE;"), CUDA_ERROR_INVALID_PTX, "NOWHERE", "line 10");
 	refused(ENTRY("call nothing;"), CUDA_ERROR_INVALID_PTX, "nothing", "line 10");
+	/* a vector's elements fill the parameter, and are registers of their share of it */
+	refused(PTX_HEADER ".func f(.reg .v2 .b32 a) { ret; }\n.visible .entry k() { call f, ({}); ret; }\n",
+		CUDA_ERROR_INVALID_PTX, "0 elements", "line 5");
+	refused(PTX_HEADER ".func (.reg .v2 .b32 r) f() { ret; }\n"
+		".visible .entry k() { call ({}), f; ret; }\n",
+		CUDA_ERROR_INVALID_PTX, "0 elements", "line 5");
+	refused(PTX_HEADER ".func f(.param .b8 a) { ret; }\n.visible .entry k() { .reg .pred %q<4>;\n"
+		"call f, ({%q0, %q1, %q2, %q3}); ret; }\n",
+		CUDA_ERROR_INVALID_PTX, "4 elements", "line 6");
+	refused(PTX_HEADER ".func f(.param .align 4 .b8 a[6]) { ret; }\n"
+		".visible .entry k() { .reg .b16 %h<4>;\ncall f, ({%h0, %h1, %h2, %h3}); ret; }\n",
+		CUDA_ERROR_INVALID_PTX, "4 elements", "line 6");
+	refused(PTX_HEADER ".func f(.reg .v2 .b32 a) { ret; }\n.visible .entry k() { .reg .pred %q<2>;\n"
+		"call f, ({%q0, %q1}); ret; }\n",
+		CUDA_ERROR_INVALID_PTX, "register of 4 bytes", "line 6");
 	refused(ENTRY("ld.param.u64 %d0, [p+8];"), CUDA_ERROR_INVALID_PTX, "parameters", "line 10");
 	refused(ENTRY("ld.param.u64 %d0, [q];"), CUDA_ERROR_INVALID_PTX, "q", "line 10");
 	refused(ENTRY("cvt.s32.f32 %r0, %f0;"), CUDA_ERROR_INVALID_PTX, "rounding", "line 10");

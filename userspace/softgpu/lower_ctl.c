@@ -61,16 +61,20 @@ static struct sg_param call_place(struct low *L, uint64_t *at, int bytes)
 static bool vector_argument(struct low *L, struct ptx_operand *o, const struct sg_param *formal,
 			    bool result, uint64_t *at, struct sg_param *out)
 {
-	int bytes = formal ? (int)formal->size / o->n : 0;
+	int bytes;
 	struct sg_vslot r;
 
 	if (!formal)
 		return low_lack(L, "a vector as the argument of a call through a register");
+	if (!o->n || !formal->size || formal->size % o->n)
+		return low_fail(L, "a vector of %d elements for a parameter of %u bytes", o->n,
+				(unsigned int)formal->size);
+	bytes = formal->size / o->n;
 	*at = (*at + 15) & ~15ull;
 	*out = call_place(L, at, formal->size);
 	for (int i = 0; i < o->n; i++) {
 		if (!low_reg(L, &o->sub[i], &r) || r.size != bytes)
-			return low_fail(L, "a vector's element has another size");
+			return low_fail(L, "a vector's element is no register of %d bytes", bytes);
 		if (!result)
 			low_frame_access(L, true, out->offset + i * bytes, bytes, r);
 	}
