@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "../../userspace/softgpu/tensor_map.h"
 
 #define BODY(vars, body) \
 	PTX_HEADER vars ".visible .entry k(.param .u64 p)\n{\n.reg .b32 %r<9>;\n" \
@@ -66,6 +67,86 @@ static void kernel_gives(const char *ptx, int code, CUdeviceptr offset)
 static void near_miss(const char *ptx)
 {
 	expect(ptx, CUDA_ERROR_ILLEGAL_ADDRESS, 0, true);
+}
+
+/* A load by a tensor map that the program has made up, of softgpu's own layout. */
+struct forged {
+	const char *name;
+	int code;		/* what the next synchronisation gives */
+	uint8_t rank, swizzle, after;	/* after: the rank in the map that the load writes over it */
+	uint16_t box[SG_TENSOR_RANK];
+	int at, bytes;		/* where the box begins in shared memory, which has so many bytes: at
+				   least the 128 of the map */
+};
+
+static const struct forged forgeries[] = {
+	{ "a good one", 0, 2, 0, 0, { 128, 2 }, 1024, 1280 },
+	{ "sides over 256, of 2^32 + 128 bytes", CUDA_ERROR_ILLEGAL_INSTRUCTION, 3, 0, 0,
+	  { 128, 8283, 4051 }, 0, 1280 },
+	{ "2^40 bytes", CUDA_ERROR_ILLEGAL_ADDRESS, 5, 0, 0, { 256, 256, 256, 256, 256 }, 0, 1280 },
+	{ "a swizzle of 8", CUDA_ERROR_ILLEGAL_INSTRUCTION, 1, 8, 0, { 16 }, 1024, 1280 },
+	{ "swizzled past the end", CUDA_ERROR_ILLEGAL_ADDRESS, 1, 128, 0, { 16 }, 128, 144 },
+	{ "overwritten by its own load", 0, 2, 0, 255, { 128, 2 }, 0, 1280 },
+};
+
+/* The map is copied to the start of shared memory and used there. */
+static const char forged_text[] = PTX_HEADER
+	".visible .entry k(.param .u64 p)\n{\n.reg .b64 %%a, %%m, %%v, %%q;\n"
+	".reg .b32 %%s, %%b, %%t, %%c, %%i;\n.reg .pred %%p;\n.shared .align 1024 .b8 mem[128];\n"
+	"ld.param.u64 %%a, [p];\nmov.u32 %%s, mem;\nmov.u32 %%c, 0;\nmov.u32 %%i, 0;\n"
+	"L: cvt.u64.u32 %%q, %%i;\nadd.u64 %%q, %%q, %%a;\nld.global.b64 %%v, [%%q];\n"
+	"add.u32 %%t, %%s, %%i;\nst.shared.b64 [%%t], %%v;\nadd.u32 %%i, %%i, 8;\n"
+	"setp.lt.u32 %%p, %%i, 128;\n@%%p bra L;\nmov.u64 %%m, mem;\ncvta.shared.u64 %%m, %%m;\n"
+	"add.u32 %%b, %%s, 128;\nadd.u32 %%t, %%s, %d;\n"
+	"cp.async.bulk.tensor.%dd.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+	"[%%t], [%%m, {%s}], [%%b];\nret;\n}\n";
+
+static int forged_child(const struct forged *t)
+{
+	static const char *const zeros[] = { "%c", "%c, %c", "%c, %c, %c", "", "%c, %c, %c, %c, %c" };
+	union {
+		struct sg_tensor_map map;
+		char bytes[128];
+	} m[2] = { { .map = { .magic = SG_TENSOR_MAGIC, .rank = t->rank, .bytes = 1,
+			      .swizzle = t->swizzle } } };
+	char ptx[2048];
+	CUmodule module;
+	CUdeviceptr p;
+	CUfunction f;
+
+	use_device();
+	if (cuMemAlloc_v2(&p, 4096))
+		return 2;
+	m[0].map.address = p + sizeof(m[0]);
+	for (int d = 0; d < SG_TENSOR_RANK; d++) {
+		m[0].map.box[d] = t->box[d];
+		m[0].map.step[d] = 1;
+		m[0].map.stride[d] = d ? 128 : 1;
+		m[0].map.dim[d] = d ? 2 : 128;
+	}
+	m[1] = m[0];
+	m[1].map.rank = t->after;
+	snprintf(ptx, sizeof(ptx), forged_text, t->at, t->rank, zeros[t->rank - 1]);
+	if (cuMemcpyHtoD_v2(p, m, sizeof(m)) || cuModuleLoadData(&module, ptx) ||
+	    cuModuleGetFunction(&f, module, "k") ||
+	    cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, t->bytes - 128, NULL, (void *[]){ &p }, NULL))
+		return 3;
+	return (int)cuCtxSynchronize() == t->code ? 0 : 4;
+}
+
+static void tensor_maps(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(forgeries) / sizeof(forgeries[0]); i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (!pid)
+			_exit(forged_child(&forgeries[i]));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (status)
+			fail_msg("%s: status %#x", forgeries[i].name, status);
+	}
 }
 
 static void addresses(void **state)
@@ -164,7 +245,7 @@ static void queues(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(addresses), cmocka_unit_test(instructions),
+		cmocka_unit_test(addresses), cmocka_unit_test(tensor_maps), cmocka_unit_test(instructions),
 		cmocka_unit_test(asserts), cmocka_unit_test(queues),
 	};
 

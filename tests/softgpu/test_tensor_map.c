@@ -208,8 +208,18 @@ static void refused(void **state)
 	gives(CUDA_ERROR_INVALID_VALUE, TRY(CU_TENSOR_MAP_DATA_TYPE_UINT32, 2, at, dim, stride, box,
 					    step, 0, 1));
 	gives(CUDA_ERROR_INVALID_VALUE, TRY(7, 2, at, dim, stride, box, step, 99, 0));
-	if (is_softgpu())
+	if (is_softgpu()) {
+		const cuuint32_t most[] = { 256, 227 }, large[] = { 256, 228 }, ones[] = { 1, 1, 1, 1, 1 };
+		const cuuint64_t dims[] = { 256, 256, 256, 256, 256 };
+		const cuuint64_t strides[] = { 256, 1 << 16, 1 << 24, 1ull << 32 };
+		const cuuint32_t all[] = { 256, 256, 256, 256, 256 };
+
 		gives(CUDA_ERROR_INVALID_VALUE, cuTensorMapReplaceAddress(&m, at));
+		/* a box fits into the 227 KiB of shared memory that a block may have */
+		ok(TRY(7, 2, at, dims, strides, most, step, 0, 0));
+		gives(CUDA_ERROR_INVALID_VALUE, TRY(7, 2, at, dims, strides, large, step, 0, 0));
+		gives(CUDA_ERROR_INVALID_VALUE, TRY(0, 5, at, dims, strides, all, ones, 0, 0));
+	}
 	ok(TRY(7, 2, at, dim, stride, box, step, 0, 0));
 	ok(cuTensorMapReplaceAddress(&m, (char *)at + 16));
 	gives(CUDA_ERROR_INVALID_VALUE, cuTensorMapReplaceAddress(&m, (char *)at + 8));

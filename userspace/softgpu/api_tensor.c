@@ -5,6 +5,8 @@
 #include "api.h"
 #include "tensor_map.h"
 
+#define SHARED_MAX 232448	/* bytes of shared memory that a block may have */
+
 _Static_assert(sizeof(struct sg_tensor_map) <= sizeof(CUtensorMap), "CUDA's size");
 
 static const struct {
@@ -75,6 +77,8 @@ SG_API CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType typ
 		if (i)
 			m.stride[i] = stride[i - 1];
 	}
+	if (sg_tensor_box_bytes(&m) > SHARED_MAX)
+		return CUDA_ERROR_INVALID_VALUE;
 	memcpy(map, &m, sizeof(m));
 	return CUDA_SUCCESS;
 }

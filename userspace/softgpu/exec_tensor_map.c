@@ -9,26 +9,32 @@
 struct box {
 	const struct sg_tensor_map *map;
 	char *shared;		/* the bytes at the address `at` */
-	uint32_t at;
+	uint32_t at, end;	/* no address is at `end` or above */
 	int32_t first[SG_TENSOR_RANK];	/* coordinates */
 	bool store;
 	int lane;
 };
 
-/* Pieces of 16 bytes of a swizzled row are exchanged by the bits of the address above 7. */
+/*
+ * Pieces of 16 bytes of a swizzled row are exchanged by the bits of the address above 7.  They stay
+ * within the same 128 bytes, but shared memory may end before those do: NULL then.
+ */
 static char *in_shared(const struct box *b, uint32_t offset)
 {
 	uint32_t at = b->at + offset;
 
 	if (b->map->swizzle)
 		at ^= (at >> 7 & (b->map->swizzle / 16 - 1)) << 4;
-	return b->shared + (int32_t)(at - b->at);
+	if (at < b->at || at > b->end || b->end - at < b->map->bytes)
+		return NULL;
+	return b->shared + (at - b->at);
 }
 
-static void fill(const struct box *b, uint32_t offset)
+static bool outside(struct sg_exec *x, uint32_t at)
 {
-	/* a NaN of each width: all bits */
-	memset(in_shared(b, offset), b->map->fill_nan ? 0xff : 0, b->map->bytes);
+	sg_fault(x, CUDA_ERROR_ILLEGAL_ADDRESS,
+		 "the swizzled box of a tensor map at 0x%x in shared memory reaches past its end", at);
+	return false;
 }
 
 /* One row, whose other coordinates are in the tensor if `inside`. */
@@ -50,14 +56,17 @@ static bool copy_row(struct sg_exec *x, const struct box *b, uint64_t addr, uint
 			return false;
 	}
 	for (int64_t i = 0; i < m->box[0]; i++) {
-		uint32_t at = offset + i * m->bytes;
+		char *s = in_shared(b, offset + i * m->bytes);
 
+		if (!s)
+			return outside(x, b->at);
 		if (i >= from && i < to) {
-			char *g = global + (i - from) * m->bytes, *s = in_shared(b, at);
+			char *g = global + (i - from) * m->bytes;
 
 			memcpy(b->store ? g : s, b->store ? s : g, m->bytes);
 		} else if (!b->store) {
-			fill(b, at);
+			/* a NaN of each width: all bits */
+			memset(s, m->fill_nan ? 0xff : 0, m->bytes);
 		}
 	}
 	return true;
@@ -89,6 +98,25 @@ static bool copy(struct sg_exec *x, const struct box *b)
 }
 
 /*
+ * A copy of the map at this address: what the program does to it meanwhile, be it by the very load,
+ * must not change what has been checked.
+ */
+static bool take_map(struct sg_exec *x, uint64_t addr, int rank, int lane,
+		     struct sg_tensor_map *out)
+{
+	const void *at = sg_mem_lane(x, addr, sizeof(CUtensorMap), 64, SP_GENERIC, lane);
+
+	if (!at)
+		return false;
+	memcpy(out, at, sizeof(*out));
+	if (sg_tensor_map_valid(out) && out->rank == rank)
+		return true;
+	sg_fault(x, CUDA_ERROR_ILLEGAL_INSTRUCTION, "no tensor map of %d dimensions at 0x%llx",
+		 rank, (unsigned long long)addr);
+	return false;
+}
+
+/*
  * in->a: the address of the map; in->b: that in shared memory; in->e: that of the mbarrier that
  * hears of a load.
  */
@@ -100,22 +128,22 @@ void sg_op_cp_tensor(struct sg_exec *x, const struct sg_insn *in, uint32_t m)
 
 	for (uint32_t r = m; r; r &= r - 1) {
 		int l = __builtin_ctz(r);
-		struct box b = { .store = p->store, .lane = l, .at = shared[l] };
-		uint32_t bytes;
+		struct sg_tensor_map map;
+		struct box b = { .map = &map, .store = p->store, .lane = l, .at = shared[l],
+				 .end = x->launch->shared_total };
+		uint64_t bytes;
 
-		b.map = sg_mem_lane(x, maps[l], sizeof(CUtensorMap), 64, SP_GENERIC, l);
-		if (!b.map)
+		if (!take_map(x, maps[l], p->rank, l, &map))
 			return;
-		if (b.map->magic != SG_TENSOR_MAGIC || b.map->rank != p->rank) {
-			sg_fault(x, CUDA_ERROR_ILLEGAL_INSTRUCTION,
-				 "no tensor map of %d dimensions", p->rank);
+		bytes = sg_tensor_box_bytes(&map);
+		if (bytes > b.end) {
+			sg_fault(x, CUDA_ERROR_ILLEGAL_ADDRESS,
+				 "the box of a tensor map has %llu bytes, shared memory has %u",
+				 (unsigned long long)bytes, b.end);
 			return;
 		}
-		bytes = b.map->bytes;
-		for (int d = 0; d < p->rank; d++) {
+		for (int d = 0; d < p->rank; d++)
 			b.first[d] = ((const int32_t *)sg_slot(x, p->at[d]))[l];
-			bytes *= b.map->box[d];
-		}
 		b.shared = sg_mem_lane(x, shared[l], bytes, 128, SP_SHARED, l);
 		if (!b.shared || !copy(x, &b))
 			return;
