@@ -2,6 +2,8 @@
 /* Memory and events of another process.  This program starts itself a second time for that. */
 #include "harness.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -150,6 +152,80 @@ static void memory_child(void)
 	gives(CUDA_ERROR_NOT_FOUND, cuMemGetAddressRange_v2(&base, &size, p));
 }
 
+/* One context closes the memory while a copy of another one is queued: the copy comes first. */
+static void closed_in_use(void **state)
+{
+	struct parcel m;
+	CUdeviceptr p;
+
+	(void)state;
+	start("close");
+	ok(cuMemAlloc_v2(&p, WORDS * 4));
+	fill(p, 7);
+	ok(cuIpcGetMemHandle(&m.memory, p));
+	say(&m, sizeof(m));
+	end();
+	ok(cuMemFree_v2(p));
+}
+
+struct closing {
+	CUcontext ctx;
+	CUdeviceptr p;
+	bool destroy;
+	atomic_bool over;
+};
+
+static void *close_memory(void *arg)
+{
+	struct closing *c = arg;
+
+	if (c->destroy) {
+		ok(cuCtxDestroy_v2(c->ctx));
+	} else {
+		ok(cuCtxSetCurrent(c->ctx));
+		ok(cuIpcCloseMemHandle(c->p));
+	}
+	atomic_store(&c->over, true);
+	return NULL;
+}
+
+/* Gives the other thread time to do wrong: it may not get further than to wait. */
+static void until_closed(void *arg)
+{
+	struct closing *c = arg;
+
+	for (int i = 0; i < 200 && !atomic_load(&c->over); i++)
+		usleep(1000);
+}
+
+static void close_child(void)
+{
+	struct closing c;
+	CUcontext mine;
+	CUdeviceptr q;
+	struct parcel m;
+	pthread_t t;
+	CUstream s;
+
+	hear(&m, sizeof(m));
+	ok(cuCtxGetCurrent(&mine));
+	ok(cuMemAlloc_v2(&q, WORDS * 4));
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	for (int destroy = 0; destroy < 2; destroy++) {
+		c = (struct closing){ .destroy = destroy };
+		ok(cuCtxCreate_v2(&c.ctx, 0, 0));
+		ok(cuIpcOpenMemHandle_v2(&c.p, m.memory, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
+		ok(cuCtxSetCurrent(mine));
+		ok(cuMemsetD32_v2(q, 0, WORDS));
+		ok(cuLaunchHostFunc(s, until_closed, &c));
+		ok(cuMemcpyDtoDAsync_v2(q, c.p, WORDS * 4, s));
+		assert_int_equal(pthread_create(&t, NULL, close_memory, &c), 0);
+		ok(cuStreamSynchronize(s));
+		assert_int_equal(pthread_join(t, NULL), 0);
+		assert_true(has(q, 7));
+	}
+}
+
 static void hold(void *data)
 {
 	char c;
@@ -229,13 +305,16 @@ static int set_up(void **state)
 
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(memory), cmocka_unit_test(event) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(memory), cmocka_unit_test(closed_in_use),
+					    cmocka_unit_test(event) };
 
 	if (argc == 3) {
 		peer = atoi(argv[2]);
 		use_device();
 		if (!strcmp(argv[1], "memory"))
 			memory_child();
+		else if (!strcmp(argv[1], "close"))
+			close_child();
 		else
 			event_child();
 		return 0;

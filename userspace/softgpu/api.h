@@ -58,6 +58,7 @@ struct CUctx_st {
 	uint64_t taken;		/* bytes of the device's, for itself and its limits */
 	CUfunc_cache cache_config;
 	CUcontext next;		/* all contexts */
+	bool going;		/* no handle any more, but its work may still run */
 	/* guards the streams, their queues, and events recorded in them */
 	pthread_mutex_t lock;
 	pthread_cond_t done;	/* some work has completed */
@@ -176,6 +177,7 @@ CUcontext sg_context_check(CUcontext ctx);
 CUresult sg_device_fail(struct sg_device *dev, int code);
 CUcontext sg_context_new(struct sg_device *dev, unsigned int flags, unsigned int version);
 void sg_context_destroy(CUcontext ctx);
+void sg_contexts_wait(void);	/* as sg_context_wait(), for all contexts of the process */
 CUcontext sg_context_with_library(CUlibrary l);
 CUresult sg_primary_handle(CUcontext *ctx, CUdevice dev);	/* whether or not it is active */
 

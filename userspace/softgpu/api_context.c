@@ -16,7 +16,10 @@
 static _Thread_local CUcontext stack[STACK_DEPTH];
 static _Thread_local int depth;
 
-/* Guards the list of contexts: a handle is valid while it is in there. */
+/*
+ * Guards the list of contexts, newest first: a handle is valid while it is in there and the
+ * context is not going.
+ */
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static CUcontext all;
 static unsigned long long next_id = 1;
@@ -27,7 +30,7 @@ static bool listed(CUcontext ctx)
 
 	pthread_mutex_lock(&list_lock);
 	for (CUcontext c = all; c && !yes; c = c->next)
-		yes = c == ctx;
+		yes = c == ctx && !c->going;
 	pthread_mutex_unlock(&list_lock);
 	return yes;
 }
@@ -44,6 +47,8 @@ CUcontext sg_context_with_library(CUlibrary l)
 
 	pthread_mutex_lock(&list_lock);
 	for (CUcontext c = all; c && !found; c = c->next) {
+		if (c->going)
+			continue;
 		pthread_mutex_lock(&c->lock);
 		for (CUmodule m = c->modules; m; m = m->next)
 			if (m->library == l)
@@ -102,6 +107,7 @@ static bool make(CUcontext ctx, struct sg_device *dev, unsigned int flags, unsig
 	ctx->stack_limit = STACK_FIRST;
 	ctx->printf_limit = PRINTF_FIRST;
 	ctx->malloc_limit = MALLOC_FIRST;
+	ctx->going = false;
 	ctx->cache_config = 0;
 	ctx->peers = 0;
 	ctx->taken = sg_context_bytes();
@@ -137,13 +143,31 @@ CUcontext sg_context_new(struct sg_device *dev, unsigned int flags, unsigned int
 	return NULL;
 }
 
-/* The struct itself stays: threads may still hold it in their stacks. */
-void sg_context_destroy(CUcontext ctx)
+/*
+ * Waits also for contexts that are being destroyed, whose work still runs.  The structs of
+ * contexts stay, so one may be gone when it is its turn: it has no streams then.
+ */
+void sg_contexts_wait(void)
 {
-	struct sg_range r;
-	uint64_t at = 0;
+	unsigned long long below = ~0ull;
+	CUcontext ctx;
 
-	vg_storage_end(ctx, ctx);
+	do {
+		ctx = NULL;
+		pthread_mutex_lock(&list_lock);
+		for (CUcontext c = all; c && !ctx; c = c->next)
+			if (c->id < below)
+				ctx = c;
+		if (ctx)
+			below = ctx->id;
+		pthread_mutex_unlock(&list_lock);
+		if (ctx)
+			sg_context_wait(ctx);
+	} while (ctx);
+}
+
+static void unlist(CUcontext ctx)
+{
 	pthread_mutex_lock(&list_lock);
 	for (CUcontext *pp = &all; *pp; pp = &(*pp)->next) {
 		if (*pp == ctx) {
@@ -152,9 +176,22 @@ void sg_context_destroy(CUcontext ctx)
 		}
 	}
 	pthread_mutex_unlock(&list_lock);
+}
+
+/* The struct itself stays: threads may still hold it in their stacks. */
+void sg_context_destroy(CUcontext ctx)
+{
+	struct sg_range r;
+	uint64_t at = 0;
+
+	vg_storage_end(ctx, ctx);
+	pthread_mutex_lock(&list_lock);
+	ctx->going = true;
+	pthread_mutex_unlock(&list_lock);
 	sg_context_wait(ctx);
 	ctx->magic = 0;
 	sg_streams_shutdown(ctx);
+	unlist(ctx);
 	while (ctx->modules)
 		sg_module_free(ctx->modules);
 	sg_textures_gone(ctx);

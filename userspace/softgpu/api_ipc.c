@@ -53,6 +53,21 @@ static void drop(struct opened *o)
 	free(o);
 }
 
+/*
+ * Unmaps what is in the list no more.  Queued copies know its host address, in whichever context
+ * they are: they complete before.  Those that were submitted while the first wait went on complete
+ * in the second, and none is submitted any more because nobody finds the memory.
+ */
+static void take_away(struct opened *o)
+{
+	struct sg_range r;
+
+	sg_contexts_wait();
+	sg_range_remove(o->addr, &r);
+	sg_contexts_wait();
+	drop(o);
+}
+
 /* The pages that hold it, and as many addresses for the device. */
 static struct opened *map(CUcontext ctx, const struct sg_ipc_name *name, int fd)
 {
@@ -119,26 +134,27 @@ SG_API CUresult cuIpcOpenMemHandle(CUdeviceptr *ptr, CUipcMemHandle handle, unsi
 SG_API CUresult cuIpcCloseMemHandle(CUdeviceptr ptr)
 {
 	struct opened **at, *o;
-	struct sg_range r;
+	bool last = false;
 
 	SG_ENTER(ctx);
-	sg_context_wait(ctx);	/* work in flight must not find its memory gone */
+	sg_context_wait(ctx);
 	pthread_mutex_lock(&lock);
 	for (at = &list; *at && (*at)->addr != ptr; at = &(*at)->next)
 		;
 	o = *at;
 	if (o && !--o->count) {
 		*at = o->next;
-		sg_range_remove(o->addr, &r);
-		drop(o);
+		last = true;
 	}
 	pthread_mutex_unlock(&lock);
+	if (last)
+		take_away(o);
 	return o ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 void sg_ipc_gone(CUcontext ctx)
 {
-	struct sg_range r;
+	struct opened *gone = NULL;
 
 	pthread_mutex_lock(&lock);
 	for (struct opened **at = &list, *o; (o = *at);) {
@@ -147,10 +163,14 @@ void sg_ipc_gone(CUcontext ctx)
 			continue;
 		}
 		*at = o->next;
-		sg_range_remove(o->addr, &r);
-		drop(o);
+		o->next = gone;
+		gone = o;
 	}
 	pthread_mutex_unlock(&lock);
+	for (struct opened *o; (o = gone);) {
+		gone = o->next;
+		take_away(o);
+	}
 }
 
 SG_API CUresult cuIpcGetEventHandle(CUipcEventHandle *handle, CUevent event)
