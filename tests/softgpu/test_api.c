@@ -546,6 +546,40 @@ static void pools(void **state)
 	ok(cuStreamDestroy_v2(s));
 }
 
+/* A free that its stream has not come to yet, of a pool that is destroyed meanwhile. */
+static void pool_of_a_free(void **state)
+{
+	CUmemPoolProps props = {
+		.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+		.location = { CU_MEM_LOCATION_TYPE_DEVICE, 0 },
+	};
+	CUdeviceptr flag, first, again;
+	CUmemoryPool pool;
+	CUstream s, other;
+
+	(void)state;
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	ok(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
+	ok(cuMemAlloc_v2(&flag, 4));
+	ok(cuMemsetD32_v2(flag, 0, 1));
+	ok(cuMemPoolCreate(&pool, &props));
+	ok(cuMemAllocFromPoolAsync(&first, 1 << 20, pool, s));
+	ok(cuStreamSynchronize(s));
+	ok(cuStreamWaitValue32_v2(s, flag, 1, CU_STREAM_WAIT_VALUE_EQ));
+	ok(cuMemFreeAsync(first, s));
+	/* the stream has the block again, and it goes in another: the pool has none then */
+	ok(cuMemAllocFromPoolAsync(&again, 1 << 20, pool, s));
+	assert_int_equal(again, first);
+	ok(cuMemFreeAsync(again, other));
+	ok(cuStreamSynchronize(other));
+	ok(cuMemPoolDestroy(pool));
+	ok(cuMemsetD32Async(flag, 1, 1, other));
+	ok(cuStreamSynchronize(s));
+	ok(cuStreamDestroy_v2(s));
+	ok(cuStreamDestroy_v2(other));
+	ok(cuMemFree_v2(flag));
+}
+
 static void contexts(void **state)
 {
 	CUcontext first, second, now;
@@ -660,7 +694,8 @@ int main(void)
 		cmocka_unit_test(order), cmocka_unit_test(pageable), cmocka_unit_test(events),
 		cmocka_unit_test(full_queues), cmocka_unit_test(queues_that_take_more),
 		cmocka_unit_test(queues_of_host_functions),
-		cmocka_unit_test(pools), cmocka_unit_test(contexts), cmocka_unit_test(per_thread),
+		cmocka_unit_test(pools), cmocka_unit_test(pool_of_a_free),
+		cmocka_unit_test(contexts), cmocka_unit_test(per_thread),
 		cmocka_unit_test(entry_points),
 	};
 

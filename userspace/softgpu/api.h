@@ -33,6 +33,7 @@ struct CUmemPoolHandle_st {
 	uint64_t used, high, reserved;
 	struct sg_freed *freed;		/* in streams that have not come so far */
 	bool is_default;
+	int refs;	/* the program's, of its blocks, and of frees that are queued */
 };
 
 struct sg_device {
@@ -169,7 +170,8 @@ struct CUmod_st {
 struct sg_device *sg_device(CUdevice dev);
 int sg_device_count(void);
 bool sg_ready(void);
-bool sg_pool_freed(CUmemoryPool pool, CUdeviceptr at);	/* in a stream that has not come so far */
+bool sg_pool_freed(CUdeviceptr at);	/* a block, in a stream that has not come so far */
+void sg_pool_put(CUmemoryPool pool);
 uint64_t sg_context_bytes(void);	/* of device memory, that each context takes */
 CUresult sg_current(CUcontext *ctx);	/* with the sticky error of its device */
 CUcontext sg_current_or_null(void);

@@ -95,6 +95,7 @@ static void start(void)
 		d->default_pool.magic = MAGIC_POOL;
 		d->default_pool.dev = d;
 		d->default_pool.is_default = true;
+		d->default_pool.refs = 1;
 		for (int k = 0; k < 3; k++)
 			d->default_pool.reuse[k] = 1;
 		d->pool = &d->default_pool;

@@ -50,6 +50,7 @@ CUresult sg_free_device(CUcontext ctx, CUdeviceptr p)
 {
 	struct sg_range r;
 	struct sg_device *dev;
+	CUresult rc;
 
 	if (!sg_range_find(p, &r) || r.addr != p)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -64,16 +65,19 @@ CUresult sg_free_device(CUcontext ctx, CUdeviceptr p)
 	if (r.kind != RG_DEVICE && r.kind != RG_POOL)
 		return CUDA_ERROR_INVALID_VALUE;
 	dev = sg_device(r.device);
-	if (r.kind == RG_POOL) {
+	rc = sg_heap_free(&dev->heap, p);
+	/* Only who has freed the block knows that it held its pool until now. */
+	if (!rc && r.kind == RG_POOL) {
 		CUmemoryPool pool = r.owner;
 
 		pthread_mutex_lock(&dev->lock);
 		pool->used -= r.size;
 		pool->reserved -= r.size;
 		pthread_mutex_unlock(&dev->lock);
+		sg_pool_put(pool);
 	}
 	(void)ctx;
-	return sg_heap_free(&dev->heap, p);
+	return rc;
 }
 
 /* Frees only when nothing in flight can still use the memory. */
@@ -85,7 +89,7 @@ SG_API CUresult cuMemFree_v2(CUdeviceptr dptr)
 	if (!dptr)
 		return CUDA_SUCCESS;
 	if (!sg_range_find(dptr, &r) || r.addr != dptr ||
-	    (r.kind == RG_POOL && sg_pool_freed(r.owner, dptr)))
+	    (r.kind == RG_POOL && sg_pool_freed(dptr)))
 		return CUDA_ERROR_INVALID_VALUE;
 	sg_context_wait(ctx);
 	if (r.owner != ctx && r.kind != RG_POOL && r.kind != RG_GRAPH && sg_context_check(r.owner))

@@ -12,6 +12,41 @@ static CUmemoryPool pool_of(CUmemoryPool p)
 	return p && p->magic == MAGIC_POOL ? p : NULL;
 }
 
+/* Of all pools; with it held, a block that is found has not let go of its pool. */
+static pthread_mutex_t refs_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void get(CUmemoryPool pool)
+{
+	pthread_mutex_lock(&refs_lock);
+	pool->refs++;
+	pthread_mutex_unlock(&refs_lock);
+}
+
+/* The pool of the block at this address, with a reference; NULL if there is no such block. */
+static CUmemoryPool get_of_block(CUdeviceptr at, struct sg_range *r)
+{
+	CUmemoryPool pool = NULL;
+
+	pthread_mutex_lock(&refs_lock);
+	if (sg_range_find(at, r) && r->addr == at && r->kind == RG_POOL) {
+		pool = r->owner;
+		pool->refs++;
+	}
+	pthread_mutex_unlock(&refs_lock);
+	return pool;
+}
+
+void sg_pool_put(CUmemoryPool pool)
+{
+	bool last;
+
+	pthread_mutex_lock(&refs_lock);
+	last = !--pool->refs;
+	pthread_mutex_unlock(&refs_lock);
+	if (last)
+		free(pool);
+}
+
 /* A block that the pool has back, but for work that is queued before its free. */
 struct sg_freed {
 	struct sg_freed *next;
@@ -52,23 +87,32 @@ static CUdeviceptr take_freed(CUmemoryPool pool, CUdeviceptr at, size_t size, CU
 	return at;
 }
 
-bool sg_pool_freed(CUmemoryPool pool, CUdeviceptr at)
+bool sg_pool_freed(CUdeviceptr at)
 {
+	struct sg_range r;
+	CUmemoryPool pool = get_of_block(at, &r);
 	bool freed;
 
+	if (!pool)
+		return false;
 	pthread_mutex_lock(&pool->dev->lock);
 	freed = *find_freed(pool, at, 0, NULL);
 	pthread_mutex_unlock(&pool->dev->lock);
+	sg_pool_put(pool);
 	return freed;
 }
 
 static CUresult alloc(CUmemoryPool pool, CUdeviceptr *dptr, size_t size)
 {
 	uint64_t addr;
-	CUresult rc = sg_heap_alloc(&pool->dev->heap, size, 512, RG_POOL, pool, &addr);
+	CUresult rc;
 
-	if (rc)
+	get(pool);	/* for the block, before anybody can find it */
+	rc = sg_heap_alloc(&pool->dev->heap, size, 512, RG_POOL, pool, &addr);
+	if (rc) {
+		sg_pool_put(pool);
 		return rc;
+	}
 	pthread_mutex_lock(&pool->dev->lock);
 	pool->used += size;
 	pool->reserved += size;
@@ -166,19 +210,25 @@ struct free_work {
 	struct sg_work w;
 	CUcontext ctx;
 	CUdeviceptr ptr;
-	CUmemoryPool pool;	/* NULL: in none */
-	uint64_t freed;		/* its number in the pool's list, unless it was allocated again */
+	CUmemoryPool pool;	/* with a reference; NULL: in none */
+	uint64_t freed;		/* its number in the pool's list; 0: it is in none */
 };
 
 static int run_free(struct sg_work *w)
 {
 	struct free_work *f = (struct free_work *)w;
 
-	if (!f->pool)
-		return sg_free_device(f->ctx, f->ptr);
-	if (!take_this(f->pool, f->freed))
-		return 0;
+	if (f->freed && !take_this(f->pool, f->freed))
+		return 0;	/* it was allocated again */
 	return sg_free_device(f->ctx, f->ptr);
+}
+
+static void release_free(struct sg_work *w)
+{
+	struct free_work *f = (struct free_work *)w;
+
+	if (f->pool)
+		sg_pool_put(f->pool);
 }
 
 SG_API CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
@@ -197,7 +247,7 @@ SG_API CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 	/* The graph may be launched again before the stream gets here. */
 	if (sg_graph_alloc_held(dptr))
 		return sg_graph_alloc_free(dptr);
-	if (r.kind == RG_POOL && sg_pool_freed(r.owner, dptr))
+	if (r.kind == RG_POOL && sg_pool_freed(dptr))
 		return CUDA_ERROR_INVALID_VALUE;
 	rc = sg_stream_get(ctx, stream, &s);
 	if (rc)
@@ -207,10 +257,10 @@ SG_API CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 		f->ctx = ctx;
 		f->ptr = dptr;
 		f->w.always = true;
-		if (r.kind == RG_POOL) {
-			f->freed = give_back(r.owner, dptr, r.size, s);
-			f->pool = f->freed ? r.owner : NULL;
-		}
+		f->w.release = release_free;
+		f->pool = get_of_block(dptr, &r);
+		if (f->pool)
+			f->freed = give_back(f->pool, dptr, r.size, s);
 	}
 	rc = sg_submit(s, (struct sg_work *)f);
 	sg_stream_put(s);
@@ -271,6 +321,7 @@ SG_API CUresult cuMemPoolCreate(CUmemoryPool *out, const CUmemPoolProps *props)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	p->magic = MAGIC_POOL;
 	p->dev = sg_device(props->location.id);
+	p->refs = 1;
 	for (int k = 0; k < 3; k++)
 		p->reuse[k] = 1;
 	*out = p;
@@ -280,7 +331,6 @@ SG_API CUresult cuMemPoolCreate(CUmemoryPool *out, const CUmemPoolProps *props)
 SG_API CUresult cuMemPoolDestroy(CUmemoryPool p)
 {
 	struct sg_device *d;
-	struct sg_range r;
 
 	SG_NEED_INIT();
 	if (!pool_of(p) || p->is_default)
@@ -290,13 +340,9 @@ SG_API CUresult cuMemPoolDestroy(CUmemoryPool p)
 	if (d->pool == p)
 		d->pool = &d->default_pool;
 	pthread_mutex_unlock(&d->lock);
-	/* what is still allocated outlives the pool and is counted with the default one */
-	if (!sg_range_of_owner(0, p, &r)) {
-		p->magic = 0;
-		free(p);
-	} else {
-		p->magic = 0;
-	}
+	/* What is still allocated, and frees that streams have not come to, still lead to it. */
+	p->magic = 0;
+	sg_pool_put(p);
 	return CUDA_SUCCESS;
 }
 
