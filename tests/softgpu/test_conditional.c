@@ -10,6 +10,7 @@
 /*
  * step(h, p, mode): p[0] += 1 and p[1] = p[1] * 10 + mode; then the condition becomes p[2] -= 1,
  * or p[3] where the mode is not 0.  body(p, digit): p[1] = p[1] * 10 + digit.
+ * count(p): p[0] += 1, whoever else counts.
  */
 static const char code[] = PTX_HEADER
 	".extern .func cudaGraphSetConditional(.param .b64 h, .param .b32 v);\n"
@@ -24,9 +25,11 @@ static const char code[] = PTX_HEADER
 	"call.uni cudaGraphSetConditional, (c0, c1);\n}\nret;\n}\n"
 	".visible .entry body(.param .u64 p, .param .u32 digit)\n{\n.reg .b64 %a;\n.reg .b32 %x, %m;\n"
 	"ld.param.u64 %a, [p];\nld.param.u32 %m, [digit];\n"
-	"ld.global.u32 %x, [%a+4];\nmad.lo.u32 %x, %x, 10, %m;\nst.global.u32 [%a+4], %x;\nret;\n}\n";
+	"ld.global.u32 %x, [%a+4];\nmad.lo.u32 %x, %x, 10, %m;\nst.global.u32 [%a+4], %x;\nret;\n}\n"
+	".visible .entry count(.param .u64 p)\n{\n.reg .b64 %a;\n"
+	"ld.param.u64 %a, [p];\nred.global.add.u32 [%a], 1;\nret;\n}\n";
 
-static CUfunction step, body;
+static CUfunction step, body, count;
 static CUdeviceptr p;
 static CUcontext ctx;
 
@@ -246,6 +249,43 @@ static void destroyed(void **state)
 	ok(cuStreamDestroy_v2(s));
 }
 
+/* Several streams come to one body at once, each of which has to run all of it. */
+static void shared_body(void **state)
+{
+	enum { STREAMS = 8, EMPTY = 4000, COUNTED = 20, LAUNCHES = 50 };
+	CUgraphConditionalHandle h;
+	void *params[] = { &p };
+	CUstream s[STREAMS];
+	uint32_t v[4] = { 0 };
+	CUgraph g, inner;
+	CUgraphExec x;
+	CUgraphNode n;
+
+	(void)state;
+	ok(cuMemcpyHtoD_v2(p, v, sizeof(v)));
+	ok(cuGraphCreate(&g, 0));
+	ok(cuGraphConditionalHandleCreate(&h, g, ctx, 1, CU_GRAPH_COND_ASSIGN_DEFAULT));
+	conditional(g, NULL, h, CU_GRAPH_COND_TYPE_IF, 1, &inner);
+	for (int i = 0; i < EMPTY; i++)
+		ok(cuGraphAddEmptyNode(&n, inner, NULL, 0));
+	for (int i = 0; i < COUNTED; i++)
+		kernel(inner, NULL, count, params);
+	ok(cuGraphInstantiateWithFlags(&x, g, 0));
+	ok(cuGraphDestroy(g));
+	for (int i = 0; i < STREAMS; i++)
+		ok(cuStreamCreate(&s[i], CU_STREAM_NON_BLOCKING));
+	for (int k = 0; k < LAUNCHES; k++)
+		for (int i = 0; i < STREAMS; i++)
+			ok(cuGraphLaunch(x, s[i]));
+	for (int i = 0; i < STREAMS; i++) {
+		ok(cuStreamSynchronize(s[i]));
+		ok(cuStreamDestroy_v2(s[i]));
+	}
+	ok(cuMemcpyDtoH_v2(v, p, sizeof(v)));
+	assert_int_equal(v[0], STREAMS * LAUNCHES * COUNTED);
+	ok(cuGraphExecDestroy(x));
+}
+
 /* Last, for the device is of no use afterwards: a handle that is none. */
 static void no_condition(void **state)
 {
@@ -267,6 +307,7 @@ static int set_up(void **state)
 	m = load(code);
 	step = function(m, "step");
 	body = function(m, "body");
+	count = function(m, "count");
 	ok(cuMemAlloc_v2(&p, 16));
 	return 0;
 }
@@ -275,7 +316,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decide), cmocka_unit_test(loop), cmocka_unit_test(nested),
-		cmocka_unit_test(captured), cmocka_unit_test(destroyed), cmocka_unit_test(no_condition),
+		cmocka_unit_test(captured), cmocka_unit_test(destroyed), cmocka_unit_test(shared_body),
+		cmocka_unit_test(no_condition),
 	};
 
 	return cmocka_run_group_tests_name("conditional", tests, set_up, NULL);

@@ -58,6 +58,8 @@ static void end(CUgraph g)
 		next = n->next;
 		node_free(n);
 	}
+	free(g->sorted);
+	g->sorted = NULL;
 	sg_hold_none(g);
 	while (g->conditions) {
 		struct sg_condition *c = g->conditions;
@@ -350,7 +352,7 @@ CUresult sg_graph_sort(CUgraph g, CUgraphNode **out, size_t *count)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	while (progress) {
 		progress = false;
-		for (CUgraphNode n = g->nodes; n; n = n->next) {
+		for (CUgraphNode n = g->nodes; n && done < total; n = n->next) {
 			bool ready = !n->order;
 
 			for (size_t i = 0; i < n->ndeps && ready; i++)

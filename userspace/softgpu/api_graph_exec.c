@@ -48,25 +48,26 @@ static bool may_be_in_a_body(CUgraphNodeType type)
 	       type == CU_GRAPH_NODE_TYPE_EMPTY || type == CU_GRAPH_NODE_TYPE_CONDITIONAL;
 }
 
-static CUresult can_run(CUgraph g, bool body)
+/*
+ * Whether it can run.  The nodes are sorted here, once, because later several threads may come to
+ * the same body, each of a stream that the graph was launched in.
+ */
+static CUresult prepare(CUgraph g, bool body)
 {
-	CUgraphNode *list = NULL;
-	size_t count;
-	CUresult rc = sg_graph_sort(g, &list, &count);
+	CUresult rc = sg_graph_sort(g, &g->sorted, &g->count);
 
-	for (size_t i = 0; !rc && i < count; i++) {
-		CUgraphNode n = list[i];
+	for (size_t i = 0; !rc && i < g->count; i++) {
+		CUgraphNode n = g->sorted[i];
 
 		if (body && !may_be_in_a_body(n->type))
 			rc = CUDA_ERROR_NOT_SUPPORTED;
 		if (!rc && n->type == CU_GRAPH_NODE_TYPE_GRAPH)
-			rc = can_run(n->child, body);
+			rc = prepare(n->child, body);
 		if (n->type != CU_GRAPH_NODE_TYPE_CONDITIONAL)
 			continue;
 		for (unsigned int k = 0; !rc && k < n->cond.params.size; k++)
-			rc = can_run(n->cond.params.phGraph_out[k], true);
+			rc = prepare(n->cond.params.phGraph_out[k], true);
 	}
-	free(list);
 	return rc;
 }
 
@@ -80,14 +81,15 @@ SG_API CUresult cuGraphInstantiateWithFlags(CUgraphExec *out, CUgraph g, unsigne
 	if (!out || !sg_graph_of(g) || flags & ~(CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH |
 						 CUDA_GRAPH_INSTANTIATE_FLAG_USE_NODE_PRIORITY))
 		return CUDA_ERROR_INVALID_VALUE;
-	rc = can_run(g, false);
-	if (rc)
-		return rc;
 	x = calloc(1, sizeof(*x));
 	if (!x)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	rc = sg_graph_clone(g, &x->graph);
+	if (!rc)
+		rc = prepare(x->graph, false);
 	if (rc) {
+		if (x->graph)
+			sg_graph_free(x->graph);
 		free(x);
 		return rc;
 	}
@@ -189,15 +191,10 @@ static CUresult submit_node(CUgraphExec x, CUgraphNode n, CUstream s)
 
 CUresult sg_graph_submit(CUgraphExec x, CUgraph g, CUstream s)
 {
-	CUgraphNode *list;
-	size_t count;
-	CUresult rc = sg_graph_sort(g, &list, &count);
+	CUresult rc = CUDA_SUCCESS;
 
-	if (rc)
-		return rc;
-	for (size_t i = 0; !rc && i < count; i++)
-		rc = submit_node(x, list[i], s);
-	free(list);
+	for (size_t i = 0; !rc && i < g->count; i++)
+		rc = submit_node(x, g->sorted[i], s);
 	return rc;
 }
 

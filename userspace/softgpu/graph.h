@@ -50,6 +50,8 @@ struct CUgraph_st {
 	struct sg_capture *capture;	/* that is under way to it */
 	struct sg_condition *conditions;
 	struct sg_hold *holds;
+	CUgraphNode *sorted;	/* of executable graphs: the nodes in launching order, */
+	size_t count;		/* which threads read, and nobody changes any more */
 };
 
 struct CUgraphNode_st {
@@ -111,7 +113,7 @@ CUresult sg_graph_clone(CUgraph from, CUgraph *out);
 CUresult sg_node_new(CUgraph g, const CUgraphNode *deps, size_t n, CUgraphNodeType type,
 		     CUgraphNode *out);
 void sg_node_remove(CUgraphNode n);
-/* Its place in launching order, or an error if there is a cycle. */
+/* The nodes in launching order, or an error if there is a cycle.  Not by two threads at once. */
 CUresult sg_graph_sort(CUgraph g, CUgraphNode **out, size_t *count);
 
 /* api_graph_node.c */
