@@ -9,8 +9,8 @@
 
 /*
  * step(h, p, mode): p[0] += 1 and p[1] = p[1] * 10 + mode; then the condition becomes p[2] -= 1,
- * or p[3] where the mode is not 0.  body(p, digit): p[1] = p[1] * 10 + digit.
- * count(p): p[0] += 1, whoever else counts.
+ * or p[3] where the mode is not 0.  body(p, digit): p[1] = p[1] * 10 + digit.  spin(turns) takes
+ * its time.  count(p): p[0] += 1, whoever else counts.
  */
 static const char code[] = PTX_HEADER
 	".extern .func cudaGraphSetConditional(.param .b64 h, .param .b32 v);\n"
@@ -27,9 +27,12 @@ static const char code[] = PTX_HEADER
 	"ld.param.u64 %a, [p];\nld.param.u32 %m, [digit];\n"
 	"ld.global.u32 %x, [%a+4];\nmad.lo.u32 %x, %x, 10, %m;\nst.global.u32 [%a+4], %x;\nret;\n}\n"
 	".visible .entry count(.param .u64 p)\n{\n.reg .b64 %a;\n"
-	"ld.param.u64 %a, [p];\nred.global.add.u32 [%a], 1;\nret;\n}\n";
+	"ld.param.u64 %a, [p];\nred.global.add.u32 [%a], 1;\nret;\n}\n"
+	".visible .entry spin(.param .u32 turns)\n{\n.reg .b32 %n;\n.reg .pred %p;\n"
+	"ld.param.u32 %n, [turns];\nAGAIN:\nsub.u32 %n, %n, 1;\nsetp.ne.u32 %p, %n, 0;\n"
+	"@%p bra AGAIN;\nret;\n}\n";
 
-static CUfunction step, body, count;
+static CUfunction step, body, spin, count;
 static CUdeviceptr p;
 static CUcontext ctx;
 
@@ -249,6 +252,99 @@ static void destroyed(void **state)
 	ok(cuStreamDestroy_v2(s));
 }
 
+/* A node that cannot be launched: what it sets is freed once the graph is executable. */
+static CUgraphNode fails(CUgraph g, const CUgraphNode *after, CUdeviceptr gone)
+{
+	CUDA_MEMSET_NODE_PARAMS m = { .dst = gone, .elementSize = 1, .width = 16, .height = 1 };
+	CUgraphNode n;
+
+	ok(cuGraphAddMemsetNode(&n, g, after, 1, &m, ctx));
+	return n;
+}
+
+static void count_up(void *data)
+{
+	atomic_fetch_add((_Atomic int *)data, 1);
+}
+
+/* A launch that fails half-way holds the graph until what it has queued has run. */
+static void half_launched(void **state)
+{
+	CUgraphConditionalHandle h;
+	_Atomic int go = 0, gone = 0;
+	uint32_t v[4] = { 0 };
+	CUuserObject object;
+	CUdeviceptr room;
+	CUgraph g, inner;
+	CUgraphExec x;
+	CUgraphNode n;
+	CUstream s;
+
+	(void)state;
+	if (!is_softgpu())
+		skip();		/* others may find the fault later */
+	ok(cuMemcpyHtoD_v2(p, v, sizeof(v)));
+	ok(cuMemAlloc_v2(&room, 4 << 20));
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	ok(cuGraphCreate(&g, 0));
+	ok(cuUserObjectCreate(&object, (void *)&gone, count_up, 1, CU_USER_OBJECT_NO_DESTRUCTOR_SYNC));
+	ok(cuGraphRetainUserObject(g, object, 1, CU_GRAPH_USER_OBJECT_MOVE));
+	ok(cuGraphConditionalHandleCreate(&h, g, ctx, 1, CU_GRAPH_COND_ASSIGN_DEFAULT));
+	n = conditional(g, NULL, h, CU_GRAPH_COND_TYPE_IF, 1, &inner);
+	digit(inner, 7);
+	fails(g, &n, room);
+	ok(cuGraphInstantiateWithFlags(&x, g, 0));
+	ok(cuGraphDestroy(g));
+	ok(cuMemFree_v2(room));
+	ok(cuLaunchHostFunc(s, wait_for, (void *)&go));
+	gives(CUDA_ERROR_INVALID_VALUE, cuGraphLaunch(x, s));
+	ok(cuGraphExecDestroy(x));
+	assert_int_equal(atomic_load(&gone), 0);
+	atomic_store(&go, 1);
+	ok(cuStreamSynchronize(s));
+	ok(cuMemcpyDtoH_v2(v, p, sizeof(v)));
+	assert_int_equal(v[1], 7);
+	wait_for((void *)&gone);
+	ok(cuStreamDestroy_v2(s));
+}
+
+/* A body fails half-way: the stream goes on when what was queued of the body has run. */
+static void half_a_body(void **state)
+{
+	CUgraphConditionalHandle h, h2;
+	uint32_t v[4] = { 0 }, turns = 3000000;
+	void *params[] = { &turns };
+	CUgraph g, outer, inner;
+	CUdeviceptr room;
+	CUgraphExec x;
+	CUgraphNode n;
+	CUstream s;
+
+	(void)state;
+	if (!is_softgpu())
+		skip();
+	ok(cuMemcpyHtoD_v2(p, v, sizeof(v)));
+	ok(cuMemAlloc_v2(&room, 4 << 20));
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	ok(cuGraphCreate(&g, 0));
+	ok(cuGraphConditionalHandleCreate(&h, g, ctx, 1, CU_GRAPH_COND_ASSIGN_DEFAULT));
+	ok(cuGraphConditionalHandleCreate(&h2, g, ctx, 1, CU_GRAPH_COND_ASSIGN_DEFAULT));
+	conditional(g, NULL, h, CU_GRAPH_COND_TYPE_IF, 1, &outer);
+	n = kernel(outer, NULL, spin, params);
+	n = conditional(outer, &n, h2, CU_GRAPH_COND_TYPE_IF, 1, &inner);
+	digit(inner, 8);
+	fails(outer, &n, room);
+	ok(cuGraphInstantiateWithFlags(&x, g, 0));
+	ok(cuGraphDestroy(g));
+	ok(cuMemFree_v2(room));
+	ok(cuGraphLaunch(x, s));
+	ok(cuGraphExecDestroy(x));
+	ok(cuStreamSynchronize(s));
+	ok(cuMemcpyDtoH_v2(v, p, sizeof(v)));
+	assert_int_equal(v[1], 8);
+	ok(cuStreamDestroy_v2(s));
+}
+
 /* Several streams come to one body at once, each of which has to run all of it. */
 static void shared_body(void **state)
 {
@@ -307,6 +403,7 @@ static int set_up(void **state)
 	m = load(code);
 	step = function(m, "step");
 	body = function(m, "body");
+	spin = function(m, "spin");
 	count = function(m, "count");
 	ok(cuMemAlloc_v2(&p, 16));
 	return 0;
@@ -316,7 +413,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decide), cmocka_unit_test(loop), cmocka_unit_test(nested),
-		cmocka_unit_test(captured), cmocka_unit_test(destroyed), cmocka_unit_test(shared_body),
+		cmocka_unit_test(captured), cmocka_unit_test(destroyed), cmocka_unit_test(half_launched),
+		cmocka_unit_test(half_a_body), cmocka_unit_test(shared_body),
 		cmocka_unit_test(no_condition),
 	};
 

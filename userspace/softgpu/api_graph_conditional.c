@@ -9,8 +9,8 @@
 
 struct conditional_work {
 	struct sg_work w;
-	CUgraphExec exec;
-	CUgraphNode node;	/* of the above, which is held by what ends the launch, behind this */
+	CUgraphExec exec;	/* with a reference */
+	CUgraphNode node;	/* of the above */
 };
 
 /* The body that runs next, or NULL. */
@@ -45,9 +45,16 @@ static int run_conditional(struct sg_work *w)
 		body = c->node->cond.params.type == CU_GRAPH_COND_TYPE_WHILE ?
 			chosen(c->node) : NULL;
 	}
+	if (rc)
+		sg_stream_wait(side, 0);	/* what was submitted before the error */
 	cuCtxPopCurrent_v2(&old);
 	sg_stream_retire(side);
 	return rc;
+}
+
+static void release_conditional(struct sg_work *w)
+{
+	sg_exec_put(((struct conditional_work *)w)->exec);
 }
 
 CUresult sg_conditional_submit(CUgraphExec x, CUgraphNode n, CUstream stream)
@@ -62,6 +69,8 @@ CUresult sg_conditional_submit(CUgraphExec x, CUgraphNode n, CUstream stream)
 		return rc;
 	c = sg_work_new(sizeof(*c), run_conditional);
 	if (c) {
+		sg_exec_get(x);
+		c->w.release = release_conditional;
 		c->exec = x;
 		c->node = n;
 	}

@@ -25,7 +25,14 @@ static struct sg_hold *replaced_locked(CUgraphExec x)
 	return old;
 }
 
-static void exec_put(CUgraphExec x)
+void sg_exec_get(CUgraphExec x)
+{
+	pthread_mutex_lock(&lock);
+	x->refs++;
+	pthread_mutex_unlock(&lock);
+}
+
+void sg_exec_put(CUgraphExec x)
 {
 	struct sg_hold *old;
 	bool last;
@@ -105,7 +112,7 @@ SG_API CUresult cuGraphExecDestroy(CUgraphExec x)
 	if (!exec_of(x))
 		return CUDA_ERROR_INVALID_VALUE;
 	x->magic = 0;
-	exec_put(x);
+	sg_exec_put(x);
 	return CUDA_SUCCESS;
 }
 
@@ -211,14 +218,14 @@ static int run_end(struct sg_work *w)
 
 static void release_end(struct sg_work *w)
 {
-	exec_put(((struct end_work *)w)->exec);
+	sg_exec_put(((struct end_work *)w)->exec);
 }
 
 SG_API CUresult cuGraphLaunch(CUgraphExec x, CUstream stream)
 {
 	struct end_work *end;
+	CUresult rc, ended;
 	CUstream s;
-	CUresult rc;
 
 	SG_ENTER(ctx);
 	if (!exec_of(x))
@@ -233,26 +240,21 @@ SG_API CUresult cuGraphLaunch(CUgraphExec x, CUstream stream)
 		sg_stream_put(s);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
+	/*
+	 * What the graph holds, it holds until this launch has run, and also until the nodes have
+	 * run that are in the stream already when a later one fails.
+	 */
+	sg_exec_get(x);
+	end->exec = x;
+	end->w.always = true;
+	end->w.release = release_end;
 	sg_launch_begin(s);
 	rc = sg_conditions_assign(x->graph, s);
 	if (!rc)
 		rc = sg_graph_submit(x, x->graph, stream);
-	/* What the graph holds, it holds until this launch has run. */
-	pthread_mutex_lock(&lock);
-	x->refs++;
-	pthread_mutex_unlock(&lock);
-	end->exec = x;
-	end->w.always = true;
-	end->w.release = release_end;
-	if (!rc) {
-		rc = sg_launch_end(s, &end->w);
-	} else {
-		sg_launch_end(s, NULL);
-		release_end(&end->w);
-		free(end);
-	}
+	ended = sg_launch_end(s, &end->w);
 	sg_stream_put(s);
-	return rc;
+	return rc ? rc : ended;
 }
 
 SG_API CUresult cuGraphUpload(CUgraphExec x, CUstream stream)

@@ -94,7 +94,7 @@ struct CUgraphExec_st {
 	uint32_t magic;
 	CUgraph graph;
 	unsigned long long flags;
-	int refs;		/* the program's, and launches under way */
+	int refs;		/* the program's, launches under way, and their conditionals */
 	struct sg_hold *old;	/* what updates have replaced while launches were under way */
 };
 
@@ -141,7 +141,9 @@ struct sg_condition *sg_condition_get(struct sg_condition *c);
 void sg_condition_put(struct sg_condition *c);
 unsigned int sg_condition_value(struct sg_condition *c);
 
-/* api_graph_exec.c: the nodes of g, as a part of a launch of x */
+/* api_graph_exec.c: references, and the nodes of g, as a part of a launch of x */
+void sg_exec_get(CUgraphExec x);
+void sg_exec_put(CUgraphExec x);
 CUresult sg_graph_submit(CUgraphExec x, CUgraph g, CUstream stream);
 
 /* api_graph_conditional.c */

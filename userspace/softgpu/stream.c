@@ -299,12 +299,10 @@ void sg_launch_begin(CUstream s)
 
 CUresult sg_launch_end(CUstream s, struct sg_work *last)
 {
-	CUresult rc = CUDA_SUCCESS;
+	CUresult rc;
 
-	if (last) {
-		last->push = true;
-		rc = sg_submit(s, last);
-	}
+	last->push = true;
+	rc = sg_submit(s, last);
 	in_launch = false;
 	return rc;
 }
