@@ -124,6 +124,8 @@ def main():
     # A driver that is missing, and one that is the guest's library.
     empty = f"{root}/lib/vgpu"
     os.makedirs(empty)
+    rc, bad, _ = ask(place, root, "--host", LD_LIBRARY_PATH=empty)
+    true(f"without NVIDIA's driver, what executors load is tried: {bad}", rc == 0 and not bad)
     with open(f"{empty}/libcuda.so.1", "w") as f:
         f.write("no library")
     rc, bad, _ = ask(place, root, "--host", LD_LIBRARY_PATH=empty)

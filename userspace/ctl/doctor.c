@@ -108,6 +108,21 @@ static void module(const char *name, const char *advice)
 
 /* -- the driver */
 
+/* What executors load, as the mediator says; a host without NVIDIA's driver has softgpu there. */
+static char of_mediator[4096];
+
+static void *open_driver(char *why, size_t size)
+{
+	void *library = dlopen("libcuda.so.1", RTLD_NOW);
+
+	if (library)
+		return library;
+	snprintf(why, size, "%s", dlerror());
+	if (*of_mediator && strstr(why, "cannot open shared object file"))
+		library = dlopen(of_mediator, RTLD_NOW);
+	return library;
+}
+
 /* In a process of its own, which the driver may end or stop; its words are the last line. */
 static void try_driver(FILE *out)
 {
@@ -119,11 +134,12 @@ static void try_driver(FILE *out)
 	unsigned char data[4096], back[4096] = { 0 };
 	int version = 0, devices = 0, result, at_call = 0;
 	uint64_t memory = 0;
-	void *library = dlopen("libcuda.so.1", RTLD_NOW), *context = NULL;
+	char why[500];
+	void *library = open_driver(why, sizeof(why)), *context = NULL;
 	Dl_info info;
 
 	if (!library) {
-		fprintf(out, "- %s\n", dlerror());
+		fprintf(out, "- %s\n", why);
 		return;
 	}
 	for (size_t i = 0; i < 8; i++) {
@@ -297,6 +313,8 @@ static void mediator(const char *path)
 		    "%s", why);
 		return;
 	}
+	if (json_object_object_get_ex(answer, "libcuda", &v))
+		snprintf(of_mediator, sizeof(of_mediator), "%s", json_object_get_string(v));
 	json_object_object_get_ex(answer, "driver_version", &v);
 	version = json_object_get_int(v);
 	json_object_object_get_ex(answer, "devices", &v);
