@@ -105,6 +105,8 @@ def real():
     check("bytes are those of the status, once",
           moved["device"] + moved["cpu"] == vgpu["bytes_to_device"] > 0, moved)
     check("so is the limit", value(metrics, "vgpu_fb_limit_bytes") == vgpu["memory_limit"], text)
+    check("and the memory of contexts", value(metrics, "vgpu_context_limit_bytes")
+          == vgpu["contexts_limit"] > 0, text)
     check("the socket's programs have no traps", "vgpu_traps_total" not in metrics, text)
     check("what is not there is not found", exporter.get("/x")[0] == 404)
     check("nothing can be posted", exporter.get(method="POST", data=b"x" * 70000)[0] == 405)
