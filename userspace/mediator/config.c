@@ -213,7 +213,7 @@ static const struct setting settings[] = {
 	{ "executor.data", set_bytes, AT(data), .min = DATA_MIN, NOW,
 	  .allowed = BYTES ", at least 64M" },
 	{ "limits.memory", set_bytes, AT(group_memory), NOW, .allowed = BYTES },
-	{ "limits.contexts", set_bytes, AT(contexts), .min = 1, .allowed = BYTES ", more than 0" },
+	{ "limits.contexts", set_bytes, AT(contexts), .min = 1, NOW, .allowed = BYTES ", more than 0" },
 	{ "limits.threads", set_number, AT(group_threads), .max = 4194304, NOW,
 	  .allowed = "0 to 4194304" },
 	{ "limits.connections", set_number, AT(connections), .min = 1, .max = 100000, NOW,
