@@ -41,7 +41,7 @@ static void kernels(CUgraph graph)
 	CUDA_KERNEL_NODE_PARAMS k = kernel_params(), got;
 	CUDA_KERNEL_NODE_PARAMS_v1 old, old_got;
 	CUkernelNodeAttrValue value, back;
-	CUgraphNode node, other;
+	CUgraphNode node, other, last;
 	CUgraphExec exec;
 	int least, greatest;
 	void *array;
@@ -75,10 +75,11 @@ static void kernels(CUgraph graph)
 	OK(cuGraphKernelNodeGetParams(node, &old_got));
 	TRUE(old_got.func == add && old_got.gridDimX == 2 && old_got.kernelParams);
 	TRUE(*(unsigned int *)old_got.kernelParams[2] == 6);
-	OK(cuGraphAddKernelNode(&other, graph, &node, 1, &old));
+	/* One after the other, because each adds to the same words. */
+	OK(cuGraphAddKernelNode(&last, graph, &other, 1, &old));
 	OK(cuGraphInstantiateWithFlags(&exec, graph, 0));
 	by = 1000;
-	OK(cuGraphExecKernelNodeSetParams(exec, other, &old));
+	OK(cuGraphExecKernelNodeSetParams(exec, last, &old));
 	OK(cuMemsetD32_v2(p, 0, WORDS));
 	OK(cuGraphLaunch(exec, NULL));
 	TRUE(value_at(p, WORDS - 1) == 6 + 5 + 1000);

@@ -11,6 +11,10 @@ gpu-faults: all programs $(O)/tests/proto/giveback	## there: programs that end b
 	tests/gpu/faults $(O)
 .PHONY: gpu-faults
 
+gpu-memory: all $(O)/tests/proto/memory	## there: whether a vGPU's memory limit holds, and NVML's figure beside it
+	tests/gpu/memory $(O)
+.PHONY: gpu-memory
+
 gpu-bench: all tests	## there: what calls and copies cost, and the ratio to native
 	tests/gpu/bench $(O)
 .PHONY: gpu-bench
