@@ -33,7 +33,8 @@ check-shim: $(VG_TA)/shim_test $(VG_TA)/sharing_test $(O)/tests/proto/greens $(O
 $(O)/obj/gen/decoder_cases.o: CPPFLAGS += -Itests/apigen
 VG_DECODER_SRCS := tests/apigen/decoder_test.c tests/apigen/decoder_stand_ins.c userspace/common/log.c \
 	$(wildcard userspace/executor/calls_*.c) userspace/executor/pace.c userspace/executor/budget.c \
-	userspace/executor/linker.c userspace/executor/soft_ipc.c userspace/executor/timing.c \
+	userspace/executor/launched.c userspace/executor/linker.c userspace/executor/soft_ipc.c \
+	userspace/executor/timing.c \
 	$(addprefix $(O)/gen/,decoder_cases.c executor_decode.c executor_cuda.c)
 
 $(eval $(call vg-program,$(VG_TA)/decoder_test,$(VG_DECODER_SRCS),-ldl -lpthread))

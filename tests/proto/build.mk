@@ -100,6 +100,11 @@ check-memory: $(O)/tests/proto/memory all
 	VGPU_SOFTGPU_CONTEXT=32M VGPU_SOFTGPU_LOG=0 \
 		VGPU_TEST_CONF='[limits]\ncontexts = 256M\nprograms = 128\nstarts = 1000' \
 		tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 256M $(O)/tests/proto/memory
+	@# Modules and libraries also where the driver takes 5 ms to tell what a process holds.
+	VGPU_SOFTGPU_CONTEXT=32M VGPU_SOFTGPU_LOG=0 VGPU_SOFTGPU_ASKING=5000 \
+		VGPU_TEST_ONLY='each_path_*' VGPU_TEST_PATHS=ml \
+		VGPU_TEST_CONF='[limits]\ncontexts = 256M\nprograms = 128\nstarts = 1000' \
+		tests/apigen/with-mediator $(O) $(O)/lib/libvgpu-softgpu.so 256M $(O)/tests/proto/memory
 	@# A line for each allocation that was refused: the first that did not fit, and three more.
 	@lines=$$(printf '!' | VGPU_TEST_LOG=warning tests/apigen/with-mediator $(O) \
 		$(O)/lib/libvgpu-softgpu.so 256M $(O)/tests/proto/memory take created 2>&1 | \

@@ -6,7 +6,7 @@
  * programs that were killed, nothing is charged.
  *
  * Run by check-memory, with 256 MiB for the vGPU, 32 MiB for each context and 256 MiB for all.
- * VGPU_TEST_KILLS: how many programs are killed.
+ * VGPU_TEST_KILLS: how many programs are killed.  VGPU_TEST_ONLY: a pattern of tests' names.
  */
 #include "../unit/unit.h"
 
@@ -390,18 +390,28 @@ static void run(const char *role, const struct path *path, unsigned int programs
 	nothing_is_left();
 }
 
+/* VGPU_TEST_PATHS: the first letters of the paths that are to be tried. */
+static bool chosen(const struct path *path)
+{
+	const char *letters = getenv("VGPU_TEST_PATHS");
+
+	return !letters || strchr(letters, path->name[0]);
+}
+
 static void each_path_alone(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < PATHS; i++)
-		run("take", &paths[i], 1, LIMIT, "memory");
+		if (chosen(&paths[i]))
+			run("take", &paths[i], 1, LIMIT, "memory");
 }
 
 static void each_path_by_four(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < PATHS; i++)
-		run("take", &paths[i], PROGRAMS, LIMIT, "memory");
+		if (chosen(&paths[i]))
+			run("take", &paths[i], PROGRAMS, LIMIT, "memory");
 }
 
 /* Contexts are bounded apart, also the first of each program. */
@@ -496,6 +506,59 @@ static void what_has_gone_is_not_used_again(void **state)
 	(void)state;
 	if (read(p.out, &c, 1) == 1)
 		assert_true(charged("memory") <= LIMIT);
+	assert_int_equal(end(&p), 0);
+	nothing_is_left();
+}
+
+/* -- kernels whose threads have much on their stacks */
+
+/* How often a kernel of so much local memory can be launched. */
+static CUresult launched(unsigned int local)
+{
+	char text[512];
+	CUfunction f;
+	CUmodule m;
+	CUresult r;
+
+	snprintf(text, sizeof(text),
+		 ".version 6.0\n.target sm_50\n.address_size 64\n.visible .entry k()\n{\n"
+		 ".local .align 16 .b8 stack[%u];\n.reg .b64 %%rd<3>;\n.reg .b32 %%r;\n"
+		 "mov.u64 %%rd1, stack;\nmov.u32 %%r, %%clock;\nst.local.u32 [%%rd1], %%r;\n"
+		 "st.local.u32 [%%rd1+%u], %%r;\nld.volatile.local.u32 %%r, [%%rd1+%u];\nret;\n}\n",
+		 local, local - 4, local / 8 * 4);
+	r = cuModuleLoadData(&m, text);
+	if (!r)
+		r = cuModuleGetFunction(&f, m, "k");
+	if (!r)
+		r = cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL);
+	return r ? r : cuCtxSynchronize();
+}
+
+static void have_stacks(void)
+{
+	char c;
+
+	alarm(120);
+	start();
+	for (int i = 0; i < 3; i++) {
+		if (launched(512))
+			_exit(122);
+		if (launched(400 << 10) != CUDA_ERROR_OUT_OF_MEMORY)
+			_exit(123);
+	}
+	(void)!write(1, "", 1);
+	(void)!read(0, &c, 1);
+	_exit(0);
+}
+
+static void stacks_have_to_fit(void **state)
+{
+	struct program p = launch("stacks", "");
+	char c;
+
+	(void)state;
+	if (read(p.out, &c, 1) == 1)
+		assert_true(charged("memory") <= 8 * MIB);
 	assert_int_equal(end(&p), 0);
 	nothing_is_left();
 }
@@ -653,6 +716,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(contexts_are_bounded),
 		cmocka_unit_test(freed_memory_is_used_again),
 		cmocka_unit_test(what_has_gone_is_not_used_again),
+		cmocka_unit_test(stacks_have_to_fit),
 		cmocka_unit_test(all_say_the_same),
 		cmocka_unit_test(killed_programs_leave_nothing),
 	};
@@ -664,6 +728,8 @@ int main(int argc, char **argv)
 			reuse();
 		if (!strcmp(argv[1], "gone"))
 			reuse_what_has_gone();
+		if (!strcmp(argv[1], "stacks"))
+			have_stacks();
 		if (!strcmp(argv[1], "asked"))
 			be_asked();
 		if (!strcmp(argv[1], "any"))
@@ -674,5 +740,6 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	cmocka_set_test_filter(getenv("VGPU_TEST_ONLY"));
 	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }

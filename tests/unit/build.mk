@@ -114,7 +114,7 @@ $(eval $(call vg-program,$(VG_UNIT)/visible,tests/unit/visible_test.c userspace/
 tests: $(VG_UNIT)/visible
 
 $(eval $(call vg-program,$(VG_UNIT)/mint,tests/unit/mint_test.c \
-	$(addprefix userspace/executor/,handles.c budget.c calls_handles.c),-lcmocka -lpthread))
+	$(addprefix userspace/executor/,handles.c budget.c calls_handles.c launched.c),-lcmocka -lpthread))
 $(eval $(call vg-program,$(VG_UNIT)/objects,tests/unit/objects_test.c userspace/shim/objects.c,\
 	-lcmocka -lpthread))
 
@@ -131,7 +131,7 @@ $(eval $(call vg-program,$(VG_UNIT)/underway,tests/unit/underway_test.c \
 tests: $(VG_UNIT)/underway
 
 $(eval $(call vg-program,$(VG_UNIT)/graph,tests/unit/graph_test.c \
-	$(addprefix userspace/executor/,calls_graph.c calls_handles.c handles.c budget.c),\
+	$(addprefix userspace/executor/,calls_graph.c calls_handles.c launched.c handles.c budget.c),\
 	-lcmocka -lpthread))
 
 tests: $(VG_UNIT)/graph

@@ -81,6 +81,13 @@ static bool charge(struct vg_exec *x, uint64_t bytes, uint64_t limit)
 	return false;
 }
 
+bool vg_exec_charge_quickly(struct vg_exec *x, uint64_t bytes)
+{
+	uint64_t limit = atomic_load(&x->account->limit);
+
+	return bytes <= limit && charge(x, bytes, limit);
+}
+
 bool vg_exec_owe(struct vg_exec *x, uint64_t bytes)
 {
 	atomic_fetch_add(&x->entry->memory, bytes);
@@ -197,11 +204,11 @@ static void refused(struct vg_exec *x, const char *what, uint64_t bytes, uint64_
 	pthread_mutex_unlock(&lock);
 }
 
-bool vg_exec_reconcile(struct vg_exec *x)
+bool vg_exec_reconcile(struct vg_exec *x, bool at_once)
 {
 	uint64_t limit = atomic_load(&x->account->limit), held;
 
-	if (reconcile(x, false))
+	if (reconcile(x, at_once))
 		return true;
 	held = total(x);
 	if (held > limit)

@@ -42,6 +42,46 @@ bool vg_x_allocation(uint64_t ptr, uint64_t *bytes, uint32_t *ctx);
 /* A context takes its memory along, and what it shares; `freed`: its memory counts no more. */
 void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx, bool freed);
 
+/*
+ * calls_taken.c: around a call that may take memory of the current context's device without
+ * saying how much. vg_x_taken() sets the charge right; false: the vGPU is beyond its limit.
+ */
+struct vg_x_taking {
+	size_t free;	/* on the device, bytes; 0: not known */
+};
+
+void vg_x_taking(struct vg_x_taking *t);
+bool vg_x_taken(struct vg_exec *x, const struct vg_x_taking *before);
+/*
+ * And around a launch of this id (a function, kernel, or executable graph with f NULL) that was not launched
+ * in this context yet.  begin() false: what its threads need on their stacks does not fit.
+ */
+struct vg_x_launch {
+	struct vg_x_taking before;
+	uint64_t charged;
+	bool large;
+};
+
+bool vg_x_launched(uint32_t id, uint32_t ctx);		/* launched.c */
+void vg_x_launched_now(uint32_t id, uint32_t ctx);
+/* The id is another object's now.  `context`: it is a context's, in which nothing was launched. */
+void vg_x_launched_not(uint32_t id, bool context);
+bool vg_x_launch_begin(struct vg_exec *x, uint32_t id, CUfunction f, struct vg_x_launch *l);
+/* `s`: if that is under capture, nothing was launched but a node made. */
+void vg_x_launch_end(struct vg_exec *x, uint32_t id, uint32_t ctx, CUstream s, CUresult r,
+		     const struct vg_x_launch *l);
+/* Whether the stacks that this function or kernel needs fit, for a node that is to launch it. */
+bool vg_x_stacks_fit(struct vg_exec *x, uint32_t id, CUfunction f);
+/* calls_context.c: what the driver sets aside for a limit beyond what contexts come with, bytes. */
+uint64_t vg_x_set_aside(CUlimit limit, uint64_t value);
+
+/*
+ * calls_pool.c: what pools take of the device at a time, measured in a new context; and how much
+ * one takes for `bytes` that it does not have.  Graphs' own memory comes by the same sizes.
+ */
+void vg_x_pool_measure(CUcontext ctx);
+uint64_t vg_x_pool_grows_by(uint64_t bytes);
+
 /* pace.c: how long a copy takes, ahead of time; before and after one from registered memory. */
 void vg_x_pace_measure(CUcontext ctx);
 void vg_x_pace_copy(size_t bytes);

@@ -313,7 +313,7 @@ static int attribute_of(CUdevice dev, CUdevice_attribute a)
  * What the driver sets aside for a limit beyond the first: a stack for each thread that the device
  * can hold, or the buffer or the heap itself.  It may do so only when a kernel needs it.
  */
-static uint64_t set_aside(CUlimit limit, uint64_t value)
+uint64_t vg_x_set_aside(CUlimit limit, uint64_t value)
 {
 	uint64_t first, each = 1, bytes;
 	CUdevice dev;
@@ -349,7 +349,7 @@ static uint64_t place(uint32_t ctx, CUlimit limit)
 CUresult vge_cuCtxSetLimit(struct vg_exec *x, const struct vg_req *rq, CUlimit limit, size_t value)
 {
 	uint32_t home = vg_x_home(rq->ctx), ctx;
-	uint64_t now = set_aside(limit, value), at = place(home, limit), before = 0, more;
+	uint64_t now = vg_x_set_aside(limit, value), at = place(home, limit), before = 0, more;
 	struct vg_x_freed was;
 	CUresult r;
 

@@ -258,6 +258,7 @@ CUresult vge_vgpu_graph_update(struct vg_exec *x, const struct vg_req *rq, CUgra
 	/* While this thread reads it, launches into the capture would change it. */
 	if (!cu.cuGraphExecUpdate_v2 || vg_x_captures_within(x, q->graph))
 		return CUDA_ERROR_NOT_SUPPORTED;
+	vg_x_launched_not(q->exec, false);
 	/* Both come back whether or not it worked. */
 	*status = cu.cuGraphExecUpdate_v2(exec, graph, &info);
 	*result = info.result;

@@ -7,8 +7,8 @@
  * trimmed.  The driver's own count of that (CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT,
  * of this process, so of this guest process) is what is charged.  A launch that
  * could take more is charged before it for the most that it can take, and after
- * it the charge is set to the count, also if that does not fit, for the driver takes
- * large pieces; then no such graph is launched until it does.
+ * it the charge is set to the count, also if that does not fit; then no such graph is
+ * launched until it does.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -139,9 +139,10 @@ static bool admit(struct vg_exec *x, CUdevice dev, uint64_t bytes)
 	left = held > used ? held - used : 0;
 	if (bytes <= left)
 		return true;
-	if (!vg_exec_charge(x, bytes - left))
+	bytes = vg_x_pool_grows_by(bytes - left);
+	if (!vg_exec_charge(x, bytes))
 		return false;
-	charged[dev] += bytes - left;
+	charged[dev] += bytes;
 	return true;
 }
 
@@ -163,14 +164,12 @@ static struct user *user_of(CUgraphExec exec)
 	return u;
 }
 
-static CUresult launch(struct vg_exec *x, CUgraphExec exec, CUstream s,
-		       CUresult (*how)(CUgraphExec, CUstream))
+static CUresult launch_charged(struct vg_exec *x, CUgraphExec exec, CUstream s,
+			       CUresult (*how)(CUgraphExec, CUstream))
 {
 	struct user *u;
 	CUresult r = CUDA_SUCCESS;
 
-	if (!how)
-		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!any)
 		return how(exec, s);
 	pthread_mutex_lock(&lock);
@@ -187,16 +186,34 @@ static CUresult launch(struct vg_exec *x, CUgraphExec exec, CUstream s,
 	return r;
 }
 
+static CUresult launch(struct vg_exec *x, uint32_t id, uint32_t ctx, CUgraphExec exec, CUstream s,
+		       CUresult (*how)(CUgraphExec, CUstream))
+{
+	struct vg_x_launch l;
+	CUresult r;
+
+	if (!how)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (vg_x_launched(id, ctx))
+		return launch_charged(x, exec, s, how);
+	vg_x_launch_begin(x, id, NULL, &l);
+	r = launch_charged(x, exec, s, how);
+	vg_x_launch_end(x, id, ctx, s, r, &l);
+	return r;
+}
+
 CUresult vge_cuGraphLaunch(struct vg_exec *x, const struct vg_req *rq, CUgraphExec exec, CUstream s)
 {
-	(void)rq;
-	return launch(x, exec, s, cu.cuGraphLaunch);
+	const struct vg_rq_cuGraphLaunch *q = rq->payload;
+
+	return launch(x, q->hGraph, rq->ctx, exec, s, cu.cuGraphLaunch);
 }
 
 CUresult vge_cuGraphUpload(struct vg_exec *x, const struct vg_req *rq, CUgraphExec exec, CUstream s)
 {
-	(void)rq;
-	return launch(x, exec, s, cu.cuGraphUpload);
+	const struct vg_rq_cuGraphUpload *q = rq->payload;
+
+	return launch(x, q->hGraph, rq->ctx, exec, s, cu.cuGraphUpload);
 }
 
 CUresult vge_cuGraphInstantiateWithFlags(struct vg_exec *x, const struct vg_req *rq,

@@ -74,6 +74,8 @@ CUresult vge_vgpu_graph_kernel_node(struct vg_exec *x, const struct vg_req *rq, 
 	if (!cu.cuGraphAddKernelNode_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	r = kernel_node(x, &k, q->f, f, launch, bytes, params);
+	if (!r && !vg_x_stacks_fit(x, q->f, f))
+		r = CUDA_ERROR_OUT_OF_MEMORY;
 	return r ? r : cu.cuGraphAddKernelNode_v2(node, graph, deps, count, &k.node);
 }
 
@@ -90,8 +92,11 @@ CUresult vge_vgpu_graph_kernel_set(struct vg_exec *x, const struct vg_req *rq, u
 		r = kernel_node(x, &k, q->f, f, launch, bytes, params);
 	if (!r)
 		r = set_counts(x, exec_id, q->node, rq->bytes);
+	if (!r && !vg_x_stacks_fit(x, q->f, f))
+		r = CUDA_ERROR_OUT_OF_MEMORY;
 	if (r)
 		return r;
+	vg_x_launched_not(exec_id, false);
 	if (!cu.cuGraphExecKernelNodeSetParams_v2 || !cu.cuGraphKernelNodeSetParams_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	return exec ? cu.cuGraphExecKernelNodeSetParams_v2(exec, node, &k.node) :

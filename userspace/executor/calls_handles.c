@@ -46,6 +46,8 @@ static enum vg_reserved reserve(struct vg_exec *x, uint32_t id, enum vg_kind kin
 	_Atomic uint32_t *mark = &end[id >= HALF];
 	uint32_t seen = atomic_load(mark);
 
+	if (got == VG_RESERVED_OK)
+		vg_x_launched_not(id, kind == VG_CONTEXT);
 	while (got == VG_RESERVED_OK && seen <= id &&
 	       !atomic_compare_exchange_weak(mark, &seen, id + 1))
 		;

@@ -76,9 +76,32 @@ static __attribute__((noinline)) CUresult launch_with(struct vg_exec *x, CUfunct
 	return cu.cuLaunchKernelEx(c, f, NULL, how);
 }
 
-static inline CUresult launch(struct vg_exec *x, CUfunction f, CUstream stream, unsigned int gx,
-			      unsigned int gy, unsigned int gz, unsigned int bx, unsigned int by,
-			      unsigned int bz, unsigned int shared, unsigned int nattrs,
+/* Apart, because the driver may load the kernel now, or give its threads larger stacks. */
+static __attribute__((noinline)) CUresult launch_first(struct vg_exec *x, const struct vg_req *rq,
+						       uint32_t id, CUfunction f, CUlaunchConfig *c,
+						       const vgpu_attribute *attrs, void **how)
+{
+	struct vg_x_launch l;
+	CUresult r;
+
+	if (!cu.cuLaunchKernel)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!vg_x_launch_begin(x, id, f, &l))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (c->numAttrs)
+		r = launch_with(x, f, c, attrs, how);
+	else
+		r = cu.cuLaunchKernel(f, c->gridDimX, c->gridDimY, c->gridDimZ, c->blockDimX,
+				      c->blockDimY, c->blockDimZ, c->sharedMemBytes, c->hStream,
+				      NULL, how);
+	vg_x_launch_end(x, id, rq->ctx, c->hStream, r, &l);
+	return r;
+}
+
+static inline CUresult launch(struct vg_exec *x, const struct vg_req *rq, uint32_t id, CUfunction f,
+			      CUstream stream, unsigned int gx, unsigned int gy, unsigned int gz,
+			      unsigned int bx, unsigned int by, unsigned int bz,
+			      unsigned int shared, unsigned int nattrs,
 			      const vgpu_attribute *attrs, const void *params, size_t bytes)
 {
 	void *extra[] = {
@@ -86,11 +109,13 @@ static inline CUresult launch(struct vg_exec *x, CUfunction f, CUstream stream, 
 		CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes, CU_LAUNCH_PARAM_END,
 	};
 	void **how = bytes ? extra : NULL;
+	bool before = vg_x_launched(id, rq->ctx);
 
-	if (nattrs) {
+	if (nattrs || !before) {
 		CUlaunchConfig c = { gx, gy, gz, bx, by, bz, shared, stream, NULL, nattrs };
 
-		return launch_with(x, f, &c, attrs, how);
+		return before ? launch_with(x, f, &c, attrs, how) :
+				launch_first(x, rq, id, f, &c, attrs, how);
 	}
 	if (!cu.cuLaunchKernel)
 		return CUDA_ERROR_NOT_SUPPORTED;
@@ -102,8 +127,10 @@ CUresult vge_vgpu_launch(struct vg_exec *x, const struct vg_req *rq, CUfunction 
 			 unsigned int by, unsigned int bz, unsigned int shared, unsigned int nattrs,
 			 unsigned int nparams, const vgpu_attribute *attrs, const void *params)
 {
-	(void)rq;
-	return launch(x, f, stream, gx, gy, gz, bx, by, bz, shared, nattrs, attrs, params, nparams);
+	const struct vg_rq_vgpu_launch *q = rq->payload;
+
+	return launch(x, rq, q->f, f, stream, gx, gy, gz, bx, by, bz, shared, nattrs, attrs,
+		      params, nparams);
 }
 
 CUresult vge_vgpu_launch_big(struct vg_exec *x, const struct vg_req *rq, CUfunction f,
@@ -112,8 +139,10 @@ CUresult vge_vgpu_launch_big(struct vg_exec *x, const struct vg_req *rq, CUfunct
 			     unsigned int nattrs, const vgpu_attribute *attrs, const void *params,
 			     size_t bytes)
 {
-	(void)rq;
-	return launch(x, f, stream, gx, gy, gz, bx, by, bz, shared, nattrs, attrs, params, bytes);
+	const struct vg_rq_vgpu_launch_big *q = rq->payload;
+
+	return launch(x, rq, q->f, f, stream, gx, gy, gz, bx, by, bz, shared, nattrs, attrs,
+		      params, bytes);
 }
 
 CUresult vge_vgpu_cluster(struct vg_exec *x, const struct vg_req *rq, unsigned int which,

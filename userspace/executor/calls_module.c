@@ -7,6 +7,7 @@ CUresult vge_vgpu_module_load(struct vg_exec *x, const struct vg_req *rq, CUmodu
 			      unsigned int log, const unsigned int *keys, const uint64_t *values,
 			      unsigned int count, const void *image, size_t bytes)
 {
+	struct vg_x_taking before;
 	struct vg_x_image i;
 	struct vg_x_jit o;
 	CUresult r;
@@ -18,10 +19,10 @@ CUresult vge_vgpu_module_load(struct vg_exec *x, const struct vg_req *rq, CUmodu
 	if (r)
 		return r;
 	r = vg_x_jit_take(&o, keys, values, count, log);
+	vg_x_taking(&before);
 	if (!r)
 		r = cu.cuModuleLoadDataEx(module, i.start, o.count, o.key, o.value);
-	/* What it takes of the device, for its variables and its code, only the driver knows. */
-	if (!r && !vg_exec_reconcile(x)) {
+	if (!r && !vg_x_taken(x, &before)) {
 		cu.cuModuleUnload(*module);
 		vg_exec_unsettled(x);
 		vg_exec_settle_memory(x, true);
@@ -36,6 +37,7 @@ CUresult vge_vgpu_library_load(struct vg_exec *x, const struct vg_req *rq, CUlib
 			       unsigned int log, const unsigned int *keys, const uint64_t *values,
 			       unsigned int count, const void *image, size_t bytes)
 {
+	struct vg_x_taking before;
 	struct vg_x_image i;
 	struct vg_x_jit o;
 	CUresult r;
@@ -47,9 +49,10 @@ CUresult vge_vgpu_library_load(struct vg_exec *x, const struct vg_req *rq, CUlib
 	if (r)
 		return r;
 	r = vg_x_jit_take(&o, keys, values, count, log);
+	vg_x_taking(&before);
 	if (!r)
 		r = cu.cuLibraryLoadData(library, i.start, o.key, o.value, o.count, NULL, NULL, 0);
-	if (!r && !vg_exec_reconcile(x)) {
+	if (!r && !vg_x_taken(x, &before)) {
 		cu.cuLibraryUnload(*library);
 		vg_exec_unsettled(x);
 		vg_exec_settle_memory(x, true);
@@ -68,13 +71,15 @@ CUresult vge_cuLibraryGetGlobal(struct vg_exec *x, const struct vg_req *rq, CUde
 				size_t *bytes, CUlibrary library, const char *name)
 {
 	const struct vg_rq_cuLibraryGetGlobal *q = rq->payload;
-	uint64_t before = vg_exec_beyond(x);
+	uint64_t beyond = vg_exec_beyond(x);
+	struct vg_x_taking before;
 	CUresult r;
 
 	if (!cu.cuLibraryGetGlobal || !cu.cuLibraryUnload)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	vg_x_taking(&before);
 	r = cu.cuLibraryGetGlobal(dptr, bytes, library, name);
-	if (r || vg_exec_reconcile(x) || vg_exec_beyond(x) <= before)
+	if (r || vg_x_taken(x, &before) || vg_exec_beyond(x) <= beyond)
 		return r;
 	vg_exec_settle(x, q->library);
 	vg_x_destroyed(x, cu.cuLibraryUnload(library), q->library, VG_LIBRARY);

@@ -16,9 +16,11 @@
 #include <string.h>
 
 #include "calls.h"
+#include "common/clock.h"
 #include "vg_cuda.h"
 
 #define DEVICES_MAX	64
+#define GIVE_BACK_US	1000
 #define FREED_MAX	256	/* blocks of a pool that are remembered each for itself */
 
 /* A block that may not have gone back yet. */
@@ -48,6 +50,7 @@ struct late {
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static struct pool *pools;
 static struct late *late;
+static uint64_t chunk = VG_X_PIECE;	/* by whole ones of these a pool grows */
 
 static uint64_t count_of(CUmemoryPool pool, CUmemPool_attribute what, bool *known)
 {
@@ -56,6 +59,12 @@ static uint64_t count_of(CUmemoryPool pool, CUmemPool_attribute what, bool *know
 	if (!cu.cuMemPoolGetAttribute || cu.cuMemPoolGetAttribute(pool, what, &n))
 		*known = false;
 	return n;
+}
+
+/* What the driver takes from the device for `bytes` that a pool does not have. */
+uint64_t vg_x_pool_grows_by(uint64_t bytes)
+{
+	return bytes > UINT64_MAX - chunk ? UINT64_MAX : (bytes + chunk - 1) / chunk * chunk;
 }
 
 /* With the lock held: false if what the driver has taken does not fit. */
@@ -163,6 +172,41 @@ static struct pool *find(CUmemoryPool pool)
 	return p;
 }
 
+/*
+ * Of the device's memory NVIDIA's driver 580 gives a pool 32 MiB at least, also for one byte; by
+ * that the pool of its first allocation tells by how much pools grow.  In a new context.
+ */
+void vg_x_pool_measure(CUcontext ctx)
+{
+	CUmemPoolProps props = {
+		.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+		.location = { .type = CU_MEM_LOCATION_TYPE_DEVICE },
+	};
+	CUmemoryPool pool;
+	bool known = true;
+	uint64_t bytes;
+	CUdeviceptr p;
+	CUcontext top;
+
+	if (!cu.cuCtxPushCurrent_v2 || !cu.cuCtxPopCurrent_v2 || !cu.cuMemPoolCreate ||
+	    !cu.cuMemPoolDestroy || !cu.cuMemAllocFromPoolAsync || !cu.cuMemFreeAsync ||
+	    !cu.cuStreamSynchronize || cu.cuCtxPushCurrent_v2(ctx))
+		return;
+	if (cu.cuMemPoolCreate(&pool, &props)) {
+		cu.cuCtxPopCurrent_v2(&top);
+		return;
+	}
+	if (!cu.cuMemAllocFromPoolAsync(&p, 1, pool, NULL)) {
+		bytes = count_of(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, &known);
+		if (known && bytes > chunk)
+			chunk = bytes;
+		cu.cuMemFreeAsync(p, NULL);
+		cu.cuStreamSynchronize(NULL);
+	}
+	cu.cuMemPoolDestroy(pool);
+	cu.cuCtxPopCurrent_v2(&top);
+}
+
 static struct pool *find_or_add(CUmemoryPool pool)
 {
 	struct pool *p = find(pool);
@@ -218,9 +262,15 @@ static uint64_t surely_free(struct pool *p)
 /* Charge for what the driver may take from the device beyond what the pool has: *ahead bytes. */
 static bool admit(struct vg_exec *x, struct pool *p, CUstream s, uint64_t bytes, uint64_t *ahead)
 {
-	uint64_t pieces = vg_x_pieces(bytes) ? vg_x_pieces(bytes) : VG_X_PIECE;
-	uint64_t free = surely_free(p);
+	uint64_t pieces = vg_x_pool_grows_by(bytes), free;
 
+	/* Far from the limit: to ask for what is free in the pool takes longer than to allocate. */
+	*ahead = pieces;
+	if (vg_exec_charge_quickly(x, pieces)) {
+		take_freed(p, s, bytes);
+		return true;
+	}
+	free = surely_free(p);
 	*ahead = 0;
 	/* Beyond the limit already, nothing more is had, not even again. */
 	if (vg_exec_owe(x, 0) && (bytes <= free || take_freed(p, s, bytes)))
@@ -267,6 +317,19 @@ static void freed(struct vg_exec *x, CUmemoryPool pool, CUstream s, uint64_t byt
 	vg_exec_unsettled(x);
 }
 
+/* What has just been freed goes back to the device, if the stream gets there at once. */
+static void give_back(struct vg_exec *x, struct pool *p, CUstream s)
+{
+	uint64_t end = vg_now_us() + GIVE_BACK_US;
+
+	if (!cu.cuMemPoolTrimTo || !cu.cuStreamQuery)
+		return;
+	while (cu.cuStreamQuery(s) == CUDA_ERROR_NOT_READY && vg_now_us() < end)
+		;
+	if (!cu.cuMemPoolTrimTo(p->pool, 0))
+		settle(x, p);
+}
+
 static CUresult allocate(struct vg_exec *x, CUdeviceptr *dptr, uint64_t bytes, CUmemoryPool pool,
 			 CUstream s, uint32_t ctx)
 {
@@ -286,10 +349,11 @@ static CUresult allocate(struct vg_exec *x, CUdeviceptr *dptr, uint64_t bytes, C
 	fits = settle(x, p);
 	/* The pool's count tells what this call took; the rest is asked when something was charged. */
 	if (ahead)
-		fits &= vg_exec_reconcile(x);
+		fits &= vg_exec_reconcile(x, false);
 	if (!r && (!fits || !vg_x_allocated_in_pool(*dptr, bytes, pool, ctx))) {
 		cu.cuMemFreeAsync(*dptr, s);
 		freed(x, pool, s, bytes);
+		give_back(x, p, s);
 		r = CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	pthread_mutex_unlock(&lock);
@@ -380,7 +444,7 @@ CUresult vge_cuMemPoolTrimTo(struct vg_exec *x, const struct vg_req *rq, CUmemor
 	if (p)
 		settle(x, p);
 	pthread_mutex_unlock(&lock);
-	vg_exec_reconcile(x);
+	vg_exec_reconcile(x, false);
 	return r;
 }
 

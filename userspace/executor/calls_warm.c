@@ -68,6 +68,7 @@ void vg_warm_up(struct vg_exec *x)
 	}
 	vg_x_anchor(ctx);
 	vg_x_pace_measure(ctx);
+	vg_x_pool_measure(ctx);
 	now = vg_exec_held(x);
 	warm_bytes = now > before ? now - before : 0;
 	atomic_store(&warm, ctx);

@@ -113,6 +113,8 @@ struct vg_handles *vg_exec_handles(struct vg_exec *x);
  */
 bool vg_exec_charge(struct vg_exec *x, uint64_t bytes);
 void vg_exec_uncharge(struct vg_exec *x, uint64_t bytes);
+/* The same, but false at once, and without a line in the log, where more would have to be done. */
+bool vg_exec_charge_quickly(struct vg_exec *x, uint64_t bytes);
 /*
  * Charge beyond the limit if need be, for what is there already: nothing more can be had then.
  * False: it is beyond.
@@ -120,9 +122,10 @@ void vg_exec_uncharge(struct vg_exec *x, uint64_t bytes);
 bool vg_exec_owe(struct vg_exec *x, uint64_t bytes);
 /*
  * Have the charge be no less than what the driver says that this process holds; to be called
- * after what may have taken more than it was charged for.  False: the vGPU is beyond its limit.
+ * after what may have taken more than it was charged for.  `at_once`: ask the driver although it
+ * was asked lately.  False: the vGPU is beyond its limit.
  */
-bool vg_exec_reconcile(struct vg_exec *x);
+bool vg_exec_reconcile(struct vg_exec *x, bool at_once);
 /* Of what was charged, so much counts from now on as the driver says; if nobody knows, on and on. */
 void vg_exec_leave_to_driver(struct vg_exec *x, uint64_t bytes);
 /* What is charged beside what calls were charged for, bytes. */

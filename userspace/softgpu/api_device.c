@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api.h"
 #include "log.h"
@@ -12,6 +13,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct sg_device devices[SG_MAX_DEVICES];
 static int ndevices;
 static bool pageable;
+static unsigned int asking_us;	/* vgpu_process_memory() takes so long, for tests of whoever asks */
 static uint64_t context_bytes;	/* of device memory */
 static _Atomic bool ready;
 static CUresult start_result;
@@ -67,6 +69,7 @@ static void start(void)
 	uint64_t memory = parse_size(getenv("VGPU_SOFTGPU_MEM"), 1ull << 30);
 
 	context_bytes = parse_size(getenv("VGPU_SOFTGPU_CONTEXT"), 0);
+	asking_us = parse_size(getenv("VGPU_SOFTGPU_ASKING"), 0);
 	/* For tests of whoever asks; kernels reach no more memory than without. */
 	pageable = getenv("VGPU_SOFTGPU_PAGEABLE") != NULL;
 	ndevices = n ? atoi(n) : 1;
@@ -116,6 +119,8 @@ SG_API CUresult vgpu_process_memory(CUdevice dev, uint64_t *bytes)
 		return CUDA_ERROR_INVALID_DEVICE;
 	if (!bytes)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (asking_us)
+		usleep(asking_us);
 	*bytes = sg_heap_used(&sg_device(dev)->heap);
 	return CUDA_SUCCESS;
 }
