@@ -149,7 +149,9 @@ static void mistakes(void **state)
 		"[socket]\nmemory = 64M\npool = B\nmemory = 32M\n", "memory = 64M\n", "[socket]\npath\n",
 		"[socket]\npool = abcdefghijklmnopqrstuvwxyz\n",
 		"[pool ]\ndevices = 0\n", "[pool A]\ndevices = all\n", "[pool A]\ndevices =\n",
-		"[pool A]\nmemory = 1G\n", "[pool abcdefghijklmnop]\ndevices = 0\n",
+		"[pool A]\nmemory = 0\n", "[pool A]\ncolour = 1\n", "[type X]\nmemory = x\n",
+		"[type ]\nmemory = 1G\n", "[vgpu X]\nmemory = 1G\n", "[type X]\ndevices = 0\n",
+		"[pool abcdefghijklmnop]\ndevices = 0\n",
 	};
 
 	(void)state;
@@ -237,6 +239,56 @@ static void read_again(void **state)
 	assert_int_equal(load(""), 0);
 }
 
+/* Of the sections that say something, the one that is most about this vGPU. */
+static void quotas(void **state)
+{
+	static const char uuid[] = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
+	struct vg_tenant *t, *other;
+	char from[64], shown[24];
+
+	(void)state;
+	assert_int_equal(load("[limits]\nstarts = 3\nmemory = 8G\n[pool A]\nstarts = 4\nmemory = 3G\n"
+			      "[type A-4096M]\nstarts = 5\nprograms = 6\n"
+			      "[vgpu 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001]\nstarts = 7\n"), 0);
+	t = vg_tenant_new(uuid, "A", "A-4096M", "", 4ull << 30);
+	other = vg_tenant_new("other", "B", "B-4096M", "", 4ull << 30);
+	assert_int_equal(vg_quota(t, VG_QUOTA_STARTS), 7);
+	assert_int_equal(vg_quota(t, VG_QUOTA_PROGRAMS), 6);
+	assert_int_equal(vg_quota(t, VG_QUOTA_MEMORY), 3ull << 30);
+	assert_int_equal(vg_quota(t, VG_QUOTA_HOST_MEMORY), 8ull << 30);
+	assert_int_equal(t->account->limit, 3ull << 30);
+	vg_quota_origin(t, VG_QUOTA_PROGRAMS, from);
+	assert_string_equal(from, "[type A-4096M]");
+	vg_quota_origin(t, VG_QUOTA_HOST_MEMORY, from);
+	assert_string_equal(from, "[limits] memory");
+	/* What says nothing of it has what its type has, or all have. */
+	assert_int_equal(vg_quota(other, VG_QUOTA_STARTS), 3);
+	assert_int_equal(vg_quota(other, VG_QUOTA_MEMORY), 4ull << 30);
+	assert_int_equal(vg_quota(other, VG_QUOTA_PROGRAMS), VG_ACCOUNT_ENTRIES);
+	vg_quota_show(VG_QUOTA_MEMORY, 3ull << 30, shown);
+	assert_string_equal(shown, "3G");
+	vg_quota_show(VG_QUOTA_MEMORY, 1025, shown);
+	assert_string_equal(shown, "1025");
+	vg_quota_show(VG_QUOTA_MEMORY, VG_QUOTA_NONE, shown);
+	assert_string_equal(shown, "none");
+	/* One value has changed, one has come, and three have gone. */
+	assert_int_equal(reload("[limits]\nstarts = 3\nmemory = 8G\n[pool A]\nstarts = 4\n"
+				"[type A-4096M]\nstarts = 9\nthreads = 10\n"), 5);
+	vg_quotas_apply_all();
+	assert_int_equal(vg_quota(t, VG_QUOTA_STARTS), 9);
+	assert_int_equal(vg_quota(t, VG_QUOTA_MEMORY), 4ull << 30);
+	/* Of a wrong file nothing is taken over. */
+	assert_true(reload("[type A-4096M]\nstarts = 8\n[vgpu X]\nstarts = 8\n") < 0);
+	assert_true(reload("[type A-4096M]\nstarts = 8\nstarts = 8\n") < 0);
+	assert_true(reload("[type A-4096M]\ndevices = 0\n") < 0);
+	assert_true(reload("[pool a-name-that-is-too-long]\nstarts = 8\n") < 0);
+	vg_quotas_apply_all();
+	assert_int_equal(vg_quota(t, VG_QUOTA_STARTS), 9);
+	vg_tenant_free(t);
+	vg_tenant_free(other);
+	assert_int_equal(load(""), 0);
+}
+
 static void tenant_settles(void **state)
 {
 	struct vg_tenant *t = vg_tenant_new("u", "A", "t", "", 1000);
@@ -297,21 +349,20 @@ static void starts(void **state)
 	int64_t wait;
 
 	(void)state;
-	vg_config.starts = 20;
-	for (; !vg_rate_wait(&r); served++)
+	for (; !vg_rate_wait(&r, 20); served++)
 		vg_rate_spend(&r);
 	assert_int_equal(served, 40);
-	assert_in_range(vg_rate_wait(&r), 50, 51);
+	assert_in_range(vg_rate_wait(&r, 20), 50, 51);
 	/* Whoever takes a place in the queue has the next after it. */
 	for (int i = 1; i <= 10; i++) {
-		wait = vg_rate_wait(&r);
+		wait = vg_rate_wait(&r, 20);
 		assert_in_range(wait, 50 * i, 50 * i + 1);
 		vg_rate_spend(&r);
 	}
 	now += 551;
-	assert_int_equal(vg_rate_wait(&r), 0);
+	assert_int_equal(vg_rate_wait(&r, 20), 0);
 	now += 1000000;
-	for (served = 0; !vg_rate_wait(&r); served++)
+	for (served = 0; !vg_rate_wait(&r, 20); served++)
 		vg_rate_spend(&r);
 	assert_int_equal(served, 40);
 }
@@ -323,20 +374,20 @@ static void users(void **state)
 	(void)state;
 	assert_ptr_not_equal(one_user, another);
 	assert_ptr_equal(vg_user_get(1000), one_user);
-	while (!vg_rate_wait(&one_user->starts))
+	while (!vg_rate_wait(&one_user->starts, 20))
 		vg_rate_spend(&one_user->starts);
 	vg_user_put(one_user);
 	vg_user_put(one_user);
 	/* Who comes again at once has used up what there was. */
 	vg_users_tick();
 	one_user = vg_user_get(1000);
-	assert_true(vg_rate_wait(&one_user->starts) > 0);
+	assert_true(vg_rate_wait(&one_user->starts, 20) > 0);
 	vg_user_put(one_user);
 	vg_user_put(another);
 	now += 10000;
 	vg_users_tick();
 	one_user = vg_user_get(1000);
-	assert_int_equal(vg_rate_wait(&one_user->starts), 0);
+	assert_int_equal(vg_rate_wait(&one_user->starts, 20), 0);
 	vg_user_put(one_user);
 }
 
@@ -498,6 +549,7 @@ static void cgroups(void **state)
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		make(dir, files[i]);
 	assert_int_equal(load("[limits]\nmemory = 8G\nthreads = 4096\n"), 0);
+	vg_quotas_apply(t);
 	assert_int_equal(vg_cgroup_use(dir), 0);
 	snprintf(mine, sizeof(mine), "%d", getpid());
 	assert_string_equal(content(dir, "mediator/cgroup.procs"), mine);
@@ -625,6 +677,7 @@ static void in_a_real_cgroup(const char *dir)
 	NEED_EQUAL(pipe(order) | pipe(answer), 0);
 	pid = start_executor(order[0], answer[1]);
 	NEED_EQUAL(load("[limits]\nmemory = 8G\nthreads = 4096\n"), 0);
+	vg_quotas_apply(t);
 	NEED_EQUAL(vg_cgroup_use(dir), 0);
 	NEED_EQUAL(vg_cgroup_enter(t, pid), 0);
 	NEED_TEXT(content(dir, "mediator/cgroup.procs"), strcat(number(getpid()), "\n"));
@@ -634,6 +687,7 @@ static void in_a_real_cgroup(const char *dir)
 	NEED_EQUAL(forks(order[1], answer[0]), 'y');
 	/* The limit is one for all that the kernel finds in there. */
 	NEED_EQUAL(load("[limits]\nmemory = 8G\nthreads = 1\n"), 0);
+	vg_quotas_apply(t);
 	NEED_EQUAL(vg_cgroup_enter(t, pid), 0);
 	NEED_EQUAL(forks(order[1], answer[0]), 'n');
 	/* A cgroup with processes stays; without any it goes with its vGPU. */
@@ -1256,6 +1310,7 @@ int main(void)
 		cmocka_unit_test(settings),	   cmocka_unit_test(mistakes),
 		cmocka_unit_test(faults_are_located), cmocka_unit_test(indented),
 		cmocka_unit_test(read_again),
+		cmocka_unit_test(quotas),
 		cmocka_unit_test(tenant_settles), cmocka_unit_test(tenant_full),
 		cmocka_unit_test(account_is_sealed),
 		cmocka_unit_test(starts), cmocka_unit_test(users),

@@ -40,12 +40,13 @@ static char *read_all(int fd)
 	return text;
 }
 
-static char *exchange(const char *path, const char *request, char *why, size_t size)
+static char *exchange(const char *path, const char *line, char *why, size_t size)
 {
 	const struct timeval limit = { .tv_sec = PATIENCE_S };
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	char line[128], *text = NULL;
-	int fd, len, error;
+	ssize_t len = strlen(line);
+	char *text = NULL;
+	int fd, error;
 
 	if (strlen(path) >= sizeof(addr.sun_path)) {
 		snprintf(why, size, "%s: longer than a socket's path may be", path);
@@ -53,7 +54,6 @@ static char *exchange(const char *path, const char *request, char *why, size_t s
 		return NULL;
 	}
 	strcpy(addr.sun_path, path);
-	len = snprintf(line, sizeof(line), "{\"request\":\"%s\"}\n", request);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0) {
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
@@ -74,9 +74,21 @@ static char *exchange(const char *path, const char *request, char *why, size_t s
 	return text;
 }
 
-struct json_object *vg_ask(const char *path, const char *request, char *why, size_t size)
+struct json_object *vg_ask(const char *path, const char *name, char *why, size_t size)
 {
-	char *text = exchange(path, request, why, size);
+	struct json_object *request = json_object_new_object(), *answer;
+
+	json_object_object_add(request, "request", json_object_new_string(name));
+	answer = vg_ask_for(path, request, why, size);
+	json_object_put(request);
+	return answer;
+}
+
+struct json_object *vg_ask_for(const char *path, struct json_object *request, char *why,
+			       size_t size)
+{
+	char *text = exchange(path, json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN),
+			      why, size);
 	struct json_object *answer, *error;
 
 	if (!text)

@@ -14,5 +14,8 @@
  * that of the socket, ENAMETOOLONG for its path, or EPROTO for an answer that is none.
  */
 struct json_object *vg_ask(const char *path, const char *request, char *why, size_t size);
+/* The same, with more than a name; it stays the caller's. */
+struct json_object *vg_ask_for(const char *path, struct json_object *request, char *why,
+			       size_t size);
 
 #endif /* VG_ASK_H */

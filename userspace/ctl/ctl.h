@@ -16,6 +16,13 @@ int vg_ctl_top(const char *socket, bool json, bool once, double interval, char b
 bool vg_ctl_top_order(const char *name, char *by);
 
 /*
+ * set.c: change settings of a vGPU, each of `words` a KEY=VALUE, or (`unset`) a KEY; and print
+ * those that are in force, of one (NULL: of all), and where they come from. The exit status.
+ */
+int vg_ctl_set(const char *socket, const char *vgpu, char *const *words, int count, bool unset);
+int vg_ctl_show(const char *socket, const char *vgpu, bool json);
+
+/*
  * events.c: prints what the history has, of one vGPU (NULL: of all) and from `since` on, in
  * milliseconds since 1970.  `history` is its file; NULL: the mediator knows.  The exit status.
  * vg_ctl_since() reads a time; false: it is none.

@@ -16,6 +16,9 @@ static void usage(FILE *to)
 	fprintf(to, "usage: vgpuctl [--socket PATH] status [--json]\n"
 		    "       vgpuctl [--socket PATH] top [--once] [--json] [--interval SECONDS]\n"
 		    "               [--sort memory|calls|to|from|faults|since|name]\n"
+		    "       vgpuctl [--socket PATH] show [--json] [UUID]\n"
+		    "       vgpuctl [--socket PATH] set UUID KEY=VALUE...\n"
+		    "       vgpuctl [--socket PATH] unset UUID KEY...\n"
 		    "       vgpuctl [--socket PATH] events [--since WHEN] [--vgpu UUID] [--json]\n"
 		    "               [--history FILE]\n"
 		    "       vgpuctl [--socket PATH] doctor [--json] [--host | --guest] [--root FOLDER]\n"
@@ -121,6 +124,11 @@ int main(int argc, char **argv)
 		return vg_ctl_events(path, history, since, vgpu, json);
 	if (optind + 1 == argc && !strcmp(argv[optind], "top"))
 		return vg_ctl_top(path, json, once, interval, order);
+	if (optind < argc && optind + 2 >= argc && !strcmp(argv[optind], "show"))
+		return vg_ctl_show(path, argv[optind + 1], json);
+	if (optind + 2 < argc && (!strcmp(argv[optind], "set") || !strcmp(argv[optind], "unset")))
+		return vg_ctl_set(path, argv[optind + 1], argv + optind + 2, argc - optind - 2,
+				  *argv[optind] == 'u');
 	if (optind + 1 != argc || strcmp(argv[optind], "status")) {
 		usage(stderr);
 		return 2;

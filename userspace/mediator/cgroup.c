@@ -49,10 +49,11 @@ static int limit(int dir, const char *group, const char *what, uint64_t max)
 {
 	char path[80], text[24];
 
-	if (!max)
-		return 0;
 	snprintf(path, sizeof(path), "%s/%s", group, what);
-	snprintf(text, sizeof(text), "%" PRIu64, max);
+	if (max && max != VG_QUOTA_NONE)
+		snprintf(text, sizeof(text), "%" PRIu64, max);
+	else
+		strcpy(text, "max");
 	return put(dir, path, text);
 }
 
@@ -91,8 +92,6 @@ void vg_cgroup_open(void)
 	FILE *f;
 	int ret;
 
-	if (!vg_config.group_memory && !vg_config.group_threads)
-		return;
 	f = fopen("/proc/self/cgroup", "re");
 	while (f && fgets(line, sizeof(line), f))
 		if (!strncmp(line, "0::/", 4))
@@ -109,6 +108,16 @@ void vg_cgroup_open(void)
 			strerror(-ret));
 }
 
+int vg_cgroup_limits(const struct vg_tenant *t)
+{
+	int ret;
+
+	if (base < 0 || faccessat(base, t->uuid, F_OK, 0))
+		return 0;
+	ret = limit(base, t->uuid, "memory.max", vg_quota(t, VG_QUOTA_HOST_MEMORY));
+	return ret ? ret : limit(base, t->uuid, "pids.max", vg_quota(t, VG_QUOTA_THREADS));
+}
+
 int vg_cgroup_enter(const struct vg_tenant *t, pid_t pid)
 {
 	int ret;
@@ -117,9 +126,7 @@ int vg_cgroup_enter(const struct vg_tenant *t, pid_t pid)
 		return 0;
 	ret = mkdirat(base, t->uuid, 0755) && errno != EEXIST ? -errno : 0;
 	if (!ret)
-		ret = limit(base, t->uuid, "memory.max", vg_config.group_memory);
-	if (!ret)
-		ret = limit(base, t->uuid, "pids.max", vg_config.group_threads);
+		ret = vg_cgroup_limits(t);
 	return ret ? ret : enter(base, t->uuid, pid);
 }
 

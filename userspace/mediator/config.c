@@ -12,6 +12,7 @@
 
 #include "common/history.h"
 #include "mediator.h"
+#include "state.h"
 
 #define DATA_MIN (64ull << 20)	/* less, and no driver starts */
 
@@ -242,6 +243,7 @@ static const struct setting settings[] = {
 	{ "history.path", set_string, AT(history), .allowed = "a path, or nothing" },
 	{ "history.rows", set_number, AT(history_rows), .min = 100, .max = 100000000,
 	  .allowed = "100 to 100000000" },
+	{ "state.path", set_string, AT(state), .allowed = "a path, or nothing" },
 	{ "log.level", set_level, AT(log_level), NOW,
 	  .allowed = "error, warning, info or debug" },
 };
@@ -306,10 +308,41 @@ static void names(char *out, size_t size, const char *section)
 	}
 }
 
-/* NAME of a section [pool NAME]; NULL: it is another section. */
-static const char *pool_name(const char *section)
+/* NAME of a section [KIND NAME]; NULL: it is another section. */
+static const char *name_in(const char *section, enum vg_scope *kind)
 {
-	return strncmp(section, "pool ", 5) ? NULL : section + 5 + strspn(section + 5, " \t");
+	static const char *const kinds[VG_SCOPES] = {
+		[VG_SCOPE_POOL] = "pool ", [VG_SCOPE_TYPE] = "type ", [VG_SCOPE_VGPU] = "vgpu ",
+	};
+
+	for (*kind = 0; *kind < VG_SCOPES; (*kind)++) {
+		size_t n = strlen(kinds[*kind]);
+
+		if (!strncmp(section, kinds[*kind], n))
+			return section + n + strspn(section + n, " \t");
+	}
+	return NULL;
+}
+
+/* A setting that a vGPU has of its own (quota.c). */
+static int set_quota(struct reading *r, const char *section, enum vg_scope kind, const char *of,
+		     const char *name, const char *value)
+{
+	enum vg_quota q = vg_quota_find(name);
+	char list[300];
+
+	*wrong = '\0';
+	if (q == VG_QUOTAS) {
+		vg_quota_names(list, sizeof(list));
+		fault(r, r->line, "there is no setting %s in [%s]; allowed: %s%s", name, section,
+		      kind == VG_SCOPE_POOL ? "devices, " : "", list);
+		return 0;
+	}
+	if (vg_quota_file(kind, of, q, value, wrong, sizeof(wrong)))
+		return 1;
+	fault(r, r->line, "[%s] %s = %s: not a value for it; %sallowed: %s", section, name, value,
+	      wrong, vg_quota_allowed(q));
+	return 0;
 }
 
 /* The text of the setting is that of all pools. */
@@ -328,27 +361,33 @@ static bool add_pool(struct reading *r, size_t i, const char *pool, const char *
 
 static int set(void *user, const char *section, const char *name, const char *value)
 {
-	const char *pool = pool_name(section);
+	enum vg_scope kind;
+	const char *of = name_in(section, &kind);
+	bool devices = of && kind == VG_SCOPE_POOL && !strcmp(name, "devices");
+	const char *pool = devices ? of : NULL;
 	struct reading *r = user;
 	const struct setting *s = NULL;
 	char key[96], list[300];
 	bool ok;
 	size_t i;
 
+	if (of && !devices)
+		return set_quota(r, section, kind, of, name, value);
 	snprintf(key, sizeof(key), "%s.%s", pool ? "pool" : section, name);
 	for (i = 0; i < SETTINGS && !s; i++)
 		if (!strcmp(key, settings[i].name))
 			s = &settings[i];
 	i--;
 	if (!s) {
-		names(list, sizeof(list), pool ? "pool" : section);
+		names(list, sizeof(list), section);
 		if (*list) {
 			fault(r, r->line, "there is no setting %s in [%s]; allowed: %s", name, section,
 			      list);
 		} else {
 			names(list, sizeof(list), "");
-			fault(r, r->line, "there is no section [%s], with %s; allowed: %s", section,
-			      name, list);
+			fault(r, r->line,
+			      "there is no section [%s], with %s; allowed: %s, [type NAME], [vgpu UUID]",
+			      section, name, list);
 		}
 		return 0;
 	}
@@ -472,6 +511,7 @@ static struct vg_config defaults(void)
 		.write = strdup(""),
 		.history = strdup(VG_HISTORY_DEFAULT),
 		.history_rows = 100000,
+		.state = strdup(VG_STATE_DEFAULT),
 		.log_level = VG_INFO,
 	};
 }
@@ -491,6 +531,7 @@ int vg_config_load(const char *path, bool must_exist)
 	int ret = read_file(&r, path, must_exist);
 
 	vg_pools_end(!ret);
+	vg_quotas_end(!ret);
 	/* Whoever calls this twice is a test, and may still have strings of the first. */
 	vg_config = r.config;
 	for (size_t i = 0; i < SETTINGS; i++) {
@@ -531,11 +572,13 @@ int vg_config_reload(const char *path, bool must_exist)
 
 	if (read_file(&r, path, must_exist)) {
 		vg_pools_end(false);
+		vg_quotas_end(false);
 		vg_err("configuration: %s: nothing of it is taken over", path);
 		forget(&r);
 		return -EINVAL;
 	}
 	vg_pools_end(true);
+	changes = vg_quotas_end(true);
 	for (size_t i = 0; i < SETTINGS; i++) {
 		const char *name = settings[i].name, *key = strchr(name, '.') + 1;
 		const char *value = r.text[i] ? r.text[i] : "the default";

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,6 +18,7 @@
 #include "common/clock.h"
 #include "common/fdpass.h"
 #include "mediator.h"
+#include "state.h"
 
 #define REQUEST_MAX 4096
 
@@ -78,6 +80,22 @@ static struct json_object *process(const struct vg_proc *p, struct counts *sum)
 	return o;
 }
 
+static struct json_object *settings(const struct vg_tenant *t)
+{
+	struct json_object *o = json_object_new_object(), *s;
+	char text[64];
+
+	for (unsigned int q = 0; q < VG_QUOTAS; q++) {
+		s = json_object_new_object();
+		vg_quota_show(q, vg_quota(t, q), text);
+		add_string(s, "value", text);
+		vg_quota_origin(t, q, text);
+		add_string(s, "from", text);
+		json_object_object_add(o, vg_quota_name(q), s);
+	}
+	return o;
+}
+
 static struct json_object *tenant(const struct vg_tenant *t)
 {
 	struct counts sum = { t->calls, t->bytes_in, t->bytes_out, t->direct_in, t->direct_out,
@@ -118,7 +136,30 @@ static struct json_object *tenant(const struct vg_tenant *t)
 	add_u64(o, "contexts", vg_tenant_contexts(t));
 	add_u64(o, "contexts_limit", atomic_load(&t->account->context_limit));
 	add_u64(o, "faults", sum.faults);
+	json_object_object_add(o, "settings", settings(t));
 	return o;
+}
+
+static struct vg_tenant *find(const char *name)
+{
+	struct vg_tenant *t;
+
+	LIST_FOREACH(t, &vg_tenants, node)
+		if (!strcmp(t->uuid, name))
+			return t;
+	return NULL;
+}
+
+/* Those of which something is kept, and that are not there. */
+static struct json_object *absent(void)
+{
+	struct json_object *list = json_object_new_array();
+	const char *name;
+
+	for (unsigned int i = 0; (name = vg_state_name(i)); i++)
+		if (!find(name))
+			json_object_array_add(list, json_object_new_string(name));
+	return list;
 }
 
 static struct json_object *status(void)
@@ -142,10 +183,82 @@ static struct json_object *status(void)
 	add_u64(o, "devices", driver.devices);
 	add_u64(o, "spares", spares);
 	json_object_object_add(o, "vgpus", list);
+	json_object_object_add(o, "set_for_absent", absent());
 	return o;
 }
 
-static struct json_object *answer(const char *request)
+static struct json_object *refusal(const char *why)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_string(o, "error", why);
+	return o;
+}
+
+/* Whoever may read the socket may look; to change something takes root, or the mediator's user. */
+static bool may_change(int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) &&
+	       (!cred.uid || cred.uid == geteuid());
+}
+
+/* The vGPU that a request is about. */
+static const char *vgpu_of(struct json_object *q)
+{
+	struct json_object *o;
+	const char *name = json_object_object_get_ex(q, "vgpu", &o) ? json_object_get_string(o) : NULL;
+
+	return name ? name : "";
+}
+
+static struct json_object *set(struct json_object *q)
+{
+	const char *text[VG_QUOTAS] = { NULL }, *name = vgpu_of(q);
+	struct json_object *values = NULL, *o;
+	bool change[VG_QUOTAS] = { false }, kept = false, gives = false;
+	char why[400], names[200];
+	struct vg_tenant *t = find(name);
+
+	json_object_object_get_ex(q, "values", &values);
+	if (!json_object_is_type(values, json_type_object) || !json_object_object_length(values))
+		return refusal("a request without values");
+	json_object_object_foreach(values, key, value) {
+		enum vg_quota which = vg_quota_find(key);
+
+		if (which == VG_QUOTAS) {
+			vg_quota_names(names, sizeof(names));
+			snprintf(why, sizeof(why), "there is no setting %.60s; allowed: %s", key, names);
+			return refusal(why);
+		}
+		change[which] = true;
+		text[which] = json_object_get_string(value);
+		gives |= text[which] != NULL;
+	}
+	/* What was set for one that has gone can still be taken back. */
+	if (!t && (gives || !vg_state_has(name))) {
+		snprintf(why, sizeof(why), "there is no vGPU %.60s", name);
+		return refusal(why);
+	}
+	if (!vg_state_set(name, text, change, &kept, why, sizeof(why)))
+		return refusal(why);
+	if (t)
+		vg_quotas_apply(t);
+	for (unsigned int i = 0; i < VG_QUOTAS; i++)
+		if (change[i])
+			vg_info("vgpuctl: %s: %s=%s", name, vg_quota_name(i),
+				text[i] ? text[i] : "default");
+	o = json_object_new_object();
+	json_object_object_add(o, "kept", json_object_new_boolean(kept));
+	if (!kept)
+		add_string(o, "warning", "it is in force until the mediator ends, because "
+			   "[state] path is empty");
+	return o;
+}
+
+static struct json_object *answer(const char *request, int fd)
 {
 	struct json_object *q = json_tokener_parse(request), *what, *o;
 	const char *name = NULL;
@@ -154,9 +267,10 @@ static struct json_object *answer(const char *request)
 		name = json_object_get_string(what);
 	if (name && !strcmp(name, "status")) {
 		o = status();
+	} else if (name && !strcmp(name, "set")) {
+		o = may_change(fd) ? set(q) : refusal("only root or the mediator's user may do that");
 	} else {
-		o = json_object_new_object();
-		add_string(o, "error", name ? "no such request" : "not a request");
+		o = refusal(name ? "no such request" : "not a request");
 	}
 	json_object_put(q);
 	return o;
@@ -184,7 +298,7 @@ static void client_ready(struct vg_source *s, uint32_t events)
 	n = vg_recv_bytes(s->fd, request, REQUEST_MAX);
 	if (n > 0) {
 		request[n] = '\0';
-		o = answer(request);
+		o = answer(request, s->fd);
 		text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
 		len = strlen(text);
 		while (at < len) {

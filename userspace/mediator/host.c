@@ -114,7 +114,8 @@ static void channel_closed(struct vg_tenant *t, const struct vgpu_host_event *ev
 static void vgpu_ready(struct vg_source *s, uint32_t events)
 {
 	struct vg_tenant *t = of_source(s);
-	int64_t wait = vg_rate_wait(&t->starts);
+	uint64_t starts = vg_quota(t, VG_QUOTA_STARTS);
+	int64_t wait = vg_rate_wait(&t->starts, starts);
 	struct vgpu_host_event event;
 
 	if (events & EPOLLIN) {
@@ -122,7 +123,7 @@ static void vgpu_ready(struct vg_source *s, uint32_t events)
 			if (event.kind == VGPU_HOST_EV_CHANNEL) {
 				vg_rate_spend(&t->starts);
 				channel_serve(t, &event);
-				wait = vg_rate_wait(&t->starts);
+				wait = vg_rate_wait(&t->starts, starts);
 			} else if (event.kind == VGPU_HOST_EV_CLOSED) {
 				channel_closed(t, &event);
 			}

@@ -228,14 +228,14 @@ static void guest_ready(struct vg_source *s, uint32_t events)
 		drop(g);
 		return;
 	}
-	if (g->user->programs >= vg_config.programs) {
+	if (g->user->programs >= vg_quota(local, VG_QUOTA_PROGRAMS)) {
 		refuse(g, EUSERS);
 		return;
 	}
 	/* What it says stays in the socket until its turn: each takes a place in the queue. */
 	if (!g->queued) {
 		g->queued = true;
-		wait = vg_rate_wait(&g->user->starts);
+		wait = vg_rate_wait(&g->user->starts, vg_quota(local, VG_QUOTA_STARTS));
 		vg_rate_spend(&g->user->starts);
 		if (wait) {
 			g->since = vg_now_ms() + wait;
@@ -351,6 +351,7 @@ int vg_listen_open(void)
 	if (!local || !strays)
 		return -ENOMEM;
 	local->local = true;
+	vg_quotas_apply(local);
 	listener.fd = vg_listen_socket(vg_config.socket, SOCK_SEQPACKET, vg_config.socket_mode);
 	if (listener.fd < 0)
 		return listener.fd;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "mediator.h"
+#include "state.h"
 #include "vg_version.h"
 
 #define CONFIG_DEFAULT	"/etc/vgpu/vgpu.conf"
@@ -43,14 +44,11 @@ static void set_level(void)
 
 static void reload(void)
 {
-	bool divided = vg_config.group_memory || vg_config.group_threads;
-
 	vg_info("SIGHUP: reading the configuration again");
 	if (vg_config_reload(config ? config : CONFIG_DEFAULT, config) <= 0)
 		return;
 	set_level();
-	if (!divided)
-		vg_cgroup_open();
+	vg_quotas_apply_all();
 	/* Those that wait were started with what was in force. */
 	vg_procs_renew();
 }
@@ -215,6 +213,8 @@ int main(int argc, char **argv)
 	if (vg_config_load(config ? config : CONFIG_DEFAULT, config))
 		return 2;
 	set_level();
+	if (vg_state_open())
+		return 2;
 
 	raise_limit();
 	/* Before anything comes from outside. */

@@ -23,6 +23,7 @@
 #include "common/account.h"
 #include "common/log.h"
 #include "common/socket_proto.h"
+#include "quota.h"
 
 #define VG_CALL_WORDS 8		/* a bit for each number of a system call */
 
@@ -36,7 +37,7 @@ struct vg_source {
 	LIST_ENTRY(vg_source) paused;
 };
 
-/* How many programs may be started in a time (vg_config.starts). */
+/* How many programs may be started in a time (VG_QUOTA_STARTS). */
 struct vg_rate {
 	int64_t since;			/* monotonic ms; 0: nothing was ever asked */
 	int64_t left;
@@ -82,6 +83,7 @@ struct vg_config {
 	bool learn;		/* log the calls that are not on it, and let them through */
 	char *history;		/* path of its file, or "" for none */
 	unsigned int history_rows;
+	char *state;		/* path of the file of state.c, or "" for none */
 	bool files;		/* confine executors to the driver's files */
 	char *read, *write;	/* and these, as in PATH */
 	int log_level;
@@ -97,6 +99,8 @@ struct vg_tenant {
 	char uuid[40];
 	char pool[16];
 	char type[32];
+	uint64_t type_memory;		/* bytes of device memory that its type has */
+	uint64_t quota[VG_QUOTAS];	/* in force */
 	char parent[24];		/* PCI address of its GPU, "virtual", or "" */
 	char *devices;			/* as CUDA_VISIBLE_DEVICES has them; NULL: all */
 	int account_fd;
@@ -230,7 +234,8 @@ void vg_pools_end(bool keep);
 int vg_pool_devices(const char *pool, const char *parent, char **devices);
 
 /* user.c */
-int64_t vg_rate_wait(struct vg_rate *r);	/* ms until one more may start; 0: now */
+/* ms until one more may start, of so many in a second; 0: now */
+int64_t vg_rate_wait(struct vg_rate *r, uint64_t starts);
 void vg_rate_spend(struct vg_rate *r);
 struct vg_user *vg_user_get(uid_t uid);		/* NULL: no memory */
 void vg_user_put(struct vg_user *u);
@@ -249,6 +254,7 @@ void vg_uid_put(uid_t uid);
 void vg_cgroup_open(void);
 int vg_cgroup_use(const char *path);		/* divide the cgroup of this folder */
 int vg_cgroup_enter(const struct vg_tenant *t, pid_t pid);
+int vg_cgroup_limits(const struct vg_tenant *t);	/* as its quotas are now, if it has a cgroup */
 void vg_cgroup_sweep(void);			/* remove those of vGPUs that are gone */
 
 /*

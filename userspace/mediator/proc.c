@@ -458,6 +458,10 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 		}
 	}
 
+	if (!user && t->procs >= vg_quota(t, VG_QUOTA_PROGRAMS)) {
+		errno = EUSERS;
+		return NULL;
+	}
 	entry = vg_tenant_entry(t);
 	if (entry < 0) {
 		errno = ENOSPC;

@@ -42,10 +42,10 @@ struct vg_tenant *vg_tenant_new(const char *uuid, const char *pool, const char *
 			  t->account_fd, 0);
 	if (t->account == MAP_FAILED)
 		goto fail;
-	atomic_store(&t->account->limit, memory);
-	atomic_store(&t->account->context_limit, vg_config.contexts);
+	t->type_memory = memory;
 	memcpy(t->account->name, t->uuid, sizeof(t->account->name));
 	LIST_INSERT_HEAD(&vg_tenants, t, node);
+	vg_quotas_apply(t);
 	return t;
 
 fail:

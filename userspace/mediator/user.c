@@ -8,19 +8,19 @@
 
 static LIST_HEAD(, vg_user) users = LIST_HEAD_INITIALIZER(users);
 
-int64_t vg_rate_wait(struct vg_rate *r)
+int64_t vg_rate_wait(struct vg_rate *r, uint64_t starts)
 {
-	int64_t now = vg_now_ms(), full = INT64_C(1000) * BURST_S * vg_config.starts;
+	int64_t now = vg_now_ms(), full = INT64_C(1000) * BURST_S * starts;
 
 	/* In thousandths of a start. */
 	if (!r->since)
 		r->left = full;
 	else
-		r->left += (now - r->since) * vg_config.starts;
+		r->left += (now - r->since) * starts;
 	if (r->left > full)
 		r->left = full;
 	r->since = now;
-	return r->left >= 1000 ? 0 : (1000 - r->left) / vg_config.starts + 1;
+	return r->left >= 1000 ? 0 : (1000 - r->left) / (int64_t)starts + 1;
 }
 
 void vg_rate_spend(struct vg_rate *r)
