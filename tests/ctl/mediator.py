@@ -25,6 +25,8 @@ def alloc(n):
     if not r: held.append(p)
     return r
 def free(): return c.cuMemFree_v2(held.pop())
+def copy(n):
+    return c.cuMemcpyHtoD_v2(held[-1], b"x" * n, ctypes.c_size_t(n))
 def info():
     f, t = ctypes.c_size_t(), ctypes.c_size_t()
     r = c.cuMemGetInfo_v2(ctypes.byref(f), ctypes.byref(t))

@@ -487,6 +487,76 @@ static void account_limit(void **state)
 	assert_true(vg_exec_charge(&b, 1000));
 }
 
+static uint64_t now_us(void);
+
+static void bucket_set(uint64_t rate, uint64_t burst)
+{
+	account.bucket[VG_BUCKET_CALLS].rate = rate;
+	account.bucket[VG_BUCKET_CALLS].burst = burst;
+	account.bucket[VG_BUCKET_CALLS].earned_ns = 0;
+	account.bucket[VG_BUCKET_CALLS].change++;
+}
+
+/* No more at once than the burst, and no more in a time than the rate, whoever takes it. */
+static void buckets(void **state)
+{
+	struct vg_exec a = { .account = &account, .entry = &account.entry[0] };
+	struct vg_exec b = { .account = &account, .entry = &account.entry[200] };
+	struct vg_account_waits *of_a = &account.waits[0], *of_b = &account.waits[200];
+	uint64_t began;
+
+	(void)state;
+	memset(&account, 0, sizeof(account));
+	for (int i = 0; i < 100000; i++)
+		vg_exec_spend(&a, VG_BUCKET_CALLS, 1u << 30);
+	assert_int_equal(of_a->waits[VG_BUCKET_CALLS], 0);
+	/* One in a second: none is earned that counts while this runs. */
+	bucket_set(1, 100);
+	vg_bucket_spend(&a, VG_BUCKET_CALLS, 60);
+	vg_bucket_spend(&b, VG_BUCKET_CALLS, 40);
+	assert_int_equal(of_a->waits[VG_BUCKET_CALLS] + of_b->waits[VG_BUCKET_CALLS], 0);
+	bucket_set(1000, 10);
+	began = now_us();
+	for (int i = 0; i < 60; i++)
+		vg_bucket_spend(i % 2 ? &a : &b, VG_BUCKET_CALLS, 1);
+	assert_true(now_us() - began >= 49000);
+	assert_true(of_a->waits[VG_BUCKET_CALLS] > 0 && of_b->waits[VG_BUCKET_CALLS] > 0);
+	assert_true(of_a->waited_us[VG_BUCKET_CALLS] > 0);
+	assert_int_equal(of_a->waits[VG_BUCKET_BYTES], 0);
+	/* More than the burst at once is paid before it goes on. */
+	began = now_us();
+	vg_bucket_spend(&a, VG_BUCKET_CALLS, 60);
+	assert_true(now_us() - began >= 49000);
+	/* Nonsense in the page does not wrap around, and the largest numbers wait. */
+	bucket_set(UINT64_MAX, UINT64_MAX);
+	vg_bucket_spend(&a, VG_BUCKET_CALLS, UINT64_MAX);
+}
+
+static void *spend_much(void *x)
+{
+	vg_bucket_spend(x, VG_BUCKET_CALLS, 1u << 30);
+	return NULL;
+}
+
+/* Whoever waits for an hour goes on when the operator has changed the rate. */
+static void bucket_changes(void **state)
+{
+	struct vg_exec x = { .account = &account, .entry = &account.entry[0] };
+	pthread_t thread;
+
+	(void)state;
+	memset(&account, 0, sizeof(account));
+	bucket_set(1, 1);
+	assert_int_equal(pthread_create(&thread, NULL, spend_much, &x), 0);
+	while (!account.bucket[VG_BUCKET_CALLS].earned_ns)
+		usleep(1000);
+	usleep(30000);
+	assert_int_equal(account.waits[0].waits[VG_BUCKET_CALLS], 0);
+	bucket_set(0, 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(account.waits[0].waits[VG_BUCKET_CALLS], 1);
+}
+
 static void *clear_entry(void *entry)
 {
 	usleep(20000);
@@ -1225,6 +1295,8 @@ int main(void)
 		cmocka_unit_test(blob_bytes),
 		cmocka_unit_test(handles_are_bounded),
 		cmocka_unit_test(account_limit),
+		cmocka_unit_test(buckets),
+		cmocka_unit_test(bucket_changes),
 		cmocka_unit_test(account_waits_for_the_ending),
 		cmocka_unit_test(account_race),
 		cmocka_unit_test(account_processes),

@@ -341,6 +341,8 @@ static void tenant_full(void **state)
 
 /* -- what others may ask for, and what they call themselves */
 
+static struct vg_tenant rated = { .quota = { [VG_QUOTA_STARTS] = 20 } };
+
 /* Two seconds' worth at once, and then no more than so many a second. */
 static void starts(void **state)
 {
@@ -349,22 +351,30 @@ static void starts(void **state)
 	int64_t wait;
 
 	(void)state;
-	for (; !vg_rate_wait(&r, 20); served++)
+	for (; !vg_rate_wait(&r, &rated); served++)
 		vg_rate_spend(&r);
 	assert_int_equal(served, 40);
-	assert_in_range(vg_rate_wait(&r, 20), 50, 51);
+	assert_in_range(vg_rate_wait(&r, &rated), 50, 51);
 	/* Whoever takes a place in the queue has the next after it. */
 	for (int i = 1; i <= 10; i++) {
-		wait = vg_rate_wait(&r, 20);
+		wait = vg_rate_wait(&r, &rated);
 		assert_in_range(wait, 50 * i, 50 * i + 1);
 		vg_rate_spend(&r);
 	}
 	now += 551;
-	assert_int_equal(vg_rate_wait(&r, 20), 0);
+	assert_int_equal(vg_rate_wait(&r, &rated), 0);
 	now += 1000000;
-	for (served = 0; !vg_rate_wait(&r, 20); served++)
+	for (served = 0; !vg_rate_wait(&r, &rated); served++)
 		vg_rate_spend(&r);
 	assert_int_equal(served, 40);
+	/* Or as many as the vGPU's burst says. */
+	rated.quota[VG_QUOTA_STARTS_BURST] = 3;
+	now += 1000000;
+	for (served = 0; !vg_rate_wait(&r, &rated); served++)
+		vg_rate_spend(&r);
+	assert_int_equal(served, 3);
+	assert_in_range(vg_rate_wait(&r, &rated), 50, 51);
+	rated.quota[VG_QUOTA_STARTS_BURST] = 0;
 }
 
 static void users(void **state)
@@ -374,20 +384,20 @@ static void users(void **state)
 	(void)state;
 	assert_ptr_not_equal(one_user, another);
 	assert_ptr_equal(vg_user_get(1000), one_user);
-	while (!vg_rate_wait(&one_user->starts, 20))
+	while (!vg_rate_wait(&one_user->starts, &rated))
 		vg_rate_spend(&one_user->starts);
 	vg_user_put(one_user);
 	vg_user_put(one_user);
 	/* Who comes again at once has used up what there was. */
 	vg_users_tick();
 	one_user = vg_user_get(1000);
-	assert_true(vg_rate_wait(&one_user->starts, 20) > 0);
+	assert_true(vg_rate_wait(&one_user->starts, &rated) > 0);
 	vg_user_put(one_user);
 	vg_user_put(another);
 	now += 10000;
 	vg_users_tick();
 	one_user = vg_user_get(1000);
-	assert_int_equal(vg_rate_wait(&one_user->starts, 20), 0);
+	assert_int_equal(vg_rate_wait(&one_user->starts, &rated), 0);
 	vg_user_put(one_user);
 }
 

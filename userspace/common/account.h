@@ -35,6 +35,25 @@ struct vg_account_entry {
 	uint64_t reserved[2];
 };
 
+/* A rate, and what of it is used up (executor/bucket.c). */
+enum vg_bucket { VG_BUCKET_CALLS, VG_BUCKET_BYTES, VG_BUCKETS };
+
+struct vg_account_bucket {
+	_Atomic uint64_t rate;		/* in a second; 0: no limit; by the mediator */
+	_Atomic uint64_t burst;		/* that may come at once; by the mediator */
+	_Atomic uint32_t change;	/* counts changes of the two; by the mediator */
+	uint32_t reserved0;
+	uint64_t reserved[5];
+	_Alignas(64) _Atomic uint64_t earned_ns;	/* CLOCK_MONOTONIC; by executors */
+	uint64_t reserved1[7];
+};
+
+/* What a process has waited for its vGPU's buckets: how often, and how long. */
+struct vg_account_waits {
+	_Atomic uint64_t waits[VG_BUCKETS];
+	_Atomic uint64_t waited_us[VG_BUCKETS];
+};
+
 struct vg_account {
 	_Atomic uint64_t limit;		/* device memory of the vGPU; by the mediator */
 	/* Of processes that have freed it or ended while others hold it; by the mediator. */
@@ -43,8 +62,12 @@ struct vg_account {
 	char name[40];			/* of the vGPU, for logs; by the mediator */
 	uint64_t reserved[8];
 	struct vg_account_entry entry[VG_ACCOUNT_ENTRIES];
+	_Alignas(64) struct vg_account_bucket bucket[VG_BUCKETS];
+	struct vg_account_waits waits[VG_ACCOUNT_ENTRIES];
 };
 
 _Static_assert(sizeof(struct vg_account_entry) == 128, "one entry, two cache lines");
+_Static_assert(sizeof(struct vg_account_bucket) == 128,
+	       "what all executors read is in another cache line than what they write");
 
 #endif /* VG_ACCOUNT_H */

@@ -35,6 +35,12 @@ static void print_vgpu(struct json_object *v)
 		       vg_number(v, "traps"), vg_number(v, "doorbells"), vg_number(v, "interrupts"),
 		       vg_bytes(vg_number(v, "pinned"), a), vg_bytes(vg_number(v, "read_by_module"), b));
 	printf("\n");
+	if (vg_number(v, "call_waits") || vg_number(v, "byte_waits") || vg_number(v, "start_waits"))
+		printf("  waited for its rates: calls %" PRIu64 " times, %.1f s   bytes %" PRIu64
+		       " times, %.1f s   starts %" PRIu64 " times\n",
+		       vg_number(v, "call_waits"), vg_number(v, "call_waited_us") / 1e6,
+		       vg_number(v, "byte_waits"), vg_number(v, "byte_waited_us") / 1e6,
+		       vg_number(v, "start_waits"));
 	if (n)
 		printf("    %8s  %-15s %10s %12s %12s %12s %7s\n", "PID", "NAME", "CALLS",
 		       "TO DEVICE", "FROM DEVICE", "MEMORY", "FAULTS");

@@ -334,6 +334,7 @@ void vg_exec_moved(struct vg_exec *x, uint64_t in, uint64_t out)
 		atomic_fetch_add_explicit(&x->entry->bytes_in, in, memory_order_relaxed);
 	if (out)
 		atomic_fetch_add_explicit(&x->entry->bytes_out, out, memory_order_relaxed);
+	vg_exec_spend(x, VG_BUCKET_BYTES, in + out);
 }
 
 void vg_exec_moved_direct(struct vg_exec *x, uint64_t in, uint64_t out)

@@ -123,6 +123,19 @@ struct vg_shares *vg_shares_new(struct vg_exec *x);
 CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
 CUresult vg_internal_unshare(struct vg_exec *x, const struct vg_req *rq, struct vg_reply *rp);
 
+/*
+ * bucket.c: take so many from one of the vGPU's buckets, and wait until they have been earned. Without
+ * a rate, which is the default, that is one load of a line that nobody writes.
+ */
+void vg_bucket_spend(struct vg_exec *x, enum vg_bucket which, uint64_t n);
+
+static inline void vg_exec_spend(struct vg_exec *x, enum vg_bucket which, uint64_t n)
+{
+	if (__builtin_expect(!!atomic_load_explicit(&x->account->bucket[which].rate,
+						    memory_order_relaxed), 0))
+		vg_bucket_spend(x, which, n);
+}
+
 /* output.c: what kernels print */
 int vg_output_start(void);
 uint32_t vg_output_notice(void);	/* VG_NOTICE_OUTPUT if there is some to fetch */

@@ -198,6 +198,7 @@ static const struct vg_op *admit(struct vg_exec *x, struct vg_req *rq)
 	const struct vg_op *op;
 
 	count_call(x);
+	vg_exec_spend(x, VG_BUCKET_CALLS, 1);
 	/* Without a slot there is nowhere to say no, and its submitter would wait for ever. */
 	if ((rq->flags & VGPU_REC_REPLY) && rq->slot >= x->ch.layout.slot_count)
 		die(x, "slot");

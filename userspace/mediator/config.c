@@ -122,6 +122,14 @@ static bool set_bool(struct vg_config *c, const struct setting *s, const char *v
 	return *where || !strcmp(value, "no");
 }
 
+/* One that each vGPU may have of its own, for all that have none. */
+static bool set_quota_of_all(struct vg_config *c, const struct setting *s, const char *value)
+{
+	uint64_t *where = place(c, s);
+
+	return vg_quota_parse(where - c->quota, value, where);
+}
+
 /* Names of system calls, separated by commas; kept without spaces. */
 static bool set_calls(struct vg_config *c, const struct setting *s, const char *value)
 {
@@ -223,6 +231,16 @@ static const struct setting settings[] = {
 	  .allowed = "1 to 100000" },
 	{ "limits.starts", set_number, AT(starts), .min = 1, .max = 100000, NOW,
 	  .allowed = "1 to 100000" },
+	{ "limits.starts_burst", set_quota_of_all, AT(quota[VG_QUOTA_STARTS_BURST]), NOW,
+	  .allowed = "0 to 100000" },
+	{ "limits.calls", set_quota_of_all, AT(quota[VG_QUOTA_CALLS]), NOW,
+	  .allowed = "0 to 1000000000" },
+	{ "limits.calls_burst", set_quota_of_all, AT(quota[VG_QUOTA_CALLS_BURST]), NOW,
+	  .allowed = "0 to 1000000000" },
+	{ "limits.bytes", set_quota_of_all, AT(quota[VG_QUOTA_BYTES]), NOW,
+	  .allowed = BYTES " or none, more than 0" },
+	{ "limits.bytes_burst", set_quota_of_all, AT(quota[VG_QUOTA_BYTES_BURST]), NOW,
+	  .allowed = BYTES " or none, more than 0" },
 	{ "sandbox.mode", set_mode, AT(learn), NOW, .allowed = "enforce or log" },
 	{ "sandbox.allow", set_calls, AT(allow), NOW,
 	  .allowed = "names of system calls with commas between them" },
@@ -512,6 +530,10 @@ static struct vg_config defaults(void)
 		.history = strdup(VG_HISTORY_DEFAULT),
 		.history_rows = 100000,
 		.state = strdup(VG_STATE_DEFAULT),
+		.quota = {
+			[VG_QUOTA_BYTES] = VG_QUOTA_NONE,
+			[VG_QUOTA_BYTES_BURST] = VG_QUOTA_NONE,
+		},
 		.log_level = VG_INFO,
 	};
 }

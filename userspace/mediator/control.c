@@ -38,6 +38,7 @@ static void add_string(struct json_object *o, const char *key, const char *value
 
 struct counts {
 	uint64_t calls, bytes_in, bytes_out, direct_in, direct_out, faults;
+	uint64_t waits[VG_BUCKETS], waited_us[VG_BUCKETS];
 };
 
 /* The rest of the bytes went through the record, the arena or a buffer: a CPU copied them. */
@@ -50,9 +51,18 @@ static void add_moved(struct json_object *o, const struct counts *c)
 	add_u64(o, "direct_from_device", c->direct_out);
 }
 
+static void add_waits(struct json_object *o, const struct counts *c)
+{
+	add_u64(o, "call_waits", c->waits[VG_BUCKET_CALLS]);
+	add_u64(o, "call_waited_us", c->waited_us[VG_BUCKET_CALLS]);
+	add_u64(o, "byte_waits", c->waits[VG_BUCKET_BYTES]);
+	add_u64(o, "byte_waited_us", c->waited_us[VG_BUCKET_BYTES]);
+}
+
 static struct json_object *process(const struct vg_proc *p, struct counts *sum)
 {
 	const struct vg_account_entry *e = &p->tenant->account->entry[p->account];
+	const struct vg_account_waits *w = &p->tenant->account->waits[p->account];
 	struct counts c = {
 		.calls = atomic_load(&e->calls),
 		.bytes_in = atomic_load(&e->bytes_in),
@@ -71,6 +81,11 @@ static struct json_object *process(const struct vg_proc *p, struct counts *sum)
 	add_u64(o, "memory", atomic_load(&e->memory));
 	add_u64(o, "contexts", atomic_load(&e->contexts));
 	add_u64(o, "faults", c.faults);
+	for (unsigned int i = 0; i < VG_BUCKETS; i++) {
+		sum->waits[i] += c.waits[i] = atomic_load(&w->waits[i]);
+		sum->waited_us[i] += c.waited_us[i] = atomic_load(&w->waited_us[i]);
+	}
+	add_waits(o, &c);
 	sum->calls += c.calls;
 	sum->bytes_in += c.bytes_in;
 	sum->bytes_out += c.bytes_out;
@@ -99,13 +114,15 @@ static struct json_object *settings(const struct vg_tenant *t)
 static struct json_object *tenant(const struct vg_tenant *t)
 {
 	struct counts sum = { t->calls, t->bytes_in, t->bytes_out, t->direct_in, t->direct_out,
-			      t->faults };
+			      t->faults, { 0 }, { 0 } };
 	struct vgpu_host_vgpu_info info = { .size = sizeof(info) };
 	struct json_object *o = json_object_new_object();
 	struct json_object *list = json_object_new_array();
 	uint64_t limit = atomic_load(&t->account->limit);
 	struct vg_proc *p;
 
+	memcpy(sum.waits, t->waits, sizeof(sum.waits));
+	memcpy(sum.waited_us, t->waited_us, sizeof(sum.waited_us));
 	LIST_FOREACH(p, &vg_procs, node)
 		if (p->tenant == t)
 			json_object_array_add(list, process(p, &sum));
@@ -136,6 +153,8 @@ static struct json_object *tenant(const struct vg_tenant *t)
 	add_u64(o, "contexts", vg_tenant_contexts(t));
 	add_u64(o, "contexts_limit", atomic_load(&t->account->context_limit));
 	add_u64(o, "faults", sum.faults);
+	add_waits(o, &sum);
+	add_u64(o, "start_waits", t->start_waits);
 	json_object_object_add(o, "settings", settings(t));
 	return o;
 }

@@ -2,6 +2,7 @@
 /* The host module: /dev/vgpu-host, a descriptor for each vGPU, their channels. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -114,8 +115,7 @@ static void channel_closed(struct vg_tenant *t, const struct vgpu_host_event *ev
 static void vgpu_ready(struct vg_source *s, uint32_t events)
 {
 	struct vg_tenant *t = of_source(s);
-	uint64_t starts = vg_quota(t, VG_QUOTA_STARTS);
-	int64_t wait = vg_rate_wait(&t->starts, starts);
+	int64_t wait = vg_rate_wait(&t->starts, t);
 	struct vgpu_host_event event;
 
 	if (events & EPOLLIN) {
@@ -123,14 +123,16 @@ static void vgpu_ready(struct vg_source *s, uint32_t events)
 			if (event.kind == VGPU_HOST_EV_CHANNEL) {
 				vg_rate_spend(&t->starts);
 				channel_serve(t, &event);
-				wait = vg_rate_wait(&t->starts, starts);
+				wait = vg_rate_wait(&t->starts, t);
 			} else if (event.kind == VGPU_HOST_EV_CLOSED) {
 				channel_closed(t, &event);
 			}
 		}
-		/* The module keeps what has not been read. */
-		if (wait)
+		/* The module keeps what has not been read, if there is anything. */
+		if (wait) {
+			t->start_waits += poll(&(struct pollfd){ s->fd, POLLIN, 0 }, 1, 0) > 0;
 			vg_source_pause(s, wait);
+		}
 	}
 	if (events & EPOLLHUP) {
 		vg_procs_end_tenant(t);

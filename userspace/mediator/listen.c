@@ -235,9 +235,10 @@ static void guest_ready(struct vg_source *s, uint32_t events)
 	/* What it says stays in the socket until its turn: each takes a place in the queue. */
 	if (!g->queued) {
 		g->queued = true;
-		wait = vg_rate_wait(&g->user->starts, vg_quota(local, VG_QUOTA_STARTS));
+		wait = vg_rate_wait(&g->user->starts, local);
 		vg_rate_spend(&g->user->starts);
 		if (wait) {
+			local->start_waits++;
 			g->since = vg_now_ms() + wait;
 			vg_source_pause(s, wait);
 			return;

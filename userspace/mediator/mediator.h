@@ -40,7 +40,8 @@ struct vg_source {
 /* How many programs may be started in a time (VG_QUOTA_STARTS). */
 struct vg_rate {
 	int64_t since;			/* monotonic ms; 0: nothing was ever asked */
-	int64_t left;
+	int64_t left;			/* in thousandths of a start, as `full` */
+	int64_t full, starts;		/* as it was asked last; in a second */
 };
 
 /* A user of this machine who comes over the socket. */
@@ -83,6 +84,7 @@ struct vg_config {
 	bool learn;		/* log the calls that are not on it, and let them through */
 	char *history;		/* path of its file, or "" for none */
 	unsigned int history_rows;
+	uint64_t quota[VG_QUOTAS];	/* those of [limits] that have no field above */
 	char *state;		/* path of the file of state.c, or "" for none */
 	bool files;		/* confine executors to the driver's files */
 	char *read, *write;	/* and these, as in PATH */
@@ -113,6 +115,8 @@ struct vg_tenant {
 	uint64_t connected_ms;		/* UTC, when a VM was seen to have opened it; 0: none has */
 	/* Of processes that have ended. */
 	uint64_t ended, calls, bytes_in, bytes_out, direct_in, direct_out, faults;
+	uint64_t waits[VG_BUCKETS], waited_us[VG_BUCKETS];
+	uint64_t start_waits;		/* programs that had to wait for their start */
 };
 
 enum vg_proc_state {
@@ -234,8 +238,8 @@ void vg_pools_end(bool keep);
 int vg_pool_devices(const char *pool, const char *parent, char **devices);
 
 /* user.c */
-/* ms until one more may start, of so many in a second; 0: now */
-int64_t vg_rate_wait(struct vg_rate *r, uint64_t starts);
+/* ms until one more may start, as the vGPU's quotas have it; 0: now */
+int64_t vg_rate_wait(struct vg_rate *r, const struct vg_tenant *t);
 void vg_rate_spend(struct vg_rate *r);
 struct vg_user *vg_user_get(uid_t uid);		/* NULL: no memory */
 void vg_user_put(struct vg_user *u);

@@ -31,6 +31,16 @@ static const struct quota {
 				.limits = "programs" },
 	[VG_QUOTA_STARTS] = { "starts", .min = 1, .max = 100000, .allowed = "1 to 100000",
 			      .limits = "starts" },
+	[VG_QUOTA_STARTS_BURST] = { "starts_burst", .max = 100000, .allowed = "0 to 100000",
+				    .limits = "starts_burst" },
+	[VG_QUOTA_CALLS] = { "calls", .max = 1000000000, .allowed = "0 to 1000000000",
+			     .limits = "calls" },
+	[VG_QUOTA_CALLS_BURST] = { "calls_burst", .max = 1000000000, .allowed = "0 to 1000000000",
+				   .limits = "calls_burst" },
+	[VG_QUOTA_BYTES] = { "bytes", .min = 1, .bytes = true, .allowed = BYTES_SOME,
+			     .limits = "bytes" },
+	[VG_QUOTA_BYTES_BURST] = { "bytes_burst", .min = 1, .bytes = true, .allowed = BYTES_SOME,
+				   .limits = "bytes_burst" },
 };
 
 static const char *const kinds[VG_SCOPES] = {
@@ -241,7 +251,7 @@ static uint64_t base(const struct vg_tenant *t, enum vg_quota q)
 	case VG_QUOTA_STARTS:
 		return vg_config.starts;
 	default:
-		return 0;
+		return vg_config.quota[q];
 	}
 }
 
@@ -296,6 +306,29 @@ void vg_quota_origin(const struct vg_tenant *t, enum vg_quota q, char out[64])
 		strcpy(out, "[limits]");
 }
 
+static void set_bucket(struct vg_account_bucket *b, uint64_t rate, uint64_t burst)
+{
+	if (atomic_load(&b->rate) == rate && atomic_load(&b->burst) == burst)
+		return;
+	atomic_store(&b->rate, rate);
+	atomic_store(&b->burst, burst);
+	/* Nobody waits for what an old rate would take. */
+	atomic_store(&b->earned_ns, 0);
+	atomic_fetch_add(&b->change, 1);
+}
+
+static void set_buckets(struct vg_tenant *t)
+{
+	uint64_t calls = t->quota[VG_QUOTA_CALLS], calls_burst = t->quota[VG_QUOTA_CALLS_BURST];
+	uint64_t bytes = t->quota[VG_QUOTA_BYTES], bytes_burst = t->quota[VG_QUOTA_BYTES_BURST];
+
+	set_bucket(&t->account->bucket[VG_BUCKET_CALLS], calls, calls_burst ? calls_burst : calls);
+	if (bytes == VG_QUOTA_NONE)
+		bytes = 0;
+	set_bucket(&t->account->bucket[VG_BUCKET_BYTES], bytes,
+		   bytes_burst == VG_QUOTA_NONE ? bytes : bytes_burst);
+}
+
 void vg_quotas_apply(struct vg_tenant *t)
 {
 	int ret;
@@ -305,6 +338,7 @@ void vg_quotas_apply(struct vg_tenant *t)
 	/* What is held already stays: nothing more is given until the sum is below. */
 	atomic_store(&t->account->limit, t->quota[VG_QUOTA_MEMORY]);
 	atomic_store(&t->account->context_limit, t->quota[VG_QUOTA_CONTEXTS]);
+	set_buckets(t);
 	ret = vg_cgroup_limits(t);
 	if (ret)
 		vg_warn("%s: its limits of host memory and threads stay as they are: %s", t->uuid,

@@ -22,6 +22,11 @@ enum vg_quota {
 	VG_QUOTA_THREADS,	/* of its executors together; 0: no limit */
 	VG_QUOTA_PROGRAMS,	/* at a time; of the socket's programs: of one user */
 	VG_QUOTA_STARTS,	/* of programs in a second; the same */
+	VG_QUOTA_STARTS_BURST,	/* that may come at once; 0: those of two seconds */
+	VG_QUOTA_CALLS,		/* of all programs in a second; 0: no limit */
+	VG_QUOTA_CALLS_BURST,	/* 0: those of one second */
+	VG_QUOTA_BYTES,		/* copied to and from the device in a second, by all programs */
+	VG_QUOTA_BYTES_BURST,	/* none: those of one second */
 	VG_QUOTAS
 };
 

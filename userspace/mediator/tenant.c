@@ -95,6 +95,11 @@ void vg_tenant_settle(struct vg_tenant *t, unsigned int index)
 	t->direct_in += atomic_load(&e->direct_in);
 	t->direct_out += atomic_load(&e->direct_out);
 	t->faults += atomic_load(&e->faults);
+	for (unsigned int i = 0; i < VG_BUCKETS; i++) {
+		t->waits[i] += atomic_load(&t->account->waits[index].waits[i]);
+		t->waited_us[i] += atomic_load(&t->account->waits[index].waited_us[i]);
+	}
+	memset((void *)&t->account->waits[index], 0, sizeof(t->account->waits[index]));
 	memset((void *)e, 0, sizeof(*e));
 	t->entry_used[index] = false;
 	t->procs--;

@@ -4,13 +4,21 @@
 
 #include "mediator.h"
 
-#define BURST_S 2	/* seconds' worth of starts that may come at once */
+#define BURST_S 2	/* seconds' worth of starts that may come at once, unless said */
 
 static LIST_HEAD(, vg_user) users = LIST_HEAD_INITIALIZER(users);
 
-int64_t vg_rate_wait(struct vg_rate *r, uint64_t starts)
+static uint64_t burst_of(const struct vg_tenant *t)
 {
-	int64_t now = vg_now_ms(), full = INT64_C(1000) * BURST_S * starts;
+	uint64_t burst = vg_quota(t, VG_QUOTA_STARTS_BURST);
+
+	return burst ? burst : BURST_S * vg_quota(t, VG_QUOTA_STARTS);
+}
+
+int64_t vg_rate_wait(struct vg_rate *r, const struct vg_tenant *t)
+{
+	int64_t now = vg_now_ms(), starts = vg_quota(t, VG_QUOTA_STARTS);
+	int64_t full = INT64_C(1000) * burst_of(t);
 
 	/* In thousandths of a start. */
 	if (!r->since)
@@ -20,7 +28,14 @@ int64_t vg_rate_wait(struct vg_rate *r, uint64_t starts)
 	if (r->left > full)
 		r->left = full;
 	r->since = now;
-	return r->left >= 1000 ? 0 : (1000 - r->left) / (int64_t)starts + 1;
+	r->full = full;
+	r->starts = starts;
+	return r->left >= 1000 ? 0 : (1000 - r->left) / starts + 1;
+}
+
+static bool is_full(const struct vg_rate *r)
+{
+	return r->left + (vg_now_ms() - r->since) * r->starts >= r->full;
 }
 
 void vg_rate_spend(struct vg_rate *r)
@@ -67,7 +82,7 @@ void vg_users_tick(void)
 	for (u = LIST_FIRST(&users); u; u = next) {
 		next = LIST_NEXT(u, node);
 		if (u->refs || vg_closer_open(u->closer) ||
-		    vg_now_ms() - u->starts.since < 1000 * BURST_S)
+		    !is_full(&u->starts))
 			continue;
 		LIST_REMOVE(u, node);
 		vg_uid_put(u->executors);
