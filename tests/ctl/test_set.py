@@ -121,7 +121,7 @@ def kept(folder):
                        ('{"version": 7, "vgpus": {}}', "another version"),
                        ('{"version": 1, "vgpus": {"local": {"set": {"memory": "x"}}}}',
                         "vgpus.local.set.memory"),
-                       ('{"version": 1, "vgpus": {"me": {}}}', "vgpus.me")):
+                       ('{"version": 1, "vgpus": {"Me": {}}}', "vgpus.Me")):
         with open(m.state, "w") as f:
             f.write(text)
         bad = Mediator(BUILD, folder, wait=False)

@@ -471,6 +471,7 @@ static void account_limit(void **state)
 
 	(void)state;
 	memset(&account, 0, sizeof(account));
+	atomic_store(&account.entries, VG_ACCOUNT_ENTRIES);
 	account.limit = 1000;
 	assert_true(vg_exec_charge(&a, 600));
 	assert_false(vg_exec_charge(&b, 401));
@@ -507,6 +508,7 @@ static void buckets(void **state)
 
 	(void)state;
 	memset(&account, 0, sizeof(account));
+	atomic_store(&account.entries, VG_ACCOUNT_ENTRIES);
 	for (int i = 0; i < 100000; i++)
 		vg_exec_spend(&a, VG_BUCKET_CALLS, 1u << 30);
 	assert_int_equal(of_a->waits[VG_BUCKET_CALLS], 0);
@@ -546,6 +548,7 @@ static void bucket_changes(void **state)
 
 	(void)state;
 	memset(&account, 0, sizeof(account));
+	atomic_store(&account.entries, VG_ACCOUNT_ENTRIES);
 	bucket_set(1, 1);
 	assert_int_equal(pthread_create(&thread, NULL, spend_much, &x), 0);
 	while (!account.bucket[VG_BUCKET_CALLS].earned_ns)
@@ -582,6 +585,7 @@ static void account_waits_for_the_ending(void **state)
 
 	(void)state;
 	memset(&account, 0, sizeof(account));
+	atomic_store(&account.entries, VG_ACCOUNT_ENTRIES);
 	account.limit = 1000;
 	for (int i = 0; i < 2; i++) {
 		gone->memory = 900;
@@ -632,6 +636,7 @@ static void account_race(void **state)
 
 	(void)state;
 	memset(&account, 0, sizeof(account));
+	atomic_store(&account.entries, VG_ACCOUNT_ENTRIES);
 	account.limit = 1000;
 	for (long i = 0; i < RACERS; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, race, (void *)i), 0);
@@ -653,6 +658,7 @@ static void account_processes(void **state)
 
 	(void)state;
 	memset(&account, 0, sizeof(account));
+	atomic_store(&account.entries, VG_ACCOUNT_ENTRIES);
 	account.limit = 1000;
 	account.entry[3].pid = 30;
 	account.entry[7].pid = 70;

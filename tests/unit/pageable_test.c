@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -81,8 +82,9 @@ static uint32_t assigned(struct executor *e, enum vg_assign_kind kind)
 	int memory = memfd_create("channel", MFD_CLOEXEC);
 	struct vg_token_answer answer = { .size = sizeof(answer) };
 	struct vg_token_request rq;
-	int shares[2], vm[] = { memory, account }, fd, n = kind == VG_ASSIGN_VM ? 2 : 4;
-	int other[] = { memory, -1, -1, account };
+	int bell = eventfd(0, EFD_CLOEXEC), n = kind == VG_ASSIGN_VM ? 3 : 5;
+	int shares[2], vm[] = { memory, account, bell }, fd;
+	int other[] = { memory, -1, -1, account, bell };
 	struct vgpu_ring *ring;
 	uint32_t state;
 
@@ -93,7 +95,7 @@ static uint32_t assigned(struct executor *e, enum vg_assign_kind kind)
 	other[2] = shares[1];
 	ring = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
 	assert_ptr_not_equal(ring, MAP_FAILED);
-	assert_int_equal(vg_send_fds(e->control, &assign, sizeof(assign), n == 2 ? vm : other, n),
+	assert_int_equal(vg_send_fds(e->control, &assign, sizeof(assign), n == 3 ? vm : other, n),
 			 0);
 	/* One that is to serve asks for somebody who answers its refused system calls. */
 	if (vg_recv_fds(e->control, &rq, sizeof(rq), &fd, 1) == 1) {

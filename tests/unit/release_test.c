@@ -228,7 +228,7 @@ static int executor(void)
 		if (fcntl(fd, F_GETFD) >= 0)
 			return 1;
 	vg_send_fds(3, &ready, sizeof(ready), NULL, 0);
-	if (vg_recv_fds(3, &assign, sizeof(assign), fds, VG_FDS_MAX) != 2)
+	if (vg_recv_fds(3, &assign, sizeof(assign), fds, VG_FDS_MAX) != 3)
 		return 1;
 	said = open(getenv("VGPU_TEST_SAID"), O_WRONLY);
 	close(fds[0]);

@@ -32,8 +32,13 @@ struct vg_account_entry {
 	_Atomic uint64_t contexts;	/* device memory of its contexts themselves, bytes */
 	_Atomic uint64_t memory_peak;	/* the most that `memory` has been, bytes */
 	_Atomic uint64_t memory_refused;	/* times that device memory was refused */
-	uint64_t reserved[2];
+	_Atomic uint64_t turn;		/* VG_TURN_…, what it does on the GPU now */
+	_Atomic uint64_t device_ns;	/* of device time, as far as it was told apart */
 };
+
+/* A program is stopped because its vGPU has no turn; the device has work of it. */
+#define VG_TURN_WANTS	1u
+#define VG_TURN_BUSY	2u
 
 /* A rate, and what of it is used up (executor/bucket.c). */
 enum vg_bucket { VG_BUCKET_CALLS, VG_BUCKET_BYTES, VG_BUCKETS };
@@ -60,11 +65,25 @@ struct vg_account {
 	_Atomic uint64_t orphaned;
 	_Atomic uint64_t context_limit;	/* device memory of all contexts; by the mediator */
 	char name[40];			/* of the vGPU, for logs; by the mediator */
-	uint64_t reserved[8];
+	/* Turns on the GPU (executor/turn.c, mediator/turns.c); by the mediator. */
+	_Atomic uint64_t turn_until;	/* CLOCK_MONOTONIC, ns */
+	_Atomic uint32_t turns;		/* 0: nobody needs one */
+	_Atomic uint32_t turn_seq;	/* a futex: the vGPU has been given a turn */
+	_Atomic uint32_t turn_others;	/* other vGPUs want the GPU, too */
+	_Atomic uint32_t entries;	/* behind these none was ever used; by the mediator */
+	uint64_t reserved[5];
 	struct vg_account_entry entry[VG_ACCOUNT_ENTRIES];
 	_Alignas(64) struct vg_account_bucket bucket[VG_BUCKETS];
 	struct vg_account_waits waits[VG_ACCOUNT_ENTRIES];
 };
+
+/* How many entries there are to look at. */
+static inline unsigned int vg_account_entries(const struct vg_account *a)
+{
+	uint32_t n = atomic_load_explicit(&a->entries, memory_order_relaxed);
+
+	return n < VG_ACCOUNT_ENTRIES ? n : VG_ACCOUNT_ENTRIES;
+}
 
 _Static_assert(sizeof(struct vg_account_entry) == 128, "one entry, two cache lines");
 _Static_assert(sizeof(struct vg_account_bucket) == 128,

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define VG_FDS_MAX 4
+#define VG_FDS_MAX 5
 
 /* Send `len` bytes and `count` descriptors.  0, or a negative errno. */
 int vg_send_fds(int sock, const void *msg, size_t len, const int *fds, int count);

@@ -51,8 +51,9 @@ struct vg_sock_share {
 
 /* Mediator to executor: what to serve.  Sent once. */
 enum vg_assign_kind {
-	VG_ASSIGN_VM = 1,	/* descriptors: channel, account */
-	VG_ASSIGN_SOCKET = 2,	/* descriptors: memfd, doorbell, shares, account */
+	/* Descriptors, the last one being the bell of the vGPU's turns, an eventfd: */
+	VG_ASSIGN_VM = 1,	/* channel, account, bell */
+	VG_ASSIGN_SOCKET = 2,	/* memfd, doorbell, shares, account, bell */
 };
 
 struct vg_assign {

@@ -29,7 +29,7 @@ static bool any_ends(const struct vg_exec *x, uint64_t began)
 {
 	uint64_t now = vg_now_us();
 
-	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES; i++)
+	for (unsigned int i = 0; i < vg_account_entries(x->account); i++)
 		if (is_ending(&x->account->entry[i], began, now))
 			return true;
 	return false;
@@ -50,8 +50,9 @@ bool vg_exec_wait_for_ending(struct vg_exec *x)
 static uint64_t total(struct vg_exec *x)
 {
 	uint64_t sum = atomic_load(&x->account->orphaned);
+	unsigned int n = vg_account_entries(x->account);
 
-	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES; i++)
+	for (unsigned int i = 0; i < n; i++)
 		sum += atomic_load(&x->account->entry[i].memory);
 	return sum;
 }
@@ -109,11 +110,40 @@ uint64_t vg_exec_held(struct vg_exec *x)
 
 /*
  * What is asked of the driver's bookkeeping takes time there, so no more than a small part of a
- * program's time goes into it: one part in so many.
+ * program's time goes into it: one part in so many. And it takes long while another process makes
+ * a context, as the next spare executor does when a program begins (20 to 60 ms on an H200 instead
+ * of 0.1), so a program that did nothing which has to be asked about is not held up for it in
+ * that time.
  */
 #define ASKING_PART 32
+#define ASKING_REST_NS 100000000u
+#define ASKING_QUICK_NS 5000u
 
-static bool reconcile(struct vg_exec *x, bool at_once)
+void vg_exec_ask_first(struct vg_exec *x)
+{
+	uint64_t began = vg_now_ns(), bytes;
+
+	if (x->held && x->held(&bytes))
+		x->ask_ns = vg_now_ns() - began;
+}
+
+/* softgpu tells it at once, also at such times. */
+static uint64_t rest(const struct vg_exec *x)
+{
+	uint64_t ns = ASKING_PART * x->ask_ns;
+
+	if (x->ask_ns && x->ask_ns < ASKING_QUICK_NS)
+		return ns;
+	return ns > ASKING_REST_NS ? ns : ASKING_REST_NS;
+}
+
+enum when {
+	WHEN_RESTED,	/* not lately */
+	WHEN_IDLE,	/* the program has nothing to do; not so lately, all the same */
+	WHEN_NOW,
+};
+
+static bool reconcile(struct vg_exec *x, enum when when)
 {
 	uint64_t held, known, beyond, began, ended;
 
@@ -121,14 +151,15 @@ static bool reconcile(struct vg_exec *x, bool at_once)
 		return total(x) <= atomic_load(&x->account->limit);
 	pthread_mutex_lock(&x->held_lock);
 	began = vg_now_ns();
-	if (!at_once && began < x->ask_again_ns) {
+	if (when != WHEN_NOW &&
+	    began < x->asked_ns + (when == WHEN_IDLE ? ASKING_PART * x->ask_ns : rest(x))) {
 		vg_exec_unsettled(x);
 	} else if (x->held(&held)) {
 		ended = vg_now_ns();
 		/* The shortest, for others' work may have come between. */
 		if (!x->ask_ns || ended - began < x->ask_ns)
 			x->ask_ns = ended - began;
-		x->ask_again_ns = ended + ASKING_PART * x->ask_ns;
+		x->asked_ns = ended;
 		known = atomic_load(&x->entry->memory) - x->beyond +
 			atomic_load(&x->entry->contexts);
 		beyond = held > known ? held - known : 0;
@@ -155,19 +186,19 @@ void vg_exec_unsettled(struct vg_exec *x)
 	atomic_store_explicit(&x->unsettled, true, memory_order_relaxed);
 }
 
-static void settle(struct vg_exec *x, bool at_once)
+static void settle(struct vg_exec *x, enum when when)
 {
 	/* Before the look, so that what comes meanwhile is looked at later. */
 	atomic_store(&x->unsettled, false);
 	if (x->settle)
 		x->settle(x);
-	reconcile(x, at_once);
+	reconcile(x, when);
 }
 
 void vg_exec_settle_memory(struct vg_exec *x, bool at_once)
 {
 	if (atomic_load_explicit(&x->unsettled, memory_order_relaxed))
-		settle(x, at_once);
+		settle(x, at_once ? WHEN_NOW : WHEN_RESTED);
 }
 
 void vg_exec_settle_idle(struct vg_exec *x)
@@ -177,7 +208,7 @@ void vg_exec_settle_idle(struct vg_exec *x)
 	 * may come back at any moment, so it is not to wait each time that it does.
 	 */
 	if (atomic_load_explicit(&x->unsettled, memory_order_relaxed) || vg_exec_beyond(x))
-		settle(x, false);
+		settle(x, WHEN_IDLE);
 }
 
 /* One line, for the operator. */
@@ -208,7 +239,7 @@ bool vg_exec_reconcile(struct vg_exec *x, bool at_once)
 {
 	uint64_t limit = atomic_load(&x->account->limit), held;
 
-	if (reconcile(x, at_once))
+	if (reconcile(x, at_once ? WHEN_NOW : WHEN_RESTED))
 		return true;
 	held = total(x);
 	if (held > limit)
@@ -222,7 +253,7 @@ void vg_exec_leave_to_driver(struct vg_exec *x, uint64_t bytes)
 	pthread_mutex_lock(&x->held_lock);
 	x->beyond += bytes;
 	pthread_mutex_unlock(&x->held_lock);
-	reconcile(x, true);
+	reconcile(x, WHEN_NOW);
 }
 
 static bool charge_or_look(struct vg_exec *x, uint64_t bytes, uint64_t limit)
@@ -234,7 +265,7 @@ static bool charge_or_look(struct vg_exec *x, uint64_t bytes, uint64_t limit)
 	/* What the driver has given back meanwhile may do. */
 	if (x->settle)
 		x->settle(x);
-	reconcile(x, true);
+	reconcile(x, WHEN_NOW);
 	return charge(x, bytes, limit) || (vg_exec_wait_for_ending(x) && charge(x, bytes, limit));
 }
 
@@ -252,7 +283,7 @@ static uint64_t contexts(struct vg_exec *x)
 {
 	uint64_t sum = 0;
 
-	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES; i++)
+	for (unsigned int i = 0; i < vg_account_entries(x->account); i++)
 		sum += atomic_load(&x->account->entry[i].contexts);
 	return sum;
 }
@@ -315,7 +346,7 @@ unsigned int vg_exec_processes(struct vg_exec *x, int device, uint32_t *pid, uin
 
 	if (device < 0 || device >= 64)
 		return 0;
-	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES && count < max; i++) {
+	for (unsigned int i = 0; i < vg_account_entries(x->account) && count < max; i++) {
 		struct vg_account_entry *e = &x->account->entry[i];
 		uint64_t devices = atomic_load(&e->devices);
 

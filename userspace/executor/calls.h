@@ -48,9 +48,10 @@ void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx, bool freed);
  */
 struct vg_x_taking {
 	size_t free;	/* on the device, bytes; 0: not known */
+	bool surely;	/* the driver loads variables now */
 };
 
-void vg_x_taking(struct vg_x_taking *t);
+void vg_x_taking(struct vg_x_taking *t);	/* and `surely` is false */
 bool vg_x_taken(struct vg_exec *x, const struct vg_x_taking *before);
 /*
  * And around a launch of this id (a function, kernel, or executable graph with f NULL) that was not launched
@@ -66,7 +67,8 @@ bool vg_x_launched(uint32_t id, uint32_t ctx);		/* launched.c */
 void vg_x_launched_now(uint32_t id, uint32_t ctx);
 /* The id is another object's now.  `context`: it is a context's, in which nothing was launched. */
 void vg_x_launched_not(uint32_t id, bool context);
-bool vg_x_launch_begin(struct vg_exec *x, uint32_t id, CUfunction f, struct vg_x_launch *l);
+bool vg_x_launch_begin(struct vg_exec *x, uint32_t id, uint32_t ctx, CUfunction f,
+		       struct vg_x_launch *l);
 /* `s`: if that is under capture, nothing was launched but a node made. */
 void vg_x_launch_end(struct vg_exec *x, uint32_t id, uint32_t ctx, CUstream s, CUresult r,
 		     const struct vg_x_launch *l);

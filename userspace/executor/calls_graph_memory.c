@@ -196,7 +196,7 @@ static CUresult launch(struct vg_exec *x, uint32_t id, uint32_t ctx, CUgraphExec
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (vg_x_launched(id, ctx))
 		return launch_charged(x, exec, s, how);
-	vg_x_launch_begin(x, id, NULL, &l);
+	vg_x_launch_begin(x, id, ctx, NULL, &l);
 	r = launch_charged(x, exec, s, how);
 	vg_x_launch_end(x, id, ctx, s, r, &l);
 	return r;

@@ -86,7 +86,7 @@ static __attribute__((noinline)) CUresult launch_first(struct vg_exec *x, const 
 
 	if (!cu.cuLaunchKernel)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!vg_x_launch_begin(x, id, f, &l))
+	if (!vg_x_launch_begin(x, id, rq->ctx, f, &l))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	if (c->numAttrs)
 		r = launch_with(x, f, c, attrs, how);

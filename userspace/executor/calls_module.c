@@ -20,6 +20,7 @@ CUresult vge_vgpu_module_load(struct vg_exec *x, const struct vg_req *rq, CUmodu
 		return r;
 	r = vg_x_jit_take(&o, keys, values, count, log);
 	vg_x_taking(&before);
+	before.surely = true;
 	if (!r)
 		r = cu.cuModuleLoadDataEx(module, i.start, o.count, o.key, o.value);
 	if (!r && !vg_x_taken(x, &before)) {
@@ -78,6 +79,7 @@ CUresult vge_cuLibraryGetGlobal(struct vg_exec *x, const struct vg_req *rq, CUde
 	if (!cu.cuLibraryGetGlobal || !cu.cuLibraryUnload)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	vg_x_taking(&before);
+	before.surely = true;
 	r = cu.cuLibraryGetGlobal(dptr, bytes, library, name);
 	if (r || vg_x_taken(x, &before) || vg_exec_beyond(x) <= beyond)
 		return r;

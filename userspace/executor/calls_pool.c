@@ -456,7 +456,7 @@ CUresult vge_cuMemPoolTrimTo(struct vg_exec *x, const struct vg_req *rq, CUmemor
 void vg_x_pool_gone(struct vg_exec *x, CUmemoryPool pool)
 {
 	struct pool **at, *p;
-	uint64_t held, pending;
+	uint64_t held;
 
 	pthread_mutex_lock(&lock);
 	for (at = &pools; *at && (*at)->pool != pool; at = &(*at)->next)
@@ -465,12 +465,10 @@ void vg_x_pool_gone(struct vg_exec *x, CUmemoryPool pool)
 	if (p) {
 		*at = p->next;
 		held = vg_x_allocations_of_pool((uintptr_t)pool);
-		pending = p->pending < p->charged ? p->pending : p->charged;
-		if (held + pending > p->charged)
-			vg_exec_owe(x, held + pending - p->charged);
+		if (held > p->charged)
+			vg_exec_owe(x, held - p->charged);
 		else
-			vg_exec_uncharge(x, p->charged - held - pending);
-		vg_exec_leave_to_driver(x, pending);
+			vg_exec_leave_to_driver(x, p->charged - held);
 		free(p);
 	}
 	pthread_mutex_unlock(&lock);

@@ -6,7 +6,8 @@
  * Only the driver's bookkeeping tells how much it was (held.c), and that takes it 20 to 500 us on
  * an H200. What is free on the device it tells in 5 us. So that is asked before and after such a
  * call, and the bookkeeping only if less is free afterwards. Another process can hide that, if it
- * gives memory back in between; then the bookkeeping is asked with the next allocation.
+ * gives memory back in between; so where the driver loads variables, of which there may be any
+ * number of bytes, the bookkeeping is asked in any case.
  *
  * The driver loads libraries, and makes the stacks larger, at the first launch of a kernel in a
  * context. So the first launch of each is looked at in this way, and all launches of kernels with
@@ -21,6 +22,7 @@ void vg_x_taking(struct vg_x_taking *t)
 {
 	size_t total;
 
+	t->surely = false;
 	if (!cu.cuMemGetInfo_v2 || cu.cuMemGetInfo_v2(&t->free, &total))
 		t->free = 0;
 }
@@ -29,6 +31,8 @@ bool vg_x_taken(struct vg_exec *x, const struct vg_x_taking *before)
 {
 	struct vg_x_taking now;
 
+	if (before->surely)
+		return vg_exec_reconcile(x, true);
 	vg_x_taking(&now);
 	return vg_exec_reconcile(x, !before->free || !now.free ||
 				 now.free + VG_X_PIECE <= before->free);
@@ -71,7 +75,8 @@ bool vg_x_stacks_fit(struct vg_exec *x, uint32_t id, CUfunction f)
 	return true;
 }
 
-bool vg_x_launch_begin(struct vg_exec *x, uint32_t id, CUfunction f, struct vg_x_launch *l)
+bool vg_x_launch_begin(struct vg_exec *x, uint32_t id, uint32_t ctx, CUfunction f,
+		       struct vg_x_launch *l)
 {
 	uint64_t local = f ? local_of(x, id, f) : 0;
 
@@ -80,6 +85,9 @@ bool vg_x_launch_begin(struct vg_exec *x, uint32_t id, CUfunction f, struct vg_x
 	if (!vg_exec_charge(x, l->charged))
 		return false;
 	vg_x_taking(&l->before);
+	/* With the first kernel that is launched in a context the driver loads all of its library. */
+	if (f && !vg_x_launched(vg_handle_root(vg_exec_handles(x), id), ctx))
+		l->before.surely = true;
 	return true;
 }
 
@@ -99,6 +107,10 @@ void vg_x_launch_end(struct vg_exec *x, uint32_t id, uint32_t ctx, CUstream s, C
 		vg_exec_leave_to_driver(x, l->charged);
 	else
 		vg_x_taken(x, &l->before);
-	if (!r && !l->large && !captured(s))
+	if (r || captured(s))
+		return;
+	if (!l->large)
 		vg_x_launched_now(id, ctx);
+	if (l->before.surely)
+		vg_x_launched_now(vg_handle_root(vg_exec_handles(x), id), ctx);
 }

@@ -59,6 +59,7 @@ struct vg_exec {
 	uint32_t *slot_done;		/* answers given, by slot; by the slot's answerer */
 	uint32_t driver_version;
 	unsigned int spin_us;
+	int turn_bell;			/* eventfd, the mediator's */
 	bool folders;			/* Landlock says where folders may be made */
 
 	pthread_mutex_t context_lock;	/* contexts, and the entry's `devices` */
@@ -72,7 +73,7 @@ struct vg_exec {
 	void (*settle)(struct vg_exec *x);
 	pthread_mutex_t held_lock;	/* the two below */
 	uint64_t beyond;		/* of the entry's memory, what no call was charged for */
-	uint64_t ask_again_ns;		/* not before then, for asking takes time: */
+	uint64_t asked_ns;		/* when that was told last; and how long it takes to ask, */
 	uint64_t ask_ns;		/* at least */
 	_Atomic bool unsettled;		/* the driver may give back memory by itself */
 
@@ -136,6 +137,28 @@ static inline void vg_exec_spend(struct vg_exec *x, enum vg_bucket which, uint64
 		vg_bucket_spend(x, which, n);
 }
 
+/*
+ * turn.c: work goes to the device in the vGPU's turn. Around a call: take() waits for the turn;
+ * true: it gives the device work, so taken() has to follow. Without shares, which is the default,
+ * nothing of this is called. idle(): the ring is empty; true: the device is not done, so come back
+ * soon. before_end(): of the stream or context of this id.
+ */
+struct vg_work {
+	CUcontext ctx;
+	CUstream stream;
+};
+
+bool vg_turn_take(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
+		  struct vg_work *w);
+void vg_turn_taken(struct vg_exec *x, const struct vg_work *w);
+bool vg_turn_idle(struct vg_exec *x);
+void vg_turn_before_end(struct vg_exec *x, uint32_t id);
+
+static inline bool vg_turns_on(const struct vg_exec *x)
+{
+	return __builtin_expect(!!atomic_load_explicit(&x->account->turns, memory_order_relaxed), 0);
+}
+
 /* output.c: what kernels print */
 int vg_output_start(void);
 uint32_t vg_output_notice(void);	/* VG_NOTICE_OUTPUT if there is some to fetch */
@@ -144,6 +167,9 @@ CUresult vg_internal_output(struct vg_exec *x, const struct vg_req *rq, struct v
 /* calls_warm.c: a context ahead of time; from its program on it counts */
 void vg_warm_up(struct vg_exec *x);
 void vg_warm_count(struct vg_exec *x);
+
+/* account.c: measure how long it takes to ask the driver's bookkeeping */
+void vg_exec_ask_first(struct vg_exec *x);
 
 /* held.c */
 bool vg_held_start(void *library);	/* whether this driver, or NVML, tells what a process holds */

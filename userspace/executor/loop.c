@@ -85,6 +85,21 @@ struct outcome {
 	uint32_t notice;
 };
 
+/* The rest of run(), in the vGPU's turn on the GPU. */
+static __attribute__((noinline, cold)) CUresult run_in_turn(struct vg_exec *x,
+							    const struct vg_op *op,
+							    const struct vg_req *rq,
+							    struct outcome *out)
+{
+	struct vg_work work;
+	bool counts = vg_turn_take(x, op, rq, &work);
+	CUresult r = op->run(x, rq, &out->reply);
+
+	if (counts)
+		vg_turn_taken(x, &work);
+	return r;
+}
+
 /* The rest of run(), between two events in the record's stream. */
 static __attribute__((noinline, cold)) CUresult run_timed(struct vg_exec *x, const struct vg_op *op,
 							  const struct vg_req *rq,
@@ -94,7 +109,7 @@ static __attribute__((noinline, cold)) CUresult run_timed(struct vg_exec *x, con
 
 	vg_timing_begin(x, op, rq);
 	if (!r || !op->needs_ctx)
-		r = op->run(x, rq, &out->reply);
+		r = vg_turns_on(x) ? run_in_turn(x, op, rq, out) : op->run(x, rq, &out->reply);
 	vg_timing_end(r);
 	return r;
 }
@@ -116,7 +131,8 @@ static void run(struct vg_exec *x, const struct vg_op *op, const struct vg_req *
 	if (__builtin_expect(!!(rq->flags & VGPU_REC_TIMED), 0))
 		out->result = run_timed(x, op, rq, out);
 	else if (!out->result || !op->needs_ctx)
-		out->result = op->run(x, rq, &out->reply);
+		out->result = vg_turns_on(x) ? run_in_turn(x, op, rq, out) :
+					       op->run(x, rq, &out->reply);
 	if (out->reply.bytes > VG_REPLY_MAX)
 		out->reply.bytes = VG_REPLY_MAX;
 	/*

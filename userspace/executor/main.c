@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "calls.h"
+#include "common/clock.h"
 #include "common/fdpass.h"
 #include "common/log.h"
 #include "common/ring_sync.h"
@@ -168,14 +169,15 @@ static int take_assignment(uint32_t *uid)
 	count = vg_recv_fds(VG_CONTROL_FD, &assign, sizeof(assign), fds, VG_FDS_MAX);
 	if (count < 0)
 		return count;
-	want = assign.kind == VG_ASSIGN_VM ? 2 : 4;
+	want = assign.kind == VG_ASSIGN_VM ? 3 : 5;
 	if (count != want)
 		return -EPROTO;
 	ret = vg_channel_open(&exec.ch, &assign, fds);
 	if (ret)
 		return ret;
 	*uid = assign.uid;
-	ret = map_account(fds[want - 1], assign.account);
+	exec.turn_bell = fds[want - 1];
+	ret = map_account(fds[want - 2], assign.account);
 	if (ret)
 		return ret;
 	exec.shares = vg_shares_new(&exec);
@@ -385,8 +387,11 @@ int main(int argc, char **argv)
 	result = start_driver(libcuda, driver);
 	if (!result && warm)
 		vg_warm_up(&exec);
+	if (!result)
+		vg_exec_ask_first(&exec);
 	vms = say_ready(result, pageable);
 	ret = take_assignment(&uid);
+	exec.asked_ns = vg_now_ns();
 	if (ret == -EPIPE)
 		return EXIT_SUCCESS;	/* a spare that was not needed */
 	if (ret) {

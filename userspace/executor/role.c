@@ -170,6 +170,7 @@ bool vg_role_idle(struct vg_exec *x)
 				return true;
 			vg_cpu_relax();
 		}
+		vg_turn_idle(x);
 		if (vg_now_us() >= end)
 			end = 0;
 	}
@@ -183,6 +184,9 @@ bool vg_role_idle(struct vg_exec *x)
 		/* Nobody but this thread naps: the role is there, or another has it. */
 		if (!take(x))
 			return false;
+		/* What the device still does is to be seen when it is over. */
+		if (vg_turn_idle(x))
+			i = 0;
 	}
 	vg_exec_settle_idle(x);
 	if (lay_down(x, VGPU_HOST_SLEEPS) && take(x))

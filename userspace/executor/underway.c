@@ -182,9 +182,10 @@ static void settle(bool (*busy)(const struct underway *u, uint32_t id), uint32_t
 
 void vg_exec_settle(struct vg_exec *x, uint32_t id)
 {
-	(void)x;
-	if (id)
-		settle(uses, id);
+	if (!id)
+		return;
+	settle(uses, id);
+	vg_turn_before_end(x, id);
 }
 
 void vg_exec_settle_graphs(struct vg_exec *x)

@@ -389,6 +389,14 @@ static int set(void *user, const char *section, const char *name, const char *va
 	bool ok;
 	size_t i;
 
+	if (!strncmp(section, "socket ", 7)) {
+		const char *allowed = vg_socket_set(section + 7 + strspn(section + 7, " \t"), name, value);
+
+		if (allowed)
+			fault(r, r->line, "[%s] %s = %s: not a setting and value for it; allowed: %s",
+			      section, name, value, allowed);
+		return !allowed;
+	}
 	if (of && !devices)
 		return set_quota(r, section, kind, of, name, value);
 	snprintf(key, sizeof(key), "%s.%s", pool ? "pool" : section, name);
@@ -404,7 +412,8 @@ static int set(void *user, const char *section, const char *name, const char *va
 		} else {
 			names(list, sizeof(list), "");
 			fault(r, r->line,
-			      "there is no section [%s], with %s; allowed: %s, [type NAME], [vgpu UUID]",
+			      "there is no section [%s], with %s; allowed: %s, [type NAME], [vgpu UUID], "
+			      "[socket NAME]",
 			      section, name, list);
 		}
 		return 0;
@@ -480,6 +489,8 @@ static int read_file(struct reading *r, const char *path, bool must_exist)
 	/* The parser's own complaint is about a line that it could not take apart. */
 	if (line > 0 && r->faults == before)
 		fault(r, line, "neither [section] nor key = value");
+	if (vg_sockets_wrong())
+		fault(r, r->line, "[socket %s] has no path", vg_sockets_wrong());
 	return r->faults ? -EINVAL : 0;
 }
 
@@ -533,6 +544,7 @@ static struct vg_config defaults(void)
 		.quota = {
 			[VG_QUOTA_BYTES] = VG_QUOTA_NONE,
 			[VG_QUOTA_BYTES_BURST] = VG_QUOTA_NONE,
+			[VG_QUOTA_WEIGHT] = VG_SHARE_USUAL,
 		},
 		.log_level = VG_INFO,
 	};
@@ -553,6 +565,7 @@ int vg_config_load(const char *path, bool must_exist)
 	int ret = read_file(&r, path, must_exist);
 
 	vg_pools_end(!ret);
+	vg_sockets_end(!ret);
 	vg_quotas_end(!ret);
 	/* Whoever calls this twice is a test, and may still have strings of the first. */
 	vg_config = r.config;
@@ -594,12 +607,14 @@ int vg_config_reload(const char *path, bool must_exist)
 
 	if (read_file(&r, path, must_exist)) {
 		vg_pools_end(false);
+		vg_sockets_end(false);
 		vg_quotas_end(false);
 		vg_err("configuration: %s: nothing of it is taken over", path);
 		forget(&r);
 		return -EINVAL;
 	}
 	vg_pools_end(true);
+	vg_sockets_end(true);
 	changes = vg_quotas_end(true);
 	for (size_t i = 0; i < SETTINGS; i++) {
 		const char *name = settings[i].name, *key = strchr(name, '.') + 1;

@@ -39,6 +39,7 @@ static void add_string(struct json_object *o, const char *key, const char *value
 struct counts {
 	uint64_t calls, bytes_in, bytes_out, direct_in, direct_out, faults;
 	uint64_t waits[VG_BUCKETS], waited_us[VG_BUCKETS];
+	uint64_t device_ns;	/* 0 without shares */
 };
 
 /* The rest of the bytes went through the record, the arena or a buffer: a CPU copied them. */
@@ -81,6 +82,7 @@ static struct json_object *process(const struct vg_proc *p, struct counts *sum)
 	add_u64(o, "memory", atomic_load(&e->memory));
 	add_u64(o, "contexts", atomic_load(&e->contexts));
 	add_u64(o, "faults", c.faults);
+	add_u64(o, "device_ns", atomic_load(&e->device_ns));
 	for (unsigned int i = 0; i < VG_BUCKETS; i++) {
 		sum->waits[i] += c.waits[i] = atomic_load(&w->waits[i]);
 		sum->waited_us[i] += c.waited_us[i] = atomic_load(&w->waited_us[i]);
@@ -92,6 +94,7 @@ static struct json_object *process(const struct vg_proc *p, struct counts *sum)
 	sum->direct_in += c.direct_in;
 	sum->direct_out += c.direct_out;
 	sum->faults += c.faults;
+	sum->device_ns += atomic_load(&e->device_ns);
 	return o;
 }
 
@@ -113,8 +116,10 @@ static struct json_object *settings(const struct vg_tenant *t)
 
 static struct json_object *tenant(const struct vg_tenant *t)
 {
-	struct counts sum = { t->calls, t->bytes_in, t->bytes_out, t->direct_in, t->direct_out,
-			      t->faults, { 0 }, { 0 } };
+	struct counts sum = {
+		.calls = t->calls, .bytes_in = t->bytes_in, .bytes_out = t->bytes_out,
+		.direct_in = t->direct_in, .direct_out = t->direct_out, .faults = t->faults,
+	};
 	struct vgpu_host_vgpu_info info = { .size = sizeof(info) };
 	struct json_object *o = json_object_new_object();
 	struct json_object *list = json_object_new_array();
@@ -155,6 +160,8 @@ static struct json_object *tenant(const struct vg_tenant *t)
 	add_u64(o, "faults", sum.faults);
 	add_waits(o, &sum);
 	add_u64(o, "start_waits", t->start_waits);
+	add_u64(o, "turns_ns", vg_turns_used_ns(t));
+	add_u64(o, "device_ns", sum.device_ns + t->device_ns);
 	json_object_object_add(o, "settings", settings(t));
 	return o;
 }

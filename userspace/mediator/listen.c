@@ -19,8 +19,16 @@
 #include "mediator.h"
 
 static void listen_ready(struct vg_source *s, uint32_t events);
-static struct vg_source listener = { .fd = -1, .ready = listen_ready };
-static struct vg_tenant *local;
+
+/* A socket, and whose programs come over it. */
+struct listener {
+	struct vg_source source;
+	LIST_ENTRY(listener) node;
+	struct vg_tenant *tenant;
+	char *path;
+};
+
+static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners);
 static struct vg_closer *strays;	/* of connections for which there is no memory */
 
 #ifndef SO_PASSRIGHTS
@@ -35,6 +43,7 @@ static struct vg_closer *strays;	/* of connections for which there is no memory 
 struct guest {
 	struct vg_source source;
 	TAILQ_ENTRY(guest) node;
+	struct vg_tenant *tenant;
 	struct ucred cred;
 	struct vg_user *user;
 	int64_t since;
@@ -170,7 +179,7 @@ static int serve(struct guest *g, const struct vg_sock_hello *hello)
 	}
 	assign.layout = welcome.layout;
 	fds[2] = pair[0];
-	p = vg_proc_serve(local, g->user, &assign, hello->settings, fds, 3);
+	p = vg_proc_serve(g->tenant, g->user, &assign, hello->settings, fds, 3);
 	if (!p) {
 		ret = -errno;
 		goto close_pair;
@@ -212,7 +221,7 @@ static void refuse(struct guest *g, int error)
 {
 	struct vg_sock_welcome no = { .size = sizeof(no), .status = error };
 
-	vg_event_refuse(local, g->cred.pid, g->cred.uid, "", strerror(error));
+	vg_event_refuse(g->tenant, g->cred.pid, g->cred.uid, "", strerror(error));
 	vg_send_fds(g->source.fd, &no, sizeof(no), NULL, 0);
 	drop(g);
 }
@@ -228,17 +237,17 @@ static void guest_ready(struct vg_source *s, uint32_t events)
 		drop(g);
 		return;
 	}
-	if (g->user->programs >= vg_quota(local, VG_QUOTA_PROGRAMS)) {
+	if (g->user->programs >= vg_quota(g->tenant, VG_QUOTA_PROGRAMS)) {
 		refuse(g, EUSERS);
 		return;
 	}
 	/* What it says stays in the socket until its turn: each takes a place in the queue. */
 	if (!g->queued) {
 		g->queued = true;
-		wait = vg_rate_wait(&g->user->starts, local);
+		wait = vg_rate_wait(&g->user->starts, g->tenant);
 		vg_rate_spend(&g->user->starts);
 		if (wait) {
-			local->start_waits++;
+			g->tenant->start_waits++;
 			g->since = vg_now_ms() + wait;
 			vg_source_pause(s, wait);
 			return;
@@ -297,7 +306,7 @@ static void listen_ready(struct vg_source *s, uint32_t events)
 	(void)events;
 	fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
-		vg_listen_failed(s, vg_config.socket);
+		vg_listen_failed(s, ((struct listener *)s)->path);
 		return;
 	}
 	g = calloc(1, sizeof(*g));
@@ -309,6 +318,7 @@ static void listen_ready(struct vg_source *s, uint32_t events)
 		goto fail;
 	g->source = (struct vg_source){ .fd = fd, .ready = guest_ready,
 					.closer = g->user->closer };
+	g->tenant = ((struct listener *)s)->tenant;
 	g->since = vg_now_ms();
 	g->user->silent++;
 	TAILQ_INSERT_TAIL(&guests, g, node);
@@ -343,27 +353,57 @@ int vg_listen_tick(void)
 	return next;
 }
 
+static int open_one(const char *name, const char *path, const char *pool, unsigned int mode,
+		    uint64_t memory)
+{
+	struct listener *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return -ENOMEM;
+	l->path = strdup(path);
+	l->tenant = vg_tenant_new(name, pool, "socket", "", memory);
+	l->source = (struct vg_source){ .fd = -1, .ready = listen_ready };
+	LIST_INSERT_HEAD(&listeners, l, node);
+	if (!l->path || !l->tenant)
+		return -ENOMEM;
+	l->tenant->local = true;
+	l->tenant->named = strcmp(name, "local");
+	vg_quotas_apply(l->tenant);
+	l->source.fd = vg_listen_socket(path, SOCK_SEQPACKET, mode);
+	if (l->source.fd < 0)
+		return l->source.fd;
+	if (l->tenant->named)
+		vg_info("%s: serving programs on this machine, as %s", path, name);
+	else
+		vg_info("%s: serving programs on this machine", path);
+	return vg_source_add(&l->source, EPOLLIN);
+}
+
 int vg_listen_open(void)
 {
-	if (!*vg_config.socket)
-		return 0;
-	local = vg_tenant_new("local", vg_config.local_pool, "socket", "", vg_config.local_memory);
+	struct vg_named_socket *s;
+	int ret = 0;
+
 	strays = vg_closer_new();
-	if (!local || !strays)
+	if (!strays)
 		return -ENOMEM;
-	local->local = true;
-	vg_quotas_apply(local);
-	listener.fd = vg_listen_socket(vg_config.socket, SOCK_SEQPACKET, vg_config.socket_mode);
-	if (listener.fd < 0)
-		return listener.fd;
-	vg_info("%s: serving programs on this machine", vg_config.socket);
-	return vg_source_add(&listener, EPOLLIN);
+	if (*vg_config.socket)
+		ret = open_one("local", vg_config.socket, vg_config.local_pool,
+			       vg_config.socket_mode, vg_config.local_memory);
+	LIST_FOREACH(s, vg_sockets(), node)
+		if (!ret)
+			ret = open_one(s->name, s->path, s->pool, s->mode, s->memory);
+	return ret;
 }
 
 void vg_listen_close(void)
 {
-	if (listener.fd >= 0) {
-		vg_source_remove(&listener);
-		vg_listen_unlink(vg_config.socket);
+	struct listener *l;
+
+	LIST_FOREACH(l, &listeners, node) {
+		if (l->source.fd < 0)
+			continue;
+		vg_source_remove(&l->source);
+		vg_listen_unlink(l->path);
 	}
 }

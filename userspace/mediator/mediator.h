@@ -94,8 +94,10 @@ struct vg_config {
 struct vg_tenant {
 	LIST_ENTRY(vg_tenant) node;
 	struct vg_source source;	/* the vGPU's descriptor, fd -1 for the socket's */
-	bool local;
+	bool local;			/* of a socket */
+	bool named;			/* of a section [socket NAME] */
 	struct vg_rate starts;
+	struct vg_turns *turns;
 	uid_t executors;		/* as in struct vg_user; 0 for the socket's */
 	uint32_t id;
 	char uuid[40];
@@ -114,7 +116,7 @@ struct vg_tenant {
 	unsigned int procs;
 	uint64_t connected_ms;		/* UTC, when a VM was seen to have opened it; 0: none has */
 	/* Of processes that have ended. */
-	uint64_t ended, calls, bytes_in, bytes_out, direct_in, direct_out, faults;
+	uint64_t ended, calls, bytes_in, bytes_out, direct_in, direct_out, faults, device_ns;
 	uint64_t waits[VG_BUCKETS], waited_us[VG_BUCKETS];
 	uint64_t start_waits;		/* programs that had to wait for their start */
 };
@@ -378,7 +380,42 @@ void vg_host_poll(void);	/* open it if it has appeared */
 void vg_host_watch(void);
 int vg_host_info(const struct vg_tenant *t, void *info);	/* struct vgpu_host_vgpu_info */
 
-/* listen.c: programs over the Unix socket */
+/*
+ * turns.c: turns on the GPU, by a thread of its own, once a vGPU's pool has a share.
+ * vg_turns_set() takes over a vGPU's quotas, vg_turns_switch() looks whether there are shares at
+ * all; the bell is an eventfd for its executors.
+ */
+int vg_turns_join(struct vg_tenant *t);		/* 0 or a negative errno */
+void vg_turns_leave(struct vg_tenant *t);
+int vg_turns_bell(const struct vg_tenant *t);
+void vg_turns_set(struct vg_tenant *t);
+void vg_turns_switch(void);
+uint64_t vg_turns_used_ns(const struct vg_tenant *t);
+
+/*
+ * sockets.c: the sections [socket NAME].  vg_socket_set() takes over a line of one; NULL, or what
+ * would be allowed.  vg_sockets_wrong(): the name of one that has no path, or NULL.
+ */
+#define VG_SOCKET_NAME_MAX 31
+
+struct vg_named_socket {
+	LIST_ENTRY(vg_named_socket) node;
+	char name[VG_SOCKET_NAME_MAX + 1];
+	char pool[16];
+	char *path;
+	unsigned int mode;
+	uint64_t memory;		/* bytes of device memory */
+};
+
+LIST_HEAD(vg_named_sockets, vg_named_socket);
+
+bool vg_socket_name(const char *name);
+const char *vg_socket_set(const char *name, const char *key, const char *value);
+const char *vg_sockets_wrong(void);
+void vg_sockets_end(bool keep);			/* as vg_pools_end() */
+struct vg_named_sockets *vg_sockets(void);	/* in force */
+
+/* listen.c: programs over Unix sockets */
 int vg_listen_open(void);
 void vg_listen_close(void);
 int vg_listen_tick(void);	/* ms until it wants to be called again, or -1 */

@@ -440,7 +440,7 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 			      const struct vg_assign *assign, uint64_t settings,
 			      const int *fds, int count)
 {
-	uid_t *uid = user ? &user->executors : &t->executors;
+	uid_t *uid = user && !t->named ? &user->executors : &t->executors;
 	struct vg_assign msg = *assign;
 	int all[VG_FDS_MAX], entry, ret;
 	bool warm = vg_config.warm && !monitors(assign);
@@ -488,10 +488,11 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 	}
 	memcpy(all, fds, count * sizeof(*fds));
 	all[count] = t->account_fd;
+	all[count + 1] = vg_turns_bell(t);
 	msg.size = sizeof(msg);
 	msg.account = entry;
 	msg.uid = *uid;
-	ret = vg_send_fds(p->control.fd, &msg, sizeof(msg), all, count + 1);
+	ret = vg_send_fds(p->control.fd, &msg, sizeof(msg), all, count + 2);
 	if (ret) {
 		vg_tenant_settle(t, entry);
 		vg_proc_end(p);

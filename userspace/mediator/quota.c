@@ -41,6 +41,9 @@ static const struct quota {
 			     .limits = "bytes" },
 	[VG_QUOTA_BYTES_BURST] = { "bytes_burst", .min = 1, .bytes = true, .allowed = BYTES_SOME,
 				   .limits = "bytes_burst" },
+	[VG_QUOTA_SHARE] = { "share", .max = VG_SHARE_MAX, .allowed = "0 to 10000" },
+	[VG_QUOTA_WEIGHT] = { "weight", .min = 1, .max = VG_SHARE_MAX, .allowed = "1 to 10000" },
+	[VG_QUOTA_LATENCY] = { "latency", .max = 1, .allowed = "0 or 1" },
 };
 
 static const char *const kinds[VG_SCOPES] = {
@@ -141,7 +144,7 @@ static bool is_name(enum vg_scope kind, const char *name, char *why, size_t size
 
 	if (kind == VG_SCOPE_VGPU) {
 		if (!vg_state_is_name(name)) {
-			snprintf(why, size, "%.40s is neither a UUID, in small letters, nor local; ",
+			snprintf(why, size, "%.40s is neither a UUID, in small letters, nor a socket's name or local; ",
 				 name);
 			return false;
 		}
@@ -238,7 +241,7 @@ static uint64_t base(const struct vg_tenant *t, enum vg_quota q)
 {
 	switch (q) {
 	case VG_QUOTA_MEMORY:
-		return t->local ? vg_config.local_memory : t->type_memory;
+		return t->type_memory;
 	case VG_QUOTA_CONTEXTS:
 		return vg_config.contexts;
 	case VG_QUOTA_HOST_MEMORY:
@@ -300,7 +303,9 @@ void vg_quota_origin(const struct vg_tenant *t, enum vg_quota q, char out[64])
 		strcpy(out, t->local ? "[socket]" : "its type");
 	else if (q == VG_QUOTA_PROGRAMS && !t->local)
 		strcpy(out, "fixed");
-	else if (quotas[q].limits && strcmp(quotas[q].limits, quotas[q].name))
+	else if (!quotas[q].limits)
+		strcpy(out, "usual");
+	else if (strcmp(quotas[q].limits, quotas[q].name))
 		snprintf(out, 64, "[limits] %s", quotas[q].limits);
 	else
 		strcpy(out, "[limits]");
@@ -339,6 +344,8 @@ void vg_quotas_apply(struct vg_tenant *t)
 	atomic_store(&t->account->limit, t->quota[VG_QUOTA_MEMORY]);
 	atomic_store(&t->account->context_limit, t->quota[VG_QUOTA_CONTEXTS]);
 	set_buckets(t);
+	vg_turns_set(t);
+	vg_turns_switch();
 	ret = vg_cgroup_limits(t);
 	if (ret)
 		vg_warn("%s: its limits of host memory and threads stay as they are: %s", t->uuid,

@@ -27,8 +27,14 @@ enum vg_quota {
 	VG_QUOTA_CALLS_BURST,	/* 0: those of one second */
 	VG_QUOTA_BYTES,		/* copied to and from the device in a second, by all programs */
 	VG_QUOTA_BYTES_BURST,	/* none: those of one second */
+	VG_QUOTA_SHARE,		/* of GPU time, of its pool beside other pools; 0: none is kept */
+	VG_QUOTA_WEIGHT,	/* of the vGPU beside others of its pool */
+	VG_QUOTA_LATENCY,	/* 1: it need not wait for the end of others' turns */
 	VG_QUOTAS
 };
+
+#define VG_SHARE_MAX	10000
+#define VG_SHARE_USUAL	100
 
 #define VG_QUOTA_NONE UINT64_MAX	/* bytes without a limit */
 

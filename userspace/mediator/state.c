@@ -29,7 +29,8 @@ bool vg_state_is_name(const char *name)
 	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 	size_t i;
 
-	if (!strcmp(name, "local"))
+	/* Also "local". */
+	if (vg_socket_name(name))
 		return true;
 	for (i = 0; form[i] && name[i]; i++)
 		if (form[i] == '-' ? name[i] != '-' : !strchr("0123456789abcdef", name[i]))

@@ -42,6 +42,10 @@ struct vg_tenant *vg_tenant_new(const char *uuid, const char *pool, const char *
 			  t->account_fd, 0);
 	if (t->account == MAP_FAILED)
 		goto fail;
+	if (vg_turns_join(t)) {
+		munmap(t->account, sizeof(*t->account));
+		goto fail;
+	}
 	t->type_memory = memory;
 	memcpy(t->account->name, t->uuid, sizeof(t->account->name));
 	LIST_INSERT_HEAD(&vg_tenants, t, node);
@@ -62,6 +66,7 @@ void vg_tenant_free(struct vg_tenant *t)
 {
 	LIST_REMOVE(t, node);
 	vg_source_remove(&t->source);
+	vg_turns_leave(t);
 	munmap(t->account, sizeof(*t->account));
 	close(t->account_fd);
 	vg_closer_put(t->closer);
@@ -77,6 +82,8 @@ int vg_tenant_entry(struct vg_tenant *t)
 		if (t->entry_used[i])
 			continue;
 		t->entry_used[i] = true;
+		if (atomic_load(&t->account->entries) <= i)
+			atomic_store(&t->account->entries, i + 1);
 		t->procs++;
 		return i;
 	}
@@ -95,6 +102,7 @@ void vg_tenant_settle(struct vg_tenant *t, unsigned int index)
 	t->direct_in += atomic_load(&e->direct_in);
 	t->direct_out += atomic_load(&e->direct_out);
 	t->faults += atomic_load(&e->faults);
+	t->device_ns += atomic_load(&e->device_ns);
 	for (unsigned int i = 0; i < VG_BUCKETS; i++) {
 		t->waits[i] += atomic_load(&t->account->waits[index].waits[i]);
 		t->waited_us[i] += atomic_load(&t->account->waits[index].waited_us[i]);
