@@ -104,7 +104,7 @@ bool vg_quota_parse(enum vg_quota q, const char *text, uint64_t *value)
 
 void vg_quota_show(enum vg_quota q, uint64_t value, char out[24])
 {
-	static const char suffixes[] = "KMGT";
+	static const char *const suffix[] = { "", "K", "M", "G", "T" };
 	unsigned int i = 0;
 
 	if (quotas[q].bytes && value == VG_QUOTA_NONE) {
@@ -115,7 +115,7 @@ void vg_quota_show(enum vg_quota q, uint64_t value, char out[24])
 		value >>= 10;
 		i++;
 	}
-	snprintf(out, 24, "%" PRIu64 "%.*s", value, i ? 1 : 0, i ? &suffixes[i - 1] : "");
+	snprintf(out, 24, "%" PRIu64 "%s", value, suffix[i]);
 }
 
 void vg_quota_names(char *out, size_t size)
