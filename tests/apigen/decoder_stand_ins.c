@@ -5,6 +5,7 @@
  */
 #include "decoder_stand_ins.h"
 
+#include "calls.h"
 #include "exec_calls.h"
 #include "vg_cuda.h"
 
@@ -372,6 +373,11 @@ void vg_channel_wake(struct vg_channel *ch, const uint32_t *word)
 {
 	(void)ch;
 	(void)word;
+}
+
+void vg_progress_context_gone(CUcontext context)
+{
+	(void)context;
 }
 
 void vg_exec_moved(struct vg_exec *x, uint64_t in, uint64_t out)

@@ -31,15 +31,17 @@ def info():
     f, t = ctypes.c_size_t(), ctypes.c_size_t()
     r = c.cuMemGetInfo_v2(ctypes.byref(f), ctypes.byref(t))
     return r, f.value, t.value
-def launcher(path, name):
+stream, other = ctypes.c_void_p(), ctypes.c_void_p()
+def load(ptx, name):
+    global f
     m, f = ctypes.c_void_p(), ctypes.c_void_p()
-    r = c.cuModuleLoad(ctypes.byref(m), path.encode())
-    r = r or c.cuModuleGetFunction(ctypes.byref(f), m, name.encode())
-    return r, f
-def launch(f, *args):
+    return (c.cuModuleLoadData(ctypes.byref(m), ptx.encode()) or
+            c.cuModuleGetFunction(ctypes.byref(f), m, name.encode()))
+def new_stream(s): return c.cuStreamCreate(ctypes.byref(s), 1)
+def launch(*args, s=None):
     cells = [ctypes.c_uint64(a) for a in args]
     params = (ctypes.c_void_p * (len(cells) + 1))(*[ctypes.addressof(x) for x in cells], None)
-    return c.cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, None, params, None)
+    return c.cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, s, params, None)
 for line in sys.stdin:
     try:
         print(repr(eval(line)), flush=True)

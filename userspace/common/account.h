@@ -59,11 +59,22 @@ struct vg_account_waits {
 	_Atomic uint64_t waited_us[VG_BUCKETS];
 };
 
+#define VG_ENDS_LAUNCH_TIMEOUT	702u	/* CUDA_ERROR_LAUNCH_TIMEOUT */
+
+/* The launch that the device is at (executor/progress.c). */
+struct vg_account_launch {
+	_Atomic uint64_t since_us;	/* the longest; CLOCK_MONOTONIC; 0: none, or no limit */
+	/* What its program is to be told when the executor ends, a CUresult; by the mediator. */
+	_Atomic uint32_t ends_with;
+	uint32_t reserved;
+};
+
 struct vg_account {
 	_Atomic uint64_t limit;		/* device memory of the vGPU; by the mediator */
 	/* Of processes that have freed it or ended while others hold it; by the mediator. */
 	_Atomic uint64_t orphaned;
 	_Atomic uint64_t context_limit;	/* device memory of all contexts; by the mediator */
+	_Atomic uint64_t kernel_ms;	/* that one launch may take; 0: no limit; by the mediator */
 	char name[40];			/* of the vGPU, for logs; by the mediator */
 	/* Turns on the GPU (executor/turn.c, mediator/turns.c); by the mediator. */
 	_Atomic uint64_t turn_until;	/* CLOCK_MONOTONIC, ns */
@@ -71,10 +82,11 @@ struct vg_account {
 	_Atomic uint32_t turn_seq;	/* a futex: the vGPU has been given a turn */
 	_Atomic uint32_t turn_others;	/* other vGPUs want the GPU, too */
 	_Atomic uint32_t entries;	/* behind these none was ever used; by the mediator */
-	uint64_t reserved[5];
+	uint64_t reserved[4];
 	struct vg_account_entry entry[VG_ACCOUNT_ENTRIES];
 	_Alignas(64) struct vg_account_bucket bucket[VG_BUCKETS];
 	struct vg_account_waits waits[VG_ACCOUNT_ENTRIES];
+	struct vg_account_launch launch[VG_ACCOUNT_ENTRIES];
 };
 
 /* How many entries there are to look at. */

@@ -265,11 +265,17 @@ CUresult vg_channel_choose(uint64_t settings)
 
 CUresult vg_client_lost(int err)
 {
+	CUresult result = CUDA_ERROR_DEVICE_UNAVAILABLE;
 	int up = VG_CLIENT_UP;
 
-	vg_client.error = CUDA_ERROR_DEVICE_UNAVAILABLE;
+	/* The executor says it before it ends, and the pages are ours. */
+	if (vg_load_acquire(&vg_client.ring->host_state) == VGPU_HOST_ENDED &&
+	    vg_load(&vg_client.ring->host_error) == CUDA_ERROR_LAUNCH_TIMEOUT)
+		result = CUDA_ERROR_LAUNCH_TIMEOUT;
+	vg_client.error = result;
 	if (atomic_compare_exchange_strong(&vg_client.state, &up, VG_CLIENT_LOST))
 		fprintf(stderr, "vgpu: the executor of this process has gone (%s)\n",
-			strerror(-err));
-	return CUDA_ERROR_DEVICE_UNAVAILABLE;
+			result == CUDA_ERROR_LAUNCH_TIMEOUT ?
+				"a kernel ran for longer than the host allows" : strerror(-err));
+	return result;
 }

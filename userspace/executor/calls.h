@@ -222,4 +222,7 @@ struct vg_x_image {
 CUresult vg_x_image_take(struct vg_x_image *out, const void *image, size_t bytes);
 void vg_x_image_drop(struct vg_x_image *image);
 
+/* progress.c: the driver has destroyed a context */
+void vg_progress_context_gone(CUcontext context);
+
 #endif /* VG_CALLS_H */

@@ -163,8 +163,10 @@ static CUresult end(struct vg_exec *x, CUdevice dev, uint32_t id, CUresult (*how
 		return r;
 	primary[dev] = 0;
 	/* After another error nobody knows; it counts until the process ends. */
-	if (!r)
+	if (!r) {
 		vg_x_context_gone(x, primary_context[dev]);
+		vg_progress_context_gone(primary_context[dev]);
+	}
 	vg_x_destroyed(x, r, id, VG_CONTEXT);
 	vg_x_allocations_gone(x, id, !r);
 	vg_exec_context(x, dev, -1);
@@ -268,8 +270,10 @@ CUresult vge_vgpu_context_destroy(struct vg_exec *x, const struct vg_req *rq, CU
 	if (vg_x_refused(r))
 		return r;
 	vg_x_allocations_gone(x, q->ctx, !r);
-	if (!r)
+	if (!r) {
 		vg_x_context_gone(x, ctx);
+		vg_progress_context_gone(ctx);
+	}
 	vg_exec_context(x, dev, -1);
 	return r;
 }

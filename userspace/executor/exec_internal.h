@@ -77,6 +77,7 @@ struct vg_exec {
 	uint64_t ask_ns;		/* at least */
 	_Atomic bool unsettled;		/* the driver may give back memory by itself */
 
+	bool progress;			/* progress.c has something to look after */
 	_Atomic uint32_t context_epoch;	/* counts vg_exec_contexts_changed() */
 
 	/* The first failure of a call without an answer, until one has told it. */
@@ -158,6 +159,13 @@ static inline bool vg_turns_on(const struct vg_exec *x)
 {
 	return __builtin_expect(!!atomic_load_explicit(&x->account->turns, memory_order_relaxed), 0);
 }
+
+/*
+ * progress.c: how long the device has been at one launch, while the vGPU has a limit on that. Around a
+ * record that is run; what _begin() returns, if anything, is for _end().
+ */
+void *vg_progress_begin(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq);
+void vg_progress_end(void *launch);
 
 /* output.c: what kernels print */
 int vg_output_start(void);

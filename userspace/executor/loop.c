@@ -117,6 +117,7 @@ static __attribute__((noinline, cold)) CUresult run_timed(struct vg_exec *x, con
 static void run(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
 		struct vg_current *current, struct outcome *out)
 {
+	void *launch = NULL;
 	static __thread uint8_t payload[VG_REPLY_MAX] __attribute__((aligned(16)));
 
 	out->reply = (struct vg_reply){ .payload = payload };
@@ -128,11 +129,16 @@ static void run(struct vg_exec *x, const struct vg_op *op, const struct vg_req *
 	 * some calls use a context although they need none.
 	 */
 	out->result = make_current(x, rq->ctx, current);
+	if (__builtin_expect(atomic_load_explicit(&x->account->kernel_ms, memory_order_relaxed) ||
+			     x->progress, 0) && !out->result)
+		launch = vg_progress_begin(x, op, rq);
 	if (__builtin_expect(!!(rq->flags & VGPU_REC_TIMED), 0))
 		out->result = run_timed(x, op, rq, out);
 	else if (!out->result || !op->needs_ctx)
 		out->result = vg_turns_on(x) ? run_in_turn(x, op, rq, out) :
 					       op->run(x, rq, &out->reply);
+	if (launch)
+		vg_progress_end(launch);
 	if (out->reply.bytes > VG_REPLY_MAX)
 		out->reply.bytes = VG_REPLY_MAX;
 	/*

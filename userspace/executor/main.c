@@ -133,6 +133,17 @@ static bool say_ready(CUresult result, bool allow_pageable)
 	return !msg.pageable || allow_pageable;
 }
 
+/* If the mediator ends this program for something, the program learns it from the ring. */
+static void tell_end(void)
+{
+	uint32_t error = atomic_load(&exec.account->launch[exec.entry - exec.account->entry].ends_with);
+
+	if (!error)
+		return;
+	vg_store(&exec.ch.ring->host_error, error);
+	vg_store_release(&exec.ch.ring->host_state, VGPU_HOST_ENDED);
+}
+
 /* Ends the process as soon as the mediator or the guest has gone. */
 static void *watch(void *arg)
 {
@@ -145,6 +156,7 @@ static void *watch(void *arg)
 	(void)arg;
 	while (poll(fds, 2, -1) < 0 && errno == EINTR)
 		;
+	tell_end();
 	_exit(EXIT_SUCCESS);
 }
 

@@ -241,6 +241,8 @@ static const struct setting settings[] = {
 	  .allowed = BYTES " or none, more than 0" },
 	{ "limits.bytes_burst", set_quota_of_all, AT(quota[VG_QUOTA_BYTES_BURST]), NOW,
 	  .allowed = BYTES " or none, more than 0" },
+	{ "limits.kernel_seconds", set_quota_of_all, AT(quota[VG_QUOTA_KERNEL_SECONDS]), NOW,
+	  .allowed = "0 to 86400" },
 	{ "sandbox.mode", set_mode, AT(learn), NOW, .allowed = "enforce or log" },
 	{ "sandbox.allow", set_calls, AT(allow), NOW,
 	  .allowed = "names of system calls with commas between them" },

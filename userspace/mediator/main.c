@@ -142,6 +142,7 @@ static void run(void)
 		vg_users_tick();
 		vg_host_poll();
 		vg_host_watch();
+		vg_procs_watch();
 		vg_procs_refill();
 		vg_procs_try();
 		if (listen >= 0 && (timeout < 0 || listen < timeout))

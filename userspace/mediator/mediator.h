@@ -283,6 +283,7 @@ enum vg_event_kind {
 	VG_EVENT_BEGIN,		/* an executor serves a program */
 	VG_EVENT_END,
 	VG_EVENT_REFUSE,
+	VG_EVENT_KERNEL_TIMEOUT,	/* a program is ended for a launch that took too long */
 	VG_EVENT_LOST,		/* `count` events were not written */
 };
 
@@ -365,6 +366,7 @@ void vg_proc_end(struct vg_proc *p);		/* ask, and kill if it does not */
 void vg_proc_end_for(struct vg_proc *p, const char *why);	/* a constant; the first one counts */
 void vg_procs_reap(void);			/* on SIGCHLD */
 int vg_procs_tick(void);			/* ms until it wants to be called again, or -1 */
+void vg_procs_watch(void);	/* end those whose launch takes too long; looks once a second */
 void vg_procs_end_tenant(struct vg_tenant *t);
 struct vg_exec_ready vg_procs_driver(void);	/* what executors said of the driver last */
 

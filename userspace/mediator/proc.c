@@ -27,6 +27,7 @@
 
 #include <linux/vgpu_ring.h>
 
+#define WATCH_MS	500	/* between two looks at how long launches have run */
 #define GRACE_MS	2000	/* for an executor to end by itself */
 #define FAIL_PAUSE_MS	2000	/* before the next spare, after one has failed */
 
@@ -57,6 +58,9 @@ void vg_proc_end(struct vg_proc *p)
 	/* The end of this socket is what it watches.  Its closer may be busy. */
 	shutdown(p->control.fd, SHUT_RDWR);
 	vg_source_remove(&p->control);
+	/* Where the executor has a last word for its program, that is to read it before it sees the end. */
+	if (p->tenant && atomic_load(&p->tenant->account->launch[p->account].ends_with))
+		return;
 	if (p->client.fd >= 0)
 		shutdown(p->client.fd, SHUT_RDWR);
 	vg_source_remove(&p->client);
@@ -69,12 +73,13 @@ void vg_proc_end_for(struct vg_proc *p, const char *why)
 	vg_proc_end(p);
 }
 
-static void tell_begin(const struct vg_proc *p)
+static void tell(const struct vg_proc *p, enum vg_event_kind kind, const char *why)
 {
-	struct vg_event e = { .kind = VG_EVENT_BEGIN, .executor = p->pid, .pid = p->guest_pid };
+	struct vg_event e = { .kind = kind, .executor = p->pid, .pid = p->guest_pid };
 
 	snprintf(e.vgpu, sizeof(e.vgpu), "%s", p->tenant->uuid);
 	snprintf(e.name, sizeof(e.name), "%s", p->comm);
+	snprintf(e.why, sizeof(e.why), "%s", why);
 	e.uid = p->user ? (int64_t)p->user->uid : -1;
 	vg_event(&e);
 }
@@ -164,8 +169,11 @@ static void control_ready(struct vg_source *s, uint32_t events)
 /* The program has gone, or talks where it should not. */
 static void client_ready(struct vg_source *s, uint32_t events)
 {
+	struct vg_proc *p = of_client(s);
+
 	(void)events;
-	vg_proc_end_for(of_client(s), "the program ended");
+	vg_proc_end_for(p, "the program ended");
+	vg_source_remove(s);
 }
 
 /* `devices` as in struct vg_tenant. */
@@ -519,7 +527,7 @@ void vg_proc_name(struct vg_proc *p, uint32_t pid, const char *comm)
 	p->since_ms = vg_wall_ms();
 	vg_text_show(p->comm, sizeof(p->comm), comm, 16);
 	atomic_store(&p->tenant->account->entry[p->account].pid, pid);
-	tell_begin(p);
+	tell(p, VG_EVENT_BEGIN, "");
 }
 
 /* `status` as waitpid() gives it.  Before its account is settled. */
@@ -578,6 +586,9 @@ void vg_procs_reap(void)
 			refill_at = vg_now_ms() + FAIL_PAUSE_MS;
 		vg_proc_end(p);
 		vg_source_remove(&p->listener);
+		if (p->client.fd >= 0)
+			shutdown(p->client.fd, SHUT_RDWR);
+		vg_source_remove(&p->client);
 		vg_tokens_forget(p);
 		if (p->tenant) {
 			tell_end(p, status);
@@ -620,6 +631,39 @@ int vg_procs_tick(void)
 	if (refill_at > now && (next < 0 || refill_at - now < next))
 		next = refill_at - now;
 	return next;
+}
+
+static void kernel_timeout(struct vg_proc *p, uint64_t took_us)
+{
+	char why[96];
+
+	snprintf(why, sizeof(why), "a launch has run for %.1f s; kernel_seconds is %" PRIu64,
+		 took_us / 1e6, vg_quota(p->tenant, VG_QUOTA_KERNEL_SECONDS));
+	tell(p, VG_EVENT_KERNEL_TIMEOUT, why);
+	/* Its executor passes this on, if it still does anything. */
+	atomic_store(&p->tenant->account->launch[p->account].ends_with, VG_ENDS_LAUNCH_TIMEOUT);
+	vg_proc_end_for(p, "a launch ran for longer than kernel_seconds");
+}
+
+void vg_procs_watch(void)
+{
+	static int64_t next;
+	struct vg_proc *p;
+
+	if (vg_now_ms() < next)
+		return;
+	next = vg_now_ms() + WATCH_MS;
+	LIST_FOREACH(p, &vg_procs, node) {
+		uint64_t limit, since, now;
+
+		if (p->state != VG_PROC_SERVING || !p->tenant)
+			continue;
+		limit = vg_quota(p->tenant, VG_QUOTA_KERNEL_SECONDS) * 1000000;
+		since = atomic_load(&p->tenant->account->launch[p->account].since_us);
+		now = vg_now_us();
+		if (limit && since && now > since && now - since >= limit)
+			kernel_timeout(p, now - since);
+	}
 }
 
 void vg_procs_end_tenant(struct vg_tenant *t)

@@ -39,6 +39,8 @@ static const struct quota {
 				   .limits = "calls_burst" },
 	[VG_QUOTA_BYTES] = { "bytes", .min = 1, .bytes = true, .allowed = BYTES_SOME,
 			     .limits = "bytes" },
+	[VG_QUOTA_KERNEL_SECONDS] = { "kernel_seconds", .max = 86400, .allowed = "0 to 86400",
+				      .limits = "kernel_seconds" },
 	[VG_QUOTA_BYTES_BURST] = { "bytes_burst", .min = 1, .bytes = true, .allowed = BYTES_SOME,
 				   .limits = "bytes_burst" },
 	[VG_QUOTA_SHARE] = { "share", .max = VG_SHARE_MAX, .allowed = "0 to 10000" },
@@ -343,6 +345,7 @@ void vg_quotas_apply(struct vg_tenant *t)
 	/* What is held already stays: nothing more is given until the sum is below. */
 	atomic_store(&t->account->limit, t->quota[VG_QUOTA_MEMORY]);
 	atomic_store(&t->account->context_limit, t->quota[VG_QUOTA_CONTEXTS]);
+	atomic_store(&t->account->kernel_ms, t->quota[VG_QUOTA_KERNEL_SECONDS] * 1000);
 	set_buckets(t);
 	vg_turns_set(t);
 	vg_turns_switch();

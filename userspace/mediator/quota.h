@@ -30,6 +30,7 @@ enum vg_quota {
 	VG_QUOTA_SHARE,		/* of GPU time, of its pool beside other pools; 0: none is kept */
 	VG_QUOTA_WEIGHT,	/* of the vGPU beside others of its pool */
 	VG_QUOTA_LATENCY,	/* 1: it need not wait for the end of others' turns */
+	VG_QUOTA_KERNEL_SECONDS,	/* that one launch may take; 0: no limit */
 	VG_QUOTAS
 };
 

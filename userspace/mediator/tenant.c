@@ -107,6 +107,7 @@ void vg_tenant_settle(struct vg_tenant *t, unsigned int index)
 		t->waits[i] += atomic_load(&t->account->waits[index].waits[i]);
 		t->waited_us[i] += atomic_load(&t->account->waits[index].waited_us[i]);
 	}
+	memset((void *)&t->account->launch[index], 0, sizeof(t->account->launch[index]));
 	memset((void *)&t->account->waits[index], 0, sizeof(t->account->waits[index]));
 	memset((void *)e, 0, sizeof(*e));
 	t->entry_used[index] = false;

@@ -59,6 +59,7 @@
 #define VGPU_HOST_ABSENT	0u	/* no executor has attached yet */
 #define VGPU_HOST_READY		1u	/* an executor consumes records */
 #define VGPU_HOST_REFUSED	2u	/* none will: host_error says why */
+#define VGPU_HOST_ENDED		3u	/* it was ended for what host_error says */
 
 /* Values of vgpu_ring.host_parked. */
 #define VGPU_HOST_AWAKE		0u
@@ -86,9 +87,9 @@ struct vgpu_ring {
 	__u32 host_parked;
 	__u32 reserved2[13];
 
-	/* writer: executor, before it is ready */
+	/* writer: executor, before it is ready and when it ends */
 	__u32 host_state;		/* offset 192 */
-	__u32 host_error;		/* an errno, with VGPU_HOST_REFUSED */
+	__u32 host_error;		/* an errno, with VGPU_HOST_REFUSED; a CUresult, with _ENDED */
 	__u32 reserved3[14];
 };
 
