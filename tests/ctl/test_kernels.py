@@ -145,8 +145,9 @@ def queued(folder):
     m.end()
 
 
-for test in (queued, limit, many_short):
-    with tempfile.TemporaryDirectory() as place:
-        os.chmod(place, 0o711)
-        test(place)
-finish()
+if __name__ == "__main__":
+    for test in (queued, limit, many_short):
+        with tempfile.TemporaryDirectory() as place:
+            os.chmod(place, 0o711)
+            test(place)
+    finish()

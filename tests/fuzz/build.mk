@@ -12,7 +12,7 @@ VG_FUZZ_ring := $(wildcard userspace/softgpu/*.c) $(VG_EXPORT_SRCS) userspace/co
 	$(filter-out $(addprefix userspace/executor/,main.c sandbox.c filter.c files.c tokens.c),\
 		$(wildcard userspace/executor/*.c)) \
 	$(addprefix $(O)/gen/,decoder_cases.c executor_decode.c executor_cuda.c)
-VG_FUZZ_token := $(addprefix userspace/mediator/,closer.c config.c cgroup.c pool.c quota.c sockets.c state.c tenant.c token.c turns.c fair.c \
+VG_FUZZ_token := $(addprefix userspace/mediator/,closer.c config.c cgroup.c pool.c event.c history.c quarantine.c quota.c sockets.c state.c tenant.c token.c turns.c fair.c \
 		text.c uid.c user.c) \
 	userspace/common/log.c userspace/common/fdpass.c
 # It includes source.c and proc.c, with stand-ins for the clock and for processes.

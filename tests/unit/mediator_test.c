@@ -24,6 +24,7 @@
 
 #include "common/fdpass.h"
 #include "mediator/mediator.h"
+#include "mediator/state.h"
 
 /* The loop, which these tests have none of. */
 int vg_source_add(struct vg_source *s, uint32_t events)
@@ -36,6 +37,13 @@ int vg_source_add(struct vg_source *s, uint32_t events)
 void vg_source_remove(struct vg_source *s)
 {
 	(void)s;
+}
+
+static struct vg_event event;
+
+void vg_event(struct vg_event *e)
+{
+	event = *e;
 }
 
 static int64_t now = 1000;
@@ -284,6 +292,66 @@ static void quotas(void **state)
 	assert_true(reload("[pool a-name-that-is-too-long]\nstarts = 8\n") < 0);
 	vg_quotas_apply_all();
 	assert_int_equal(vg_quota(t, VG_QUOTA_STARTS), 9);
+	vg_tenant_free(t);
+	vg_tenant_free(other);
+	assert_int_equal(load(""), 0);
+}
+
+/* So many faults in the time, and no others count: not older ones, not another vGPU's or user's. */
+static void quarantine(void **state)
+{
+	struct vg_user *user, *another;
+	struct vg_tenant *t, *other;
+
+	(void)state;
+	assert_int_equal(load("[limits]\nfaults = 3\nfault_seconds = 10\n[state]\npath =\n"), 0);
+	t = vg_tenant_new("83b8f4f2-509f-382f-3c1e-e6bfe0fa1001", "A", "t", "", 1000);
+	other = vg_tenant_new("83b8f4f2-509f-382f-3c1e-e6bfe0fa1002", "A", "t", "", 1000);
+	event = (struct vg_event){ 0 };
+	vg_quarantine_fault(t, NULL, "one");
+	vg_quarantine_fault(other, NULL, "one");
+	now += 5000;
+	vg_quarantine_fault(t, NULL, "two");
+	now += 5000;
+	vg_quarantine_fault(t, NULL, "three, but the first is too old");
+	assert_false(vg_quarantined(t, NULL));
+	assert_int_equal(event.time_ms | event.kind, 0);
+	now += 4999;
+	vg_quarantine_fault(t, NULL, "the last");
+	assert_true(vg_quarantined(t, NULL));
+	assert_false(vg_quarantined(other, NULL));
+	assert_int_equal(event.kind, VG_EVENT_QUARANTINE);
+	assert_string_equal(event.vgpu, t->uuid);
+	assert_string_equal(event.why, "3 faults in 10 s; the last: the last");
+	/* Those of programs that were there already are no more news. */
+	event = (struct vg_event){ 0 };
+	for (int i = 0; i < 5; i++)
+		vg_quarantine_fault(t, NULL, "more");
+	assert_int_equal(event.kind, 0);
+	assert_int_equal(vg_state_quarantine_end(t->uuid), 0);
+	assert_false(vg_quarantined(t, NULL));
+	assert_int_equal(vg_state_quarantine_end(t->uuid), -ENOENT);
+	/* Of the socket's programs each user answers for himself, also when he has been away. */
+	t->local = true;
+	user = vg_user_get(1000);
+	another = vg_user_get(1001);
+	vg_quarantine_fault(t, user, "one");
+	vg_quarantine_fault(t, user, "two");
+	vg_quarantine_fault(t, another, "one");
+	vg_user_put(user);
+	now += 4000;
+	vg_users_tick();
+	user = vg_user_get(1000);
+	vg_quarantine_fault(t, user, "three");
+	assert_true(vg_quarantined(t, user));
+	assert_false(vg_quarantined(t, another));
+	assert_false(vg_quarantined(t, NULL));
+	assert_int_equal(vg_state_quarantine_end("local:1000"), 0);
+	vg_user_put(user);
+	vg_user_put(another);
+	now += 1000000;
+	vg_users_tick();
+	assert_null(vg_user_find(1000));
 	vg_tenant_free(t);
 	vg_tenant_free(other);
 	assert_int_equal(load(""), 0);
@@ -1321,6 +1389,7 @@ int main(void)
 		cmocka_unit_test(faults_are_located), cmocka_unit_test(indented),
 		cmocka_unit_test(read_again),
 		cmocka_unit_test(quotas),
+		cmocka_unit_test(quarantine),
 		cmocka_unit_test(tenant_settles), cmocka_unit_test(tenant_full),
 		cmocka_unit_test(account_is_sealed),
 		cmocka_unit_test(starts), cmocka_unit_test(users),

@@ -58,6 +58,10 @@ static CUresult connect_error(int err, const char *path)
 		fprintf(stderr, "vgpu: %s: the guest driver has no channel free, or its limit on "
 			"pinned memory is reached (user_limit and pin_limit of vgpu_guest)\n", path);
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	case -EKEYREVOKED:
+		fprintf(stderr, "vgpu: %s: the host gives this user no new programs, because too many "
+			"have ended by faults, until its operator lets it (vgpuctl release)\n", path);
+		return CUDA_ERROR_SYSTEM_NOT_READY;
 	case -EUSERS:
 		fprintf(stderr, "vgpu: %s: this user has as many programs or connections as it "
 			"may\n", path);

@@ -20,6 +20,7 @@ bool vg_ctl_top_order(const char *name, char *by);
  * those that are in force, of one (NULL: of all), and where they come from. The exit status.
  */
 int vg_ctl_set(const char *socket, const char *vgpu, char *const *words, int count, bool unset);
+int vg_ctl_release(const char *socket, const char *name);	/* from quarantine */
 int vg_ctl_show(const char *socket, const char *vgpu, bool json);
 
 /*

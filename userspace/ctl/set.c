@@ -62,6 +62,17 @@ int vg_ctl_set(const char *socket, const char *vgpu, char *const *words, int cou
 	return EXIT_SUCCESS;
 }
 
+int vg_ctl_release(const char *socket, const char *name)
+{
+	struct json_object *request = json_object_new_object(), *answer;
+
+	json_object_object_add(request, "request", json_object_new_string("release"));
+	json_object_object_add(request, "vgpu", json_object_new_string(name));
+	answer = ask(socket, request);
+	json_object_put(answer);
+	return answer ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 static void print_vgpu(struct json_object *v)
 {
 	struct json_object *settings = vg_get(v, "settings");

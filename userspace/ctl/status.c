@@ -11,6 +11,7 @@
 static void print_vgpu(struct json_object *v)
 {
 	struct json_object *procs = vg_get(v, "processes"), *limit = vg_get(v, "memory_limit");
+	struct json_object *list;
 	char a[16], b[16], c[16], d[16];
 	size_t i, n = json_object_array_length(procs);
 
@@ -35,6 +36,13 @@ static void print_vgpu(struct json_object *v)
 		       vg_number(v, "traps"), vg_number(v, "doorbells"), vg_number(v, "interrupts"),
 		       vg_bytes(vg_number(v, "pinned"), a), vg_bytes(vg_number(v, "read_by_module"), b));
 	printf("\n");
+	list = vg_get(v, "quarantine");
+	for (i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *q = json_object_array_get_idx(list, i);
+
+		printf("  QUARANTINE: %s gets no new programs: %s\n", vg_string(q, "name"),
+		       vg_string(q, "why"));
+	}
 	if (vg_number(v, "call_waits") || vg_number(v, "byte_waits") || vg_number(v, "start_waits"))
 		printf("  waited for its rates: calls %" PRIu64 " times, %.1f s   bytes %" PRIu64
 		       " times, %.1f s   starts %" PRIu64 " times\n",

@@ -42,7 +42,7 @@ struct row {
 	struct json_object *of;
 	uint64_t memory, limit, contexts, faults, since;
 	double calls, to, from;		/* a second */
-	bool limited;
+	bool limited, quarantined;
 	struct row *processes;
 	size_t count;
 };
@@ -71,6 +71,7 @@ static void fill(struct row *r, struct json_object *now, struct json_object *bef
 		.memory = vg_number(now, "memory"),
 		.limit = vg_number(now, "memory_limit"),
 		.limited = vg_get(now, "memory_limit"),
+		.quarantined = vg_number(now, "quarantined"),
 		.contexts = vg_number(now, "contexts"),
 		.faults = vg_number(now, "faults"),
 		.since = vg_number(now, "since_ms"),
@@ -307,7 +308,7 @@ static void put_table(FILE *to, const struct table *t, int width, int height)
 
 		if (height && ++lines >= height)
 			return;
-		snprintf(name, sizeof(name), "%s", row_name(v));
+		snprintf(name, sizeof(name), "%s%s", v->quarantined ? "! " : "", row_name(v));
 		put_row(to, v, name, columns, dated);
 		fputc('\n', to);
 		for (size_t k = 0; k < v->count; k++) {
@@ -343,6 +344,7 @@ static struct json_object *json_row(const struct row *r, bool vgpu)
 		json_object_object_add(o, "since_ms", json_object_new_uint64(r->since));
 	if (!vgpu)
 		return o;
+	json_object_object_add(o, "quarantined", json_object_new_boolean(r->quarantined));
 	list = json_object_new_array();
 	for (size_t k = 0; k < r->count; k++)
 		json_object_array_add(list, json_row(&r->processes[k], false));

@@ -19,6 +19,7 @@ static void usage(FILE *to)
 		    "       vgpuctl [--socket PATH] show [--json] [UUID]\n"
 		    "       vgpuctl [--socket PATH] set UUID KEY=VALUE...\n"
 		    "       vgpuctl [--socket PATH] unset UUID KEY...\n"
+		    "       vgpuctl [--socket PATH] release UUID\n"
 		    "       vgpuctl [--socket PATH] events [--since WHEN] [--vgpu UUID] [--json]\n"
 		    "               [--history FILE]\n"
 		    "       vgpuctl [--socket PATH] doctor [--json] [--host | --guest] [--root FOLDER]\n"
@@ -126,6 +127,8 @@ int main(int argc, char **argv)
 		return vg_ctl_top(path, json, once, interval, order);
 	if (optind < argc && optind + 2 >= argc && !strcmp(argv[optind], "show"))
 		return vg_ctl_show(path, argv[optind + 1], json);
+	if (optind + 2 == argc && !strcmp(argv[optind], "release"))
+		return vg_ctl_release(path, argv[optind + 1]);
 	if (optind + 2 < argc && (!strcmp(argv[optind], "set") || !strcmp(argv[optind], "unset")))
 		return vg_ctl_set(path, argv[optind + 1], argv + optind + 2, argc - optind - 2,
 				  *argv[optind] == 'u');

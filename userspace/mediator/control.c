@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,6 +115,32 @@ static struct json_object *settings(const struct vg_tenant *t)
 	return o;
 }
 
+static struct json_object *quarantine(const char *name, const struct vg_quarantine *q)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_string(o, "name", name);
+	add_u64(o, "since_ms", q->since_ms);
+	add_string(o, "why", q->why);
+	return o;
+}
+
+/* Of the socket's programs, users are. */
+static void add_quarantine(struct json_object *o, const struct vg_tenant *t)
+{
+	struct json_object *list = json_object_new_array();
+	struct vg_quarantine q;
+	const char *name;
+
+	for (unsigned int i = 0; (name = vg_state_name(i)); i++)
+		if (vg_state_quarantine(name, &q) &&
+		    (t->local ? !strncmp(name, "local:", 6) : !strcmp(name, t->uuid)))
+			json_object_array_add(list, quarantine(name, &q));
+	add_u64(o, "quarantined", json_object_array_length(list));
+	json_object_object_add(o, "quarantine", list);
+	add_u64(o, "quarantine_refused", t->quarantine_refused);
+}
+
 static struct json_object *tenant(const struct vg_tenant *t)
 {
 	struct counts sum = {
@@ -158,6 +185,7 @@ static struct json_object *tenant(const struct vg_tenant *t)
 	add_u64(o, "contexts", vg_tenant_contexts(t));
 	add_u64(o, "contexts_limit", atomic_load(&t->account->context_limit));
 	add_u64(o, "faults", sum.faults);
+	add_quarantine(o, t);
 	add_waits(o, &sum);
 	add_u64(o, "start_waits", t->start_waits);
 	add_u64(o, "turns_ns", vg_turns_used_ns(t));
@@ -183,7 +211,7 @@ static struct json_object *absent(void)
 	const char *name;
 
 	for (unsigned int i = 0; (name = vg_state_name(i)); i++)
-		if (!find(name))
+		if (!find(name) && strncmp(name, "local:", 6))
 			json_object_array_add(list, json_object_new_string(name));
 	return list;
 }
@@ -284,6 +312,29 @@ static struct json_object *set(struct json_object *q)
 	return o;
 }
 
+static struct json_object *release(struct json_object *q)
+{
+	const char *name = vgpu_of(q);
+	struct vg_event e = { .kind = VG_EVENT_RELEASE, .uid = -1 };
+	char why[300];
+	int ret = vg_state_quarantine_end(name);
+
+	if (ret == -ENOENT) {
+		snprintf(why, sizeof(why), "%.60s is not in quarantine", name);
+		return refusal(why);
+	}
+	if (ret) {
+		snprintf(why, sizeof(why), "%.200s: %s; nothing is changed", vg_config.state,
+			 strerror(-ret));
+		return refusal(why);
+	}
+	if (sscanf(name, "local:%" SCNd64, &e.uid) == 1)
+		name = "local";
+	snprintf(e.vgpu, sizeof(e.vgpu), "%s", name);
+	vg_event(&e);
+	return json_object_new_object();
+}
+
 static struct json_object *answer(const char *request, int fd)
 {
 	struct json_object *q = json_tokener_parse(request), *what, *o;
@@ -295,6 +346,8 @@ static struct json_object *answer(const char *request, int fd)
 		o = status();
 	} else if (name && !strcmp(name, "set")) {
 		o = may_change(fd) ? set(q) : refusal("only root or the mediator's user may do that");
+	} else if (name && !strcmp(name, "release")) {
+		o = may_change(fd) ? release(q) : refusal("only root or the mediator's user may do that");
 	} else {
 		o = refusal(name ? "no such request" : "not a request");
 	}

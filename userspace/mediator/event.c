@@ -13,6 +13,7 @@ static const char *const names[] = {
 	[VG_EVENT_ADD] = "add",		[VG_EVENT_REMOVE] = "remove",
 	[VG_EVENT_CONNECT] = "connect", [VG_EVENT_DISCONNECT] = "disconnect",
 	[VG_EVENT_BEGIN] = "begin",	[VG_EVENT_END] = "end",
+	[VG_EVENT_QUARANTINE] = "quarantine", [VG_EVENT_RELEASE] = "release",
 	[VG_EVENT_REFUSE] = "refuse",	[VG_EVENT_KERNEL_TIMEOUT] = "kernel-timeout",
 	[VG_EVENT_LOST] = "lost",
 };
@@ -84,7 +85,8 @@ void vg_event(struct vg_event *e)
 		    " memory_peak=%" PRIu64 " memory_refused=%" PRIu64 " faults=%" PRIu64,
 		    e->calls, e->bytes_in, e->bytes_out, e->memory_peak, e->memory_refused,
 		    e->faults);
-	if (e->kind == VG_EVENT_REFUSE || e->kind == VG_EVENT_KERNEL_TIMEOUT)
+	if (e->kind == VG_EVENT_REFUSE || e->kind == VG_EVENT_KERNEL_TIMEOUT ||
+	    e->kind == VG_EVENT_QUARANTINE)
 		vg_log_some(&rates[e->kind], VG_WARNING, "%s", l.text);
 	else
 		vg_info("%s", l.text);

@@ -81,7 +81,11 @@ static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *eve
 
 		vg_closer_close(t->closer, open.out_fd);
 		vg_text_show(comm, sizeof(comm), info.out_comm, sizeof(info.out_comm));
-		vg_event_refuse(t, info.out_pid, -1, comm, strerror(err));
+		/* One event says that it is in quarantine; its guest may try again for ever. */
+		if (err == EKEYREVOKED)
+			t->quarantine_refused++;
+		else
+			vg_event_refuse(t, info.out_pid, -1, comm, strerror(err));
 		return;
 	}
 	p->channel_fd = open.out_fd;

@@ -221,7 +221,11 @@ static void refuse(struct guest *g, int error)
 {
 	struct vg_sock_welcome no = { .size = sizeof(no), .status = error };
 
-	vg_event_refuse(g->tenant, g->cred.pid, g->cred.uid, "", strerror(error));
+	/* One event says that its user is in quarantine, who may try again for ever. */
+	if (error == EKEYREVOKED)
+		g->tenant->quarantine_refused++;
+	else
+		vg_event_refuse(g->tenant, g->cred.pid, g->cred.uid, "", strerror(error));
 	vg_send_fds(g->source.fd, &no, sizeof(no), NULL, 0);
 	drop(g);
 }

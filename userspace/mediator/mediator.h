@@ -44,6 +44,14 @@ struct vg_rate {
 	int64_t full, starts;		/* as it was asked last; in a second */
 };
 
+/* When programs ended by faults: the last VG_FAULTS_MAX, monotonic ms (quarantine.c). */
+#define VG_FAULTS_MAX 1000u
+
+struct vg_faults {
+	int64_t *at;			/* NULL: there were none */
+	unsigned int next;		/* counts them */
+};
+
 /* A user of this machine who comes over the socket. */
 struct vg_user {
 	LIST_ENTRY(vg_user) node;
@@ -52,6 +60,7 @@ struct vg_user {
 	unsigned int silent;		/* connections that have not said what they want */
 	unsigned int programs;		/* that executors serve */
 	struct vg_rate starts;
+	struct vg_faults faults;
 	uid_t executors;		/* id that its executors run under (uid.c); 0: none yet */
 	unsigned int token_count, token_fds;
 	struct vg_closer *closer;
@@ -118,6 +127,8 @@ struct vg_tenant {
 	/* Of processes that have ended. */
 	uint64_t ended, calls, bytes_in, bytes_out, direct_in, direct_out, faults, device_ns;
 	uint64_t waits[VG_BUCKETS], waited_us[VG_BUCKETS];
+	struct vg_faults fault_times;	/* of a VM's; the socket's users have their own */
+	uint64_t quarantine_refused;	/* programs, because of the quarantine */
 	uint64_t start_waits;		/* programs that had to wait for their start */
 };
 
@@ -161,6 +172,7 @@ struct vg_proc {
 	char comm[64];			/* as vg_text_show() gives it */
 	int64_t kill_at;		/* monotonic ms, when ENDING; 0: it has been killed */
 	const char *why;		/* it is to end; NULL: nobody has said */
+	bool broke;			/* the protocol */
 };
 
 LIST_HEAD(vg_tenants, vg_tenant);
@@ -245,6 +257,7 @@ int64_t vg_rate_wait(struct vg_rate *r, const struct vg_tenant *t);
 void vg_rate_spend(struct vg_rate *r);
 struct vg_user *vg_user_get(uid_t uid);		/* NULL: no memory */
 void vg_user_put(struct vg_user *u);
+struct vg_user *vg_user_find(uid_t uid);	/* NULL: none is kept; it adds no reference */
 void vg_users_tick(void);
 
 /*
@@ -283,6 +296,8 @@ enum vg_event_kind {
 	VG_EVENT_BEGIN,		/* an executor serves a program */
 	VG_EVENT_END,
 	VG_EVENT_REFUSE,
+	VG_EVENT_QUARANTINE,		/* a vGPU, or a user of the socket, gets no new programs */
+	VG_EVENT_RELEASE,		/* and the operator lets it have them again */
 	VG_EVENT_KERNEL_TIMEOUT,	/* a program is ended for a launch that took too long */
 	VG_EVENT_LOST,		/* `count` events were not written */
 };
@@ -369,6 +384,16 @@ int vg_procs_tick(void);			/* ms until it wants to be called again, or -1 */
 void vg_procs_watch(void);	/* end those whose launch takes too long; looks once a second */
 void vg_procs_end_tenant(struct vg_tenant *t);
 struct vg_exec_ready vg_procs_driver(void);	/* what executors said of the driver last */
+
+/*
+ * quarantine.c: who has had too many faults gets no new programs.  A VM's have no user.
+ * vg_quarantine_fault(): a program has ended by one, `what`.
+ */
+void vg_quarantine_fault(struct vg_tenant *t, struct vg_user *u, const char *what);
+bool vg_quarantined(const struct vg_tenant *t, const struct vg_user *u);
+void vg_quarantine_name(const struct vg_tenant *t, const struct vg_user *u, char name[40]);
+bool vg_faults_count(const struct vg_faults *f, const struct vg_tenant *t);	/* any of them, still */
+void vg_faults_forget(struct vg_faults *f);
 
 /*
  * refused.c: system calls that are not on an executor's list.

@@ -128,8 +128,10 @@ static void control_ready(struct vg_source *s, uint32_t events)
 			vg_source_pause(s, VG_CLOSING_MS);
 		else if (ret == -EPIPE)
 			vg_proc_end(p);		/* by itself; its exit says how */
-		else if (ret)
+		else if (ret) {
+			p->broke = true;
 			vg_proc_end_for(p, "its executor broke the protocol");
+		}
 		return;
 	}
 	ret = vg_closer_recv(p->closer, p->control.fd, &p->ready, sizeof(p->ready), NULL);
@@ -466,6 +468,10 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 		}
 	}
 
+	if (vg_quarantined(t, user)) {
+		errno = EKEYREVOKED;
+		return NULL;
+	}
 	if (!user && t->procs >= vg_quota(t, VG_QUOTA_PROGRAMS)) {
 		errno = EUSERS;
 		return NULL;
@@ -564,9 +570,29 @@ static void tell_end(const struct vg_proc *p, int status)
 	vg_event(&e);
 }
 
+/* What fault of its own or its program's an executor has ended by; NULL: none. */
+static const char *fault(const struct vg_proc *p, int status)
+{
+	const struct vg_account *a = p->tenant->account;
+	bool killed = p->state == VG_PROC_ENDING && !p->kill_at;
+
+	if (!p->since_ms)
+		return NULL;
+	if (atomic_load(&a->launch[p->account].ends_with))
+		return "a launch took too long";
+	if (WIFSIGNALED(status) && !killed)
+		return "its executor ended by a signal";
+	if (p->broke)
+		return "its executor broke the protocol";
+	if (atomic_load(&a->entry[p->account].faults))
+		return "malformed records, or an error that lost a context";
+	return NULL;
+}
+
 void vg_procs_reap(void)
 {
 	static struct vg_log_rate ends;
+	const char *what;
 	struct vg_proc *p;
 	int status;
 	pid_t pid;
@@ -592,6 +618,8 @@ void vg_procs_reap(void)
 		vg_tokens_forget(p);
 		if (p->tenant) {
 			tell_end(p, status);
+			if ((what = fault(p, status)))
+				vg_quarantine_fault(p->tenant, p->user, what);
 			vg_tenant_settle(p->tenant, p->account);
 		}
 		/* After the GPU's files that it had shared (closer.c). */

@@ -31,6 +31,8 @@ enum vg_quota {
 	VG_QUOTA_WEIGHT,	/* of the vGPU beside others of its pool */
 	VG_QUOTA_LATENCY,	/* 1: it need not wait for the end of others' turns */
 	VG_QUOTA_KERNEL_SECONDS,	/* that one launch may take; 0: no limit */
+	VG_QUOTA_FAULTS,	/* in VG_QUOTA_FAULT_SECONDS, and it is in quarantine; 0: never */
+	VG_QUOTA_FAULT_SECONDS,
 	VG_QUOTAS
 };
 

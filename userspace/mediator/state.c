@@ -20,6 +20,7 @@ struct kept {
 	char name[40];
 	char *text[VG_QUOTAS];		/* NULL: not set */
 	uint64_t value[VG_QUOTAS];
+	struct vg_quarantine quarantine;	/* since_ms 0: it is not in quarantine */
 };
 
 static LIST_HEAD(, kept) all = LIST_HEAD_INITIALIZER(all);
@@ -36,6 +37,16 @@ bool vg_state_is_name(const char *name)
 		if (form[i] == '-' ? name[i] != '-' : !strchr("0123456789abcdef", name[i]))
 			return false;
 	return !form[i] && !name[i];
+}
+
+/* What has a place in the file: also "local:UID", a user of the socket. */
+static bool is_key(const char *name)
+{
+	const char *uid = name + strlen("local:");
+
+	if (strncmp(name, "local:", strlen("local:")))
+		return vg_state_is_name(name);
+	return *uid && strlen(uid) <= 10 && strspn(uid, "0123456789") == strlen(uid);
 }
 
 static struct kept *find(const char *name)
@@ -67,7 +78,7 @@ static bool is_empty(const struct kept *k)
 	for (unsigned int q = 0; q < VG_QUOTAS; q++)
 		if (k->text[q])
 			return false;
-	return true;
+	return !k->quarantine.since_ms;
 }
 
 static void drop_empty(struct kept *k)
@@ -132,6 +143,21 @@ static bool read_set(struct kept *k, struct json_object *set)
 	return true;
 }
 
+static bool read_quarantine(struct kept *k, struct json_object *o)
+{
+	struct json_object *since, *why;
+	char what[120];
+
+	if (!json_object_object_get_ex(o, "since_ms", &since) ||
+	    !json_object_object_get_ex(o, "why", &why) || json_object_get_int64(since) <= 0) {
+		snprintf(what, sizeof(what), "vgpus.%s.quarantine has no since_ms or no why", k->name);
+		return complain(what);
+	}
+	k->quarantine.since_ms = json_object_get_int64(since);
+	snprintf(k->quarantine.why, sizeof(k->quarantine.why), "%s", json_object_get_string(why));
+	return true;
+}
+
 static bool read_vgpus(struct json_object *vgpus)
 {
 	char what[120];
@@ -140,7 +166,7 @@ static bool read_vgpus(struct json_object *vgpus)
 		struct json_object *set = NULL;
 		struct kept *k;
 
-		if (!vg_state_is_name(name) || !json_object_is_type(of, json_type_object)) {
+		if (!is_key(name) || !json_object_is_type(of, json_type_object)) {
 			snprintf(what, sizeof(what), "vgpus.%.60s is not what is kept of a vGPU", name);
 			return complain(what);
 		}
@@ -148,6 +174,8 @@ static bool read_vgpus(struct json_object *vgpus)
 		if (!k)
 			return complain(strerror(ENOMEM));
 		if (json_object_object_get_ex(of, "set", &set) && !read_set(k, set))
+			return false;
+		if (json_object_object_get_ex(of, "quarantine", &set) && !read_quarantine(k, set))
 			return false;
 	}
 	return true;
@@ -203,6 +231,15 @@ int vg_state_open(void)
 	return n;
 }
 
+static struct json_object *quarantine(const struct vg_quarantine *q)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "since_ms", json_object_new_uint64(q->since_ms));
+	json_object_object_add(o, "why", json_object_new_string(q->why));
+	return o;
+}
+
 static struct json_object *as_json(void)
 {
 	struct json_object *o = json_object_new_object(), *vgpus = json_object_new_object();
@@ -220,6 +257,8 @@ static struct json_object *as_json(void)
 				json_object_object_add(set, vg_quota_name(q),
 						       json_object_new_string(k->text[q]));
 		json_object_object_add(of, "set", set);
+		if (k->quarantine.since_ms)
+			json_object_object_add(of, "quarantine", quarantine(&k->quarantine));
 		json_object_object_add(vgpus, k->name, of);
 	}
 	json_object_object_add(o, "version", json_object_new_int(VERSION));
@@ -343,4 +382,45 @@ bool vg_state_set(const char *name, const char *const text[VG_QUOTAS],
 	for (unsigned int q = 0; q < VG_QUOTAS; q++)
 		free(copy[q]);
 	return fine;
+}
+
+/* -- quarantine */
+
+bool vg_state_quarantine(const char *name, struct vg_quarantine *q)
+{
+	const struct kept *k = find(name);
+
+	if (!k || !k->quarantine.since_ms)
+		return false;
+	if (q)
+		*q = k->quarantine;
+	return true;
+}
+
+int vg_state_quarantine_put(const char *name, uint64_t since_ms, const char *why)
+{
+	struct kept *k = get(name);
+
+	if (!k)
+		return -ENOMEM;
+	k->quarantine.since_ms = since_ms;
+	snprintf(k->quarantine.why, sizeof(k->quarantine.why), "%s", why);
+	return *vg_config.state ? save() : 0;
+}
+
+int vg_state_quarantine_end(const char *name)
+{
+	struct kept *k = find(name);
+	struct vg_quarantine was;
+	int ret;
+
+	if (!k || !k->quarantine.since_ms)
+		return -ENOENT;
+	was = k->quarantine;
+	k->quarantine = (struct vg_quarantine){ 0 };
+	ret = *vg_config.state ? save() : 0;
+	if (ret)
+		k->quarantine = was;
+	drop_empty(k);
+	return ret;
 }

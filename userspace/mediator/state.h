@@ -30,6 +30,18 @@ bool vg_state_value(const char *name, enum vg_quota q, uint64_t *value);	/* fals
 bool vg_state_set(const char *name, const char *const text[VG_QUOTAS],
 		  const bool change[VG_QUOTAS], bool *kept, char *why, size_t size);
 bool vg_state_has(const char *name);	/* whether anything is kept of it */
+/*
+ * Who is in quarantine (quarantine.c): a vGPU, or "local:UID".  _put() returns 0, or a negative errno:
+ * it counts, and is not kept.  _end(): 0, -ENOENT, or another negative errno: nothing has changed.
+ */
+struct vg_quarantine {
+	uint64_t since_ms;		/* UTC */
+	char why[96];
+};
+
+bool vg_state_quarantine(const char *name, struct vg_quarantine *q);	/* q may be NULL */
+int vg_state_quarantine_put(const char *name, uint64_t since_ms, const char *why);
+int vg_state_quarantine_end(const char *name);
 /* The n-th vGPU of which something is kept; NULL: there are no more. */
 const char *vg_state_name(unsigned int n);
 

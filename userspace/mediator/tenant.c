@@ -67,6 +67,7 @@ void vg_tenant_free(struct vg_tenant *t)
 	LIST_REMOVE(t, node);
 	vg_source_remove(&t->source);
 	vg_turns_leave(t);
+	vg_faults_forget(&t->fault_times);
 	munmap(t->account, sizeof(*t->account));
 	close(t->account_fd);
 	vg_closer_put(t->closer);
