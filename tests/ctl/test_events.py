@@ -178,6 +178,26 @@ def bound(folder):
     check("and the refused one's newest", 20 <= of.count("local") <= 60, of)
 
 
+def older(folder):
+    """A file that an older mediator has written: one column is missing."""
+    history = f"{folder}/older.db"
+    columns = ("time_ms, event, vgpu, executor, pid, uid, name, why, duration_ms, calls, "
+               "bytes_to_device, bytes_from_device, memory_peak, memory_refused, faults, count")
+    with sqlite3.connect(history) as db:
+        db.execute(f"CREATE TABLE events(id INTEGER PRIMARY KEY AUTOINCREMENT, {columns})")
+        db.execute("INSERT INTO events(time_ms, event) VALUES(1, 'stop')")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    left = subprocess.run([VGPUCTL, "--socket", "/nowhere", "events", "--history", history],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+    check("vgpuctl reads it as it is", left.split()[-1:] == ["stop"], left)
+    m = Mediator(folder, history)
+    check("a program runs", m.run("vectoradd").wait(60) == 0)
+    m.wait_for("end")
+    check("and the mediator goes on in it", m.kinds() == ["stop", "start", "begin", "end"], m.kinds())
+    m.end()
+
+
 def broken(folder):
     """A file that is none, and a disk that does not answer, stop nobody."""
     history = f"{folder}/not.db"
@@ -216,7 +236,7 @@ def none(folder):
         check(f"{' '.join(words)} is refused", done.returncode == 2, done)
 
 
-for test in (ordinary, bound, broken, none):
+for test in (ordinary, bound, older, broken, none):
     with tempfile.TemporaryDirectory() as place:
         os.chmod(place, 0o711)
         test(place)

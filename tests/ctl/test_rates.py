@@ -48,6 +48,11 @@ def calls(m):
     m.wait(lambda: len(m.vgpu()["processes"]) == 1)
     check("they stay when a process has ended", m.vgpu()["call_waits"] >= before, m.vgpu())
     p.end()
+    m.wait(lambda: len(m.events("end")) == 2)
+    waited = [e.get("waited_ms", 0) for e in m.events("end")]
+    check("the history says how long each has waited", len(waited) == 2 and min(waited) > 50, waited)
+    check("and the log", f" waited_ms={waited[0]}" in m.text())
+    check("and vgpuctl events", "s for its rates" in m.ctl("events")[1])
     m.ctl("unset", "local", "calls", "calls_burst")
 
 

@@ -128,6 +128,8 @@ static void print_row(FILE *to, sqlite3_stmt *s)
 		fprintf(to, ", refused memory %lld times", (long long)sqlite3_column_int64(s, 13));
 	if (sqlite3_column_int64(s, 14))
 		fprintf(to, ", %lld faults", (long long)sqlite3_column_int64(s, 14));
+	if (sqlite3_column_int64(s, 16))
+		fprintf(to, ", waited %.1f s for its rates", sqlite3_column_int64(s, 16) / 1000.0);
 	if (has(s, 15))
 		fprintf(to, " %lld events were not written",
 			(long long)sqlite3_column_int64(s, 15));
@@ -142,12 +144,29 @@ static int complain(const char *path, const char *why)
 	return EXIT_FAILURE;
 }
 
+static int version(sqlite3 *db)
+{
+	sqlite3_stmt *s;
+	int n = VG_HISTORY_VERSION;
+
+	if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &s, NULL) != SQLITE_OK)
+		return n;
+	if (sqlite3_step(s) == SQLITE_ROW)
+		n = sqlite3_column_int(s, 0);
+	sqlite3_finalize(s);
+	return n;
+}
+
 static int print_all(sqlite3 *db, FILE *to, uint64_t since, const char *vgpu, bool json)
 {
 	static const char sql[] = "SELECT " VG_HISTORY_COLUMNS " FROM events WHERE time_ms >= ?1 "
 				  "AND (?2 IS NULL OR vgpu = ?2 OR vgpu IS NULL) ORDER BY id";
+	/* One that an older mediator has written last. */
+	static const char old[] = "SELECT " VG_HISTORY_COLUMNS " FROM "
+				  "(SELECT *, NULL AS waited_ms FROM events) WHERE time_ms >= ?1 "
+				  "AND (?2 IS NULL OR vgpu = ?2 OR vgpu IS NULL) ORDER BY id";
 	sqlite3_stmt *s;
-	int ret = sqlite3_prepare_v2(db, sql, -1, &s, NULL);
+	int ret = sqlite3_prepare_v2(db, version(db) < 2 ? old : sql, -1, &s, NULL);
 
 	if (ret != SQLITE_OK)
 		return ret;

@@ -85,6 +85,7 @@ void vg_event(struct vg_event *e)
 		    " memory_peak=%" PRIu64 " memory_refused=%" PRIu64 " faults=%" PRIu64,
 		    e->calls, e->bytes_in, e->bytes_out, e->memory_peak, e->memory_refused,
 		    e->faults);
+	add_number(&l, "waited_ms", e->waited_ms);
 	if (e->kind == VG_EVENT_REFUSE || e->kind == VG_EVENT_KERNEL_TIMEOUT ||
 	    e->kind == VG_EVENT_QUARANTINE)
 		vg_log_some(&rates[e->kind], VG_WARNING, "%s", l.text);

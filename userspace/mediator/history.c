@@ -118,6 +118,7 @@ static sqlite3 *open_file(void)
 	/* Whoever reads does not hold up the thread, nor the other way round. */
 	snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", VG_HISTORY_VERSION);
 	if (!run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL", "set its mode") ||
+	    (version == 1 && !run(db, VG_HISTORY_FROM_1, "bring it to this version")) ||
 	    !run(db, VG_HISTORY_SCHEMA, "make its table") || !run(db, sql, "set its version"))
 		goto fail;
 	return db;
@@ -158,6 +159,7 @@ static int insert(sqlite3_stmt *s, const struct vg_event *e)
 	for (unsigned int i = 0; i < n; i++)
 		sqlite3_bind_int64(s, 9 + i, ended[i]);
 	bind_some(s, 16, e->count);
+	bind_some(s, 17, e->waited_ms);
 	return sqlite3_step(s);
 }
 
@@ -183,7 +185,7 @@ static bool trim(sqlite3 *db)
 static bool write_batch(sqlite3 *db, const struct vg_event *events, unsigned int n)
 {
 	static const char sql[] = "INSERT INTO events(" VG_HISTORY_COLUMNS ") "
-				  "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+				  "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 	sqlite3_stmt *s = NULL;
 	bool good;
 

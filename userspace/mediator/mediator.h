@@ -312,6 +312,7 @@ struct vg_event {
 	char why[96];
 	/* Of a program that has ended; of a VM that has gone, the duration alone. */
 	uint64_t duration_ms, calls, bytes_in, bytes_out, memory_peak, memory_refused, faults;
+	uint64_t waited_ms;		/* for the vGPU's rates, of all its threads */
 	uint64_t count;
 };
 

@@ -540,6 +540,7 @@ void vg_proc_name(struct vg_proc *p, uint32_t pid, const char *comm)
 static void tell_end(const struct vg_proc *p, int status)
 {
 	const struct vg_account_entry *a = &p->tenant->account->entry[p->account];
+	const struct vg_account_waits *w = &p->tenant->account->waits[p->account];
 	struct vg_event e = { .kind = VG_EVENT_END, .executor = p->pid, .pid = p->guest_pid };
 	uint64_t now = vg_wall_ms();
 	bool killed = p->state == VG_PROC_ENDING && !p->kill_at;
@@ -567,6 +568,8 @@ static void tell_end(const struct vg_proc *p, int status)
 	e.memory_peak = atomic_load(&a->memory_peak);
 	e.memory_refused = atomic_load(&a->memory_refused);
 	e.faults = atomic_load(&a->faults);
+	for (unsigned int i = 0; i < VG_BUCKETS; i++)
+		e.waited_ms += atomic_load(&w->waited_us[i]) / 1000;
 	vg_event(&e);
 }
 
