@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# guests: any
+# timeout: 600
+# What an operator sets for a VM's vGPU counts while the VM runs, and after another mediator.
+mkdir -p /var/lib/vgpu
+host_up
+uuid=$(vgpu_create "$(vgpu_types | head -n1)") || die "an mdev is created"
+guest_boot g "$RIG_GUEST" "$uuid"
+check "the guest comes up" guest_wait g || exit 1
+
+refused() { ! program g vectoradd 1048576; }
+has_event() { vgpuctl events --json --vgpu "$uuid" | grep -q "\"event\":\"$1\""; }
+
+step "device memory, by what is set now"
+check "12 MiB fit" program g vectoradd 1048576
+check "a limit of 8 MiB is set" vgpuctl set "$uuid" memory=8M
+check "12 MiB do not fit" refused
+vgpuctl show "$uuid"
+check "another mediator is started" eval 'mediator_stop && mediator_start'
+check "12 MiB still do not fit" refused
+check "the limit is taken back" vgpuctl unset "$uuid" memory
+check "12 MiB fit again" program g vectoradd 1048576
+
+step "a kernel that never ends"
+check "a limit of a second is set" vgpuctl set "$uuid" kernel_seconds=1
+check "its program is told" program g forever
+check "an event says it" wait_until 20 has_event kernel-timeout
+check "other programs go on" program g vectoradd 1048576
+
+step "quarantine"
+check "one fault is to be enough" vgpuctl set "$uuid" faults=1
+check "there is one" program g forever
+check "an event says it" wait_until 20 has_event quarantine
+check "no new program is served" refused
+vgpuctl status
+check "another mediator is started" eval 'mediator_stop && mediator_start'
+check "no new program is served, either" refused
+check "the vGPU is released" vgpuctl release "$uuid"
+check "programs are served" program g vectoradd 1048576
+
+step "nothing stays behind"
+check "no device memory is in use" idle "$uuid"
+check "the guest shuts down" guest_stop g
+check "the mdev is removed" vgpu_remove "$uuid"
+check "the host lets go" host_down
