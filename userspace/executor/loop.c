@@ -85,19 +85,32 @@ struct outcome {
 	uint32_t notice;
 };
 
-/* The rest of run(), in the vGPU's turn on the GPU. */
-static __attribute__((noinline, cold)) CUresult run_in_turn(struct vg_exec *x,
+/*
+ * The rest of run() where the vGPU has a share of GPU time, or a limit on kernels. The limit's clock
+ * runs for what the device does, and not while the vGPU waits for its turn.
+ */
+static __attribute__((noinline, cold)) CUresult run_watched(struct vg_exec *x,
 							    const struct vg_op *op,
 							    const struct vg_req *rq,
 							    struct outcome *out)
 {
 	struct vg_work work;
-	bool counts = vg_turn_take(x, op, rq, &work);
+	bool counts = vg_turns_on(x) && vg_turn_take(x, op, rq, &work);
+	void *launch = vg_progress_begin(x, op, rq);
 	CUresult r = op->run(x, rq, &out->reply);
 
+	if (launch)
+		vg_progress_end(launch);
 	if (counts)
 		vg_turn_taken(x, &work);
 	return r;
+}
+
+static bool is_watched(const struct vg_exec *x)
+{
+	return __builtin_expect(vg_turns_on(x) || x->progress ||
+				atomic_load_explicit(&x->account->kernel_ms,
+						     memory_order_relaxed), 0);
 }
 
 /* The rest of run(), between two events in the record's stream. */
@@ -109,7 +122,7 @@ static __attribute__((noinline, cold)) CUresult run_timed(struct vg_exec *x, con
 
 	vg_timing_begin(x, op, rq);
 	if (!r || !op->needs_ctx)
-		r = vg_turns_on(x) ? run_in_turn(x, op, rq, out) : op->run(x, rq, &out->reply);
+		r = is_watched(x) ? run_watched(x, op, rq, out) : op->run(x, rq, &out->reply);
 	vg_timing_end(r);
 	return r;
 }
@@ -117,7 +130,6 @@ static __attribute__((noinline, cold)) CUresult run_timed(struct vg_exec *x, con
 static void run(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
 		struct vg_current *current, struct outcome *out)
 {
-	void *launch = NULL;
 	static __thread uint8_t payload[VG_REPLY_MAX] __attribute__((aligned(16)));
 
 	out->reply = (struct vg_reply){ .payload = payload };
@@ -129,16 +141,11 @@ static void run(struct vg_exec *x, const struct vg_op *op, const struct vg_req *
 	 * some calls use a context although they need none.
 	 */
 	out->result = make_current(x, rq->ctx, current);
-	if (__builtin_expect(atomic_load_explicit(&x->account->kernel_ms, memory_order_relaxed) ||
-			     x->progress, 0) && !out->result)
-		launch = vg_progress_begin(x, op, rq);
 	if (__builtin_expect(!!(rq->flags & VGPU_REC_TIMED), 0))
 		out->result = run_timed(x, op, rq, out);
 	else if (!out->result || !op->needs_ctx)
-		out->result = vg_turns_on(x) ? run_in_turn(x, op, rq, out) :
-					       op->run(x, rq, &out->reply);
-	if (launch)
-		vg_progress_end(launch);
+		out->result = is_watched(x) ? run_watched(x, op, rq, out) :
+					      op->run(x, rq, &out->reply);
 	if (out->reply.bytes > VG_REPLY_MAX)
 		out->reply.bytes = VG_REPLY_MAX;
 	/*
