@@ -122,6 +122,28 @@ def order():
     check("so is no interval", top(CONTROL, "--interval", "0").returncode == 2)
 
 
+def of_the_gpu():
+    """With shares, what each gets of the GPU's time, and what it is due."""
+    before, after = copy.deepcopy(BEFORE), copy.deepcopy(AFTER)
+    for v, ns, due in zip(after["vgpus"], (600_000_000, 1_380_000_000), (0.3, 0.7)):
+        v.update(device_ns=ns, gpu_due=due)
+    after["vgpus"][0]["processes"][1].update(device_ns=600_000_000)
+    lines = top(Mediator(before, after).path, "--once", "--interval", "0.1", "--sort",
+                "gpu").stdout.splitlines()
+    check("the columns are there", ["GPU", "DUE"] == lines[0].split()[3:5], lines[0])
+    check("sorted by it", lines[1].split()[1:3] == ["69%", "70%"] and
+          lines[2].split()[1:3] == ["30%", "30%"], lines)
+    check("also of a process", lines[3].split()[2:4] == ["30%", "-"], lines)
+    check("in 80 columns", all(len(l) <= 80 for l in lines), lines)
+    seen = json.loads(top(Mediator(before, after).path, "--once", "--json", "--interval",
+                          "0.1").stdout)
+    one = {v["vgpu"][0]: v for v in seen["vgpus"]}["1"]
+    check("and for programs", abs(one["gpu"] - 0.3) < 1e-9 and one["gpu_due"] == 0.3, one)
+    check("without shares there are none",
+          "GPU" not in top(Mediator(BEFORE, AFTER).path, "--once", "--interval", "0.1")
+          .stdout.splitlines()[0].split())
+
+
 def columns():
     long = copy.deepcopy(AFTER)
     long["vgpus"][0].update(calls=1 << 62, bytes_to_device=1 << 62, memory=1023 << 20,
@@ -182,6 +204,7 @@ def real():
 rates()
 order()
 columns()
+of_the_gpu()
 keys()
 real()
 print(f"{passed} passed, {failed} failed")

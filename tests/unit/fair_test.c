@@ -255,6 +255,15 @@ static void gpus_apart(void **state)
 	go_on_for(10 * SECOND);
 	assert_true(b.got > 99 * SECOND / 10);
 	assert_true(a.got > 47 * SECOND / 10 && a.got < 53 * SECOND / 10);
+	/* And those of a pool on one GPU take nothing of its share on another. */
+	b.gpu = 0;
+	b.fair.share = 10;
+	c.gpu = 1;
+	go_on_for(SECOND);
+	forget();
+	go_on_for(10 * SECOND);
+	assert_true(c.got > 99 * SECOND / 10);
+	assert_true(a.got > 47 * SECOND / 10 && a.got < 53 * SECOND / 10);
 }
 
 /* A kernel that never ends costs its own vGPU its turns, and others one wait. */

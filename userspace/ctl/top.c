@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * vgpuctl top: who uses which vGPU now.  Rates are the difference of two answers to "status",
- * over the mediator's own clock between them.  The share of a GPU's time is not measured yet,
- * so there is no column for it.
+ * over the mediator's own clock between them.  GPU time is measured only while pools have shares,
+ * so there are columns for it only then.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -27,6 +27,7 @@
 #define NAME_WIDTH	24		/* at WIDTH_MIN */
 #define NAME_MAX	40		/* an UUID and the pool */
 #define DATE_WIDTH	21
+#define GPU_WIDTH	12
 
 static volatile sig_atomic_t ended;
 
@@ -42,6 +43,8 @@ struct row {
 	struct json_object *of;
 	uint64_t memory, limit, contexts, faults, since;
 	double calls, to, from;		/* a second */
+	double gpu, due;		/* of its time, 0 to 1 */
+	bool shared;
 	bool limited, quarantined;
 	struct row *processes;
 	size_t count;
@@ -76,6 +79,9 @@ static void fill(struct row *r, struct json_object *now, struct json_object *bef
 		.faults = vg_number(now, "faults"),
 		.since = vg_number(now, "since_ms"),
 		.calls = rate(now, before, "calls", seconds),
+		.gpu = rate(now, before, "device_ns", seconds) / 1e9,
+		.due = vg_get(now, "gpu_due") ? json_object_get_double(vg_get(now, "gpu_due")) : 0,
+		.shared = vg_get(now, "gpu_due"),
 		.to = rate(now, before, "bytes_to_device", seconds),
 		.from = rate(now, before, "bytes_from_device", seconds),
 	};
@@ -149,7 +155,7 @@ static const struct {
 	const char *what;
 } orders[] = {
 	{ 'm', "memory" }, { 'c', "calls" },  { 't', "to" }, { 'f', "from" },
-	{ 'x', "faults" }, { 's', "since" },  { 'n', "name" },
+	{ 'x', "faults" }, { 's', "since" },  { 'n', "name" }, { 'g', "gpu" },
 };
 
 static const char *order_name(char key)
@@ -174,6 +180,8 @@ static double weight(const struct row *r)
 		return r->to;
 	case 'f':
 		return r->from;
+	case 'g':
+		return r->gpu;
 	case 'x':
 		return r->faults;
 	case 's':
@@ -275,11 +283,21 @@ static void put_name(FILE *to, const char *name, int columns)
 	fprintf(to, "%*s", columns - used, "");
 }
 
-static void put_row(FILE *to, const struct row *r, const char *name, int columns, bool dated)
+/* "12%"; of a process, no part is due. */
+static const char *percent(double part, bool known, char out[16])
+{
+	snprintf(out, 16, known ? "%.0f%%" : "-", 100 * part);
+	return out;
+}
+
+static void put_row(FILE *to, const struct row *r, const char *name, int columns, bool shared,
+		    bool dated)
 {
 	char a[16], b[16], c[16], d[16], e[16], f[16], g[16], h[16], i[32];
 
 	put_name(to, name, columns);
+	if (shared)
+		fprintf(to, " %5s %5s", percent(r->gpu, true, a), percent(r->due, r->shared, b));
 	fprintf(to, " %6s %6s %6s %7s %6s %6s %6s %5s", brief(r->memory, a),
 		r->limited ? brief(r->limit, b) : "-", brief(r->contexts, c),
 		thousands(r->calls, d), brief(r->to, e), brief(r->from, f),
@@ -291,17 +309,24 @@ static void put_row(FILE *to, const struct row *r, const char *name, int columns
 static void put_table(FILE *to, const struct table *t, int width, int height)
 {
 	int columns = NAME_WIDTH, lines = 0;
-	bool dated = width >= WIDTH_MIN + DATE_WIDTH;
+	bool dated, shared = false;
 	char name[160];
 
+	for (size_t i = 0; i < t->count; i++)
+		shared |= t->vgpus[i].shared;
+	if (shared)
+		width -= GPU_WIDTH;
+	if (width < WIDTH_MIN)
+		columns -= WIDTH_MIN - width < NAME_WIDTH / 2 ? WIDTH_MIN - width : NAME_WIDTH / 2;
+	dated = width >= WIDTH_MIN + DATE_WIDTH;
 	if (dated)
 		width -= DATE_WIDTH;
 	if (width > WIDTH_MIN)
 		columns += width - WIDTH_MIN;
 	if (columns > NAME_MAX)
 		columns = NAME_MAX;
-	fprintf(to, "%-*s %6s %6s %6s %7s %6s %6s %6s %5s", columns, "VGPU, PID AND NAME", "MEMORY",
-		"LIMIT", "CTX", "CALLS/S", "TO/S", "FROM/S", "FAULTS", "FOR");
+	fprintf(to, "%-*.*s%s %6s %6s %6s %7s %6s %6s %6s %5s", columns, columns,
+		"VGPU, PID AND NAME", shared ? "   GPU   DUE" : "", "MEMORY", "LIMIT", "CTX", "CALLS/S", "TO/S", "FROM/S", "FAULTS", "FOR");
 	fprintf(to, "%s\n", dated ? "  SINCE" : "");
 	for (size_t i = 0; i < t->count; i++) {
 		const struct row *v = &t->vgpus[i];
@@ -309,14 +334,14 @@ static void put_table(FILE *to, const struct table *t, int width, int height)
 		if (height && ++lines >= height)
 			return;
 		snprintf(name, sizeof(name), "%s%s", v->quarantined ? "! " : "", row_name(v));
-		put_row(to, v, name, columns, dated);
+		put_row(to, v, name, columns, shared, dated);
 		fputc('\n', to);
 		for (size_t k = 0; k < v->count; k++) {
 			if (height && ++lines >= height)
 				return;
 			snprintf(name, sizeof(name), "  %7" PRIu64 " %s",
 				 vg_number(v->processes[k].of, "pid"), row_name(&v->processes[k]));
-			put_row(to, &v->processes[k], name, columns, dated);
+			put_row(to, &v->processes[k], name, columns, shared, dated);
 			fputc('\n', to);
 		}
 	}
@@ -337,6 +362,10 @@ static struct json_object *json_row(const struct row *r, bool vgpu)
 		json_object_object_add(o, "memory_limit", json_object_new_uint64(r->limit));
 	json_object_object_add(o, "contexts", json_object_new_uint64(r->contexts));
 	json_object_object_add(o, "calls_per_s", json_object_new_double(r->calls));
+	if (r->shared)
+		json_object_object_add(o, "gpu_due", json_object_new_double(r->due));
+	if (vg_get(r->of, "device_ns"))
+		json_object_object_add(o, "gpu", json_object_new_double(r->gpu));
 	json_object_object_add(o, "bytes_to_device_per_s", json_object_new_double(r->to));
 	json_object_object_add(o, "bytes_from_device_per_s", json_object_new_double(r->from));
 	json_object_object_add(o, "faults", json_object_new_uint64(r->faults));

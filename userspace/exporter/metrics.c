@@ -59,6 +59,8 @@ static const struct metric of_vgpus[] = {
 	  NULL },
 	{ "vgpu_interrupts_total", COUNTER, "Interrupts raised in the guest.", "interrupts", NULL,
 	  NULL },
+	{ "vgpu_gpu_nanoseconds_total", COUNTER,
+	  "Nanoseconds of the GPU's time, while pools have shares.", "device_ns", NULL, NULL },
 	{ "vgpu_pinned_bytes", GAUGE, "Guest memory that the host has pinned.", "pinned", NULL,
 	  NULL },
 };

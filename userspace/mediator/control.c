@@ -188,8 +188,11 @@ static struct json_object *tenant(const struct vg_tenant *t)
 	add_quarantine(o, t);
 	add_waits(o, &sum);
 	add_u64(o, "start_waits", t->start_waits);
-	add_u64(o, "turns_ns", vg_turns_used_ns(t));
-	add_u64(o, "device_ns", sum.device_ns + t->device_ns);
+	if (atomic_load(&t->account->turns)) {
+		add_u64(o, "turns_ns", vg_turns_used_ns(t));
+		add_u64(o, "device_ns", sum.device_ns + t->device_ns);
+		json_object_object_add(o, "gpu_due", json_object_new_double(vg_turns_due(t)));
+	}
 	json_object_object_add(o, "settings", settings(t));
 	return o;
 }

@@ -17,20 +17,26 @@ static bool waits(const struct vg_fair *f)
 	return f->wants && !f->has_turn;
 }
 
-/* The part of the GPU that is due to it, if all that are active share it. */
-static double part(struct vg_fair *const *all, size_t n, const struct vg_fair *f)
+/* Of the GPU that it uses, those that want something there. */
+static bool counts(const struct vg_fair *a, const struct vg_fair *f, vg_fair_apart *apart)
+{
+	return a == f || (a->active && !apart(a, f));
+}
+
+double vg_fair_part(struct vg_fair *const *all, size_t n, const struct vg_fair *f,
+		    vg_fair_apart *apart)
 {
 	double in_pool = 0, pools = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		bool first = true;
 
-		if (!all[i]->active && all[i] != f)
+		if (!counts(all[i], f, apart))
 			continue;
 		if (!strcmp(all[i]->pool, f->pool))
 			in_pool += all[i]->weight;
 		for (size_t k = 0; k < i && first; k++)
-			first = !(all[k]->active || all[k] == f) ||
+			first = !counts(all[k], f, apart) ||
 				strcmp(all[k]->pool, all[i]->pool);
 		if (first)
 			pools += all[i]->share;
@@ -39,7 +45,8 @@ static double part(struct vg_fair *const *all, size_t n, const struct vg_fair *f
 }
 
 /* Also for what it runs after its turn, because that did not drain. */
-static void charge(struct vg_fair *const *all, size_t n, struct vg_fair *f, uint64_t now)
+static void charge(struct vg_fair *const *all, size_t n, struct vg_fair *f, uint64_t now,
+		   vg_fair_apart *apart)
 {
 	uint64_t ns = now > f->last ? now - f->last : 0;
 
@@ -47,7 +54,7 @@ static void charge(struct vg_fair *const *all, size_t n, struct vg_fair *f, uint
 	if (!f->busy && !(f->has_turn && f->until != VG_FAIR_ALONE))
 		return;
 	f->used_ns += ns;
-	f->served += ns / part(all, n, f);
+	f->served += ns / vg_fair_part(all, n, f, apart);
 }
 
 /*
@@ -70,7 +77,7 @@ static void look(struct vg_fair *const *all, size_t n, uint64_t now, vg_fair_apa
 {
 	for (size_t i = 0; i < n; i++)
 		if (all[i]->active)
-			charge(all, n, all[i], now);
+			charge(all, n, all[i], now, apart);
 	for (size_t i = 0; i < n; i++) {
 		struct vg_fair *f = all[i];
 
@@ -121,7 +128,7 @@ static struct vg_fair *best(struct vg_fair *const *all, size_t n, const struct v
 
 /* True: its turn ends, or ends at another time. */
 static bool go_on(struct vg_fair *const *all, size_t n, struct vg_fair *f,
-		  const struct vg_fair *next, uint64_t now)
+		  const struct vg_fair *next, uint64_t now, vg_fair_apart *apart)
 {
 	uint64_t until = f->until;
 
@@ -136,7 +143,7 @@ static bool go_on(struct vg_fair *const *all, size_t n, struct vg_fair *f,
 	if (next->latency && !f->latency && next->served <= f->served && now < f->until)
 		f->until = now;
 	else if (now < f->until && now + VG_FAIR_AHEAD_NS >= f->until &&
-		 f->served + (f->until - now) / part(all, n, f) <= key(next))
+		 f->served + (f->until - now) / vg_fair_part(all, n, f, apart) <= key(next))
 		f->until += VG_FAIR_TURN_NS;
 	/* Nothing to do for the moment. */
 	if (now < f->until && !f->busy && !f->wants)
@@ -157,7 +164,8 @@ bool vg_fair_step(struct vg_fair *const *all, size_t n, uint64_t now, vg_fair_ap
 	look(all, n, now, apart);
 	for (size_t i = 0; i < n; i++)
 		if (all[i]->has_turn)
-			changed |= go_on(all, n, all[i], best(all, n, all[i], now, apart), now);
+			changed |= go_on(all, n, all[i], best(all, n, all[i], now, apart), now,
+					 apart);
 	while (!changed && (f = best(all, n, NULL, now, apart)) != NULL) {
 		f->has_turn = true;
 		f->began = f->last = now;

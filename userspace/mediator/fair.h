@@ -58,4 +58,8 @@ typedef bool vg_fair_apart(const struct vg_fair *a, const struct vg_fair *b);
 bool vg_fair_step(struct vg_fair *const *all, size_t n, uint64_t now, vg_fair_apart *apart,
 		  uint64_t *next);
 
+/* The part of its GPU that is due to it beside all that are active there: 0 to 1. */
+double vg_fair_part(struct vg_fair *const *all, size_t n, const struct vg_fair *f,
+		    vg_fair_apart *apart);
+
 #endif /* VG_FAIR_H */

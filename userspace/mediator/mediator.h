@@ -419,6 +419,8 @@ int vg_turns_bell(const struct vg_tenant *t);
 void vg_turns_set(struct vg_tenant *t);
 void vg_turns_switch(void);
 uint64_t vg_turns_used_ns(const struct vg_tenant *t);
+/* The part of the GPU that is due to it beside those that want it now; 0: there are no shares. */
+double vg_turns_due(const struct vg_tenant *t);
 
 /*
  * sockets.c: the sections [socket NAME].  vg_socket_set() takes over a line of one; NULL, or what

@@ -35,6 +35,13 @@ struct vg_procs vg_procs = LIST_HEAD_INITIALIZER(vg_procs);
 
 static struct vg_exec_ready driver;
 static int64_t refill_at;
+/*
+ * A new executor makes a context, and meanwhile NVIDIA's driver lets other processes' first calls
+ * wait for 20 ms and more. So while there is another spare one, it is started a moment after a
+ * program has begun.
+ */
+#define BEGIN_MS	250
+static int64_t begun_until;
 static bool monitored;		/* by a program that wants no context; another may come */
 
 static struct vg_proc *of_control(struct vg_source *s)
@@ -428,12 +435,22 @@ void vg_procs_renew(void)
 	refill_at = 0;
 }
 
+static bool any_spare(void)
+{
+	struct vg_proc *p;
+
+	LIST_FOREACH(p, &vg_procs, node)
+		if (p->state == VG_PROC_SPARE)
+			return true;
+	return false;
+}
+
 /* For each set of devices that programs may come for. */
 void vg_procs_refill(void)
 {
 	struct vg_tenant *t;
 
-	if (vg_now_ms() < refill_at)
+	if (vg_now_ms() < refill_at || (vg_now_ms() < begun_until && any_spare()))
 		return;
 	/* With none yet, one shows whether the driver works. */
 	if (LIST_EMPTY(&vg_tenants)) {
@@ -514,6 +531,7 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 		return NULL;
 	}
 	p->state = VG_PROC_SERVING;
+	begun_until = vg_now_ms() + BEGIN_MS;
 	p->tenant = t;
 	p->uid = vg_uid_get(*uid);
 	if (user) {
@@ -661,6 +679,8 @@ int vg_procs_tick(void)
 	}
 	if (refill_at > now && (next < 0 || refill_at - now < next))
 		next = refill_at - now;
+	if (begun_until > now && (next < 0 || begun_until - now < next))
+		next = begun_until - now;
 	return next;
 }
 

@@ -296,6 +296,16 @@ void vg_turns_switch(void)
 	ring();
 }
 
+double vg_turns_due(const struct vg_tenant *t)
+{
+	double due;
+
+	pthread_mutex_lock(&lock);
+	due = on ? vg_fair_part(all, count, &t->turns->fair, apart) : 0;
+	pthread_mutex_unlock(&lock);
+	return due;
+}
+
 uint64_t vg_turns_used_ns(const struct vg_tenant *t)
 {
 	uint64_t ns;
