@@ -63,8 +63,9 @@ check-conform: $(O)/gen/stamp
 	fi
 
 .PHONY: check-lookup
-check-lookup: $(O)/lib/libcuda.so.1
+check-lookup: $(O)/lib/libcuda.so.1 $(O)/lib/libvgpu-softgpu.so
 	tests/apigen/test_lookup.py $<
+	tests/apigen/test_lookup.py $(O)/lib/libvgpu-softgpu.so part
 
 .PHONY: check-generator
 check-generator:
