@@ -311,6 +311,8 @@ void sg_textures_gone(CUcontext ctx);
 CUresult sg_copy_pointer(uint64_t p, uint64_t n, bool device, void **out);
 
 CUresult sg_free_device(CUcontext ctx, CUdeviceptr p);
+/* Of a range of host or managed memory that is in the table no more. */
+void sg_host_free(const struct sg_range *r);
 CUresult sg_graph_alloc_free(CUdeviceptr at);	/* what a graph's launch has allocated */
 bool sg_graph_alloc_held(CUdeviceptr at);	/* its graph is there, so its memory stays */
 int sg_sm_count(void);

@@ -202,7 +202,7 @@ void sg_context_destroy(CUcontext ctx)
 		at = r.addr + 1;
 		if (r.kind == RG_HOST || r.kind == RG_MANAGED) {
 			if (sg_range_remove(r.addr, &r))
-				free((void *)(uintptr_t)r.addr);
+				sg_host_free(&r);
 		} else if (r.kind == RG_REGISTERED) {
 			sg_range_remove(r.addr, &r);
 		} else {

@@ -2,6 +2,7 @@
 /* Memory: device, host, managed, and what a pointer is. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "api.h"
@@ -57,7 +58,7 @@ CUresult sg_free_device(CUcontext ctx, CUdeviceptr p)
 	if (r.kind == RG_MANAGED) {
 		if (!sg_range_remove(p, &r))
 			return CUDA_ERROR_INVALID_VALUE;
-		free((void *)(uintptr_t)p);
+		sg_host_free(&r);
 		return CUDA_SUCCESS;
 	}
 	if (r.kind == RG_GRAPH)
@@ -114,6 +115,19 @@ SG_API CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *size, CUdevic
 	return CUDA_SUCCESS;
 }
 
+/* Whole pages, so that none of it holds what the process has freed: as on a GPU, it reads as zero. */
+static void *host_pages(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void sg_host_free(const struct sg_range *r)
+{
+	munmap((void *)(uintptr_t)r->addr, r->size);
+}
+
 static CUresult host_alloc(CUcontext ctx, size_t size, enum sg_range_kind kind, unsigned int flags,
 			   void **out)
 {
@@ -124,12 +138,13 @@ static CUresult host_alloc(CUcontext ctx, size_t size, enum sg_range_kind kind, 
 
 	if (!size)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (posix_memalign(&p, 4096, (size + 4095) & ~(size_t)4095))
+	p = host_pages(size);
+	if (!p)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r.addr = (uint64_t)(uintptr_t)p;
 	rc = sg_range_add(&r);
 	if (rc) {
-		free(p);
+		sg_host_free(&r);
 		return rc;
 	}
 	*out = p;
@@ -165,7 +180,7 @@ SG_API CUresult cuMemFreeHost(void *p)
 	sg_context_wait(ctx);
 	if (!sg_range_remove(r.addr, &r))
 		return CUDA_ERROR_INVALID_VALUE;
-	free(p);
+	sg_host_free(&r);
 	return CUDA_SUCCESS;
 }
 
