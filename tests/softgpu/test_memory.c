@@ -225,6 +225,93 @@ static void host_memory(void **state)
 	ok(cuMemFree_v2(p));
 }
 
+/* As fresh pages of the operating system: nothing is in them that the process has freed. */
+static void fresh_host_memory(void **state)
+{
+	unsigned char *used[64], *h;
+	CUdeviceptr p;
+
+	(void)state;
+	for (int i = 0; i < 64; i++) {
+		used[i] = malloc(9000);
+		assert_non_null(used[i]);
+		memset(used[i], 0x5a, 9000);
+	}
+	for (int i = 0; i < 64; i++)
+		free(used[i]);
+	for (int i = 0; i < 64; i++) {
+		ok(cuMemHostAlloc((void **)&h, 64, 0));
+		for (int k = 0; k < 64; k++)
+			assert_int_equal(h[k], 0);
+		ok(cuMemAllocManaged(&p, 64, CU_MEM_ATTACH_GLOBAL));
+		for (int k = 0; k < 64; k++)
+			assert_int_equal(((unsigned char *)(uintptr_t)p)[k], 0);
+		ok(cuMemFreeHost(h));
+		ok(cuMemFree_v2(p));
+	}
+	assert_int_equal(cuMemHostAlloc((void **)&h, SIZE_MAX - 5, 0), CUDA_ERROR_OUT_OF_MEMORY);
+}
+
+/* Bytes of shared variables that the kernel reaches. */
+static int shared_of(CUmodule m, const char *name)
+{
+	int n;
+
+	ok(cuFuncGetAttribute(&n, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function(m, name)));
+	return n;
+}
+
+/* Variables of a module count for the kernels that reach them, and for these they lie apart. */
+static void module_shared_memory(void **state)
+{
+	static const char ptx[] = PTX_HEADER
+		".shared .align 4 .b8 x[40000];\n.shared .align 4 .b8 y[40000];\n"
+		".shared .align 4 .b8 z[1000];\n.shared .align 4 .b8 w[2000];\n"
+		".func set(.reg .b32 v)\n{\nst.shared.b32 [z], v;\nret;\n}\n"
+		".func (.reg .b32 v) get()\n{\nld.shared.b32 v, [z];\nret;\n}\n"
+		".func through(.reg .b32 v)\n{\ncall set, (v);\nret;\n}\n"
+		".func none()\n{\nret;\n}\n"
+		".visible .entry first(.param .u64 p)\n{\n.reg .b64 %a;\n.reg .b32 %r;\n"
+		"ld.param.u64 %a, [p];\nst.shared.b32 [x], 5;\nst.shared.b32 [x+39996], 6;\n"
+		"call set, (7);\nld.shared.b32 %r, [x];\nst.b32 [%a], %r;\n"
+		"ld.shared.b32 %r, [x+39996];\nst.b32 [%a+4], %r;\ncall (%r), get, ();\n"
+		"st.b32 [%a+8], %r;\nret;\n}\n"
+		".visible .entry second(.param .u64 p)\n{\n.reg .b64 %a;\n.reg .b32 %r;\n"
+		"ld.param.u64 %a, [p];\nst.shared.b32 [y], 1;\nst.shared.b32 [y+39996], 2;\n"
+		"st.shared.b32 [w], 3;\nst.shared.b32 [w+1996], 4;\ncall through, (9);\n"
+		"ld.shared.b32 %r, [y];\nst.b32 [%a], %r;\nld.shared.b32 %r, [y+39996];\n"
+		"st.b32 [%a+4], %r;\ncall (%r), get, ();\nst.b32 [%a+8], %r;\n"
+		"ld.shared.b32 %r, [w];\nst.b32 [%a+12], %r;\nld.shared.b32 %r, [w+1996];\n"
+		"st.b32 [%a+16], %r;\nret;\n}\n"
+		".visible .entry third()\n{\ncall none, ();\nret;\n}\n"
+		".visible .entry fourth()\n{\n.reg .b64 %a;\nmov.u64 %a, none;\n"
+		"P: .callprototype _ ();\ncall %a, (), P;\nret;\n}\n";
+	CUmodule m = load(ptx);
+	uint32_t v[5];
+	CUdeviceptr p;
+
+	(void)state;
+	assert_int_equal(shared_of(m, "first"), 41000);
+	assert_int_equal(shared_of(m, "second"), 43000);
+	assert_int_equal(shared_of(m, "third"), 0);
+	/* it may call any function, and one of them has z */
+	assert_int_equal(shared_of(m, "fourth"), 1000);
+	ok(cuMemAlloc_v2(&p, sizeof(v)));
+	launch(function(m, "first"), 1, 1, 0, &p, NULL);
+	ok(cuMemcpyDtoH_v2(v, p, sizeof(v)));
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(v[i], 5 + i);
+	launch(function(m, "second"), 1, 1, 0, &p, NULL);
+	ok(cuMemcpyDtoH_v2(v, p, sizeof(v)));
+	assert_int_equal(v[0], 1);
+	assert_int_equal(v[1], 2);
+	assert_int_equal(v[2], 9);
+	assert_int_equal(v[3], 3);
+	assert_int_equal(v[4], 4);
+	ok(cuMemFree_v2(p));
+	ok(cuModuleUnload(m));
+}
+
 /* Static and dynamic shared memory do not overlap, and each block has its own. */
 static void shared_memory(void **state)
 {
@@ -301,6 +388,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(widths), cmocka_unit_test(spaces), cmocka_unit_test(initialisers),
 		cmocka_unit_test(atomics), cmocka_unit_test(host_memory),
+		cmocka_unit_test(fresh_host_memory), cmocka_unit_test(module_shared_memory),
 		cmocka_unit_test(shared_memory), cmocka_unit_test(wrapping_addresses),
 	};
 

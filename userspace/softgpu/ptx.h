@@ -95,6 +95,7 @@ struct ptx_var {
 	struct ptx_reloc *relocs;
 	int line;
 	struct ptx_var *param;	/* the parameter of the function that this name stands for */
+	struct ptx_user *users;	/* layout, of module-wide shared variables */
 	int32_t *slots;		/* registers, set by lowering */
 };
 
@@ -165,8 +166,9 @@ struct ptx_stmt {
 	struct ptx_operand *ops;
 };
 
-struct ptx_caller {
-	struct ptx_caller *next;
+/* One of the functions whose bodies name a thing. */
+struct ptx_user {
+	struct ptx_user *next;
 	struct ptx_func *func;
 };
 
@@ -187,8 +189,9 @@ struct ptx_func {
 	uint64_t shared_bytes;	/* entry: static shared memory it can reach */
 	uint64_t frame_bytes;	/* function: parameter memory per thread */
 	int line;
-	bool module_shared;	/* layout: reaches module-wide shared variables */
-	struct ptx_caller *callers;	/* layout: functions whose bodies name this one */
+	bool indirect;		/* layout: calls through pointers, itself or what it calls */
+	struct ptx_user *callers;	/* layout */
+	struct ptx_var *seen;	/* layout: the last variable that it was found to reach */
 	struct ptx_func *waiting;	/* ptx_tell_callers */
 	bool waits;
 	uint64_t address;	/* in the code window, set when the module is placed */
@@ -204,7 +207,6 @@ struct ptx_module {
 	struct ptx_func *funcs, **funcs_tail;
 	struct sg_map func_names;
 	bool has_vectors;	/* vector registers */
-	uint64_t module_shared;	/* bytes of module-wide shared variables */
 	uint64_t dyn_shared;	/* offset at which dynamic shared memory begins */
 };
 

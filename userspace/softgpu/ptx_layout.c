@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Which function uses which, and where each variable lies in its space. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cuda_abi.h"
@@ -14,18 +15,24 @@ static uint64_t place(uint64_t *at, const struct ptx_var *v)
 	return offset;
 }
 
-static void add_caller(struct ptx_module *m, struct ptx_func *callee, struct ptx_func *caller)
+static void add_user(struct ptx_module *m, struct ptx_user **users, struct ptx_func *f)
 {
-	struct ptx_caller *c = callee->callers;
+	struct ptx_user *u = *users;
 
-	if (c && c->func == caller)
+	if (u && u->func == f)
 		return;
-	c = sg_arena_alloc(&m->arena, sizeof(*c));
-	*c = (struct ptx_caller){ callee->callers, caller };
-	callee->callers = c;
+	u = sg_arena_alloc(&m->arena, sizeof(*u));
+	*u = (struct ptx_user){ *users, f };
+	*users = u;
 }
 
-/* Notes the functions that an operand names, and whether it names a module-wide shared variable. */
+/* A function's own shared variables are module-wide: several kernels may call it. */
+static bool module_wide(const struct ptx_var *v)
+{
+	return v->space == SP_SHARED && v->size && (!v->owner || !v->owner->is_entry);
+}
+
+/* Notes the function with all functions and module-wide shared variables that an operand names. */
 static void see_operand(struct ptx_module *m, struct ptx_func *f, struct ptx_stmt *s,
 			struct ptx_operand *o)
 {
@@ -36,16 +43,24 @@ static void see_operand(struct ptx_module *m, struct ptx_func *f, struct ptx_stm
 		see_operand(m, f, s, &o->sub[i]);
 	if (o->kind != OP_NAME)
 		return;
-	/* a callee's own shared variables are module-wide: several kernels may call it */
 	v = ptx_find_var(s->scope, o->name, NULL);
 	if (v) {
-		if (v->space == SP_SHARED && (!v->owner || !v->owner->is_entry) && v->size)
-			f->module_shared = true;
+		if (module_wide(v))
+			add_user(m, &v->users, f);
 	} else if (strcmp(s->op ? s->op : "", "bra")) {
 		callee = ptx_find_func(m, o->name);
 		if (callee)
-			add_caller(m, callee, f);
+			add_user(m, &callee->callers, f);
 	}
+}
+
+/* call (results), target, (arguments) */
+static bool calls_pointer(struct ptx_module *m, const struct ptx_stmt *s)
+{
+	int target = s->nops && s->ops[0].kind == OP_LIST;
+
+	return s->op && !strcmp(s->op, "call") && target < s->nops &&
+	       s->ops[target].kind == OP_NAME && !ptx_find_func(m, s->ops[target].name);
 }
 
 /* What is true of a function becomes true of all that call it, themselves or through others. */
@@ -64,7 +79,7 @@ void ptx_tell_callers(struct ptx_module *m, bool (*tell)(struct ptx_func *caller
 
 		waiting = f->waiting;
 		f->waits = false;
-		for (struct ptx_caller *c = f->callers; c; c = c->next) {
+		for (struct ptx_user *c = f->callers; c; c = c->next) {
 			if (!tell(c->func, f) || c->func->waits)
 				continue;
 			c->func->waiting = waiting;
@@ -74,29 +89,26 @@ void ptx_tell_callers(struct ptx_module *m, bool (*tell)(struct ptx_func *caller
 	}
 }
 
-static bool tell_shared(struct ptx_func *caller, struct ptx_func *callee)
+static bool tell_indirect(struct ptx_func *caller, struct ptx_func *callee)
 {
-	if (caller->module_shared || !callee->module_shared)
+	if (caller->indirect || !callee->indirect)
 		return false;
-	caller->module_shared = true;
+	caller->indirect = true;
 	return true;
 }
 
-static void mark_shared(struct ptx_module *m)
+static void mark_users(struct ptx_module *m)
 {
-	for (struct ptx_func *f = m->funcs; f; f = f->next)
-		for (int i = 0; i < f->nstmts; i++)
-			for (int k = 0; k < f->stmts[i].nops; k++)
-				see_operand(m, f, &f->stmts[i], &f->stmts[i].ops[k]);
-	ptx_tell_callers(m, tell_shared);
-}
+	for (struct ptx_func *f = m->funcs; f; f = f->next) {
+		for (int i = 0; i < f->nstmts; i++) {
+			struct ptx_stmt *s = &f->stmts[i];
 
-static bool any_shared(struct ptx_module *m)
-{
-	for (struct ptx_func *f = m->funcs; f; f = f->next)
-		if (f->module_shared)
-			return true;
-	return false;
+			f->indirect |= calls_pointer(m, s);
+			for (int k = 0; k < s->nops; k++)
+				see_operand(m, f, s, &s->ops[k]);
+		}
+	}
+	ptx_tell_callers(m, tell_indirect);
 }
 
 static void each_scope(struct ptx_func *f, void (*fn)(struct ptx_func *, struct ptx_scope *))
@@ -133,12 +145,112 @@ static void place_locals(struct ptx_func *f, struct ptx_scope *s)
 
 static struct ptx_module *placing;	/* only while ptx_layout holds the loader's lock */
 
-static void place_module_shared(struct ptx_func *f, struct ptx_scope *s)
+/* A variable and the kernels that reach it. */
+struct shared_var {
+	struct ptx_var *var;
+	struct ptx_user *kernels;
+	int nkernels, number;
+};
+
+struct shared_list {
+	struct shared_var *vars;
+	int n, room;
+};
+
+static void list_scope(struct shared_list *l, struct ptx_scope *s)
 {
-	(void)f;
-	for (struct ptx_var *v = s->vars; v; v = v->next)
-		if (v->space == SP_SHARED && v->size && v->offset == UNPLACED)
-			v->offset = place(&placing->module_shared, v);
+	for (struct ptx_var *v = s->vars; v; v = v->next) {
+		if (!module_wide(v) || v->offset != UNPLACED)
+			continue;
+		if (l->n == l->room) {
+			struct shared_var *more;
+
+			l->room = 2 * l->room + 64;
+			more = sg_arena_alloc(&placing->arena, l->room * sizeof(*more));
+			if (l->n)
+				memcpy(more, l->vars, l->n * sizeof(*more));
+			l->vars = more;
+		}
+		v->offset = 0;
+		l->vars[l->n] = (struct shared_var){ .var = v, .number = l->n };
+		l->n++;
+	}
+}
+
+static void wait_once(struct ptx_func *f, struct ptx_var *v, struct ptx_func **waiting)
+{
+	if (f->seen == v)
+		return;
+	f->seen = v;
+	f->waiting = *waiting;
+	*waiting = f;
+}
+
+/* The kernels that reach a variable: those that name it, and those that call who does. */
+static void find_kernels(struct ptx_module *m, struct shared_var *s)
+{
+	struct ptx_func *waiting = NULL;
+	bool in_function = false;
+
+	for (struct ptx_user *u = s->var->users; u; u = u->next) {
+		in_function |= !u->func->is_entry;
+		wait_once(u->func, s->var, &waiting);
+	}
+	/* a call through a pointer may reach any function */
+	for (struct ptx_func *f = m->funcs; in_function && f; f = f->next)
+		if (f->is_entry && f->indirect)
+			wait_once(f, s->var, &waiting);
+	while (waiting) {
+		struct ptx_func *f = waiting;
+
+		waiting = f->waiting;
+		if (f->is_entry) {
+			add_user(m, &s->kernels, f);
+			s->nkernels++;
+		}
+		for (struct ptx_user *u = f->callers; u; u = u->next)
+			wait_once(u->func, s->var, &waiting);
+	}
+}
+
+/* Those of many kernels first: behind them each kernel's others leave no gaps. */
+static int by_kernels(const void *a, const void *b)
+{
+	const struct shared_var *x = a, *y = b;
+
+	if (x->nkernels != y->nkernels)
+		return x->nkernels > y->nkernels ? -1 : 1;
+	return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/*
+ * A module-wide shared variable has one offset for all kernels, since functions that several of
+ * them call have it in their code. Variables that no kernel reaches together may overlap, so a
+ * kernel takes little more than its own: nvcc puts the variables of all kernels into the module.
+ */
+static void place_module_shared(struct ptx_module *m)
+{
+	struct shared_list l = { 0 };
+
+	list_scope(&l, &m->scope);
+	for (struct ptx_func *f = m->funcs; f; f = f->next)
+		for (struct ptx_scope *s = f->is_entry ? NULL : f->scope; s; s = s->next)
+			list_scope(&l, s);
+	for (int i = 0; i < l.n; i++)
+		find_kernels(m, &l.vars[i]);
+	if (l.n)
+		qsort(l.vars, l.n, sizeof(*l.vars), by_kernels);
+	for (int i = 0; i < l.n; i++) {
+		struct shared_var *s = &l.vars[i];
+		uint64_t at = 0;
+
+		for (struct ptx_user *u = s->kernels; u; u = u->next)
+			if (at < u->func->shared_bytes)
+				at = u->func->shared_bytes;
+		s->var->offset = place(&at, s->var);
+		for (struct ptx_user *u = s->kernels; u; u = u->next)
+			u->func->shared_bytes = at;
+	}
 }
 
 static void place_dynamic(struct ptx_func *f, struct ptx_scope *s)
@@ -151,21 +263,15 @@ static void place_dynamic(struct ptx_func *f, struct ptx_scope *s)
 
 bool ptx_layout(struct ptx_module *m, struct sg_error *err)
 {
-	bool indirect_shared;
 	uint64_t top = 0;
 
 	for (struct ptx_func *f = m->funcs; f; f = f->next)
 		each_scope(f, unplace);
 	unplace(NULL, &m->scope);
 
-	mark_shared(m);
-	indirect_shared = any_shared(m);
-
 	placing = m;
-	place_module_shared(NULL, &m->scope);
-	for (struct ptx_func *f = m->funcs; f; f = f->next)
-		if (!f->is_entry)
-			each_scope(f, place_module_shared);
+	mark_users(m);
+	place_module_shared(m);
 	for (struct ptx_func *f = m->funcs; f; f = f->next) {
 		uint64_t at = 0;
 
@@ -175,15 +281,6 @@ bool ptx_layout(struct ptx_module *m, struct sg_error *err)
 			v->offset = place(&at, v);
 		f->param_bytes = at;
 		f->frame_bytes = f->is_entry ? 0 : at;
-		for (int i = 0; f->is_entry && indirect_shared && i < f->nstmts; i++) {
-			/* a call through a pointer may reach any function */
-			struct ptx_stmt *s = &f->stmts[i];
-
-			if (s->op && !strcmp(s->op, "call"))
-				f->module_shared = true;
-		}
-		if (f->is_entry && f->module_shared)
-			f->shared_bytes = m->module_shared;
 		each_scope(f, place_locals);
 		f->frame_bytes = (f->frame_bytes + 15) & ~15ull;
 		f->local_bytes = (f->local_bytes + 15) & ~15ull;
