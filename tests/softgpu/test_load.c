@@ -199,9 +199,9 @@ static void check_runs(CUmodule m)
 }
 
 /* A fat binary with entries of machine code and of PTX, packed in each way. */
-static size_t fatbin(char *to, int packing, unsigned int arch, bool with_ptx)
+static size_t fatbin_of(const char *text, char *to, int packing, unsigned int arch, bool with_ptx)
 {
-	size_t raw = sizeof(plain), at = 16;
+	size_t raw = strlen(text) + 1, at = 16;
 	uint64_t size;
 
 	memset(to, 0, 8192);
@@ -218,12 +218,12 @@ static size_t fatbin(char *to, int packing, unsigned int arch, bool with_ptx)
 			memcpy(e + head, "\177ELF nothing..", 14);
 			size = 16;
 		} else if (packing == 0) {
-			memcpy(e + head, plain, raw);
+			memcpy(e + head, text, raw);
 			size = raw;
 		} else {
-			used = packing == 1 ? (uint32_t)LZ4_compress_default(plain, e + head, raw,
+			used = packing == 1 ? (uint32_t)LZ4_compress_default(text, e + head, raw,
 									     4096) :
-			       (uint32_t)ZSTD_compress(e + head, 4096, plain, raw, 3);
+			       (uint32_t)ZSTD_compress(e + head, 4096, text, raw, 3);
 			flags |= packing == 1 ? 0x2000 : 0x8000;
 			full = raw;
 			size = used;
@@ -240,6 +240,11 @@ static size_t fatbin(char *to, int packing, unsigned int arch, bool with_ptx)
 	*(uint16_t *)(to + 6) = 16;
 	*(uint64_t *)(to + 8) = at - 16;
 	return at;
+}
+
+static size_t fatbin(char *to, int packing, unsigned int arch, bool with_ptx)
+{
+	return fatbin_of(plain, to, packing, arch, with_ptx);
 }
 
 static void fat_binaries(void **state)
@@ -449,6 +454,65 @@ static void linked(void **state)
 	ok(cuMemFree_v2(p));
 }
 
+/*
+ * A text of several has names of its own, which others may have too, and weak ones, of which the
+ * first text's hold.
+ */
+#define NAMES(kernel, number, later) PTX_HEADER \
+	".global .align 4 .u32 mine = " number ";\n.global .align 8 .u64 at = generic(mine);\n" \
+	".weak .global .align 4 .u32 common = " number "00;\n" \
+	".weak .shared .align 4 .b8 room[40000];\n" \
+	".weak .func (.reg .b32 r) any()\n{\nmov.b32 r, " number "0000;\nret;\n}\n" \
+	".func (.reg .b32 r) own();\n.func (.reg .b32 r) own()\n{\n.reg .b32 t;\n" \
+	"ld.global.b32 t, [mine];\nmul.lo.u32 r, t, 1000000;\nret;\n}\n" \
+	later ".visible .entry " kernel "(.param .u64 out)\n{\n" \
+	".reg .b32 %r<9>;\n.reg .b64 %d<4>;\nld.param.u64 %d0, [out];\n" \
+	"st.shared.b32 [room+39996], 3;\nld.global.b64 %d1, [at];\nld.b32 %r0, [%d1];\n" \
+	"ld.global.b32 %r1, [common];\ncall (%r2), any, ();\ncall (%r3), own, ();\n" \
+	"add.u32 %r0, %r0, %r1;\nadd.u32 %r2, %r2, %r3;\nadd.u32 %r0, %r0, %r2;\n" \
+	"call (%r3), later, ();\nadd.u32 %r0, %r0, %r3;\nst.global.b32 [%d0], %r0;\nret;\n}\n"
+
+static void names_of_texts(void **state)
+{
+	static const char
+		one[] = NAMES("one", "1", ".visible .func (.reg .b32 r) later()\n"
+					  "{\nmov.b32 r, 10;\nret;\n}\n"),
+		two[] = NAMES("two", "2", ".extern .func (.reg .b32 r) later();\n");
+	static _Alignas(8) char fats[4][8192];
+	const void *list[] = { fats[0], fats[1], fats[2], NULL };
+	struct {
+		uint32_t magic, version;
+		const void *data;
+		const void *const *list;
+	} wrapper = { 0x466243b1, 2, fats[3], list };
+	CUdeviceptr p;
+	uint32_t v = 0;
+	CUmodule m;
+
+	(void)state;
+	only_softgpu();
+	ok(cuMemAlloc_v2(&p, 4));
+	/* a program of two files, linked for a device that is not this one */
+	fatbin_of(one, fats[0], 2, 80, true);
+	fatbin(fats[1], 0, 75, false);
+	fatbin_of(two, fats[2], 1, 90, true);
+	fatbin(fats[3], 0, 75, false);
+	ok(cuModuleLoadFatBinary(&m, &wrapper));
+	launch(function(m, "one"), 1, 1, 0, &p, NULL);
+	ok(cuMemcpyDtoH_v2(&v, p, 4));
+	assert_int_equal(v, 1 + 100 + 10000 + 1000000 + 10);
+	launch(function(m, "two"), 1, 1, 0, &p, NULL);
+	ok(cuMemcpyDtoH_v2(&v, p, 4));
+	assert_int_equal(v, 2 + 100 + 10000 + 2000000 + 10);
+	ok(cuModuleUnload(m));
+	ok(cuMemFree_v2(p));
+	*(uint64_t *)(fats[2] + 8) = UINT64_MAX;
+	gives(CUDA_ERROR_INVALID_IMAGE, cuModuleLoadFatBinary(&m, &wrapper));
+	list[0] = fats[1];
+	list[1] = NULL;
+	gives(CUDA_ERROR_NO_BINARY_FOR_GPU, cuModuleLoadFatBinary(&m, &wrapper));
+}
+
 static void links_that_fail(void **state)
 {
 	CUlinkState l;
@@ -619,7 +683,8 @@ int main(void)
 		cmocka_unit_test(fat_binaries), cmocka_unit_test(libraries),
 		cmocka_unit_test(functions), cmocka_unit_test(image_sizes),
 		cmocka_unit_test(beyond_all_bounds), cmocka_unit_test(many), cmocka_unit_test(memory),
-		cmocka_unit_test(linked), cmocka_unit_test(links_that_fail),
+		cmocka_unit_test(linked), cmocka_unit_test(names_of_texts),
+		cmocka_unit_test(links_that_fail),
 	};
 
 	return cmocka_run_group_tests_name("load", tests, set_up, NULL);

@@ -274,6 +274,8 @@ CUresult sg_func_set_attribute(CUfunction f, CUfunction_attribute attr, int valu
  * of a file, which zeros follow; SIZE_MAX of an image in memory, whose length nobody knows.
  */
 CUresult sg_image_text(const void *image, size_t most, char **text, size_t *len);
+/* Puts a text behind others; cuLink* and programs of several files are linked so. */
+CUresult sg_append_text(char **text, size_t *len, const char *more, size_t n);
 CUresult sg_read_file(const char *name, void **data, size_t *bytes);
 
 /* What a program wants to read of the compiler. */

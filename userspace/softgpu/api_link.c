@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Linking.  PTX is linked by putting one text behind the other: a name that one of them
- * declares and another defines is one thing then, as in a single text.  What comes out is an
+ * declares and another defines is one thing then, and the others are each text's own.  What comes out is an
  * ELF file, as programs expect, that holds the text (image_file.c).
  */
 #include <elf.h>
@@ -73,20 +73,6 @@ static CUresult check(CUlinkState l, const char *text, size_t len, bool partial)
 	return rc;
 }
 
-static CUresult append(CUlinkState l, const char *text, size_t len)
-{
-	char *all = realloc(l->text, l->len + len + 2);
-
-	if (!all)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	memcpy(all + l->len, text, len);
-	l->len += len;
-	all[l->len++] = '\n';
-	all[l->len] = 0;
-	l->text = all;
-	return CUDA_SUCCESS;
-}
-
 SG_API CUresult cuLinkAddData_v2(CUlinkState l, CUjitInputType type, void *data, size_t bytes,
 				 const char *name, unsigned int n, CUjit_option *options,
 				 void **values)
@@ -117,7 +103,7 @@ SG_API CUresult cuLinkAddData_v2(CUlinkState l, CUjitInputType type, void *data,
 		return type == CU_JIT_INPUT_PTX ? CUDA_ERROR_INVALID_PTX : rc;
 	rc = check(l, text, len, true);
 	if (!rc)
-		rc = append(l, text, len);
+		rc = sg_append_text(&l->text, &l->len, text, len);
 	free(text);
 	return rc;
 }

@@ -325,8 +325,9 @@ CUresult sg_func_attribute(CUfunction f, CUfunction_attribute attr, int *out)
 		break;
 	case CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES:
 		*out = 0;
-		for (struct ptx_var *v = ptx->scope.vars; v; v = v->next)
-			*out += v->space == SP_CONST ? v->size : 0;
+		for (const struct ptx_scope *s = &ptx->scope; s; s = s->next)
+			for (struct ptx_var *v = s->vars; v; v = v->next)
+				*out += v->space == SP_CONST ? v->size : 0;
 		break;
 	case CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES:
 		*out = fn->local_bytes;

@@ -146,11 +146,11 @@ static bool place_var(struct sg_image *img, struct ptx_var *v, void *owner, stru
 	return true;
 }
 
-static bool reloc_value(struct sg_image *img, struct ptx_reloc *r, struct ptx_scope *scope,
-			uint64_t *out, struct sg_error *err)
+static bool reloc_value(struct ptx_reloc *r, struct ptx_scope *scope, uint64_t *out,
+			struct sg_error *err)
 {
 	struct ptx_var *v = ptx_find_var(scope, r->name, NULL);
-	struct ptx_func *f = v ? NULL : ptx_find_func(img->ptx, r->name);
+	struct ptx_func *f = v ? NULL : ptx_find_func(scope, r->name);
 
 	if (v && (v->space == SP_GLOBAL || v->space == SP_CONST)) {
 		*out = v->offset + r->addend;
@@ -178,7 +178,7 @@ static bool fill_var(struct sg_image *img, struct ptx_var *v, struct ptx_scope *
 	for (struct ptx_reloc *r = v->relocs; r; r = r->next) {
 		uint64_t value;
 
-		if (!reloc_value(img, r, scope, &value, err))
+		if (!reloc_value(r, scope, &value, err))
 			return false;
 		value >>= r->shift;
 		memcpy(to + r->offset, &value, r->width);
@@ -191,9 +191,10 @@ static bool each_var(struct sg_image *img, void *owner, struct sg_error *err, bo
 {
 	struct ptx_module *m = img->ptx;
 
-	for (struct ptx_var *v = m->scope.vars; v; v = v->next)
-		if (!(fill ? fill_var(img, v, &m->scope, err) : place_var(img, v, owner, err)))
-			return false;
+	for (struct ptx_scope *s = &m->scope; s; s = s->next)
+		for (struct ptx_var *v = s->vars; v; v = v->next)
+			if (!(fill ? fill_var(img, v, s, err) : place_var(img, v, owner, err)))
+				return false;
 	for (struct ptx_func *f = m->funcs; f; f = f->next)
 		for (struct ptx_scope *s = f->scope; s; s = s->next)
 			for (struct ptx_var *v = s->vars; v; v = v->next)

@@ -114,25 +114,44 @@ static CUresult from_fatbin(const struct fatbin *f, size_t most, char **text, si
 	return best ? unpack(best, text, len) : CUDA_ERROR_NO_BINARY_FOR_GPU;
 }
 
-/* There is no linker: of those that have PTX for this device it has to be the only one. */
+CUresult sg_append_text(char **text, size_t *len, const char *more, size_t n)
+{
+	char *all = realloc(*text, *len + n + 2);
+
+	if (!all)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	memcpy(all + *len, more, n);
+	*len += n;
+	all[(*len)++] = '\n';
+	all[*len] = 0;
+	*text = all;
+	return CUDA_SUCCESS;
+}
+
+/* What nvcc has put together of several files: those of them that have PTX for this device. */
 static CUresult from_list(const void *const *list, char **text, size_t *len)
 {
-	char *found = NULL, *one;
+	char *one;
 	size_t n;
 
+	*text = NULL;
+	*len = 0;
 	for (; *list; list++) {
-		if (from_fatbin(*list, SIZE_MAX, &one, &n))
+		CUresult rc = from_fatbin(*list, SIZE_MAX, &one, &n);
+
+		if (rc == CUDA_ERROR_NO_BINARY_FOR_GPU)
 			continue;
-		if (found) {
-			free(found);
+		if (!rc) {
+			rc = sg_append_text(text, len, one, n);
 			free(one);
-			return CUDA_ERROR_NO_BINARY_FOR_GPU;
 		}
-		found = one;
-		*len = n;
+		if (rc) {
+			free(*text);
+			*text = NULL;
+			return rc;
+		}
 	}
-	*text = found;
-	return found ? CUDA_SUCCESS : CUDA_ERROR_NO_BINARY_FOR_GPU;
+	return *text ? CUDA_SUCCESS : CUDA_ERROR_NO_BINARY_FOR_GPU;
 }
 
 /* Machine code, but for what api_link.c has made. */

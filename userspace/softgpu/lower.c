@@ -438,7 +438,7 @@ static int32_t address_src(struct low *L, struct ptx_operand *o, struct ptx_var 
 		return SG_NOSLOT;
 	}
 	if (!v) {
-		fn = ptx_find_func(L->img->ptx, o->name);
+		fn = ptx_find_func(L->s->scope, o->name);
 		if (!fn || !fn->code) {
 			low_fail(L, "undefined name %s", o->name);
 			return SG_NOSLOT;

@@ -171,7 +171,7 @@ static bool lower_call(struct low *L)
 		if (target.size != 8)
 			return low_fail(L, "a call through a register of the wrong size");
 	} else {
-		struct ptx_func *f = ptx_find_func(L->img->ptx, ops[i].name);
+		struct ptx_func *f = ptx_find_func(L->s->scope, ops[i].name);
 
 		if (!f || f->is_entry)
 			return low_fail(L, "call of %s, which is no function", ops[i].name);

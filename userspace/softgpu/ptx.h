@@ -142,12 +142,17 @@ struct ptx_label {
 	const char **targets;
 };
 
+/*
+ * A block of a function, a text, or the module.  A name that is neither .extern, .visible nor .weak
+ * is its text's own, as where several texts are linked.
+ */
 struct ptx_scope {
 	struct ptx_scope *parent;
-	struct ptx_scope *next;	/* of the same function */
+	struct ptx_scope *next;	/* of the same function; the module's: of its texts */
 	struct ptx_var *vars;
 	struct ptx_label *labels;
 	struct sg_map names, sets, label_names;	/* sets: %r<count> */
+	struct sg_map func_names;
 };
 
 #define PTX_MAX_MODS 16
@@ -205,7 +210,6 @@ struct ptx_module {
 	int target;		/* sm number */
 	struct ptx_scope scope;
 	struct ptx_func *funcs, **funcs_tail;
-	struct sg_map func_names;
 	bool has_vectors;	/* vector registers */
 	uint64_t dyn_shared;	/* offset at which dynamic shared memory begins */
 };
@@ -218,7 +222,7 @@ void ptx_add_var(struct sg_arena *a, struct ptx_scope *s, struct ptx_var *v);
 void ptx_add_label(struct sg_arena *a, struct ptx_scope *s, struct ptx_label *l);
 struct ptx_var *ptx_find_var(struct ptx_scope *scope, const char *name, int *index);
 struct ptx_label *ptx_find_label(struct ptx_scope *scope, const char *name);
-struct ptx_func *ptx_find_func(struct ptx_module *m, const char *name);
+struct ptx_func *ptx_find_func(struct ptx_scope *scope, const char *name);
 void ptx_tell_callers(struct ptx_module *m, bool (*tell)(struct ptx_func *caller,
 							 struct ptx_func *callee));
 bool ptx_layout(struct ptx_module *m, struct sg_error *err);

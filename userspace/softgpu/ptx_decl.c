@@ -23,6 +23,11 @@ bool ptx_linkage(struct ptx_parser *p, struct ptx_linkage *lk)
 	}
 }
 
+bool ptx_linked(const struct ptx_linkage *lk)
+{
+	return lk->is_extern || lk->is_visible || lk->is_weak;
+}
+
 static bool skip_to(struct ptx_parser *p, char c)
 {
 	while (!ptx_is(p, c)) {
@@ -322,16 +327,16 @@ static bool initialiser(struct ptx_parser *p, struct ptx_var *v)
 	return true;
 }
 
-/* One of the module's may be declared besides, as where several texts are linked. */
-static void declare(struct ptx_parser *p, struct ptx_var *v)
+/* A variable that other texts of the module know: one thing, however many of them declare it. */
+static void declare_linked(struct ptx_parser *p, struct ptx_var *v)
 {
-	struct ptx_var *old = NULL, *next;
+	struct ptx_scope *scope = &p->mod->scope;
+	struct ptx_var *old = sg_map_get(&scope->names, v->name, strlen(v->name)), *next;
 
-	if (p->scope == &p->mod->scope && (v->space == SP_GLOBAL || v->space == SP_CONST))
-		old = sg_map_get(&p->scope->names, v->name, strlen(v->name));
-	if (!old || old->space != v->space || (!v->is_extern && !old->is_extern)) {
-		ptx_add_var(p->arena, p->scope, v);
-	} else if (!v->is_extern) {
+	if (!old || old->space != v->space ||
+	    (!v->is_extern && !old->is_extern && !v->is_weak && !old->is_weak)) {
+		ptx_add_var(p->arena, scope, v);
+	} else if (old->is_extern || (old->is_weak && !v->is_extern && !v->is_weak)) {
 		next = old->next;
 		*old = *v;
 		old->next = next;
@@ -352,7 +357,7 @@ bool ptx_parameter(struct ptx_parser *p)
 		return false;
 	}
 	p->mod->has_vectors |= v->is_reg && v->vec > 1;
-	declare(p, v);
+	ptx_add_var(p->arena, p->scope, v);
 	return true;
 }
 
@@ -401,7 +406,10 @@ bool ptx_declaration_linked(struct ptx_parser *p, const struct ptx_linkage *lk)
 		v->is_weak = lk->is_weak;
 		if (ptx_accept(p, '=') && !initialiser(p, v))
 			return false;
-		declare(p, v);
+		if (!p->func && ptx_linked(lk))
+			declare_linked(p, v);
+		else
+			ptx_add_var(p->arena, p->scope, v);
 	} while (ptx_accept(p, ','));
 	return ptx_expect(p, ';');
 }

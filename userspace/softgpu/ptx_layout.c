@@ -48,19 +48,19 @@ static void see_operand(struct ptx_module *m, struct ptx_func *f, struct ptx_stm
 		if (module_wide(v))
 			add_user(m, &v->users, f);
 	} else if (strcmp(s->op ? s->op : "", "bra")) {
-		callee = ptx_find_func(m, o->name);
+		callee = ptx_find_func(s->scope, o->name);
 		if (callee)
 			add_user(m, &callee->callers, f);
 	}
 }
 
 /* call (results), target, (arguments) */
-static bool calls_pointer(struct ptx_module *m, const struct ptx_stmt *s)
+static bool calls_pointer(const struct ptx_stmt *s)
 {
 	int target = s->nops && s->ops[0].kind == OP_LIST;
 
 	return s->op && !strcmp(s->op, "call") && target < s->nops &&
-	       s->ops[target].kind == OP_NAME && !ptx_find_func(m, s->ops[target].name);
+	       s->ops[target].kind == OP_NAME && !ptx_find_func(s->scope, s->ops[target].name);
 }
 
 /* What is true of a function becomes true of all that call it, themselves or through others. */
@@ -103,7 +103,7 @@ static void mark_users(struct ptx_module *m)
 		for (int i = 0; i < f->nstmts; i++) {
 			struct ptx_stmt *s = &f->stmts[i];
 
-			f->indirect |= calls_pointer(m, s);
+			f->indirect |= calls_pointer(s);
 			for (int k = 0; k < s->nops; k++)
 				see_operand(m, f, s, &s->ops[k]);
 		}
@@ -232,7 +232,8 @@ static void place_module_shared(struct ptx_module *m)
 {
 	struct shared_list l = { 0 };
 
-	list_scope(&l, &m->scope);
+	for (struct ptx_scope *s = &m->scope; s; s = s->next)
+		list_scope(&l, s);
 	for (struct ptx_func *f = m->funcs; f; f = f->next)
 		for (struct ptx_scope *s = f->is_entry ? NULL : f->scope; s; s = s->next)
 			list_scope(&l, s);
@@ -267,7 +268,8 @@ bool ptx_layout(struct ptx_module *m, struct sg_error *err)
 
 	for (struct ptx_func *f = m->funcs; f; f = f->next)
 		each_scope(f, unplace);
-	unplace(NULL, &m->scope);
+	for (struct ptx_scope *s = &m->scope; s; s = s->next)
+		unplace(NULL, s);
 
 	placing = m;
 	mark_users(m);
@@ -298,7 +300,8 @@ bool ptx_layout(struct ptx_module *m, struct sg_error *err)
 			top = f->shared_bytes;
 	}
 	m->dyn_shared = (top + 127) & ~127ull;
-	place_dynamic(NULL, &m->scope);
+	for (struct ptx_scope *s = &m->scope; s; s = s->next)
+		place_dynamic(NULL, s);
 	for (struct ptx_func *f = m->funcs; f; f = f->next)
 		each_scope(f, place_dynamic);
 	return true;

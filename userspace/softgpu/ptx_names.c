@@ -121,7 +121,11 @@ struct ptx_label *ptx_find_label(struct ptx_scope *scope, const char *name)
 	return l;
 }
 
-struct ptx_func *ptx_find_func(struct ptx_module *m, const char *name)
+struct ptx_func *ptx_find_func(struct ptx_scope *scope, const char *name)
 {
-	return sg_map_get(&m->func_names, name, strlen(name));
+	struct ptx_func *f = NULL;
+
+	for (; scope && !f; scope = scope->parent)
+		f = sg_map_get(&scope->func_names, name, strlen(name));
+	return f;
 }

@@ -452,16 +452,38 @@ static void bind_parameters(struct ptx_parser *p, struct ptx_func *f, struct ptx
 	}
 }
 
+/* A function may be declared before it is defined. Of several weak definitions the first holds. */
+static bool add_function(struct ptx_parser *p, struct ptx_func *f, bool linked)
+{
+	struct ptx_scope *scope = linked ? &p->mod->scope : p->file;
+	struct ptx_func *old = sg_map_get(&scope->func_names, f->name, strlen(f->name)), *next;
+
+	if (!old) {
+		*p->mod->funcs_tail = f;
+		p->mod->funcs_tail = &f->next;
+		sg_map_put(&scope->func_names, p->arena, f->name, f);
+	} else if (f->defined && old->defined && !f->is_weak && !old->is_weak) {
+		sg_error_set(p->err, CUDA_ERROR_INVALID_PTX, f->line, "%s is defined twice",
+			     f->name);
+		return false;
+	} else if (f->defined && (!old->defined || !f->is_weak)) {
+		next = old->next;
+		*old = *f;
+		old->next = next;
+	}
+	return true;
+}
+
 static bool function(struct ptx_parser *p, bool is_entry, const struct ptx_linkage *lk)
 {
-	struct ptx_func *f = sg_arena_alloc(p->arena, sizeof(*f)), *old;
+	struct ptx_func *f = sg_arena_alloc(p->arena, sizeof(*f));
 
 	f->is_entry = is_entry;
 	f->is_extern = lk->is_extern;
 	f->is_weak = lk->is_weak;
 	f->line = p->tk.line;
 	f->scope = sg_arena_alloc(p->arena, sizeof(*f->scope));
-	f->scope->parent = &p->mod->scope;
+	f->scope->parent = p->file;
 	p->func = f;
 	if (!is_entry && ptx_accept(p, '(') && !parameters(p, f, &f->rets, &f->nrets))
 		return false;
@@ -485,28 +507,23 @@ static bool function(struct ptx_parser *p, bool is_entry, const struct ptx_linka
 		if (!ptx_next(p) || !block(p))
 			return false;
 		place_stmts(p, f);
-		p->scope = &p->mod->scope;
+		p->scope = p->file;
 	} else if (!ptx_expect(p, ';')) {
 		return false;
 	}
 	p->func = NULL;
+	return add_function(p, f, ptx_linked(lk));
+}
 
-	old = ptx_find_func(p->mod, f->name);
-	if (!old) {
-		*p->mod->funcs_tail = f;
-		p->mod->funcs_tail = &f->next;
-		sg_map_put(&p->mod->func_names, p->arena, f->name, f);
-	} else if (f->defined && old->defined) {
-		sg_error_set(p->err, CUDA_ERROR_INVALID_PTX, f->line, "%s is defined twice",
-			     f->name);
-		return false;
-	} else if (f->defined) {
-		struct ptx_func *next = old->next;
+static void begin_text(struct ptx_parser *p)
+{
+	struct ptx_scope *s = sg_arena_alloc(p->arena, sizeof(*s));
 
-		*old = *f;
-		old->next = next;
-	}
-	return true;
+	s->parent = &p->mod->scope;
+	s->next = p->mod->scope.next;
+	p->mod->scope.next = s;
+	p->file = s;
+	p->scope = s;
 }
 
 /* Above 9.0, which is that of CUDA 13.0; a driver answers newer PTX with error 222. */
@@ -531,6 +548,7 @@ static bool header(struct ptx_parser *p)
 			return false;
 		}
 		p->mod->version = d * 10 + 0.5;
+		begin_text(p);
 		return ptx_next(p);
 	}
 	if (ptx_accept_dot(p, "target")) {
@@ -586,7 +604,7 @@ struct ptx_module *ptx_parse(const char *text, size_t len, struct sg_error *err)
 	m->funcs_tail = &m->funcs;
 	p.arena = &m->arena;
 	p.bodies = &m->bodies;
-	p.scope = &m->scope;
+	begin_text(&p);
 	p.lx = (struct ptx_lexer){ .p = text, .end = text + len, .line = 1, .arena = &m->bodies,
 				   .err = err };
 	ok = ptx_lex(&p.lx, &p.ahead) && ptx_next(&p);

@@ -16,6 +16,7 @@ struct ptx_parser {
 	struct ptx_module *mod;
 	struct ptx_func *func;
 	struct ptx_scope *scope;
+	struct ptx_scope *file;		/* of the text */
 	int depth;			/* of operands in operands */
 	int nested;			/* of constants in constants */
 	bool in_call;			/* parentheses hold arguments */
@@ -48,6 +49,8 @@ bool ptx_starts_const(struct ptx_parser *p);
 bool ptx_offset(struct ptx_parser *p, uint64_t *out);
 
 bool ptx_linkage(struct ptx_parser *p, struct ptx_linkage *lk);
+/* Whether other texts of the module know the name. */
+bool ptx_linked(const struct ptx_linkage *lk);
 bool ptx_declaration(struct ptx_parser *p);
 bool ptx_declaration_linked(struct ptx_parser *p, const struct ptx_linkage *lk);
 bool ptx_parameter(struct ptx_parser *p);
