@@ -295,9 +295,9 @@ static void wmma(void **state)
 		at += sprintf(at, ", [s+1024], %d;\nwmma.load.c.sync.aligned.%s.m%dn%dk%d.shared.%s ",
 			      other ? n : k, columns, m, n, k, c);
 		at = list(at, rc, 16, nc);
-		at += sprintf(at, ", [s+2048], %d;\nwmma.mma.%ssync.aligned.%s.%s.m%dn%dk%d.%s.",
+		at += sprintf(at, ", [s+2048], %d;\nwmma.mma.%ssync.aligned.%s.%s.m%dn%dk%d.%s%s.",
 			      other ? n : m, forms[i / 2].bits == 1 ? "xor.popc." : "", rows, columns, m, n, k,
-			      d);
+			      f64 && other ? "rn." : "", d);
 		at += half ? sprintf(at, "%s ", c) : sprintf(at, "%s.%s.%s ", a, a, c);
 		at = list(at, rd, 24, nd);
 		at = list(at + sprintf(at, ", "), r, 0, na);

@@ -342,6 +342,9 @@ static bool wmma_multiply(struct low *L)
 	p->a = p->b ? second : EL_F16;
 	p->b = p->b ? p->b : EL_F16;
 	kind = kind_of(p->a);
+	/* the rounding of doubles, which is to nearest anyway */
+	if (kind == EL_F64)
+		low_mod(L, "rn");
 	if (kind != kind_of(p->b) || !known_wmma(p, kind) || !known_types(p, kind) ||
 	    (p->saturate && p->d != EL_S32))
 		return low_unsupported(L);
