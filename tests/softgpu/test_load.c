@@ -88,6 +88,10 @@ static void unknown(void **state)
 	kernel_refused(ENTRY("mov.u32 %r0, %pm0;"), "%pm0", "line 10");
 	kernel_refused(PTX_HEADER ".visible .entry k()\n.reqnctapercluster 2, 1, 1\n{\nret;\n}\n",
 		       "cluster", "line 4");
+	kernel_refused(PTX_HEADER ".extern .func (.param .b32 r) __cudaCDP2GetLastError();\n"
+		       ".visible .entry k()\n{\n.param .b32 q;\n"
+		       "call (q), __cudaCDP2GetLastError, ();\nret;\n}\n",
+		       "starts work itself", "line 8");
 	/* what a function lacks, all that reach it lack: by a call, or by its address */
 	kernel_refused(PTX_HEADER ".func g();\n.func f() { call g; ret; }\n"
 		       ".func g() { frobnicate; ret; }\n.visible .entry k() { call f; ret; }\n",

@@ -176,6 +176,9 @@ static bool lower_call(struct low *L)
 		if (!f || f->is_entry)
 			return low_fail(L, "call of %s, which is no function", ops[i].name);
 		c->callee = f->code;
+		/* NVIDIA's library of the device's runtime, which is linked as machine code */
+		if (!c->callee && !strncmp(ops[i].name, "__cudaCDP", 9))
+			return low_lack(L, "a kernel that starts work itself (%s)", ops[i].name);
 		if (!c->callee && !L->img->partial)
 			return low_fail(L, "call of the external function %s", ops[i].name);
 	}
