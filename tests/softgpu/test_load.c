@@ -129,6 +129,9 @@ static void wrong(void **state)
 	refused(PTX_HEADER ".func f(.reg .v2 .b32 a) { ret; }\n.visible .entry k() { .reg .pred %q<2>;\n"
 		"call f, ({%q0, %q1}); ret; }\n",
 		CUDA_ERROR_INVALID_PTX, "register of 4 bytes", "line 6");
+	refused(PTX_HEADER ".func f(.reg .b32 a) { ret; }\n.visible .entry k() { .reg .pred %q;\n"
+		"call f, (%q); ret; }\n",
+		CUDA_ERROR_INVALID_PTX, "another size", "line 6");
 	refused(ENTRY("ld.param.u64 %d0, [p+8];"), CUDA_ERROR_INVALID_PTX, "parameters", "line 10");
 	refused(ENTRY("ld.param.u64 %d0, [q];"), CUDA_ERROR_INVALID_PTX, "q", "line 10");
 	refused(ENTRY("cvt.s32.f32 %r0, %f0;"), CUDA_ERROR_INVALID_PTX, "rounding", "line 10");

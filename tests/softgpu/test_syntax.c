@@ -201,9 +201,13 @@ static void register_parameters(void **state)
 		"mov.b32 r, n;\nsetp.lt.u32 p, n, 2;\n@p ret;\nsub.u32 a, n, 1;\ncall (a), fib, (a);\n"
 		"sub.u32 b, n, 2;\ncall (b), fib, (b);\nadd.u32 r, a, b;\nret;\n}\n"
 		".func (.reg .v2 .b32 r) turn(.reg .v4 .b32 a, .reg .b32 n)\n{\n"
-		"add.u32 r.x, a.w, n;\nadd.u32 r.y, a.y, a.z;\nret;\n}\n";
+		"add.u32 r.x, a.w, n;\nadd.u32 r.y, a.y, a.z;\nret;\n}\n"
+		".func (.reg .pred q, .reg .b32 r) odd(.reg .b32 a, .reg .pred n)\n{\n.reg .b32 t;\n"
+		".reg .pred o;\nand.b32 t, a, 1;\nsetp.eq.u32 o, t, 1;\nxor.pred q, o, n;\n"
+		"selp.b32 r, 3, 4, n;\nret;\n}\n";
 	char ptx[8192];
-	static const uint32_t want[] = { 1017, 102, 1010, 6, 7, 6, 6, 10, 55, 8, 1, 45, 50 };
+	static const uint32_t want[] = { 1017, 102, 1010, 6, 7, 6, 6, 10, 55, 8, 1, 45, 50,
+					80, 3, 70, 4, 70, 4 };
 
 	(void)state;
 	snprintf(ptx, sizeof(ptx), "%s%s%s", PTX_HEADER, funcs,
@@ -224,7 +228,16 @@ static void register_parameters(void **state)
 		 "call (%r3), %d1, (%r0), P;\nst.global.u32 [%a+40], %r3;\n"
 		 ".reg .v4 .b32 %v;\n.reg .v2 .b32 %u;\nmov.b32 %v.x, 10;\nmov.b32 %v.y, 20;\n"
 		 "mov.b32 %v.z, 30;\nmov.b32 %v.w, 40;\ncall (%u), turn, (%v, 5);\n"
-		 "st.global.u32 [%a+44], %u.x;\nst.global.u32 [%a+48], %u.y;\nret;\n}\n");
+		 "st.global.u32 [%a+44], %u.x;\nst.global.u32 [%a+48], %u.y;\n"
+		 ".reg .pred %p<3>;\nsetp.eq.u32 %p0, %r0, 1;\n"
+		 "call (%p1, %r3), odd, (%r0, %p0);\nselp.b32 %r4, 70, 80, %p1;\n"
+		 "st.global.u32 [%a+52], %r4;\nst.global.u32 [%a+56], %r3;\n"
+		 "setp.ne.u32 %p0, %r0, 1;\ncall (%p1, %r3), odd, (%r0, %p0);\n"
+		 "selp.b32 %r4, 70, 80, %p1;\nst.global.u32 [%a+60], %r4;\n"
+		 "st.global.u32 [%a+64], %r3;\nmov.u64 %d1, odd;\n"
+		 "Q: .callprototype (.reg .pred _, .reg .b32 _) _ (.reg .b32 _, .reg .pred _);\n"
+		 "call (%p2, %r5), %d1, (%r0, %p0), Q;\nselp.b32 %r4, 70, 80, %p2;\n"
+		 "st.global.u32 [%a+68], %r4;\nst.global.u32 [%a+72], %r5;\nret;\n}\n");
 	writes(ptx, want, sizeof(want) / sizeof(want[0]));
 }
 

@@ -785,9 +785,19 @@ void low_frame_access(struct low *L, bool store, uint64_t offset, int bytes, str
 {
 	struct sg_vslot *kept = sg_arena_alloc(L->arena, sizeof(*kept));
 	int32_t base = low_const(L, 8, offset);
-	struct sg_insn *in = low_emit(L, store ? sg_op_st : sg_op_ld, K_MEM);
+	struct sg_insn *in;
 
-	*kept = v;
+	/* a predicate is 1 or 0 in memory */
+	*kept = v.size ? v : (struct sg_vslot){ low_temp(L, 2), 2 };
+	if (!v.size && store) {
+		in = low_emit(L, sg_op_selp, K_PLAIN);
+		in->a = low_const(L, 2, 1);
+		in->b = low_const(L, 2, 0);
+		in->c = v.slot;
+		in->d = kept->slot;
+		in->size = 2;
+	}
+	in = low_emit(L, store ? sg_op_st : sg_op_ld, K_MEM);
 	in->a = base;
 	in->atype = T_U64;
 	in->space = SP_FRAME;
@@ -795,6 +805,12 @@ void low_frame_access(struct low *L, bool store, uint64_t offset, int bytes, str
 	in->vec = 1;
 	in->dtype = bytes == 1 ? T_B8 : bytes == 2 ? T_B16 : bytes == 4 ? T_B32 : T_B64;
 	in->extra = kept;
+	if (!v.size && !store) {
+		in = low_emit(L, sg_compare_op(CMP_NE, T_U16), K_PLAIN);
+		in->a = kept->slot;
+		in->b = low_const(L, 2, 0);
+		in->d = v.slot;
+	}
 }
 
 /* Parameters or results that the body has in registers. */
@@ -802,7 +818,7 @@ static bool register_params(struct low *L, struct ptx_var *list, bool store)
 {
 	for (struct ptx_var *v = list; v; v = v->next) {
 		struct ptx_var *r = v->is_reg ? ptx_find_var(L->f->scope, v->name, NULL) : NULL;
-		int bytes = sg_type_size(v->type);
+		int bytes = v->type == T_PRED ? 1 : sg_type_size(v->type);
 
 		if (!v->is_reg)
 			continue;

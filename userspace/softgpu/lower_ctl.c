@@ -94,6 +94,7 @@ static bool call_params(struct low *L, struct ptx_operand *list, const struct sg
 		struct ptx_operand *o = &list->sub[i];
 		struct ptx_var *v = NULL;
 		struct sg_vslot r;
+		bool reg;
 		int bytes;
 
 		if (o->kind == OP_VEC) {
@@ -108,21 +109,23 @@ static bool call_params(struct low *L, struct ptx_operand *list, const struct sg
 			out->params[i] = (struct sg_param){ v->offset, v->size, v->align };
 			continue;
 		}
-		if (!low_reg(L, o, &r))
+		reg = low_reg(L, o, &r);
+		if (!reg)
 			r = (struct sg_vslot){ SG_NOSLOT, 0 };
-		if (!formal && !r.size)
+		if (!formal && !reg)
 			return low_lack(L, "an argument of unknown size");
-		bytes = formal ? (int)formal[i].size : r.size;
+		/* a predicate is a byte while it is passed */
+		bytes = formal ? (int)formal[i].size : r.size ? r.size : 1;
 		if ((bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8) ||
-		    (r.size && r.size < bytes))
+		    (reg && (r.size ? r.size : 1) < bytes))
 			return low_fail(L, "argument %d of a call has another size", i);
 		out->params[i] = call_place(L, at, bytes);
-		if (results && !r.size && !low_is_sink(o))
+		if (results && !reg && !low_is_sink(o))
 			return low_fail(L,
 					"a call's result is no register and no .param variable");
 		if (results)
 			continue;
-		if (!r.size) {
+		if (!reg) {
 			r.slot = low_src(L, o, o->kind != OP_FLOAT ? bytes == 1 ? T_B8 :
 					 bytes == 2 ? T_B16 : bytes == 4 ? T_B32 : T_B64 :
 					 bytes == 4 ? T_F32 : T_F64);

@@ -352,8 +352,11 @@ bool ptx_parameter(struct ptx_parser *p)
 	if ((!v->is_reg && !ptx_accept_dot(p, "param")) || !specifiers(p, &d) ||
 	    !name_and_dims(p, &d, v))
 		return false;
+	/* a byte while it is passed */
+	if (v->is_reg && v->type == T_PRED && v->vec == 1 && !v->is_array)
+		v->size = v->align = 1;
 	if (v->is_reg && (!v->size || v->is_array)) {
-		ptx_fail(p, "a register parameter that is a number or a vector of numbers");
+		ptx_fail(p, "a register parameter that is a predicate, a number or a vector of numbers");
 		return false;
 	}
 	p->mod->has_vectors |= v->is_reg && v->vec > 1;
