@@ -679,6 +679,84 @@ static void entry_points(void **state)
 	gives(CUDA_ERROR_INVALID_VALUE, cuGetErrorString((CUresult)12345, &text));
 }
 
+/* What newer forms have replaced, as libraries that look them up call it. */
+static void older_forms(void **state)
+{
+	static const char ptx[] = PTX_HEADER ".visible .entry k(.param .u64 p, .param .u32 v)\n{\n"
+		".reg .b64 %d;\n.reg .b32 %r<3>;\nld.param.u64 %d, [p];\nld.param.u32 %r0, [v];\n"
+		"ld.global.u32 %r1, [%d];\nmad.lo.u32 %r1, %r1, 10, %r0;\nst.global.u32 [%d], %r1;\n"
+		"ret;\n}\n";
+	uint32_t one = 1, two = 2, v = 0;
+	CUmodule m = load(ptx);
+	CUdeviceptr p;
+	void *args[] = { &p, &one }, *others[] = { &p, &two };
+	CUDA_KERNEL_NODE_PARAMS_v1 k = { .func = function(m, "k"), .gridDimX = 1, .gridDimY = 1,
+					 .gridDimZ = 1, .blockDimX = 1, .blockDimY = 1,
+					 .blockDimZ = 1, .kernelParams = args }, got;
+	CUgraphExecUpdateResult result;
+	CUgraphNode a, b, from, to, none = NULL;
+	char log[8] = "text";
+	CUgraphExec x;
+	CUevent e;
+	CUstream s;
+	CUgraph g;
+	size_t n = 1;
+
+	(void)state;
+	ok(cuMemAlloc_v2(&p, 4));
+	ok(cuMemsetD32_v2(p, 0, 1));
+	ok(cuGraphCreate(&g, 0));
+	ok(cuGraphAddKernelNode(&a, g, NULL, 0, &k));
+	ok(cuGraphAddKernelNode(&b, g, NULL, 0, &k));
+	ok(cuGraphAddDependencies(g, &a, &b, 1));
+	ok(cuGraphGetEdges(g, &from, &to, &n));
+	assert_int_equal(n, 1);
+	assert_ptr_equal(from, a);
+	assert_ptr_equal(to, b);
+	ok(cuGraphNodeGetDependencies(b, &from, &n));
+	assert_ptr_equal(from, a);
+	ok(cuGraphNodeGetDependentNodes(a, &to, &n));
+	assert_ptr_equal(to, b);
+	k.kernelParams = others;
+	ok(cuGraphKernelNodeSetParams(b, &k));
+	ok(cuGraphKernelNodeGetParams(b, &got));
+	assert_ptr_equal(got.func, k.func);
+	assert_int_equal(*(uint32_t *)got.kernelParams[1], 2);
+	from = a;
+	ok(cuGraphInstantiate(&x, g, &from, log, sizeof(log)));
+	assert_null(from);
+	assert_string_equal(log, "");
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	ok(cuGraphLaunch(x, s));
+	ok(cuStreamWriteValue32(s, p + 0, 7, 0));
+	ok(cuGraphLaunch(x, s));
+	ok(cuStreamWaitValue32(s, p, 712, CU_STREAM_WAIT_VALUE_EQ));
+	ok(cuStreamSynchronize(s));
+	ok(cuGraphExecKernelNodeSetParams(x, a, &k));
+	ok(cuGraphLaunch(x, s));
+	ok(cuStreamSynchronize(s));
+	ok(cuMemcpyDtoH_v2(&v, p, 4));
+	assert_int_equal(v, 71222);
+	ok(cuGraphExecUpdate(x, g, &none, &result));
+	assert_int_equal(result, CU_GRAPH_EXEC_UPDATE_SUCCESS);
+	ok(cuGraphRemoveDependencies(g, &a, &b, 1));
+	gives(CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE, cuGraphExecUpdate(x, g, &none, &result));
+	assert_int_not_equal(result, CU_GRAPH_EXEC_UPDATE_SUCCESS);
+	gives(CUDA_ERROR_INVALID_VALUE, cuGraphAddKernelNode(&a, g, NULL, 0, NULL));
+	gives(CUDA_ERROR_INVALID_VALUE, cuGraphKernelNodeGetParams(a, NULL));
+	ok(cuGraphExecDestroy(x));
+	ok(cuGraphDestroy(g));
+	ok(cuStreamBeginCapture(s));
+	ok(cuMemsetD32Async(p, 5, 1, s));
+	ok(cuStreamEndCapture(s, &g));
+	ok(cuGraphDestroy(g));
+	ok(cuEventCreate(&e, 0));
+	ok(cuEventDestroy(e));
+	ok(cuStreamDestroy(s));
+	ok(cuMemFree_v2(p));
+	ok(cuModuleUnload(m));
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -696,7 +774,7 @@ int main(void)
 		cmocka_unit_test(queues_of_host_functions),
 		cmocka_unit_test(pools), cmocka_unit_test(pool_of_a_free),
 		cmocka_unit_test(contexts), cmocka_unit_test(per_thread),
-		cmocka_unit_test(entry_points),
+		cmocka_unit_test(entry_points), cmocka_unit_test(older_forms),
 	};
 
 	return cmocka_run_group_tests_name("api", tests, set_up, NULL);
