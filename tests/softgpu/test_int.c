@@ -84,6 +84,20 @@ static u64 bfind(u64 v, int top, bool is_signed)
 	return 0xffffffff;
 }
 
+/* as the ISA has it */
+static u64 fns(u32 mask, int base, int offset)
+{
+	int count = abs(offset) - 1;
+
+	if (!offset)
+		return mask >> base & 1 ? (u32)base : 0xffffffff;
+	for (int pos = base; pos >= 0 && pos < 32; pos += offset > 0 ? 1 : -1)
+		if (mask >> pos & 1 && !count--)
+			return pos;
+	return 0xffffffff;
+}
+
+R(fns_b32, fns(x, y & 31, (int)(z & 15) - 7))
 R(bfind_u32, bfind(x, 31, false))
 R(bfind_s32, bfind(x, 31, true))
 R(bfind_s64, bfind(a, 63, true))
@@ -222,6 +236,8 @@ static const struct op_case cases[] = {
 	{ "bfind.s32", W("bfind.s32 %t0, %x;"), bfind_s32, INTS, 0 },
 	{ "bfind.s64", W("bfind.s64 %t0, %a;"), bfind_s64, INTS, 0 },
 	{ "bfind.shiftamt.u32", W("bfind.shiftamt.u32 %t0, %x;"), bfind_shift, INTS, 0 },
+	{ "fns.b32", W("and.b32 %t1, %y, 31; and.b32 %t2, %z, 15; sub.s32 %t2, %t2, 7;"
+		       "fns.b32 %t0, %x, %t1, %t2;"), fns_b32, INTS, 0 },
 	{ "bfe.u32", W("bfe.u32 %t0, %x, %y, %z;"), bfe_u32, INTS, 0 },
 	{ "bfe.s32", W("bfe.s32 %t0, %x, %y, %z;"), bfe_s32, INTS, 0 },
 	{ "bfe.u64", RANGE "bfe.u64 %o, %a, %t1, %t2;", bfe_u64, INTS, 0 },

@@ -157,6 +157,21 @@ static u32 field_mask(u32 pos, u32 len)
 BIN(bmsk_clamp, u32, u32, u32, field_mask(va, vb))
 BIN(bmsk_wrap, u32, u32, u32, field_mask(va & 31, vb & 31))
 
+/* The position of the set bit that is number `nth` from `at`, upwards or downwards. */
+static u32 nth_set(u32 mask, u32 at, s32 nth)
+{
+	u32 left = nth < 0 ? -(u32)nth : (u32)nth;
+
+	if (!nth)
+		return at < 32 && mask >> at & 1 ? at : UINT32_MAX;
+	for (; at < 32; at += nth < 0 ? -1 : 1)
+		if (mask >> at & 1 && !--left)
+			return at;
+	return UINT32_MAX;
+}
+
+TER(fns, u32, u32, u32, s32, nth_set(va, vb, vc))
+
 static u32 extend(u32 a, u32 n, bool is_signed)
 {
 	if (n >= 32)
@@ -264,6 +279,7 @@ const struct sg_opdef sg_bit_ops[] = {
 	{ "shf.l.wrap", T_B32, shf_l_wrap, T_B32, { T_B32, T_B32, T_U32 } },
 	{ "shf.r.clamp", T_B32, shf_r_clamp, T_B32, { T_B32, T_B32, T_U32 } },
 	{ "shf.r.wrap", T_B32, shf_r_wrap, T_B32, { T_B32, T_B32, T_U32 } },
+	{ "fns", T_B32, fns, T_B32, { T_B32, T_B32, T_S32 } },
 	{ "bmsk.clamp", T_B32, bmsk_clamp, T_B32, { T_U32, T_U32 } },
 	{ "bmsk.wrap", T_B32, bmsk_wrap, T_B32, { T_U32, T_U32 } },
 	{ "szext.clamp", T_U32, szext_clamp_u32, T_U32, { T_U32, T_U32 } },
