@@ -205,6 +205,25 @@ static void check_runs(CUmodule m)
 	ok(cuModuleUnload(m));
 }
 
+/* What else a target may name. Doubles that are to be computed as floats are not offered. */
+static void targets(void **state)
+{
+	static const char old[] = ".version 1.4\n.target sm_20, map_f64_to_f32, texmode_independent\n"
+		".entry k(.param .u64 p)\n{\n.reg .u64 %d;\n"
+		"ld.param.u64 %d, [p];\nst.global.u32 [%d], 1234;\nexit;\n}\n";
+	CUmodule m;
+
+	(void)state;
+	only_softgpu();
+	ok(cuModuleLoadData(&m, old));
+	check_runs(m);
+	kernel_refused(".version 1.4\n.target sm_20, map_f64_to_f32\n.visible .entry k()\n{\n"
+		       ".reg .f64 %e<2>;\nadd.rn.f64 %e0, %e1, %e1;\nret;\n}\n",
+		       "computed as a float", "line 6");
+	refused(".version 1.4\n.target sm_20, map_f32_to_f64\n", CUDA_ERROR_INVALID_PTX, "sm_NN",
+		"line 2");
+}
+
 /* A fat binary with entries of machine code and of PTX, packed in each way. */
 static size_t fatbin_of(const char *text, char *to, int packing, unsigned int arch, bool with_ptx)
 {
@@ -686,7 +705,8 @@ static void memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(unknown), cmocka_unit_test(wrong), cmocka_unit_test(truncated),
+		cmocka_unit_test(unknown), cmocka_unit_test(targets),
+		cmocka_unit_test(wrong), cmocka_unit_test(truncated),
 		cmocka_unit_test(fat_binaries), cmocka_unit_test(libraries),
 		cmocka_unit_test(functions), cmocka_unit_test(image_sizes),
 		cmocka_unit_test(beyond_all_bounds), cmocka_unit_test(many), cmocka_unit_test(memory),

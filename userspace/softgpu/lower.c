@@ -770,6 +770,9 @@ static bool statement(struct low *L)
 		if (L->guard == SG_NOSLOT)
 			return false;
 	}
+	for (int i = 0; L->img->ptx->maps_f64 && i < s->nmods; i++)
+		if (!strcmp(s->mods[i], "f64"))
+			return low_lack(L, "a double that is to be computed as a float");
 	if (!low_data(L, &known) || (!known && !low_memory(L, &known)) ||
 	    (!known && !low_control(L, &known)) || (!known && !low_async(L, &known)) ||
 	    (!known && !low_tensor(L, &known)) || (!known && !low_texture(L, &known)) ||

@@ -211,6 +211,7 @@ struct ptx_module {
 	struct ptx_scope scope;
 	struct ptx_func *funcs, **funcs_tail;
 	bool has_vectors;	/* vector registers */
+	bool maps_f64;		/* .target map_f64_to_f32: doubles are to be computed as floats */
 	uint64_t dyn_shared;	/* offset at which dynamic shared memory begins */
 };
 

@@ -555,7 +555,10 @@ static bool header(struct ptx_parser *p)
 		do {
 			if (p->tk.kind == TK_IDENT && !strncmp(p->tk.str, "sm_", 3))
 				p->mod->target = atoi(p->tk.str + 3);
-			else if (p->tk.kind != TK_IDENT || strcmp(p->tk.str, "debug")) {
+			else if (p->tk.kind == TK_IDENT && !strcmp(p->tk.str, "map_f64_to_f32"))
+				p->mod->maps_f64 = true;
+			else if (p->tk.kind != TK_IDENT ||
+				 (strcmp(p->tk.str, "debug") && strncmp(p->tk.str, "texmode_", 8))) {
 				ptx_fail(p, "sm_NN");
 				return false;
 			}
