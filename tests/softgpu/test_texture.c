@@ -468,6 +468,63 @@ static void surface_widths(void **state)
 	ok(cuModuleUnload(m));
 }
 
+/* Elements of memory are read by their number, of however many, and none is weighed. */
+static void linear_memory(void **state)
+{
+	static const char code[] = PTX_HEADER
+		".visible .entry k(.param .u64 out, .param .u32 i, .param .u64 tex)\n{\n"
+		".reg .b32 %i, %r<4>;\n.reg .b64 %o, %q;\nld.param.u64 %o, [out];\n"
+		"ld.param.u32 %i, [i];\nld.param.u64 %q, [tex];\n"
+		"tex.1d.v4.u32.s32 {%r0, %r1, %r2, %r3}, [%q, {%i}];\n"
+		"st.global.b32 [%o], %r0;\nret;\n}\n";
+	const uint32_t many = (1 << 24) + 8;
+	CUDA_TEXTURE_DESC t = { .filterMode = SMOOTH };
+	CUDA_RESOURCE_DESC r = { .resType = CU_RESOURCE_TYPE_LINEAR };
+	CUdeviceptr memory, out;
+	uint32_t i, v = 0;
+	CUtexObject tex;
+	CUmodule m;
+	float f[16];
+
+	(void)state;
+	use_device();
+	m = load(code);
+	ok(cuMemAlloc_v2(&out, 4));
+	ok(cuMemAlloc_v2(&memory, many));
+	for (i = 0; i < 16; i++)
+		f[i] = 10.0f * i;
+	ok(cuMemcpyHtoD_v2(memory, f, sizeof(f)));
+	r.res.linear.devPtr = memory;
+	r.res.linear.format = F32;
+	r.res.linear.numChannels = 1;
+	/* more than there is, which no kernel reads */
+	r.res.linear.sizeInBytes = is_softgpu() ? 2 * (size_t)many : many;
+	ok(cuTexObjectCreate(&tex, &r, &t, NULL));
+	i = 5;
+	launch(function(m, "k"), 1, 1, 0, &out, &i, &tex, NULL);
+	ok(cuMemcpyDtoH_v2(&v, out, 4));
+	memcpy(f, &v, 4);
+	assert_true(f[0] == 50);
+	ok(cuTexObjectDestroy(tex));
+
+	ok(cuMemsetD8_v2(memory, 1, many));
+	ok(cuMemsetD8_v2(memory + (1 << 24) + 3, 77, 1));
+	t.flags = AS_INT;
+	t.filterMode = NEAR;
+	r.res.linear.format = U8;
+	r.res.linear.sizeInBytes = many;
+	ok(cuTexObjectCreate(&tex, &r, &t, NULL));
+	for (i = (1 << 24) + 2; i < (1 << 24) + 5; i++) {
+		launch(function(m, "k"), 1, 1, 0, &out, &i, &tex, NULL);
+		ok(cuMemcpyDtoH_v2(&v, out, 4));
+		assert_int_equal(v, i == (1 << 24) + 3 ? 77 : 1);
+	}
+	ok(cuTexObjectDestroy(tex));
+	ok(cuMemFree_v2(memory));
+	ok(cuMemFree_v2(out));
+	ok(cuModuleUnload(m));
+}
+
 /* What cannot be is refused, and an object that has gone means nothing. */
 static void refused(void **state)
 {
@@ -548,7 +605,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(fetched),
 		cmocka_unit_test(surfaces),
 		cmocka_unit_test(surface_widths),
-		cmocka_unit_test(refused),
+		cmocka_unit_test(linear_memory), cmocka_unit_test(refused),
 		cmocka_unit_test(outside_traps),
 	};
 

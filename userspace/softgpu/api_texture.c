@@ -195,7 +195,8 @@ static CUresult take_memory(struct sg_texture *t, const CUDA_RESOURCE_DESC *r)
 	    at->width > SIZE_MAX / t->bytes ||
 	    (!linear && at->height > 1 && at->pitch < at->width * t->bytes))
 		return CUDA_ERROR_INVALID_VALUE;
-	return sg_copy_pointer(at->base, linear ? r->res.linear.sizeInBytes :
+	/* programs name more than they have allocated, and the driver takes it */
+	return sg_copy_pointer(at->base, linear ? t->bytes :
 			       (at->height - 1) * at->pitch + at->width * t->bytes, true, &host);
 }
 

@@ -18,7 +18,8 @@ union value {
 
 /* A place in a texture: the coordinates that follow its layer, and the face of a cube. */
 struct spot {
-	float x[3];
+	double x[3];		/* a float, or a whole number of 32 bits */
+	bool whole;		/* an element by its number: nothing is weighed */
 	uint32_t slice;
 };
 
@@ -135,9 +136,9 @@ static bool element(struct sg_exec *x, const struct sg_texture *t,
 /* -- filters */
 
 /* A coordinate as an index with a fraction; what is no number or far away is at the edge. */
-static double in_elements(const struct sg_texture *t, float x, size_t n)
+static double in_elements(const struct sg_texture *t, double x, size_t n)
 {
-	double v = t->desc.flags & CU_TRSF_NORMALIZED_COORDINATES || t->cube ? (double)x * n : x;
+	double v = t->desc.flags & CU_TRSF_NORMALIZED_COORDINATES || t->cube ? x * n : x;
 
 	return v != v ? 0 : fmin(fmax(v, -1e15), 1e15);
 }
@@ -222,7 +223,8 @@ static bool gather(struct sg_exec *x, const struct sg_texture *t,
 static bool in_level(struct sg_exec *x, const struct sg_texture *t, unsigned int level,
 		     const struct spot *s, int dims, int lane, union value *v)
 {
-	bool smooth = t->desc.filterMode == CU_TR_FILTER_MODE_LINEAR && !sg_texture_whole(t);
+	bool smooth = t->desc.filterMode == CU_TR_FILTER_MODE_LINEAR && !sg_texture_whole(t) &&
+		      !s->whole;
 
 	return (smooth ? linear : nearest)(x, t, &t->level[level], s, dims, lane, v);
 }
@@ -307,19 +309,21 @@ static uint32_t layer_of(const struct sg_texture *t, uint32_t layer)
 static struct spot spot_of(struct sg_exec *x, const struct sg_texture *t, const struct sg_tex *p,
 			   int lane)
 {
-	struct spot s = { .slice = p->layered ? layer_of(t, read32(x, p->at[0], lane)) : 0 };
+	struct spot s = { .slice = p->layered ? layer_of(t, read32(x, p->at[0], lane)) : 0,
+			  .whole = p->whole || t->res.resType == CU_RESOURCE_TYPE_LINEAR };
 	const int32_t *at = p->at + p->layered;
 
 	for (int d = 0; d < p->dims + p->cube; d++) {
-		s.x[d] = p->whole ? (float)(int32_t)read32(x, at[d], lane) :
+		s.x[d] = p->whole ? (double)(int32_t)read32(x, at[d], lane) :
 				    read_float(x, at[d], lane);
 		if (p->offset[d] != SG_NOSLOT && d < p->dims) {
 			float by = (int32_t)read32(x, p->offset[d], lane);
 			const size_t size[3] = { t->level[0].width, t->level[0].height,
 						 t->level[0].depth };
 
-			s.x[d] += t->desc.flags & CU_TRSF_NORMALIZED_COORDINATES ? by / size[d] :
-										   by;
+			if (t->desc.flags & CU_TRSF_NORMALIZED_COORDINATES)
+				by /= size[d];
+			s.x[d] = p->whole ? s.x[d] + by : (float)s.x[d] + by;
 		}
 	}
 	if (p->cube)
@@ -394,7 +398,7 @@ static void tex_lane(struct sg_exec *x, const struct sg_insn *in, int lane)
 	if (!t || !shaped(x, t, p))
 		return;
 	s = spot_of(x, t, p, lane);
-	if ((p->whole || t->res.resType == CU_RESOURCE_TYPE_LINEAR) && outside(t, p, &s)) {
+	if (s.whole && outside(t, p, &s)) {
 		/* whole coordinates know no address mode */
 		memset(&v, 0, sizeof(v));
 		done = true;
