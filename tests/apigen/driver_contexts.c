@@ -247,8 +247,12 @@ void peer_devices(void)
 {
 	static const CUatomicOperation ops[] = { CU_ATOMIC_OPERATION_INTEGER_ADD,
 						 CU_ATOMIC_OPERATION_CAS };
+	CUmemAccessDesc grant = { .location = { .type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 1 },
+				  .flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE };
 	unsigned int caps[2];
+	CUmemAccess_flags access;
 	CUdeviceptr p, q;
+	CUmemoryPool pool;
 	CUcontext other;
 	int count, can, back, v;
 	CUdevice second;
@@ -287,6 +291,16 @@ void peer_devices(void)
 		IS(cuCtxEnablePeerAccess(ctx, 0), CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED);
 		OK(cuMemcpyDtoD_v2(q, p, 1024));
 		TRUE(value_at(q, 255) == 31);
+		OK(cuDeviceGetDefaultMemPool(&pool, dev));
+		OK(cuMemPoolGetAccess(&access, pool, &grant.location));
+		TRUE(access == CU_MEM_ACCESS_FLAGS_PROT_NONE);
+		OK(cuMemPoolSetAccess(pool, &grant, 1));
+		OK(cuMemPoolGetAccess(&access, pool, &grant.location));
+		TRUE(access == CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
+		grant.flags = CU_MEM_ACCESS_FLAGS_PROT_NONE;
+		OK(cuMemPoolSetAccess(pool, &grant, 1));
+		OK(cuMemPoolGetAccess(&access, pool, &grant.location));
+		TRUE(access == CU_MEM_ACCESS_FLAGS_PROT_NONE);
 		OK(cuCtxDisablePeerAccess(ctx));
 		IS(cuCtxDisablePeerAccess(ctx), CUDA_ERROR_PEER_ACCESS_NOT_ENABLED);
 	} else {

@@ -33,6 +33,7 @@ struct CUmemPoolHandle_st {
 	uint64_t used, high, reserved;
 	struct sg_freed *freed;		/* in streams that have not come so far */
 	bool is_default;
+	_Atomic uint32_t reach;	/* the other devices that were given access, one bit each */
 	int refs;	/* the program's, of its blocks, and of frees that are queued */
 };
 

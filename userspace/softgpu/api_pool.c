@@ -420,8 +420,10 @@ SG_API CUresult cuMemPoolGetAttribute(CUmemoryPool p, CUmemPool_attribute attr, 
 	return rc;
 }
 
-/* Every device reaches every pool. */
-/* Its own device always has all of it; others are not given some of it. */
+/*
+ * A pool's own device always has all of it. Other devices have all of it or nothing, by what the
+ * program is told; kernels of every device reach it in any case, as they reach all memory.
+ */
 SG_API CUresult cuMemPoolSetAccess(CUmemoryPool p, const CUmemAccessDesc *map, size_t n)
 {
 	SG_NEED_INIT();
@@ -431,10 +433,18 @@ SG_API CUresult cuMemPoolSetAccess(CUmemoryPool p, const CUmemAccessDesc *map, s
 		if (map[i].location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
 		    !sg_device(map[i].location.id))
 			return CUDA_ERROR_INVALID_VALUE;
-		if (sg_device(map[i].location.id) != p->dev)
-			return CUDA_ERROR_NOT_SUPPORTED;
-		if (map[i].flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
+		if (map[i].flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE &&
+		    (map[i].flags != CU_MEM_ACCESS_FLAGS_PROT_NONE ||
+		     sg_device(map[i].location.id) == p->dev))
 			return CUDA_ERROR_INVALID_VALUE;
+	}
+	for (size_t i = 0; i < n; i++) {
+		uint32_t bit = 1u << sg_device(map[i].location.id)->index;
+
+		if (map[i].flags)
+			p->reach |= bit;
+		else
+			p->reach &= ~bit;
 	}
 	return CUDA_SUCCESS;
 }
@@ -445,6 +455,7 @@ SG_API CUresult cuMemPoolGetAccess(CUmemAccess_flags *flags, CUmemoryPool p, CUm
 	if (!flags || !pool_of(p) || !where || where->type != CU_MEM_LOCATION_TYPE_DEVICE ||
 	    !sg_device(where->id))
 		return CUDA_ERROR_INVALID_VALUE;
-	*flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+	*flags = sg_device(where->id) == p->dev || p->reach >> sg_device(where->id)->index & 1 ?
+		 CU_MEM_ACCESS_FLAGS_PROT_READWRITE : CU_MEM_ACCESS_FLAGS_PROT_NONE;
 	return CUDA_SUCCESS;
 }
