@@ -19,7 +19,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	setenv("VGPU_SOFTGPU_LOG", "0", 1);
-	setenv("VGPU_SOFTGPU_MEMORY", "64M", 1);
+	setenv("VGPU_SOFTGPU_MEM", "64M", 1);
 	if (cuInit(0) || cuDeviceGet(&dev, 0) || cuDevicePrimaryCtxRetain(&ctx, dev) ||
 	    cuCtxSetCurrent(ctx))
 		abort();

@@ -309,7 +309,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	setenv("VGPU_SOFTGPU_LOG", "0", 1);
-	setenv("VGPU_SOFTGPU_MEMORY", "64M", 1);
+	setenv("VGPU_SOFTGPU_MEM", "64M", 1);
 	start();
 	return 0;
 }
