@@ -193,6 +193,39 @@ static void atomics(void **state)
 	ok(cuMemFree_v2(p));
 }
 
+/* Several elements at once: each is added by itself, and what was there before comes back. */
+static void vector_atomics(void **state)
+{
+	static const char ptx[] = ENTRY("",
+		"mov.f32 %f1, 0f3f800000;\nmov.f32 %f2, 0f40000000;\nmov.f32 %f3, 0f40400000;\n"
+		"mov.f32 %f4, 0f40800000;\nred.global.add.v4.f32 [%a], {%f1, %f2, %f3, %f4};\n"
+		"mov.b32 %r0, 0x40003c00;\n"
+		"red.global.add.noftz.v2.f16x2 [%a+16], {%r0, %r0};\n"
+		"mov.u32 %r1, %tid.x;\nsetp.ne.u32 %p0, %r1, 0;\n@%p0 bra END;\n"
+		"atom.global.add.v2.f32 {%f2, %f1}, [%a+24], {%f1, %f2};\n"
+		"st.global.f32 [%a+32], %f1;\nst.global.f32 [%a+36], %f2;\n"
+		"atom.global.add.v2.f32 {_, %f4}, [%a+40], {%f4, %f4};\nst.global.f32 [%a+48], %f4;\n"
+		"END:\n");
+	float v[13] = { [6] = 10, 20, [10] = 30, 40 };
+	uint32_t halves[2];
+	CUdeviceptr p;
+
+	(void)state;
+	ok(cuMemAlloc_v2(&p, sizeof(v)));
+	ok(cuMemcpyHtoD_v2(p, v, sizeof(v)));
+	run(ptx, p, 1, 64, 0);
+	ok(cuMemcpyDtoH_v2(v, p, sizeof(v)));
+	for (int i = 0; i < 4; i++)
+		assert_true(v[i] == 64 * (i + 1));
+	memcpy(halves, &v[4], 8);
+	assert_int_equal(halves[0], 0x58005400);	/* 128 and 64 */
+	assert_int_equal(halves[1], 0x58005400);
+	assert_true(v[6] == 11 && v[7] == 22);
+	assert_true(v[8] == 20 && v[9] == 10);
+	assert_true(v[10] == 34 && v[11] == 44 && v[12] == 40);
+	ok(cuMemFree_v2(p));
+}
+
 /* Kernels reach host memory at its own address. */
 static void host_memory(void **state)
 {
@@ -387,7 +420,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(widths), cmocka_unit_test(spaces), cmocka_unit_test(initialisers),
-		cmocka_unit_test(atomics), cmocka_unit_test(host_memory),
+		cmocka_unit_test(atomics), cmocka_unit_test(vector_atomics),
+		cmocka_unit_test(host_memory),
 		cmocka_unit_test(fresh_host_memory), cmocka_unit_test(module_shared_memory),
 		cmocka_unit_test(shared_memory), cmocka_unit_test(wrapping_addresses),
 	};

@@ -255,7 +255,11 @@ static void clusters_and_advice(void **state)
 	WRITES(ENTRY("", "createpolicy.fractional.L2::evict_last.b64 %d0, 1.0;\n"
 		     "createpolicy.range.global.L2::evict_last.L2::evict_first.b64 %d1, [%a], 64, 128;\n"
 		     "mov.u32 %r0, 5;\nst.global.L2::cache_hint.u32 [%a], %r0, %d0;\n"
-		     "ld.global.L2::cache_hint.u32 %r1, [%a], %d1;\nst.global.u32 [%a+4], %r1;\n"
+		     "cp.async.bulk.prefetch.L2.global [%a], 16;\n"
+		     "cp.async.bulk.prefetch.L2.global.L2::cache_hint [%a], 16, %d1;\n"
+		     "ld.mmio.relaxed.sys.global.u32 %r1, [%a];\nadd.u32 %r0, %r1, -5;\n"
+		     "ld.global.L2::cache_hint.u32 %r1, [%a], %d1;\nadd.u32 %r1, %r1, %r0;\n"
+		     "st.global.u32 [%a+4], %r1;\n"
 		     "applypriority.global.L2::evict_normal [%a], 128;\n"), 5, 5);
 }
 

@@ -131,7 +131,14 @@ static bool lower_cp_bulk(struct low *L)
 	}
 	if (low_mod(L, "tensor"))
 		return low_cp_tensor(L, low_mod(L, "prefetch"));
-	if (L->s->nmods < 4 || low_mod(L, "prefetch"))
+	/* advice: [address], size */
+	if (low_mod(L, "prefetch")) {
+		if (!low_mod(L, "L2") || !low_mod(L, "global"))
+			return low_unsupported(L);
+		policy = low_cache(L);
+		return low_want(L, 2, 2 + policy);
+	}
+	if (L->s->nmods < 4)
 		return low_unsupported(L);
 	in_shared = strcmp(L->s->mods[2], "global") != 0;
 	if ((!low_mod(L, "shared::cluster") && !low_mod(L, "shared::cta")) ||

@@ -37,7 +37,9 @@ uint8_t low_order(struct low *L)
 		order = SG_ACQUIRE;
 	else if (low_mod(L, "release"))
 		order = SG_RELEASE;
-	else if (low_mod(L, "acq_rel") || low_mod(L, "volatile") || low_mod(L, "mmio"))
+	else if (low_mod(L, "acq_rel") || low_mod(L, "volatile"))
+		order = SG_ACQUIRE | SG_RELEASE;
+	else if (low_mod(L, "mmio") && low_mod(L, "relaxed"))
 		order = SG_ACQUIRE | SG_RELEASE;
 	else if (!low_mod(L, "relaxed"))
 		low_mod(L, "weak");
@@ -108,6 +110,9 @@ static bool lower_ld_st(struct low *L)
 	struct sg_vslot *v;
 	bool policy;
 
+	/* st.async is another instruction, with an operand more */
+	if (low_mod(L, "async"))
+		return low_unsupported(L);
 	low_space(L, &space);
 	tmp.order = low_order(L);
 	policy = low_cache(L);
@@ -146,7 +151,52 @@ static bool lower_ld_st(struct low *L)
 	return true;
 }
 
-/* atom.op.type d, [a], b {, c} and red.op.type [a], b */
+static struct sg_insn *emit_atom(struct low *L, sg_op fn, const struct sg_insn *where, int32_t b)
+{
+	struct sg_insn *in = low_emit(L, fn, K_MEM);
+
+	in->a = where->a;
+	in->imm = where->imm;
+	in->atype = where->atype;
+	in->space = where->space;
+	in->size = where->size;
+	in->b = b;
+	in->c = SG_NOSLOT;
+	in->d = SG_NOSLOT;
+	return in;
+}
+
+/* Each element is atomic by itself. All are read before one of the results is written. */
+static bool vector_atom(struct low *L, sg_op fn, struct sg_insn *where, enum sg_type t, int n,
+			struct ptx_operand *d, struct ptx_operand *b)
+{
+	int32_t src[8], old[8], to;
+	struct sg_insn *in;
+
+	if (b->kind != OP_VEC || b->n != n || (d && (d->kind != OP_VEC || d->n != n)))
+		return low_fail(L, "not %d elements", n);
+	for (int i = 0; i < n; i++)
+		if ((src[i] = low_src(L, &b->sub[i], t)) == SG_NOSLOT)
+			return false;
+	for (int i = 0; i < n; i++, where->imm += where->size) {
+		in = emit_atom(L, fn, where, src[i]);
+		if (d)
+			old[i] = in->d = low_temp(L, where->size);
+	}
+	for (int i = 0; d && i < n; i++) {
+		if (low_is_sink(&d->sub[i]))
+			continue;
+		if ((to = low_dst(L, &d->sub[i], t)) == SG_NOSLOT)
+			return false;
+		in = low_emit(L, sg_op_mov, K_PLAIN);
+		in->size = where->size;
+		in->a = old[i];
+		in->d = to;
+	}
+	return true;
+}
+
+/* atom.op{.vec}.type d, [a], b {, c} and red.op{.vec}.type [a], b */
 static bool lower_atom(struct low *L)
 {
 	static const char *const ops[] = {
@@ -157,20 +207,25 @@ static bool lower_atom(struct low *L)
 	const char *name = NULL;
 	enum sg_space space;
 	enum sg_type t;
-	int at = red ? 0 : 1, n;
+	int at = red ? 0 : 1, n, vec;
 	sg_op fn;
 	int32_t b, c = SG_NOSLOT, d = SG_NOSLOT;
 	bool policy;
 
+	if (low_mod(L, "async"))
+		return low_unsupported(L);
 	low_space(L, &space);
 	low_order(L);		/* all are sequentially consistent */
 	policy = low_cache(L);
+	vec = low_mod(L, "v2") ? 2 : low_mod(L, "v4") ? 4 : low_mod(L, "v8") ? 8 : 1;
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]) && !name; i++)
 		if (low_mod(L, ops[i]))
 			name = ops[i];
 	t = low_last_type(L);
 	low_mod(L, "noftz");
 	fn = name ? sg_atom_op(name, t) : NULL;
+	if (vec > 1 && (!sg_type_float(t) || sg_type_size(t) * vec > 16))
+		return low_unsupported(L);
 	if (!fn || space == SP_LOCAL || space == SP_PARAM || space == SP_CONST)
 		return low_unsupported(L);
 	n = at + 2 + !strcmp(name, "cas");
@@ -179,6 +234,9 @@ static bool lower_atom(struct low *L)
 	tmp.size = sg_type_size(t);
 	if (!low_address(L, &L->s->ops[at], space, &tmp))
 		return false;
+	if (vec > 1)
+		return vector_atom(L, fn, &tmp, t, vec, red || low_is_sink(&L->s->ops[0]) ? NULL :
+				   &L->s->ops[0], &L->s->ops[at + 1]);
 	b = low_src(L, &L->s->ops[at + 1], t);
 	if (b == SG_NOSLOT)
 		return false;
@@ -192,13 +250,7 @@ static bool lower_atom(struct low *L)
 		if (d == SG_NOSLOT)
 			return false;
 	}
-	in = low_emit(L, fn, K_MEM);
-	in->a = tmp.a;
-	in->imm = tmp.imm;
-	in->atype = tmp.atype;
-	in->space = tmp.space;
-	in->size = tmp.size;
-	in->b = b;
+	in = emit_atom(L, fn, &tmp, b);
 	in->c = c;
 	in->d = d;
 	return true;
