@@ -82,6 +82,8 @@ static void unknown(void **state)
 	kernel_refused(ENTRY("ld.global.shiny.u32 %r0, [%d0];"), "shiny", "line 10");
 	kernel_refused(ENTRY("st.async.shared::cluster.mbarrier::complete_tx::bytes.u32 [%r0], %r1, [%r2];"),
 		       "st.async", "line 10");
+	kernel_refused(ENTRY("red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.add.u32 "
+			     "[%r0], %r1, [%r2];"), "red.async", "line 10");
 	kernel_refused(ENTRY("tcgen05.wait::ld.sync.aligned;"), "tcgen05.wait", "line 10");
 	kernel_refused(PTX_HEADER ".global .texref t;\n.visible .entry k(.param .u64 p)\n{\n"
 		       ".reg .f32 %f<4>;\n.reg .b32 %r<2>;\n"
