@@ -345,6 +345,33 @@ static void module_shared_memory(void **state)
 	ok(cuModuleUnload(m));
 }
 
+/* So many that it would take too long to find which kernel reaches which: they all lie apart. */
+static void many_shared_variables(void **state)
+{
+	enum { MANY = 3000 };
+	char *ptx = malloc(400 * MANY), *at = ptx;
+	CUmodule m;
+
+	(void)state;
+	assert_non_null(ptx);
+	at += sprintf(at, PTX_HEADER);
+	for (int i = 0; i < MANY; i++)
+		at += sprintf(at, ".shared .align 4 .u32 s%d;\n", i);
+	at += sprintf(at, ".func all()\n{\n");
+	for (int i = 0; i < MANY; i++)
+		at += sprintf(at, "st.shared.u32 [s%d], %d;\n", i, i);
+	at += sprintf(at, "ret;\n}\n.visible .entry none()\n{\nret;\n}\n"
+		      ".visible .entry one()\n{\nst.shared.u32 [s0], 1;\nret;\n}\n");
+	for (int i = 0; i < MANY; i++)
+		at += sprintf(at, ".visible .entry k%d()\n{\ncall all, ();\nret;\n}\n", i);
+	m = load(ptx);
+	assert_int_equal(shared_of(m, "none"), 0);
+	assert_int_equal(shared_of(m, "k7"), 4 * MANY);
+	assert_int_equal(shared_of(m, "one"), is_softgpu() ? 4 * MANY : 4);
+	ok(cuModuleUnload(m));
+	free(ptx);
+}
+
 /* Static and dynamic shared memory do not overlap, and each block has its own. */
 static void shared_memory(void **state)
 {
@@ -423,6 +450,7 @@ int main(void)
 		cmocka_unit_test(atomics), cmocka_unit_test(vector_atomics),
 		cmocka_unit_test(host_memory),
 		cmocka_unit_test(fresh_host_memory), cmocka_unit_test(module_shared_memory),
+		cmocka_unit_test(many_shared_variables),
 		cmocka_unit_test(shared_memory), cmocka_unit_test(wrapping_addresses),
 	};
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Which function uses which, and where each variable lies in its space. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -186,8 +187,14 @@ static void wait_once(struct ptx_func *f, struct ptx_var *v, struct ptx_func **w
 	*waiting = f;
 }
 
-/* The kernels that reach a variable: those that name it, and those that call who does. */
-static void find_kernels(struct ptx_module *m, struct shared_var *s)
+/* How many functions may be looked at for all variables of a module together. */
+#define LOOKS_MAX (1 << 22)
+
+/*
+ * The kernels that reach a variable: those that name it, and those that call who does. False if
+ * that would take too many looks.
+ */
+static bool find_kernels(struct ptx_module *m, struct shared_var *s, int *looks)
 {
 	struct ptx_func *waiting = NULL;
 	bool in_function = false;
@@ -197,12 +204,17 @@ static void find_kernels(struct ptx_module *m, struct shared_var *s)
 		wait_once(u->func, s->var, &waiting);
 	}
 	/* a call through a pointer may reach any function */
-	for (struct ptx_func *f = m->funcs; in_function && f; f = f->next)
+	for (struct ptx_func *f = m->funcs; in_function && f; f = f->next) {
+		if (--*looks < 0)
+			return false;
 		if (f->is_entry && f->indirect)
 			wait_once(f, s->var, &waiting);
+	}
 	while (waiting) {
 		struct ptx_func *f = waiting;
 
+		if (--*looks < 0)
+			return false;
 		waiting = f->waiting;
 		if (f->is_entry) {
 			add_user(m, &s->kernels, f);
@@ -211,6 +223,25 @@ static void find_kernels(struct ptx_module *m, struct shared_var *s)
 		for (struct ptx_user *u = f->callers; u; u = u->next)
 			wait_once(u->func, s->var, &waiting);
 	}
+	return true;
+}
+
+/* Where there are too many of both, each kernel that reaches one of the variables has them all. */
+static void place_as_one(struct ptx_module *m, struct shared_list *l)
+{
+	struct ptx_var all = { 0 };
+	struct shared_var one = { .var = &all };
+	int looks = INT_MAX;
+	uint64_t at = 0;
+
+	for (int i = 0; i < l->n; i++) {
+		for (struct ptx_user *u = l->vars[i].var->users; u; u = u->next)
+			add_user(m, &all.users, u->func);
+		l->vars[i].var->offset = place(&at, l->vars[i].var);
+	}
+	find_kernels(m, &one, &looks);
+	for (struct ptx_user *u = one.kernels; u; u = u->next)
+		u->func->shared_bytes = at;
 }
 
 /* Those of many kernels first: behind them each kernel's others leave no gaps. */
@@ -231,14 +262,19 @@ static int by_kernels(const void *a, const void *b)
 static void place_module_shared(struct ptx_module *m)
 {
 	struct shared_list l = { 0 };
+	int looks = LOOKS_MAX;
 
 	for (struct ptx_scope *s = &m->scope; s; s = s->next)
 		list_scope(&l, s);
 	for (struct ptx_func *f = m->funcs; f; f = f->next)
 		for (struct ptx_scope *s = f->is_entry ? NULL : f->scope; s; s = s->next)
 			list_scope(&l, s);
-	for (int i = 0; i < l.n; i++)
-		find_kernels(m, &l.vars[i]);
+	for (int i = 0; i < l.n; i++) {
+		if (!find_kernels(m, &l.vars[i], &looks)) {
+			place_as_one(m, &l);
+			return;
+		}
+	}
 	if (l.n)
 		qsort(l.vars, l.n, sizeof(*l.vars), by_kernels);
 	for (int i = 0; i < l.n; i++) {
