@@ -91,6 +91,14 @@ def rates():
           first["calls_per_s"] == 250 and small["large"]["calls_per_s"] == 200, seen)
     check("so are bytes", first["bytes_to_device_per_s"] == 4 << 20 and
           second["bytes_from_device_per_s"] == 5000, seen)
+    before, after = copy.deepcopy(BEFORE), copy.deepcopy(AFTER)
+    seconds = (after["monotonic_us"] - before["monotonic_us"]) / 1e6
+    before["vgpus"][0].update(call_waited_us=1000, byte_waited_us=0)
+    after["vgpus"][0].update(call_waited_us=3000, byte_waited_us=6000, quarantined=1)
+    waited = json.loads(top(Mediator(before, after).path, "--once", "--json", "--interval",
+                            "0.1").stdout)["vgpus"][0]
+    check("and waits, for calls and bytes together", waited["waited_us_per_s"] == 8000 / seconds and
+          waited["quarantined"] is True, waited)
     check("who is new counts from nothing", small["n\u00e4w"]["calls_per_s"] == 20, seen)
     check("a counter that went back counts from nothing", second["calls_per_s"] == 3, seen)
     check("memory, limit, faults and since are the last answer's",

@@ -45,6 +45,7 @@ struct row {
 	double calls, to, from;		/* a second */
 	double gpu, due;		/* of its time, 0 to 1 */
 	bool shared;
+	double waited;			/* microseconds of its threads in a second, for rates */
 	bool limited, quarantined;
 	struct row *processes;
 	size_t count;
@@ -84,6 +85,8 @@ static void fill(struct row *r, struct json_object *now, struct json_object *bef
 		.shared = vg_get(now, "gpu_due"),
 		.to = rate(now, before, "bytes_to_device", seconds),
 		.from = rate(now, before, "bytes_from_device", seconds),
+		.waited = rate(now, before, "call_waited_us", seconds) +
+			  rate(now, before, "byte_waited_us", seconds),
 	};
 }
 
@@ -368,6 +371,7 @@ static struct json_object *json_row(const struct row *r, bool vgpu)
 		json_object_object_add(o, "gpu", json_object_new_double(r->gpu));
 	json_object_object_add(o, "bytes_to_device_per_s", json_object_new_double(r->to));
 	json_object_object_add(o, "bytes_from_device_per_s", json_object_new_double(r->from));
+	json_object_object_add(o, "waited_us_per_s", json_object_new_double(r->waited));
 	json_object_object_add(o, "faults", json_object_new_uint64(r->faults));
 	if (r->since)
 		json_object_object_add(o, "since_ms", json_object_new_uint64(r->since));
