@@ -84,6 +84,9 @@ def limit(folder):
                     "launch(9), c.cuCtxSynchronize(), c.cuCtxDestroy_v2(context))")
               for _ in range(4)]
     check("contexts come and go", rounds == [(0,) * 5] * 4, rounds)
+    rounds = [p.ask(f"(c.cuDevicePrimaryCtxReset_v2(0), init(), load({PTX!r}, 'rounds'), launch(9), "
+                    "c.cuCtxSynchronize())") for _ in range(4)]
+    check("and so does the primary one", rounds == [(0,) * 5] * 4, rounds)
     seen = p.ask(f"(c.cuCtxSetCurrent(ctx), load({PTX!r}, 'rounds'), launch(0), "
                  "c.cuDevicePrimaryCtxReset_v2(0))")
     check("one whose context is to go", seen == (0, 0, 0, LAUNCH_TIMEOUT), seen)
@@ -92,6 +95,7 @@ def limit(folder):
     check("each is an event", len(m.events("kernel-timeout")) == 4, m.events())
     bystander.end()
     m.end()
+    check("each launch could be marked", "does not hold for a launch" not in m.text(), m.text())
 
 
 def many_short(folder):

@@ -151,27 +151,29 @@ static struct page *new_page(void)
 
 static CUresult page_of(CUcontext context, struct page **page)
 {
+	CUresult r;
 	struct page *p;
 
 	SLIST_FOREACH(p, &pages, node)
 		if (!p->lost && p->context == context && p->used < WORDS)
-			goto found;
+			break;
+	*page = p;
+	if (p)
+		return CUDA_SUCCESS;
 	SLIST_FOREACH(p, &pages, node)
 		if (!p->lost && !p->context)
 			break;
 	if (!p)
 		p = new_page();
-	if (!p)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	if (!p->context) {
-		CUresult r = attach(p, context);
-
-		if (r)
-			return r;
+	r = p ? attach(p, context) : CUDA_ERROR_OUT_OF_MEMORY;
+	/* Somebody else holds a primary context that has been released, so it is there still. */
+	if (r == CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED) {
+		p->lost = true;
+		p = new_page();
+		r = p ? attach(p, context) : CUDA_ERROR_OUT_OF_MEMORY;
 	}
-found:
 	*page = p;
-	return CUDA_SUCCESS;
+	return r;
 }
 
 static CUresult get(CUcontext context, CUstream stream, struct slot **slot)
