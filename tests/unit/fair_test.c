@@ -188,6 +188,8 @@ static void nothing_is_left_over(void **state)
 	assert_true(a.got + b.got >= 95 * SECOND / 10);
 	b.gone = true;
 	go_on_for(SECOND);
+	/* Also if nobody rings any more. */
+	assert_true(vg_fair_part(all, count, &a.fair, apart) == 1);
 	forget();
 	go_on_for(SECOND);
 	is_part(&a, 1, 0);

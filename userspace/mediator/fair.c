@@ -177,6 +177,9 @@ bool vg_fair_step(struct vg_fair *const *all, size_t n, uint64_t now, vg_fair_ap
 		uint64_t at;
 
 		f = all[i];
+		/* The others have its part from then on. */
+		if (f->active && !f->awake && f->seen + VG_FAIR_ACTIVE_NS + 1 < *next)
+			*next = f->seen + VG_FAIR_ACTIVE_NS + 1;
 		if (!f->has_turn || f->until == VG_FAIR_ALONE)
 			continue;
 		at = now + VG_FAIR_AHEAD_NS < f->until ? f->until - VG_FAIR_AHEAD_NS :
