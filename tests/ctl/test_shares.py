@@ -92,7 +92,7 @@ def shared(m, a, b):
     check("turns are as the shares", 0.1 < got[0] / sum(got) < 0.35, got)
     check("and top shows them", "GPU" in m.ctl("top", "--once", "--interval", "0.2")[1])
 
-    p = Program(Of(m, "sock") if False else a)
+    p = Program(a)
     check("a third program works meanwhile", p.started == 0 and p.ask("alloc(4096)") == 0)
     p.ask(f"load({WAIT!r}, 'k')")
     p.ask("new_stream(stream)")
@@ -137,8 +137,9 @@ def programs(m, a, b):
     m.process.send_signal(signal.SIGHUP)
     m.wait(lambda: "gpu_due" in m.vgpu("team-a"))
     beside = greedy(b)
-    for name in ("vectoradd", "matmul_tiled", "reduce_atomic", "threads4", "ipc", "features"):
-        done = subprocess.run([f"{BUILD}/programs/{name}"], env=a.env(), stdout=subprocess.PIPE,
+    for name, *words in (("vectoradd",), ("matmul_tiled",), ("reduce_atomic",), ("threads4",),
+                         ("ipc", "1000"), ("features",)):
+        done = subprocess.run([f"{BUILD}/programs/{name}", *words], env=a.env(), stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True)
         check(f"{name} beside a greedy one", done.returncode == 0, done)
     beside.kill()

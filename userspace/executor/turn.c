@@ -42,7 +42,8 @@
 #define FIRST_NS	1000000u
 /*
  * Work may wait for what the program has yet to do. After the first time more work is let through
- * all the same; after the second the batch counts no more.
+ * all the same, and what can only be stuck, because a stream of this process waits for the host or
+ * for another process, counts no more; any other counts no more after the second.
  */
 #define STUCK_NS	20000000u
 #define LOST_NS		5000000000u
@@ -73,6 +74,8 @@ static unsigned int idle_events;
 static CUcontext events_of;		/* these */
 static uint64_t each_ns = FIRST_NS;
 static uint64_t last_over;		/* when the last batch was seen to be over */
+/* Work of this process may wait for what the host or another process does; from then on. */
+static bool may_be_stuck;
 static uint64_t idle_since;		/* the device, and the program; 0: it is not */
 
 static void ring(struct vg_exec *x)
@@ -169,7 +172,7 @@ static void reap(struct vg_exec *x, uint64_t now)
 
 		if (over(b))
 			learn(x, b, now);
-		else if (now - b->closed < LOST_NS)
+		else if (now - b->closed < (may_be_stuck ? STUCK_NS + 2 * b->expected_ns : LOST_NS))
 			return;
 		drop_first();
 	}
@@ -239,13 +242,13 @@ static void nap(void)
 	nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
 }
 
-/* With the lock, which is let go meanwhile. */
+/* With the lock, which is let go meanwhile; also for the device to have done what it has. */
 static void wait_for_turn(struct vg_exec *x)
 {
 	uint32_t seq = atomic_load(&x->account->turn_seq);
-	struct timespec limit = { .tv_nsec = WAIT_NS };
+	struct timespec limit = { .tv_nsec = number ? NAP_NS : WAIT_NS };
 
-	become(x, VG_TURN_WANTS);
+	become(x, VG_TURN_WANTS | (number ? VG_TURN_BUSY : 0));
 	pthread_mutex_unlock(&lock);
 	if (vg_now_ns() >= atomic_load(&x->account->turn_until))
 		syscall(SYS_futex, &x->account->turn_seq, FUTEX_WAIT, seq, &limit, NULL, 0);
@@ -272,19 +275,22 @@ static void admit(struct vg_exec *x)
 	for (;;) {
 		now = vg_now_ns();
 		reap(x, now);
-		become(x, VG_TURN_BUSY);
-		if (!on(x))
+		if (!on(x)) {
+			become(x, 0);
 			return;
+		}
 		if (now >= atomic_load(&x->account->turn_until)) {
 			if (open.works && number < BATCHES)
 				close_open(now);
-			else if (!number)
-				wait_for_turn(x);
 			else
-				wait_for_device(0);
+				wait_for_turn(x);
 			began = 0;
 			continue;
 		}
+		become(x, VG_TURN_BUSY);
+		/* The mediator may have ended the turn before it could see that. */
+		if (now >= atomic_load(&x->account->turn_until))
+			continue;
 		most = others(x) ? AHEAD_NS : AHEAD_ALONE_NS;
 		has = ahead();
 		if ((!has || has + each_ns <= most) && number < BATCHES)
@@ -342,11 +348,32 @@ static bool captured(CUstream s)
 	       status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
+/* After it, what comes in a stream may wait for ever without being at fault. */
+static bool may_stick(uint32_t op)
+{
+	switch (op) {
+	case VG_OP_cuStreamWaitValue32_v2:
+	case VG_OP_cuStreamWaitValue64_v2:
+	case VG_OP_cuStreamBatchMemOp_v2:
+	case VG_OP_vgpu_callback:
+	case VG_OP_vgpu_event_export:
+	case VG_OP_vgpu_event_import:
+		return true;
+	default:
+		return false;
+	}
+}
+
 bool vg_turn_take(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,
 		  struct vg_work *w)
 {
 	uint32_t id;
 
+	if (may_stick(rq->op)) {
+		pthread_mutex_lock(&lock);
+		may_be_stuck = true;
+		pthread_mutex_unlock(&lock);
+	}
 	if (!op->adds || !is_work(rq->op) || !can())
 		return false;
 	memcpy(&id, (const uint8_t *)rq->payload + op->adds->stream_at, sizeof(id));

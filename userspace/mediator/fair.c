@@ -44,17 +44,35 @@ double vg_fair_part(struct vg_fair *const *all, size_t n, const struct vg_fair *
 	return f->share / pools * (f->weight / in_pool);
 }
 
+/* What the clock of the others shows that are active there, at least; below 0: there are none. */
+static double least_of_others(struct vg_fair *const *all, size_t n, const struct vg_fair *f,
+			      vg_fair_apart *apart)
+{
+	double least = -1;
+
+	for (size_t i = 0; i < n; i++)
+		if (all[i] != f && counts(all[i], f, apart) &&
+		    (least < 0 || all[i]->served < least))
+			least = all[i]->served;
+	return least;
+}
+
 /* Also for what it runs after its turn, because that did not drain. */
 static void charge(struct vg_fair *const *all, size_t n, struct vg_fair *f, uint64_t now,
 		   vg_fair_apart *apart)
 {
 	uint64_t ns = now > f->last ? now - f->last : 0;
+	double least;
 
 	f->last = now;
 	if (!f->busy && !(f->has_turn && f->until != VG_FAIR_ALONE))
 		return;
 	f->used_ns += ns;
 	f->served += ns / vg_fair_part(all, n, f, apart);
+	/* Whatever it has run beside others' turns, it waits for no longer than that. */
+	least = least_of_others(all, n, f, apart);
+	if (least >= 0 && f->served > least + VG_FAIR_LEAD_NS)
+		f->served = least + VG_FAIR_LEAD_NS;
 }
 
 /*
@@ -63,12 +81,8 @@ static void charge(struct vg_fair *const *all, size_t n, struct vg_fair *f, uint
  */
 static void wake(struct vg_fair *const *all, size_t n, struct vg_fair *f, vg_fair_apart *apart)
 {
-	double least = -1;
+	double least = least_of_others(all, n, f, apart);
 
-	for (size_t i = 0; i < n; i++)
-		if (all[i] != f && all[i]->active && !apart(all[i], f) &&
-		    (least < 0 || all[i]->served < least))
-			least = all[i]->served;
 	if (f->served < least - VG_FAIR_TURN_NS)
 		f->served = least - VG_FAIR_TURN_NS;
 }

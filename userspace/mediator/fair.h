@@ -21,6 +21,8 @@
 #define VG_FAIR_GRACE_NS	1000000000u
 /* Whoever wanted nothing for so long leaves its part to the others. */
 #define VG_FAIR_ACTIVE_NS	50000000u
+/* A clock is ahead of the others by no more. */
+#define VG_FAIR_LEAD_NS		10000000000.0
 /* Where nobody waits, a turn goes on without end, and is cut when somebody does. */
 #define VG_FAIR_ALONE		UINT64_MAX
 
