@@ -26,7 +26,8 @@
 #   guest_boot NAME uml|qemu|qemu-s3 UUID|none [OPTION...]    OPTION goes to the VMM;
 #                             qemu-s3 can wake up from suspend to RAM, and takes longer
 #                             to boot (wakeable.c says why)
-#                             RIG_GUEST_MIB is the memory of a guest of QEMU's (256)
+#                             RIG_GUEST_MIB is the memory of a guest of QEMU's (256);
+#                             RIG_UML_ROOT a folder with a distribution for uml
 #   guest_mount NAME FOLDER   mount the disk that the rig was given, in a guest of QEMU's
 #   guest_wait NAME [SECONDS]         until its agent answers; fails when its console
 #                             has been silent for SECONDS (600)
@@ -53,6 +54,7 @@ MDEV=/sys/bus/mdev/devices
 PARENT=/sys/class/mdev_bus/vgpu
 : "${RIG_SLOW:=1}"		# how many times slower this host's kernel is
 : "${RIG_GUEST_MIB:=256}"
+: "${RIG_UML_ROOT:=}"
 : "${RIG_PATIENCE:=4}"	# how many times slower other work may make the machine
 
 # --- results ---------------------------------------------------------------
@@ -314,7 +316,7 @@ guest_boot() {
 # User-mode Linux looks for its device among the PCI devices by name; the mdev
 # is shown to it there through a folder laid over the real one.
 _boot_uml() {
-	local dir=$VM/$1 uuid=$2 device=
+	local dir=$VM/$1 uuid=$2 device= files
 	shift 2
 	if [ "$uuid" != none ]; then
 		grep -q ' /sys/bus/pci/devices tmpfs' /proc/mounts ||
@@ -322,9 +324,13 @@ _boot_uml() {
 		ln -sfn "$MDEV/$uuid" "/sys/bus/pci/devices/$uuid"
 		device=vfio_uml.device=$uuid
 	fi
+	# A distribution is a folder of the host VM, and the rig's own guest an initramfs.
+	files="mem=128M initrd=/rig/uml/initrd"
+	[ -z "$RIG_UML_ROOT" ] || files="mem=${RIG_GUEST_MIB}M root=/dev/root rw \
+		rootfstype=hostfs rootflags=$RIG_UML_ROOT init=/rig/init"
 	# shellcheck disable=SC2086
-	TMPDIR=/dev/shm exec_bg "$dir" /rig/uml/linux mem=128M umid="${dir##*/}" \
-		initrd=/rig/uml/initrd con0=null,fd:1 ssl0=fd:3,fd:4 loglevel=8 \
+	TMPDIR=/dev/shm exec_bg "$dir" /rig/uml/linux umid="${dir##*/}" \
+		$files con0=null,fd:1 ssl0=fd:3,fd:4 loglevel=8 \
 		panic=-1 printk.devkmsg=on rig.agent=ttyS0 rig.end=poweroff $device "$@"
 }
 

@@ -120,6 +120,7 @@ def guest(kernel, with_module=True, with_disk=False):
     """A guest's initramfs: small, for it is loaded under emulation."""
     image = _base()
     image.file("init", os.path.join(HERE, "l2-init.sh"), 0o755)
+    image.file("rig/agent.sh", os.path.join(HERE, "agent.sh"))
     lspci = shutil.which("lspci")
     if lspci:
         image.program("usr/bin/lspci", lspci)

@@ -34,7 +34,7 @@ MODULES = ["*/kernel/drivers/vfio", "*/kernel/virt/lib",
            "*/kernel/arch/x86/kvm", "*/kernel/drivers/crypto/ccp",
            "*/kernel/drivers/virtio", "*/kernel/drivers/block/virtio_blk.ko*",
            "*/kernel/fs/squashfs", "*/kernel/drivers/pci/pci-stub.ko*"]
-BUILT = ("uml", "debug", "kcsan")
+BUILT = ("uml", "uml-systemd", "debug", "kcsan")
 NAMES = [n + s for n in DEBIAN for s in ("", "-cloud")] + [*BUILT]
 
 
@@ -47,7 +47,7 @@ class Kernel:
 
     @property
     def folder(self):
-        """A name for what is built for it; uml, debug and kcsan have the same release."""
+        """A name for what is built for it; those that are built have the same release."""
         return f"{self.name}-{self.release}"
 
     def module(self, name):
@@ -376,6 +376,7 @@ class Build:
 PC = ("x86_64", ["bzImage", "modules"], "arch/x86/boot/bzImage")
 BUILDS = {
     "uml": Build(["uml.config"], "um", ["linux", "modules"], "linux", 1211),
+    "uml-systemd": Build(["uml-systemd.config"], "um", ["linux", "modules"], "linux", 1250),
     "debug": Build(["pc.config", "debug.config"], *PC, 2600),
     "kcsan": Build(["pc.config", "kcsan.config"], *PC, 2600, ["KCSAN_SANITIZE=n"]),
 }
