@@ -31,10 +31,10 @@ check "with the cache" test "$(stat -c '%U %a' /var/cache/vgpu)" = "vgpu 700"
 check "modprobe loads vgpu_host and what it needs" modprobe vgpu_host || exit 1
 check "also the driver of the IOMMU" grep -q '^vfio_iommu_type1 ' /proc/modules
 check "its node is root's alone" test "$(stat -c '%U %G %a' /dev/vgpu-host)" = "root root 600"
-cp /etc/vgpu/vgpu.conf /run/vgpu.conf
+cp /etc/vgpu/vgpu.conf /run/rig.conf
 check "the package's own test passes" sh /rig/debian-tests/host
 check "it leaves the mediator to the operator" test "$(systemctl is-active vgpu-mediatord)" = inactive
-cp /run/vgpu.conf /etc/vgpu/vgpu.conf
+cp /run/rig.conf /etc/vgpu/vgpu.conf
 check "modprobe loads it again" modprobe vgpu_host || exit 1
 # A host without a GPU computes with softgpu (docs/operations.md).
 sed -i 's,^#libcuda =.*,libcuda = /usr/lib/vgpu-host/libvgpu-softgpu.so,' /etc/vgpu/vgpu.conf
@@ -57,7 +57,7 @@ check "and remembers it" wait_until 10 sh -c "vgpuctl events | grep -q $uuid"
 [ -e /usr/sbin/mdevctl ] || ln -s /usr/bin/mdevctl /usr/sbin/mdevctl
 systemctl stop vgpu-mediatord
 check "it goes with the module" sh -c 'modprobe -r vgpu_host && ! test -e "$1"' - "$MDEV/$uuid"
-check "and comes back with it" sh -c 'modprobe vgpu_host && udevadm settle'
+check "and comes back with it, as at a boot" sh -c 'systemctl restart systemd-modules-load && udevadm settle'
 check "because mdevctl starts it" wait_until 20 test -e "$MDEV/$uuid"
 check "the mediator starts again" systemctl start vgpu-mediatord
 check "and so does the exporter" systemctl enable --now vgpu-exporter
@@ -71,6 +71,8 @@ guest_run g 'apt-get -q update >/dev/null; systemctl --failed --no-legend; uname
 check "there is no CUDA" guest_run g '! runuser -u games -- vectoradd'
 check "vgpu-guest installs" guest_run g 'apt-get -y -q install vgpu-guest' || exit 1
 check "modprobe loads vgpu_guest" guest_run g 'modprobe vgpu_guest'
+check "and udev does, as at a boot" guest_run g \
+	'rmmod vgpu_guest && udevadm trigger --action=add --subsystem-match=pci && udevadm settle && test -c /dev/vgpu0'
 check "the package's own test passes" guest_run g 'sh /rig/debian-tests/guest'
 guest_run g 'runuser -u games -- vgpuctl doctor'
 check "the doctor finds nothing wrong" check "the package's own test passes" guest_run g 'sh /rig/debian-tests/guest'
@@ -125,7 +127,10 @@ check "vgpu-host is removed" apt remove vgpu-host
 check "the mediator has ended" sh -c '! systemctl is-active vgpu-mediatord'
 check "and the exporter, too" sh -c '! systemctl is-active vgpu-exporter'
 check "the configuration is still there" test -e /etc/vgpu/vgpu.conf
-check "vgpu-host is purged, with what only it needed" apt purge --autoremove vgpu-host
+# apt would keep what other packages suggest, though nothing else brought it.
+all="-o APT::AutoRemove::RecommendsImportant=false -o APT::AutoRemove::SuggestsImportant=false"
+# shellcheck disable=SC2086
+check "vgpu-host is purged, with what only it needed" apt $all purge --autoremove vgpu-host
 check "vgpu_host unloads" modprobe -r vgpu_host
 sed -i 's,/srv/next,/srv/repo,' /etc/apt/sources.list
 # mdevctl keeps the folder of a parent.

@@ -20,6 +20,9 @@ SUITES = ("bookworm", "trixie")
 BASE = ["systemd-sysv", "udev", "dbus", "kmod", "init-system-helpers"]
 # What docs/host.md works with, besides what our packages ask for.
 TOOLS = ["mdevctl"]
+# The series of each release whose newest kernel is taken: its own, and its backports'.
+KERNELS = {"bookworm": [r"6\.1\.0-\d+", r"6\.12\.\d+\+deb12"],
+           "trixie": [r"6\.12\.\d+\+deb13", r"7\.\d+\.\d+\+deb13"]}
 NEXT = "+next"      # added to our version, it makes the one to which tests upgrade
 # What this machine needs besides what tools/vm/deps installs.
 TOOLS_HERE = [("dh", "debhelper"), ("dh_dkms", "dh-dkms"), ("lintian", "lintian"),
@@ -31,7 +34,6 @@ ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root",
 
 def chroot(root, *words, what=None):
     """Run a command in a root file system, with a /proc of its own."""
-    proc = os.path.join(root, "proc")
     inner = ('mount -t proc proc "$1/proc" && root=$1 && shift && exec chroot "$root" "$@"')
     return cache.quiet(["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c",
                         inner, "sh", root, *words],
@@ -115,6 +117,80 @@ def repository(into, files):
     with open(os.path.join(into, "Packages"), "w") as out:
         out.write("".join(line for line in text.splitlines(True)
                           if not line.startswith("dpkg-scanpackages: ")))
+
+
+def sources(suite):
+    trust = f"signed-by={debs.KEYRING}" if debs.KEYRING else "trusted=yes"
+    parts = [(debs.MIRROR, suite), (debs.MIRROR, f"{suite}-backports"),
+             (debs.SECURITY, f"{suite}-security")]
+    return "".join(f"deb [{trust}] {url} {name} main\n" for url, name in parts)
+
+
+def install_headers(root, pattern):
+    """The newest of a series that the archive has whole; an archive can lack a half of it."""
+    names = chroot(root, "apt-cache", "pkgnames", "linux-headers-").split()
+    found = [n for n in names if re.fullmatch(f"linux-headers-{pattern}-amd64", n)]
+    for name in sorted(found, key=debs.version_key, reverse=True):
+        try:
+            chroot(root, "apt-get", "install", "-y", "-q", "--no-install-recommends", name)
+            return
+        except cache.Failure as failure:
+            cache.say(f"{name} is left out: {failure}")
+    raise cache.Failure(f"the archive has no headers {pattern}")
+
+
+def with_dkms(suite):
+    """The archive of a root file system with DKMS and the headers of its kernels."""
+    key = cache.digest(base(suite), *KERNELS[suite])
+    archive = cache.path("debian", f"{suite}-dkms-{key}.tar")
+    with cache.lock(f"debian-{suite}-dkms"):
+        if os.path.exists(archive):
+            return archive
+        root = unpack(suite, archive + ".root")
+        cache.say(f"{suite}: installing dkms, and headers of {len(KERNELS[suite])} kernels")
+        with open(f"{root}/etc/apt/sources.list", "w") as out:
+            out.write(sources(suite))
+        if debs.KEYRING:
+            shutil.copy(debs.KEYRING, f"{root}/usr/share/keyrings")
+        shutil.copy("/etc/resolv.conf", f"{root}/etc")
+        chroot(root, "apt-get", "update", "-q")
+        chroot(root, "apt-get", "install", "-y", "-q", "--no-install-recommends", "dkms")
+        for pattern in KERNELS[suite]:
+            install_headers(root, pattern)
+        chroot(root, "apt-get", "clean")
+        shutil.rmtree(f"{root}/var/lib/apt/lists")
+        for kernel in os.listdir(f"{root}/lib/modules"):
+            chroot(root, "depmod", kernel)
+        cache.quiet(["tar", "-C", root, "-cf", archive + ".new", "."], "tar")
+        os.rename(archive + ".new", archive)
+        shutil.rmtree(root)
+    return archive
+
+
+def by_dkms(root, kernel, part):
+    """The file of a module that DKMS has installed."""
+    found = glob.glob(f"{root}/lib/modules/{kernel}/updates/dkms/vgpu_{part}.ko*")
+    if len(found) != 1:
+        raise cache.Failure(f"of DKMS's vgpu_{part} for {kernel} there are {found}")
+    return found[0]
+
+
+def module(suite, kernel, part, deb, into):
+    """The module that DKMS builds from this package for a kernel; None if no headers of the
+    kernel are among the release's newest."""
+    root = os.path.join(into, "dkms")
+    os.makedirs(root)
+    cache.quiet(["tar", "-C", root, "-xpf", with_dkms(suite)], "tar")
+    others = [k for k in os.listdir(f"{root}/lib/modules") if k != kernel]
+    made = None
+    if os.path.exists(f"{root}/lib/modules/{kernel}"):
+        for other in others:
+            shutil.rmtree(f"{root}/lib/modules/{other}")
+        shutil.copy(deb, f"{root}/srv")
+        chroot(root, "dpkg", "-i", "/srv/" + os.path.basename(deb))
+        made = shutil.copy(by_dkms(root, kernel, part), into)
+    shutil.rmtree(root)
+    return made
 
 
 def next_version(deb, into, version):
