@@ -8,9 +8,12 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
+from types import SimpleNamespace
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, f"{TOP}/tests/proto")
@@ -81,6 +84,33 @@ def lacks(place, all_files, option, name, check, state, word):
          bad[0]["state"] == state and word in bad[0]["do"])
 
 
+def another_version(place, root):
+    """The answer of a mediator that was started before an upgrade."""
+    path = f"{root}/control.sock"
+    with open(f"{TOP}/VERSION") as f:
+        installed = f.read().strip()
+    for running, says in (("0.0.1", "0.0.1"), (None, "older"), (installed, None)):
+        answer = {"version": running, "driver_version": 13000, "devices": 1}
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            once = threading.Thread(target=reply, args=(listener, answer), daemon=True)
+            once.start()
+            rc, bad, _ = ask(SimpleNamespace(control=path, socket=place.socket), root, "--host")
+            once.join(20)
+        os.unlink(path)
+        true(f"a mediator of version {running}: {bad}", rc == 0 and
+             (not bad if not says else len(bad) == 1 and says in bad[0]["found"] and
+              installed in bad[0]["found"] and "restart vgpu-mediatord" in bad[0]["do"]))
+
+
+def reply(listener, answer):
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(json.dumps({k: v for k, v in answer.items() if v}).encode())
+
+
 def main():
     place = startup.Place()
     started.append(place)
@@ -134,6 +164,7 @@ def main():
     rc, bad, _ = ask(place, root, "--host", LD_LIBRARY_PATH=empty)
     true(f"the guest's library on a host: {bad}", rc == 1 and len(bad) == 1 and
          "vgpu-guest" in bad[0]["do"])
+    another_version(place, root)
     place.process.terminate()
     place.process.wait(20)
     rc, bad, _ = ask(place, root, "--host")

@@ -21,6 +21,7 @@
 
 #include "common/ask.h"
 #include "ctl.h"
+#include "vg_version.h"
 
 #define DRIVER_SECONDS	60	/* for the test of the driver; a cold one takes some seconds */
 #define MEMLOCK_LITTLE	(64ull << 20)	/* what systemd gives a user at most is 8 MiB */
@@ -306,6 +307,7 @@ static void mediator(const char *path)
 	char why[200];
 	struct json_object *answer = vg_ask(path, "status", why, sizeof(why)), *v = NULL;
 	unsigned int version, devices;
+	const char *running;
 
 	if (!answer) {
 		say(WRONG, "mediator", errno == EACCES ? "run vgpuctl as root" :
@@ -313,6 +315,14 @@ static void mediator(const char *path)
 		    "%s", why);
 		return;
 	}
+	v = NULL;
+	json_object_object_get_ex(answer, "version", &v);
+	running = json_object_get_string(v);
+	if (!running || strcmp(running, VG_VERSION))
+		say(WARNING, "version", "systemctl restart vgpu-mediatord, when no program computes (vgpuctl status); "
+		    "until then it starts executors of the version that is installed",
+		    "the mediator that runs is of version %s, and %s is installed",
+		    running ? running : "0.9.0 or older", VG_VERSION);
 	if (json_object_object_get_ex(answer, "libcuda", &v))
 		snprintf(of_mediator, sizeof(of_mediator), "%s", json_object_get_string(v));
 	json_object_object_get_ex(answer, "driver_version", &v);

@@ -20,6 +20,7 @@
 #include "common/fdpass.h"
 #include "mediator.h"
 #include "state.h"
+#include "vg_version.h"
 
 #define REQUEST_MAX 4096
 
@@ -232,6 +233,7 @@ static struct json_object *status(void)
 		json_object_array_add(list, tenant(t));
 	LIST_FOREACH(p, &vg_procs, node)
 		spares += p->state == VG_PROC_SPARE && p->warm == vg_config.warm;
+	add_string(o, "version", VG_VERSION);
 	add_u64(o, "monotonic_us", vg_now_us());
 	add_string(o, "history", vg_config.history);
 	add_u64(o, "history_dropped", vg_history_dropped());
