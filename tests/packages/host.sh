@@ -75,7 +75,7 @@ check "and udev does, as at a boot" guest_run g \
 	'rmmod vgpu_guest && udevadm trigger --action=add --subsystem-match=pci && udevadm settle && test -c /dev/vgpu0'
 check "the package's own test passes" guest_run g 'sh /rig/debian-tests/guest'
 guest_run g 'runuser -u games -- vgpuctl doctor'
-check "the doctor finds nothing wrong" check "the package's own test passes" guest_run g 'sh /rig/debian-tests/guest'
+check "the doctor finds nothing wrong" guest_run g 'runuser -u games -- vgpuctl doctor'
 guest_run g 'runuser -u games -- vgpuctl doctor'
 check "an ordinary user's program computes, without variables" \
 	guest_run g 'env -i /sbin/runuser -u games -- /usr/local/bin/vectoradd'
