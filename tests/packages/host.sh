@@ -76,7 +76,6 @@ check "and udev does, as at a boot" guest_run g \
 check "the package's own test passes" guest_run g 'sh /rig/debian-tests/guest'
 guest_run g 'runuser -u games -- vgpuctl doctor'
 check "the doctor finds nothing wrong" guest_run g 'runuser -u games -- vgpuctl doctor'
-guest_run g 'runuser -u games -- vgpuctl doctor'
 check "an ordinary user's program computes, without variables" \
 	guest_run g 'env -i /sbin/runuser -u games -- /usr/local/bin/vectoradd'
 check "so does a service" guest_run g 'printf "[Service]\nType=oneshot\nDynamicUser=yes\nExecStart=/usr/local/bin/vectoradd\n" \
