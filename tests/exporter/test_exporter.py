@@ -19,7 +19,7 @@ BUILD = sys.argv[1]
 CONTROL = os.environ["VGPU_TEST_CONTROL"]
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
-SAMPLE = re.compile(rf"^({NAME})(\{{{LABEL}(?:,{LABEL})*\}})? ([0-9]+)$")
+SAMPLE = re.compile(rf"^({NAME})(\{{{LABEL}(?:,{LABEL})*\}})? ([0-9]+(?:\.[0-9]{{6}})?)$")
 passed = failed = 0
 
 
@@ -71,7 +71,7 @@ def parse(text):
             if not match or match[1] != current or current not in types:
                 return f"not a sample of {current}: {line}"
             labels = dict(re.findall(r'([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"', match[2] or ""))
-            found.setdefault(match[1], []).append((labels, int(match[3])))
+            found.setdefault(match[1], []).append((labels, float(match[3]) if "." in match[3] else int(match[3])))
     return found
 
 

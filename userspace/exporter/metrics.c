@@ -50,17 +50,17 @@ static const struct metric of_vgpus[] = {
 	  "for=\"calls\"", NULL },
 	{ "vgpu_waits_total", COUNTER, NULL, "byte_waits", "for=\"bytes\"", NULL },
 	{ "vgpu_waits_total", COUNTER, NULL, "start_waits", "for=\"starts\"", NULL },
-	{ "vgpu_waited_microseconds_total", COUNTER, "Time in such waits, of all threads together.",
+	{ "vgpu_waited_seconds_total", COUNTER, "Time in such waits, of all threads together.",
 	  "call_waited_us", "for=\"calls\"", NULL },
-	{ "vgpu_waited_microseconds_total", COUNTER, NULL, "byte_waited_us", "for=\"bytes\"", NULL },
+	{ "vgpu_waited_seconds_total", COUNTER, NULL, "byte_waited_us", "for=\"bytes\"", NULL },
 	{ "vgpu_traps_total", COUNTER, "Accesses of the guest that trapped into the host.", "traps",
 	  NULL, NULL },
 	{ "vgpu_doorbells_total", COUNTER, "Traps that woke an executor.", "doorbells", NULL,
 	  NULL },
 	{ "vgpu_interrupts_total", COUNTER, "Interrupts raised in the guest.", "interrupts", NULL,
 	  NULL },
-	{ "vgpu_gpu_nanoseconds_total", COUNTER,
-	  "Nanoseconds of the GPU's time, while pools have shares.", "device_ns", NULL, NULL },
+	{ "vgpu_gpu_seconds_total", COUNTER, "Time on the GPU, while pools have shares.",
+	  "device_ns", NULL, NULL },
 	{ "vgpu_pinned_bytes", GAUGE, "Guest memory that the host has pinned.", "pinned", NULL,
 	  NULL },
 };
@@ -104,6 +104,14 @@ static void labels(FILE *out, struct json_object *vgpu)
 	put_value(out, string(vgpu, "parent"));
 }
 
+/* Prometheus wants seconds: how many of the mediator's units these are; 0 if it is no time. */
+static double in_a_second(const char *key)
+{
+	size_t n = strlen(key);
+
+	return n < 3 ? 0 : !strcmp(key + n - 3, "_us") ? 1e6 : !strcmp(key + n - 3, "_ns") ? 1e9 : 0;
+}
+
 static void one(FILE *out, const struct metric *m, struct json_object *vgpu)
 {
 	struct json_object *value, *less;
@@ -117,7 +125,11 @@ static void one(FILE *out, const struct metric *m, struct json_object *vgpu)
 		n -= json_object_get_uint64(less) < n ? json_object_get_uint64(less) : n;
 	fputs(m->name, out);
 	labels(out, vgpu);
-	fprintf(out, "%s%s} %" PRIu64 "\n", m->label ? "," : "", m->label ? m->label : "", n);
+	fprintf(out, "%s%s} ", m->label ? "," : "", m->label ? m->label : "");
+	if (in_a_second(m->key) > 0)
+		fprintf(out, "%.6f\n", n / in_a_second(m->key));
+	else
+		fprintf(out, "%" PRIu64 "\n", n);
 }
 
 static void vgpus(FILE *out, struct json_object *list)
