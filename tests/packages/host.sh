@@ -63,8 +63,7 @@ check "the mediator starts again" systemctl start vgpu-mediatord
 check "and so does the exporter" systemctl enable --now vgpu-exporter
 
 step "a guest"
-# A process of user-mode Linux is traced by default, which takes ten times as long under emulation.
-guest_boot g uml "$uuid" seccomp=on
+guest_boot g uml "$uuid"
 check "the guest comes up" guest_wait g || exit 1
 guest_run g 'apt-get -q update >/dev/null; systemctl --failed --no-legend; uname -r'
 /rig/snapshot /srv/guest >/run/snapshot.before.guest
