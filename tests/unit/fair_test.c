@@ -218,6 +218,33 @@ static void no_debts(void **state)
 	is_part(&a, 0.9, 0.03);
 }
 
+/*
+ * Nor does anybody pay for what it had while nobody else wanted the device; a third one, on another
+ * GPU, makes that this is looked at meanwhile.
+ */
+static void no_debts_for_what_was_free(void **state)
+{
+	struct program a, b, c;
+
+	(void)state;
+	add(&a, "A", 50, 100, 20000, 0);
+	add(&b, "B", 50, 100, 20000, 0);
+	add(&c, "C", 50, 100, 20000, 1000000);
+	c.gpu = 1;
+	b.gone = true;
+	go_on_for(10 * SECOND);
+	a.gone = true;
+	go_on_for(SECOND / 10);
+	b.gone = false;
+	go_on_for(SECOND / 10);
+	a.gone = false;
+	c.gone = true;
+	go_on_for(SECOND / 10);
+	forget();
+	go_on_for(SECOND);
+	is_part(&a, 0.5, 0.02);
+}
+
 /* It wants little, and gets that soon; if it wants all, it gets its share. */
 static void latency_class(void **state)
 {
@@ -289,6 +316,7 @@ int main(void)
 		cmocka_unit_test_setup(three_shares_and_weights, set_up),
 		cmocka_unit_test_setup(nothing_is_left_over, set_up),
 		cmocka_unit_test_setup(no_debts, set_up),
+		cmocka_unit_test_setup(no_debts_for_what_was_free, set_up),
 		cmocka_unit_test_setup(latency_class, set_up),
 		cmocka_unit_test_setup(gpus_apart, set_up),
 		cmocka_unit_test_setup(endless_kernel, set_up),

@@ -77,14 +77,19 @@ static void charge(struct vg_fair *const *all, size_t n, struct vg_fair *f, uint
 
 /*
  * Others have gone on while it wanted nothing, so whoever comes back starts where they are, but
- * for one turn.
+ * for one turn. If none of them wants something now, that is where the last of them stopped, or
+ * else whoever had much while it was alone would wait until all others have had as much.
  */
 static void wake(struct vg_fair *const *all, size_t n, struct vg_fair *f, vg_fair_apart *apart)
 {
-	double least = least_of_others(all, n, f, apart);
+	double at = least_of_others(all, n, f, apart), most = -1;
 
-	if (f->served < least - VG_FAIR_TURN_NS)
-		f->served = least - VG_FAIR_TURN_NS;
+	for (size_t i = 0; i < n && at < 0; i++)
+		if (all[i] != f && !apart(all[i], f) && all[i]->served > most)
+			most = all[i]->served;
+	at = (at < 0 ? most : at) - VG_FAIR_TURN_NS;
+	if (f->served < at)
+		f->served = at;
 }
 
 static void look(struct vg_fair *const *all, size_t n, uint64_t now, vg_fair_apart *apart)
