@@ -154,7 +154,51 @@ def settings(folder):
     m.end()
 
 
-for test in (kinds, settings):
+class Of:
+    """A mediator as a program of a tenant sees it, with this name and a socket of its own."""
+    def __init__(self, mediator, name):
+        self.build, self.name, self.m = mediator.build, name, mediator
+
+    def env(self):
+        return {**self.m.env(), "VGPU_TRANSPORT": f"unix:{self.m.folder}/{self.name}.sock"}
+
+
+def tenants(folder):
+    """What a tenant's programs do costs no other's, were they of one user (root, in containers)."""
+    m = Mediator(BUILD, folder, "[limits]\nfaults = 1\nfault_seconds = 3600\nprograms = 2\n"
+                 f"[socket team-a]\npath = {folder}/team-a.sock\n"
+                 f"[socket team-b]\npath = {folder}/team-b.sock\n")
+    a, b = Of(m, "team-a"), Of(m, "team-b")
+    p = [Program(a), Program(a)]
+    check("a tenant's programs are counted", Program(a).started != 0)
+    q = Program(b)
+    check("and not those of others", q.started == 0)
+    os.kill(m.vgpu("team-a")["processes"][0]["executor"], signal.SIGSEGV)
+    check("a tenant's user is in quarantine", m.wait(lambda: m.vgpu("team-a")["quarantined"]) and
+          Program(a).started == NOT_READY, m.vgpu("team-a"))
+    check("and not the same user of another", m.vgpu("team-b")["quarantined"] == 0 and
+          m.vgpu()["quarantined"] == 0 and Program(b).started == 0 and served(m) == (0, ""),
+          m.status())
+    name = f"team-a:{os.getuid()}"
+    check("status has the name", m.vgpu("team-a")["quarantine"][0]["name"] == name and
+          m.status()["set_for_absent"] == [], m.vgpu("team-a"))
+    for x in (*p, q):
+        x.end()
+    m.end("kill")
+    os.unlink(f"{folder}/control")
+    m = Mediator(BUILD, folder, "[limits]\nfaults = 1\n"
+                 f"[socket team-a]\npath = {folder}/team-a.sock\n")
+    a = Of(m, "team-a")
+    check("another mediator knows it", m.wait(lambda: os.path.exists(f"{folder}/team-a.sock")) and
+          Program(a).started == NOT_READY, m.vgpu("team-a"))
+    check("the operator releases", m.ctl("release", name) == (0, "") and Program(a).started == 0)
+    event = m.events("release")
+    check("an event says whom", [(e["vgpu"], e["uid"]) for e in event] ==
+          [("team-a", os.getuid())], event)
+    m.end()
+
+
+for test in (kinds, settings, tenants):
     with tempfile.TemporaryDirectory() as place:
         os.chmod(place, 0o711)
         test(place)

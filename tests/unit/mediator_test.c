@@ -300,7 +300,7 @@ static void quotas(void **state)
 /* So many faults in the time, and no others count: not older ones, not another vGPU's or user's. */
 static void quarantine(void **state)
 {
-	struct vg_user *user, *another;
+	struct vg_user *user, *another, *there;
 	struct vg_tenant *t, *other;
 
 	(void)state;
@@ -331,27 +331,35 @@ static void quarantine(void **state)
 	assert_int_equal(vg_state_quarantine_end(t->uuid), 0);
 	assert_false(vg_quarantined(t, NULL));
 	assert_int_equal(vg_state_quarantine_end(t->uuid), -ENOENT);
-	/* Of the socket's programs each user answers for himself, also when he has been away. */
-	t->local = true;
-	user = vg_user_get(1000);
-	another = vg_user_get(1001);
+	/*
+	 * Of a socket's programs each user answers for himself, also when he has been away; and for what
+	 * he does over another one only there.
+	 */
+	t->local = other->local = true;
+	strcpy(t->uuid, "local");
+	strcpy(other->uuid, "team-a");
+	user = vg_user_get(t, 1000);
+	another = vg_user_get(t, 1001);
 	vg_quarantine_fault(t, user, "one");
 	vg_quarantine_fault(t, user, "two");
 	vg_quarantine_fault(t, another, "one");
 	vg_user_put(user);
 	now += 4000;
 	vg_users_tick();
-	user = vg_user_get(1000);
+	user = vg_user_get(t, 1000);
 	vg_quarantine_fault(t, user, "three");
 	assert_true(vg_quarantined(t, user));
 	assert_false(vg_quarantined(t, another));
+	assert_ptr_not_equal(there = vg_user_get(other, 1000), user);
+	assert_false(vg_quarantined(other, there));
+	vg_user_put(there);
 	assert_false(vg_quarantined(t, NULL));
 	assert_int_equal(vg_state_quarantine_end("local:1000"), 0);
 	vg_user_put(user);
 	vg_user_put(another);
 	now += 1000000;
 	vg_users_tick();
-	assert_null(vg_user_find(1000));
+	assert_null(vg_user_find(t, 1000));
 	vg_tenant_free(t);
 	vg_tenant_free(other);
 	assert_int_equal(load(""), 0);
@@ -447,24 +455,24 @@ static void starts(void **state)
 
 static void users(void **state)
 {
-	struct vg_user *one_user = vg_user_get(1000), *another = vg_user_get(1001);
+	struct vg_user *one_user = vg_user_get(&rated, 1000), *another = vg_user_get(&rated, 1001);
 
 	(void)state;
 	assert_ptr_not_equal(one_user, another);
-	assert_ptr_equal(vg_user_get(1000), one_user);
+	assert_ptr_equal(vg_user_get(&rated, 1000), one_user);
 	while (!vg_rate_wait(&one_user->starts, &rated))
 		vg_rate_spend(&one_user->starts);
 	vg_user_put(one_user);
 	vg_user_put(one_user);
 	/* Who comes again at once has used up what there was. */
 	vg_users_tick();
-	one_user = vg_user_get(1000);
+	one_user = vg_user_get(&rated, 1000);
 	assert_true(vg_rate_wait(&one_user->starts, &rated) > 0);
 	vg_user_put(one_user);
 	vg_user_put(another);
 	now += 10000;
 	vg_users_tick();
-	one_user = vg_user_get(1000);
+	one_user = vg_user_get(&rated, 1000);
 	assert_int_equal(vg_rate_wait(&one_user->starts, &rated), 0);
 	vg_user_put(one_user);
 }
@@ -1295,7 +1303,7 @@ static void token_users(void **state)
 
 	(void)state;
 	for (int i = 0; i < 5; i++) {
-		p[i] = (struct vg_proc){ .tenant = one, .user = vg_user_get(4000 + i) };
+		p[i] = (struct vg_proc){ .tenant = one, .user = vg_user_get(one, 4000 + i) };
 		assert_non_null(p[i].user);
 	}
 	for (int i = 0; i < 4; i++) {
@@ -1327,7 +1335,7 @@ static void token_users(void **state)
 /* What is offered counts until nobody has it, also when its user has no program left. */
 static void token_of_a_user_who_left(void **state)
 {
-	struct vg_proc p = { .tenant = one, .user = vg_user_get(4000) };
+	struct vg_proc p = { .tenant = one, .user = vg_user_get(one, 4000) };
 	struct vg_user *u = p.user;
 	struct token k;
 

@@ -126,7 +126,14 @@ static struct json_object *quarantine(const char *name, const struct vg_quaranti
 	return o;
 }
 
-/* Of the socket's programs, users are. */
+/* Of a socket's programs, users are. */
+static bool is_of(const char *name, const struct vg_tenant *t)
+{
+	size_t n = strlen(t->uuid);
+
+	return !strncmp(name, t->uuid, n) && name[n] == (t->local ? ':' : '\0');
+}
+
 static void add_quarantine(struct json_object *o, const struct vg_tenant *t)
 {
 	struct json_object *list = json_object_new_array();
@@ -134,8 +141,7 @@ static void add_quarantine(struct json_object *o, const struct vg_tenant *t)
 	const char *name;
 
 	for (unsigned int i = 0; (name = vg_state_name(i)); i++)
-		if (vg_state_quarantine(name, &q) &&
-		    (t->local ? !strncmp(name, "local:", 6) : !strcmp(name, t->uuid)))
+		if (vg_state_quarantine(name, &q) && is_of(name, t))
 			json_object_array_add(list, quarantine(name, &q));
 	add_u64(o, "quarantined", json_object_array_length(list));
 	json_object_object_add(o, "quarantine", list);
@@ -215,7 +221,7 @@ static struct json_object *absent(void)
 	const char *name;
 
 	for (unsigned int i = 0; (name = vg_state_name(i)); i++)
-		if (!find(name) && strncmp(name, "local:", 6))
+		if (!find(name) && !strchr(name, ':'))
 			json_object_array_add(list, json_object_new_string(name));
 	return list;
 }
@@ -333,9 +339,9 @@ static struct json_object *release(struct json_object *q)
 			 strerror(-ret));
 		return refusal(why);
 	}
-	if (sscanf(name, "local:%" SCNd64, &e.uid) == 1)
-		name = "local";
-	snprintf(e.vgpu, sizeof(e.vgpu), "%s", name);
+	/* A user of a socket. */
+	sscanf(name, "%*[^:]:%" SCNd64, &e.uid);
+	snprintf(e.vgpu, sizeof(e.vgpu), "%.*s", (int)strcspn(name, ":"), name);
 	vg_event(&e);
 	return json_object_new_object();
 }

@@ -317,12 +317,12 @@ static void listen_ready(struct vg_source *s, uint32_t events)
 	if (!g || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &g->cred, &len) ||
 	    is_executor(g->cred.pid))
 		goto fail;
-	g->user = vg_user_get(g->cred.uid);
+	g->tenant = ((struct listener *)s)->tenant;
+	g->user = vg_user_get(g->tenant, g->cred.uid);
 	if (!g->user)
 		goto fail;
 	g->source = (struct vg_source){ .fd = fd, .ready = guest_ready,
 					.closer = g->user->closer };
-	g->tenant = ((struct listener *)s)->tenant;
 	g->since = vg_now_ms();
 	g->user->silent++;
 	TAILQ_INSERT_TAIL(&guests, g, node);

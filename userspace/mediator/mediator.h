@@ -47,14 +47,18 @@ struct vg_rate {
 /* When programs ended by faults: the last VG_FAULTS_MAX, monotonic ms (quarantine.c). */
 #define VG_FAULTS_MAX 1000u
 
+/* A vGPU's UUID or a socket's name, ":" and a user id, and the end. */
+#define VG_STATE_NAME 48
+
 struct vg_faults {
 	int64_t *at;			/* NULL: there were none */
 	unsigned int next;		/* counts them */
 };
 
-/* A user of this machine who comes over the socket. */
+/* A user of this machine who comes over a socket: another one for each socket. */
 struct vg_user {
 	LIST_ENTRY(vg_user) node;
+	const struct vg_tenant *tenant;	/* the socket's; it stays as long as the mediator */
 	uid_t uid;
 	unsigned int refs;
 	unsigned int silent;		/* connections that have not said what they want */
@@ -255,9 +259,11 @@ int vg_pool_devices(const char *pool, const char *parent, char **devices);
 /* ms until one more may start, as the vGPU's quotas have it; 0: now */
 int64_t vg_rate_wait(struct vg_rate *r, const struct vg_tenant *t);
 void vg_rate_spend(struct vg_rate *r);
-struct vg_user *vg_user_get(uid_t uid);		/* NULL: no memory */
+/* Whoever comes over several sockets is another user in each. NULL: no memory. */
+struct vg_user *vg_user_get(const struct vg_tenant *t, uid_t uid);
 void vg_user_put(struct vg_user *u);
-struct vg_user *vg_user_find(uid_t uid);	/* NULL: none is kept; it adds no reference */
+/* NULL: none is kept; it adds no reference */
+struct vg_user *vg_user_find(const struct vg_tenant *t, uid_t uid);
 void vg_users_tick(void);
 
 /*
@@ -392,7 +398,8 @@ struct vg_exec_ready vg_procs_driver(void);	/* what executors said of the driver
  */
 void vg_quarantine_fault(struct vg_tenant *t, struct vg_user *u, const char *what);
 bool vg_quarantined(const struct vg_tenant *t, const struct vg_user *u);
-void vg_quarantine_name(const struct vg_tenant *t, const struct vg_user *u, char name[40]);
+void vg_quarantine_name(const struct vg_tenant *t, const struct vg_user *u,
+			char name[VG_STATE_NAME]);
 bool vg_faults_count(const struct vg_faults *f, const struct vg_tenant *t);	/* any of them, still */
 void vg_faults_forget(struct vg_faults *f);
 

@@ -535,7 +535,7 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 	p->tenant = t;
 	p->uid = vg_uid_get(*uid);
 	if (user) {
-		p->user = vg_user_get(user->uid);
+		p->user = vg_user_get(t, user->uid);
 		p->user->programs++;
 	}
 	p->closer = vg_closer_get(user ? user->closer : t->closer);

@@ -18,18 +18,19 @@
 #include "mediator.h"
 #include "state.h"
 
-/* Users of the socket have one vGPU together, and each answers for himself. */
-void vg_quarantine_name(const struct vg_tenant *t, const struct vg_user *u, char name[40])
+/* Users of a socket have one vGPU together, and each answers for himself. */
+void vg_quarantine_name(const struct vg_tenant *t, const struct vg_user *u,
+			char name[VG_STATE_NAME])
 {
 	if (u)
-		snprintf(name, 40, "local:%u", u->uid);
+		snprintf(name, VG_STATE_NAME, "%s:%u", t->uuid, u->uid);
 	else
-		snprintf(name, 40, "%s", t->uuid);
+		snprintf(name, VG_STATE_NAME, "%s", t->uuid);
 }
 
 bool vg_quarantined(const struct vg_tenant *t, const struct vg_user *u)
 {
-	char name[40];
+	char name[VG_STATE_NAME];
 
 	vg_quarantine_name(t, u, name);
 	return vg_state_quarantine(name, NULL);
@@ -69,7 +70,7 @@ void vg_quarantine_fault(struct vg_tenant *t, struct vg_user *u, const char *wha
 	uint64_t max = vg_quota(t, VG_QUOTA_FAULTS), seconds = vg_quota(t, VG_QUOTA_FAULT_SECONDS);
 	struct vg_event e = { .kind = VG_EVENT_QUARANTINE, .uid = u ? (int64_t)u->uid : -1 };
 	struct vg_faults *f = u ? &u->faults : &t->fault_times;
-	char name[40];
+	char name[VG_STATE_NAME];
 	int ret;
 
 	if (!max || count(f, max, seconds * 1000) < max || vg_quarantined(t, u))

@@ -17,7 +17,7 @@
 
 struct kept {
 	LIST_ENTRY(kept) node;
-	char name[40];
+	char name[VG_STATE_NAME];
 	char *text[VG_QUOTAS];		/* NULL: not set */
 	uint64_t value[VG_QUOTAS];
 	struct vg_quarantine quarantine;	/* since_ms 0: it is not in quarantine */
@@ -39,14 +39,20 @@ bool vg_state_is_name(const char *name)
 	return !form[i] && !name[i];
 }
 
-/* What has a place in the file: also "local:UID", a user of the socket. */
+/* What has a place in the file: also "local:UID" and "NAME:UID", users of sockets. */
 static bool is_key(const char *name)
 {
-	const char *uid = name + strlen("local:");
+	const char *uid = strchr(name, ':');
+	char of[VG_SOCKET_NAME_MAX + 1];
 
-	if (strncmp(name, "local:", strlen("local:")))
+	if (!uid)
 		return vg_state_is_name(name);
-	return *uid && strlen(uid) <= 10 && strspn(uid, "0123456789") == strlen(uid);
+	if (uid - name > VG_SOCKET_NAME_MAX)
+		return false;
+	snprintf(of, sizeof(of), "%.*s", (int)(uid - name), name);
+	uid++;
+	return vg_socket_name(of) && *uid && strlen(uid) <= 10 &&
+	       strspn(uid, "0123456789") == strlen(uid);
 }
 
 static struct kept *find(const char *name)

@@ -31,7 +31,8 @@ bool vg_state_set(const char *name, const char *const text[VG_QUOTAS],
 		  const bool change[VG_QUOTAS], bool *kept, char *why, size_t size);
 bool vg_state_has(const char *name);	/* whether anything is kept of it */
 /*
- * Who is in quarantine (quarantine.c): a vGPU, or "local:UID".  _put() returns 0, or a negative errno:
+ * Who is in quarantine (quarantine.c): a vGPU, or a user of a socket, as
+ * "local:UID" or "NAME:UID".  _put() returns 0, or a negative errno:
  * it counts, and is not kept.  _end(): 0, -ENOENT, or another negative errno: nothing has changed.
  */
 struct vg_quarantine {

@@ -170,7 +170,7 @@ static int offer(struct vg_proc *p, const struct vg_token_request *rq, int fd,
 	LIST_INSERT_HEAD(&t->tokens, k, node);
 	t->token_count++;
 	t->token_fds += fd >= 0;
-	k->user = p->user ? vg_user_get(p->user->uid) : NULL;
+	k->user = p->user ? vg_user_get(t, p->user->uid) : NULL;
 	if (k->user) {
 		k->user->token_count++;
 		k->user->token_fds += fd >= 0;

@@ -43,19 +43,19 @@ void vg_rate_spend(struct vg_rate *r)
 	r->left -= 1000;
 }
 
-struct vg_user *vg_user_find(uid_t uid)
+struct vg_user *vg_user_find(const struct vg_tenant *t, uid_t uid)
 {
 	struct vg_user *u;
 
 	LIST_FOREACH(u, &users, node)
-		if (u->uid == uid)
+		if (u->tenant == t && u->uid == uid)
 			break;
 	return u;
 }
 
-struct vg_user *vg_user_get(uid_t uid)
+struct vg_user *vg_user_get(const struct vg_tenant *t, uid_t uid)
 {
-	struct vg_user *u = vg_user_find(uid);
+	struct vg_user *u = vg_user_find(t, uid);
 
 	if (!u) {
 		u = calloc(1, sizeof(*u));
@@ -66,6 +66,7 @@ struct vg_user *vg_user_get(uid_t uid)
 			free(u);
 			return NULL;
 		}
+		u->tenant = t;
 		u->uid = uid;
 		LIST_INSERT_HEAD(&users, u, node);
 	}
@@ -78,17 +79,6 @@ void vg_user_put(struct vg_user *u)
 	u->refs--;
 }
 
-/* The vGPU of the socket's programs, whose settings count for users. */
-static const struct vg_tenant *local(void)
-{
-	struct vg_tenant *t;
-
-	LIST_FOREACH(t, &vg_tenants, node)
-		if (t->local)
-			break;
-	return t;
-}
-
 /*
  * One that comes again at once must not find a full bucket, or its faults forgotten, so a user is
  * kept for a while, and for as long as files of it are being closed, because these count.
@@ -99,8 +89,8 @@ void vg_users_tick(void)
 
 	for (u = LIST_FIRST(&users); u; u = next) {
 		next = LIST_NEXT(u, node);
-		if (u->refs || (local() && vg_faults_count(&u->faults, local())) || vg_closer_open(u->closer) ||
-		    !is_full(&u->starts))
+		if (u->refs || vg_faults_count(&u->faults, u->tenant) ||
+		    vg_closer_open(u->closer) || !is_full(&u->starts))
 			continue;
 		LIST_REMOVE(u, node);
 		vg_faults_forget(&u->faults);
