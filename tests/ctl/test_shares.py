@@ -18,7 +18,9 @@ from mediator import Mediator, Program, check, finish     # noqa: E402
 
 BUILD = os.path.abspath(sys.argv[1])
 MIB = 1 << 20
-TENANTS = """[socket team-a]
+TENANTS = """[socket]
+mode = 0640
+[socket team-a]
 path = {0}/a.sock
 pool = A
 memory = 64M
@@ -67,6 +69,8 @@ def tenants(m, a, b):
           names["team-b"]["pool"] == "B" and len(names["team-a"]["processes"]) == 1, names)
     check("the file says who may use a socket",
           os.stat(f"{m.folder}/b.sock").st_mode & 0o777 == 0o600)
+    check("or what counts for all does", os.stat(f"{m.folder}/a.sock").st_mode & 0o777 == 0o640,
+          oct(os.stat(f"{m.folder}/a.sock").st_mode))
     check("a tenant can be set", m.ctl("set", "team-a", "memory=32M") == (0, "") and
           p.ask("info()[2]") == 32 * MIB)
     m.ctl("unset", "team-a", "memory")

@@ -160,11 +160,16 @@ static void mistakes(void **state)
 		"[pool A]\nmemory = 0\n", "[pool A]\ncolour = 1\n", "[type X]\nmemory = x\n",
 		"[type ]\nmemory = 1G\n", "[vgpu X]\nmemory = 1G\n", "[type X]\ndevices = 0\n",
 		"[pool abcdefghijklmnop]\ndevices = 0\n",
+		"[socket local]\npath = /x\n", "[socket mediator]\npath = /x\n",
+		"[socket a]\npath = /x\npath = /y\n",
+		"[socket a]\npath = /x\nmode = 40000000000600\n",
+		"[socket a]\npath = /x\nmemory = 1G\n[socket a]\nmemory = 2G\n",
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_not_equal(load(bad[i]), 0);
+		if (!load(bad[i]))
+			fail_msg("taken over: %s", bad[i]);
 }
 
 /* What the log says while `text` is read. */

@@ -396,7 +396,8 @@ int vg_listen_open(void)
 			       vg_config.socket_mode, vg_config.local_memory);
 	LIST_FOREACH(s, vg_sockets(), node)
 		if (!ret)
-			ret = open_one(s->name, s->path, s->pool, s->mode, s->memory);
+			ret = open_one(s->name, s->path, s->pool, s->mode == VG_SOCKET_MODE_USUAL ?
+				       vg_config.socket_mode : s->mode, s->memory);
 	return ret;
 }
 

@@ -434,13 +434,15 @@ double vg_turns_due(const struct vg_tenant *t);
  * would be allowed.  vg_sockets_wrong(): the name of one that has no path, or NULL.
  */
 #define VG_SOCKET_NAME_MAX 31
+#define VG_SOCKET_MODE_USUAL (~0u)
 
 struct vg_named_socket {
 	LIST_ENTRY(vg_named_socket) node;
 	char name[VG_SOCKET_NAME_MAX + 1];
 	char pool[16];
 	char *path;
-	unsigned int mode;
+	unsigned int mode;		/* or VG_SOCKET_MODE_USUAL: that of [socket] */
+	unsigned int given;		/* a bit for each key that the file has */
 	uint64_t memory;		/* bytes of device memory */
 };
 

@@ -44,7 +44,7 @@ static struct vg_named_socket *find_or_add(const char *name)
 	if (!s)
 		return NULL;
 	snprintf(s->name, sizeof(s->name), "%s", name);
-	s->mode = vg_config.socket_mode ? vg_config.socket_mode : 0666;
+	s->mode = VG_SOCKET_MODE_USUAL;
 	s->memory = UINT64_MAX;
 	strcpy(s->pool, "A");
 	LIST_INSERT_HEAD(&coming, s, node);
@@ -53,6 +53,7 @@ static struct vg_named_socket *find_or_add(const char *name)
 
 static bool set(struct vg_named_socket *s, const char *key, const char *value)
 {
+	unsigned long mode;
 	char *end;
 
 	if (!strcmp(key, "path")) {
@@ -61,8 +62,8 @@ static bool set(struct vg_named_socket *s, const char *key, const char *value)
 		return s->path && *value == '/';
 	}
 	if (!strcmp(key, "mode")) {
-		s->mode = strtoul(value, &end, 8);
-		return isdigit((unsigned char)*value) && !*end && s->mode <= 0777;
+		s->mode = mode = strtoul(value, &end, 8);
+		return isdigit((unsigned char)*value) && !*end && mode <= 0777;
 	}
 	if (!strcmp(key, "pool")) {
 		snprintf(s->pool, sizeof(s->pool), "%s", value);
@@ -82,14 +83,19 @@ const char *vg_socket_set(const char *name, const char *key, const char *value)
 	};
 	struct vg_named_socket *s;
 
-	if (!vg_socket_name(name) || !strcmp(name, "local"))
-		return "NAME is 1 to 31 small letters, digits, - and _, a letter first, and not local";
+	/* The mediator has a cgroup of its own beside those of tenants (cgroup.c). */
+	if (!vg_socket_name(name) || !strcmp(name, "local") || !strcmp(name, "mediator"))
+		return "NAME is 1 to 31 small letters, digits, - and _, a letter first, and not local, nor "
+		       "mediator";
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (strcmp(keys[i].key, key))
 			continue;
 		s = find_or_add(name);
 		if (!s)
 			return "no memory";
+		if (s->given & 1u << i)
+			return "each key once";
+		s->given |= 1u << i;
 		return set(s, key, value) ? NULL : keys[i].allowed;
 	}
 	return "path, mode, pool, memory";
