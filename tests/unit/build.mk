@@ -149,6 +149,11 @@ $(eval $(call vg-program,$(VG_UNIT)/timing,tests/unit/timing_test.c \
 
 tests: $(VG_UNIT)/timing
 
+$(eval $(call vg-program,$(VG_UNIT)/turn,tests/unit/turn_test.c userspace/executor/turn.c,\
+	-lcmocka -lpthread))
+
+tests: $(VG_UNIT)/turn
+
 $(eval $(call vg-program,$(VG_UNIT)/fair,tests/unit/fair_test.c userspace/mediator/fair.c,-lcmocka))
 
 tests: $(VG_UNIT)/fair

@@ -142,7 +142,8 @@ static inline void vg_exec_spend(struct vg_exec *x, enum vg_bucket which, uint64
  * turn.c: work goes to the device in the vGPU's turn. Around a call: take() waits for the turn;
  * true: it gives the device work, so taken() has to follow. Without shares, which is the default,
  * nothing of this is called. idle(): the ring is empty; true: the device is not done, so come back
- * soon. before_end(): of the stream or context of this id.
+ * soon. before_end(): of the stream or context of this id. before_capture(): no event of ours is
+ * recorded after it where work was before.
  */
 struct vg_work {
 	CUcontext ctx;
@@ -154,6 +155,7 @@ bool vg_turn_take(struct vg_exec *x, const struct vg_op *op, const struct vg_req
 void vg_turn_taken(struct vg_exec *x, const struct vg_work *w);
 bool vg_turn_idle(struct vg_exec *x);
 void vg_turn_before_end(struct vg_exec *x, uint32_t id);
+void vg_turn_before_capture(void);
 
 static inline bool vg_turns_on(const struct vg_exec *x)
 {

@@ -77,6 +77,8 @@ static uint64_t last_over;		/* when the last batch was seen to be over */
 /* Work of this process may wait for what the host or another process does; from then on. */
 static bool may_be_stuck;
 static uint64_t idle_since;		/* the device, and the program; 0: it is not */
+/* What the account page has of this process. Others can write there, so it is not read. */
+static _Atomic uint64_t said;
 
 static void ring(struct vg_exec *x)
 {
@@ -98,10 +100,11 @@ static bool others(const struct vg_exec *x)
 /* Say what this process does; the mediator has to hear of it at once if somebody waits. */
 static void become(struct vg_exec *x, uint64_t now)
 {
-	uint64_t was = atomic_load_explicit(&x->entry->turn, memory_order_relaxed);
+	uint64_t was = atomic_load_explicit(&said, memory_order_relaxed);
 
 	if (was == now)
 		return;
+	atomic_store_explicit(&said, now, memory_order_relaxed);
 	atomic_store(&x->entry->turn, now);
 	if ((now & ~was & VG_TURN_WANTS) || (was & ~now & VG_TURN_BUSY && (others(x) || now)))
 		ring(x);
@@ -410,7 +413,7 @@ bool vg_turn_idle(struct vg_exec *x)
 	uint64_t now;
 	bool left;
 
-	if (!atomic_load_explicit(&x->entry->turn, memory_order_relaxed))
+	if (!atomic_load_explicit(&said, memory_order_relaxed))
 		return false;
 	pthread_mutex_lock(&lock);
 	now = vg_now_ns();
@@ -423,24 +426,54 @@ bool vg_turn_idle(struct vg_exec *x)
 	if (!left && now - idle_since >= KEEP_NS)
 		become(x, 0);
 	pthread_mutex_unlock(&lock);
-	return left || atomic_load_explicit(&x->entry->turn, memory_order_relaxed);
+	return left || atomic_load_explicit(&said, memory_order_relaxed);
+}
+
+/* Nothing is recorded any more where there was work; with the lock. */
+static void leave_streams(void)
+{
+	if (number < BATCHES)
+		close_open(vg_now_ns());
+	else
+		memset(&open, 0, sizeof(open));
+}
+
+/* With the lock. */
+static void drop_all(void)
+{
+	memset(&open, 0, sizeof(open));
+	while (number)
+		drop_first();
+	while (idle_events)
+		cu.cuEventDestroy_v2(idle_event[--idle_events]);
+	events_of = NULL;
+}
+
+static bool is_none(void)
+{
+	return !atomic_load_explicit(&said, memory_order_relaxed) && !idle_events;
 }
 
 void vg_turn_before_end(struct vg_exec *x, uint32_t id)
 {
 	uint64_t v;
 
-	if (!atomic_load_explicit(&x->entry->turn, memory_order_relaxed) && !idle_events)
+	if (is_none())
 		return;
 	pthread_mutex_lock(&lock);
-	if (vg_handle_get(vg_exec_handles(x), id, VG_STREAM, &v)) {
-		if (number < BATCHES)
-			close_open(vg_now_ns());
-	} else if (vg_handle_get(vg_exec_handles(x), id, VG_CONTEXT, &v)) {
-		/* Its events go with it, and others' are few. */
-		memset(&open, 0, sizeof(open));
-		number = idle_events = 0;
-		events_of = NULL;
-	}
+	if (vg_handle_get(vg_exec_handles(x), id, VG_STREAM, &v))
+		leave_streams();
+	else if (vg_handle_get(vg_exec_handles(x), id, VG_CONTEXT, &v))
+		/* Events go with their context, and with a primary one those of others, too. */
+		drop_all();
+	pthread_mutex_unlock(&lock);
+}
+
+void vg_turn_before_capture(void)
+{
+	if (is_none())
+		return;
+	pthread_mutex_lock(&lock);
+	leave_streams();
 	pthread_mutex_unlock(&lock);
 }

@@ -198,4 +198,6 @@ void vg_exec_settle_reads(struct vg_exec *x, uint32_t stream)
 {
 	(void)x;
 	settle(reads_in, stream);
+	/* What is recorded later would be a part of the capture. */
+	vg_turn_before_capture();
 }
