@@ -370,6 +370,23 @@ static void quarantine(void **state)
 	assert_int_equal(load(""), 0);
 }
 
+/* With the last one that has a share, the others need no turns any more. */
+static void turns_end_with_shares(void **state)
+{
+	struct vg_tenant *t, *other;
+
+	(void)state;
+	assert_int_equal(load("[vgpu 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001]\nshare = 5\n"), 0);
+	other = vg_tenant_new("83b8f4f2-509f-382f-3c1e-e6bfe0fa1002", "A", "t", "", 1000);
+	assert_false(atomic_load(&other->account->turns));
+	t = vg_tenant_new("83b8f4f2-509f-382f-3c1e-e6bfe0fa1001", "A", "t", "", 1000);
+	assert_true(atomic_load(&other->account->turns));
+	vg_tenant_free(t);
+	assert_false(atomic_load(&other->account->turns));
+	vg_tenant_free(other);
+	assert_int_equal(load(""), 0);
+}
+
 static void tenant_settles(void **state)
 {
 	struct vg_tenant *t = vg_tenant_new("u", "A", "t", "", 1000);
@@ -1403,6 +1420,7 @@ int main(void)
 		cmocka_unit_test(read_again),
 		cmocka_unit_test(quotas),
 		cmocka_unit_test(quarantine),
+		cmocka_unit_test(turns_end_with_shares),
 		cmocka_unit_test(tenant_settles), cmocka_unit_test(tenant_full),
 		cmocka_unit_test(account_is_sealed),
 		cmocka_unit_test(starts), cmocka_unit_test(users),

@@ -67,6 +67,8 @@ void vg_tenant_free(struct vg_tenant *t)
 	LIST_REMOVE(t, node);
 	vg_source_remove(&t->source);
 	vg_turns_leave(t);
+	/* It may have been the last with a share. */
+	vg_turns_switch();
 	vg_faults_forget(&t->fault_times);
 	munmap(t->account, sizeof(*t->account));
 	close(t->account_fd);
