@@ -512,11 +512,10 @@ static void what_has_gone_is_not_used_again(void **state)
 
 /* -- kernels whose threads have much on their stacks */
 
-/* How often a kernel of so much local memory can be launched. */
-static CUresult launched(unsigned int local)
+/* A kernel of so much local memory. */
+static CUresult kernel(unsigned int local, CUfunction *f)
 {
 	char text[512];
-	CUfunction f;
 	CUmodule m;
 	CUresult r;
 
@@ -527,8 +526,15 @@ static CUresult launched(unsigned int local)
 		 "st.local.u32 [%%rd1+%u], %%r;\nld.volatile.local.u32 %%r, [%%rd1+%u];\nret;\n}\n",
 		 local, local - 4, local / 8 * 4);
 	r = cuModuleLoadData(&m, text);
-	if (!r)
-		r = cuModuleGetFunction(&f, m, "k");
+	return r ? r : cuModuleGetFunction(f, m, "k");
+}
+
+/* How often one can be launched. */
+static CUresult launched(unsigned int local)
+{
+	CUfunction f;
+	CUresult r = kernel(local, &f);
+
 	if (!r)
 		r = cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL);
 	return r ? r : cuCtxSynchronize();
@@ -559,6 +565,83 @@ static void stacks_have_to_fit(void **state)
 	(void)state;
 	if (read(p.out, &c, 1) == 1)
 		assert_true(charged("memory") <= 8 * MIB);
+	assert_int_equal(end(&p), 0);
+	nothing_is_left();
+}
+
+static unsigned int attribute(CUdevice_attribute a)
+{
+	int value;
+
+	if (cuDeviceGetAttribute(&value, a, 0) || value < 1)
+		_exit(124);
+	return value;
+}
+
+/* A graph with a kernel whose stacks take half of the limit. */
+static CUgraphExec half(bool captured)
+{
+	uint64_t threads = attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT) *
+			   (uint64_t)attribute(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR);
+	CUDA_KERNEL_NODE_PARAMS k = { .gridDimX = 1, .gridDimY = 1, .gridDimZ = 1, .blockDimX = 1,
+				      .blockDimY = 1, .blockDimZ = 1 };
+	CUgraphExec exec;
+	CUgraphNode node;
+	CUstream s;
+	CUgraph g;
+	CUresult r = kernel((LIMIT / 2 / threads + 1024) & ~15ull, &k.func);
+
+	if (!r && captured) {
+		r = cuStreamCreate(&s, CU_STREAM_NON_BLOCKING);
+		if (!r)
+			r = cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED);
+		if (!r)
+			r = cuLaunchKernel(k.func, 1, 1, 1, 1, 1, 1, 0, s, NULL, NULL);
+		if (!r)
+			r = cuStreamEndCapture(s, &g);
+	} else if (!r) {
+		r = cuGraphCreate(&g, 0);
+		if (!r)
+			r = cuGraphAddKernelNode_v2(&node, g, NULL, 0, &k);
+	}
+	if (!r)
+		r = cuGraphInstantiateWithFlags(&exec, g, 0);
+	if (r)
+		_exit(125);
+	return exec;
+}
+
+/* Whatever has been allocated since it was made. */
+static void have_stacks_of_graphs(bool captured)
+{
+	CUgraphExec exec;
+	CUdeviceptr p;
+	CUresult r;
+
+	alarm(120);
+	start();
+	exec = half(captured);
+	if (cuMemAlloc_v2(&p, LIMIT / 4 * 3))
+		_exit(126);
+	/* The launch may be told of later. */
+	r = cuGraphLaunch(exec, NULL);
+	if ((r ? r : cuCtxSynchronize()) != CUDA_ERROR_OUT_OF_MEMORY)
+		_exit(123);
+	if (cuMemFree_v2(p))
+		_exit(127);
+	if (cuGraphLaunch(exec, NULL) || cuCtxSynchronize())
+		_exit(122);
+	_exit(0);
+}
+
+static void stacks_of_graphs_have_to_fit(void **state)
+{
+	struct program p;
+
+	(void)state;
+	p = launch("node stacks", "");
+	assert_int_equal(end(&p), 0);
+	p = launch("captured stacks", "");
 	assert_int_equal(end(&p), 0);
 	nothing_is_left();
 }
@@ -717,6 +800,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(freed_memory_is_used_again),
 		cmocka_unit_test(what_has_gone_is_not_used_again),
 		cmocka_unit_test(stacks_have_to_fit),
+		cmocka_unit_test(stacks_of_graphs_have_to_fit),
 		cmocka_unit_test(all_say_the_same),
 		cmocka_unit_test(killed_programs_leave_nothing),
 	};
@@ -730,6 +814,8 @@ int main(int argc, char **argv)
 			reuse_what_has_gone();
 		if (!strcmp(argv[1], "stacks"))
 			have_stacks();
+		if (strstr(argv[1], " stacks"))
+			have_stacks_of_graphs(!strcmp(argv[1], "captured stacks"));
 		if (!strcmp(argv[1], "asked"))
 			be_asked();
 		if (!strcmp(argv[1], "any"))

@@ -59,7 +59,7 @@ bool vg_x_taken(struct vg_exec *x, const struct vg_x_taking *before);
  */
 struct vg_x_launch {
 	struct vg_x_taking before;
-	uint64_t charged;
+	uint64_t charged, local;
 	bool large;
 };
 
@@ -72,6 +72,8 @@ bool vg_x_launch_begin(struct vg_exec *x, uint32_t id, uint32_t ctx, CUfunction 
 /* `s`: if that is under capture, nothing was launched but a node made. */
 void vg_x_launch_end(struct vg_exec *x, uint32_t id, uint32_t ctx, CUstream s, CUresult r,
 		     const struct vg_x_launch *l);
+/* Whether a kernel of any graph needs more: then no launch of a graph is like the last one. */
+bool vg_x_graphs_have_stacks(void);
 /* Whether the stacks that this function or kernel needs fit, for a node that is to launch it. */
 bool vg_x_stacks_fit(struct vg_exec *x, uint32_t id, CUfunction f);
 /* calls_context.c: what the driver sets aside for a limit beyond what contexts come with, bytes. */

@@ -194,9 +194,10 @@ static CUresult launch(struct vg_exec *x, uint32_t id, uint32_t ctx, CUgraphExec
 
 	if (!how)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (vg_x_launched(id, ctx))
+	if (vg_x_launched(id, ctx) && !vg_x_graphs_have_stacks())
 		return launch_charged(x, exec, s, how);
-	vg_x_launch_begin(x, id, ctx, NULL, &l);
+	if (!vg_x_launch_begin(x, id, ctx, NULL, &l))
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = launch_charged(x, exec, s, how);
 	vg_x_launch_end(x, id, ctx, s, r, &l);
 	return r;

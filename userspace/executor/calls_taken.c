@@ -13,8 +13,10 @@
  * context. So the first launch of each is looked at in this way, and all launches of kernels with
  * more local memory than a context comes with stacks for, because the driver may make the stacks
  * small again in between. What these need is charged before they are launched. launched.c knows
- * which were.
+ * which were. Graphs are launched as if each had the kernel with the most local memory of all graphs.
  */
+#include <stdatomic.h>
+
 #include "calls.h"
 #include "vg_cuda.h"
 
@@ -56,6 +58,27 @@ static uint64_t local_of(struct vg_exec *x, uint32_t id, CUfunction f)
 	return bytes > 0 ? bytes : 0;
 }
 
+/*
+ * The most that a kernel of any graph needs, if that is more than contexts come with. A graph may be
+ * launched long after its nodes were made, and which kernels are in it then is not kept.
+ */
+static _Atomic uint64_t graphs_local;
+
+static void note_graphs(uint64_t local)
+{
+	uint64_t most = atomic_load(&graphs_local);
+
+	if (!vg_x_set_aside(CU_LIMIT_STACK_SIZE, local))
+		return;
+	while (local > most && !atomic_compare_exchange_weak(&graphs_local, &most, local))
+		;
+}
+
+bool vg_x_graphs_have_stacks(void)
+{
+	return atomic_load_explicit(&graphs_local, memory_order_relaxed);
+}
+
 /* What the driver may take from the device for a kernel's local memory, beyond what it has. */
 static uint64_t stacks_for(struct vg_exec *x, uint64_t local)
 {
@@ -66,10 +89,11 @@ static uint64_t stacks_for(struct vg_exec *x, uint64_t local)
 
 bool vg_x_stacks_fit(struct vg_exec *x, uint32_t id, CUfunction f)
 {
-	uint64_t bytes = stacks_for(x, local_of(x, id, f));
+	uint64_t local = local_of(x, id, f), bytes = stacks_for(x, local);
 
 	if (!vg_exec_charge(x, bytes))
 		return false;
+	note_graphs(local);
 	if (bytes)
 		vg_exec_uncharge(x, bytes);
 	return true;
@@ -78,8 +102,9 @@ bool vg_x_stacks_fit(struct vg_exec *x, uint32_t id, CUfunction f)
 bool vg_x_launch_begin(struct vg_exec *x, uint32_t id, uint32_t ctx, CUfunction f,
 		       struct vg_x_launch *l)
 {
-	uint64_t local = f ? local_of(x, id, f) : 0;
+	uint64_t local = f ? local_of(x, id, f) : atomic_load(&graphs_local);
 
+	l->local = local;
 	l->large = vg_x_set_aside(CU_LIMIT_STACK_SIZE, local) > 0;
 	l->charged = l->large ? stacks_for(x, local) : 0;
 	if (!vg_exec_charge(x, l->charged))
@@ -107,6 +132,8 @@ void vg_x_launch_end(struct vg_exec *x, uint32_t id, uint32_t ctx, CUstream s, C
 		vg_exec_leave_to_driver(x, l->charged);
 	else
 		vg_x_taken(x, &l->before);
+	if (captured(s))
+		note_graphs(l->local);
 	if (r || captured(s))
 		return;
 	if (!l->large)
