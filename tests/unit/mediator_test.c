@@ -370,6 +370,45 @@ static void quarantine(void **state)
 	assert_int_equal(load(""), 0);
 }
 
+/* No file is written that is too long to be read at the next start; what was there stays. */
+static void state_can_be_read_again(void **state)
+{
+	static const char name[] = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
+	const char *text[VG_QUOTAS] = { [VG_QUOTA_PROGRAMS] = "2" };
+	const bool change[VG_QUOTAS] = { [VG_QUOTA_PROGRAMS] = true };
+	char path[] = "/tmp/vgpu-state-XXXXXX", conf[80], why[400];
+	size_t bytes = 17u << 20;
+	uint64_t value = 0;
+	struct stat st;
+	char *much;
+	bool kept;
+	int fd;
+
+	(void)state;
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+	snprintf(conf, sizeof(conf), "[state]\npath = %s\n", path);
+	assert_int_equal(load(conf), 0);
+	assert_true(vg_state_set(name, text, change, &kept, why, sizeof(why)));
+	much = malloc(bytes);
+	assert_non_null(much);
+	memset(much, '0', bytes);
+	memcpy(much + bytes - 2, "3", 2);
+	text[VG_QUOTA_PROGRAMS] = much;
+	assert_false(vg_state_set(name, text, change, &kept, why, sizeof(why)));
+	free(much);
+	assert_non_null(strstr(why, "too large"));
+	assert_int_equal(stat(path, &st), 0);
+	assert_in_range(st.st_size, 1, 1000);
+	assert_true(vg_state_value(name, VG_QUOTA_PROGRAMS, &value));
+	assert_int_equal(value, 2);
+	text[VG_QUOTA_PROGRAMS] = NULL;
+	assert_true(vg_state_set(name, text, change, &kept, why, sizeof(why)));
+	unlink(path);
+	assert_int_equal(load(""), 0);
+}
+
 /* With the last one that has a share, the others need no turns any more. */
 static void turns_end_with_shares(void **state)
 {
@@ -1420,6 +1459,7 @@ int main(void)
 		cmocka_unit_test(read_again),
 		cmocka_unit_test(quotas),
 		cmocka_unit_test(quarantine),
+		cmocka_unit_test(state_can_be_read_again),
 		cmocka_unit_test(turns_end_with_shares),
 		cmocka_unit_test(tenant_settles), cmocka_unit_test(tenant_full),
 		cmocka_unit_test(account_is_sealed),

@@ -126,23 +126,28 @@ static struct json_object *quarantine(const char *name, const struct vg_quaranti
 	return o;
 }
 
+struct quarantined {
+	const struct vg_tenant *of;
+	struct json_object *list;
+};
+
 /* Of a socket's programs, users are. */
-static bool is_of(const char *name, const struct vg_tenant *t)
+static void add_quarantined(const char *name, const struct vg_quarantine *q, void *arg)
 {
+	const struct quarantined *all = arg;
+	const struct vg_tenant *t = all->of;
 	size_t n = strlen(t->uuid);
 
-	return !strncmp(name, t->uuid, n) && name[n] == (t->local ? ':' : '\0');
+	if (q && !strncmp(name, t->uuid, n) && name[n] == (t->local ? ':' : '\0'))
+		json_object_array_add(all->list, quarantine(name, q));
 }
 
 static void add_quarantine(struct json_object *o, const struct vg_tenant *t)
 {
 	struct json_object *list = json_object_new_array();
-	struct vg_quarantine q;
-	const char *name;
+	struct quarantined all = { t, list };
 
-	for (unsigned int i = 0; (name = vg_state_name(i)); i++)
-		if (vg_state_quarantine(name, &q) && is_of(name, t))
-			json_object_array_add(list, quarantine(name, &q));
+	vg_state_each(add_quarantined, &all);
 	add_u64(o, "quarantined", json_object_array_length(list));
 	json_object_object_add(o, "quarantine", list);
 	add_u64(o, "quarantine_refused", t->quarantine_refused);
@@ -215,14 +220,18 @@ static struct vg_tenant *find(const char *name)
 }
 
 /* Those of which something is kept, and that are not there. */
+static void add_absent(const char *name, const struct vg_quarantine *q, void *list)
+{
+	(void)q;
+	if (!strchr(name, ':') && !find(name))
+		json_object_array_add(list, json_object_new_string(name));
+}
+
 static struct json_object *absent(void)
 {
 	struct json_object *list = json_object_new_array();
-	const char *name;
 
-	for (unsigned int i = 0; (name = vg_state_name(i)); i++)
-		if (!find(name) && !strchr(name, ':'))
-			json_object_array_add(list, json_object_new_string(name));
+	vg_state_each(add_absent, list);
 	return list;
 }
 

@@ -95,14 +95,12 @@ static void drop_empty(struct kept *k)
 	free(k);
 }
 
-const char *vg_state_name(unsigned int n)
+void vg_state_each(void (*each)(const char *name, const struct vg_quarantine *q, void *arg), void *arg)
 {
 	struct kept *k;
 
 	LIST_FOREACH(k, &all, node)
-		if (!n--)
-			return k->name;
-	return NULL;
+		each(k->name, k->quarantine.since_ms ? &k->quarantine : NULL, arg);
 }
 
 bool vg_state_has(const char *name)
@@ -306,17 +304,23 @@ static int sync_folder(const char *path)
 static int save(void)
 {
 	struct json_object *o = as_json();
+	const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
+							     JSON_C_TO_STRING_NOSLASHESCAPE);
 	char temporary[4096];
 	int fd, ret;
 
+	/* The next start would refuse it. */
+	if (!text || strlen(text) >= FILE_MAX) {
+		json_object_put(o);
+		return text ? -EFBIG : -ENOMEM;
+	}
 	snprintf(temporary, sizeof(temporary), "%s.new", vg_config.state);
 	/* One that was left behind when the host lost its power is no use to anybody. */
 	unlink(temporary);
 	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	ret = fd < 0 ? -errno : 0;
 	if (!ret)
-		ret = write_all(fd, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
-								      JSON_C_TO_STRING_NOSLASHESCAPE));
+		ret = write_all(fd, text);
 	if (!ret && fsync(fd))
 		ret = -errno;
 	if (fd >= 0)

@@ -43,7 +43,7 @@ struct vg_quarantine {
 bool vg_state_quarantine(const char *name, struct vg_quarantine *q);	/* q may be NULL */
 int vg_state_quarantine_put(const char *name, uint64_t since_ms, const char *why);
 int vg_state_quarantine_end(const char *name);
-/* The n-th vGPU of which something is kept; NULL: there are no more. */
-const char *vg_state_name(unsigned int n);
+/* Call for each of which something is kept; `q` is NULL if it is not in quarantine. */
+void vg_state_each(void (*each)(const char *name, const struct vg_quarantine *q, void *arg), void *arg);
 
 #endif /* VG_STATE_H */
