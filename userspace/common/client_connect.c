@@ -42,6 +42,10 @@ static CUresult connect_error(int err, const char *path)
 	case -ENOENT:
 	case -ENXIO:
 	case -ENODEV:
+		/* A program that only looks whether there is a GPU is to hear nothing. */
+		if (getenv("VGPU_TRANSPORT") && path)
+			fprintf(stderr, "vgpu: %s: %s (VGPU_TRANSPORT names it)\n", path,
+				strerror(-err));
 		return CUDA_ERROR_NO_DEVICE;
 	case -ENOMEM:
 		result = CUDA_ERROR_OUT_OF_MEMORY;
@@ -63,8 +67,9 @@ static CUresult connect_error(int err, const char *path)
 			"have ended by faults, until its operator lets it (vgpuctl release)\n", path);
 		return CUDA_ERROR_SYSTEM_NOT_READY;
 	case -EUSERS:
-		fprintf(stderr, "vgpu: %s: this user has as many programs or connections as it "
-			"may\n", path);
+		fprintf(stderr, "vgpu: %s: the host lets no further program of this user or vGPU start "
+			"now: its limits are [limits] programs, connections and [executor] uids of "
+			"vgpu.conf\n", path);
 		return CUDA_ERROR_SYSTEM_NOT_READY;
 	default:
 		result = CUDA_ERROR_SYSTEM_NOT_READY;
