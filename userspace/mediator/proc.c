@@ -624,11 +624,15 @@ void vg_procs_reap(void)
 				break;
 		if (!p)
 			continue;
-		if (WIFSIGNALED(status))
+		if (WIFSIGNALED(status) && p->tenant)
 			vg_log_some(&ends, VG_WARNING,
-				    "executor %d of %s %u (%s) ended by signal %d", pid,
-				    p->comm[0] ? p->comm : "no process", p->guest_pid,
-				    p->tenant ? p->tenant->uuid : "spare", WTERMSIG(status));
+				    "executor %d of %s %u (%s) ended by signal %d (%s)", pid,
+				    p->comm[0] ? p->comm : "process", p->guest_pid,
+				    p->tenant->uuid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+		else if (WIFSIGNALED(status))
+			vg_log_some(&ends, VG_WARNING,
+				    "executor %d, which served no program yet, ended by signal %d (%s)",
+				    pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
 		if (p->state == VG_PROC_STARTING || p->state == VG_PROC_SPARE)
 			refill_at = vg_now_ms() + FAIL_PAUSE_MS;
 		vg_proc_end(p);
