@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Events: a line in the log each, and a row in the history. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -101,6 +102,22 @@ void vg_event_of(enum vg_event_kind kind, const struct vg_tenant *t)
 	if (t)
 		snprintf(e.vgpu, sizeof(e.vgpu), "%s", t->uuid);
 	vg_event(&e);
+}
+
+const char *vg_refusal(int error)
+{
+	switch (error) {
+	case EUSERS:
+		return "as many programs run as may, or all numbers of [executor] uids are in use";
+	case EHOSTDOWN:
+		return "no executor could be started";
+	case EPROTO:
+		return "the program's library speaks another version of the protocol";
+	case ETIMEDOUT:
+		return "the program connected and sent no message";
+	default:
+		return strerror(error);
+	}
 }
 
 void vg_event_refuse(const struct vg_tenant *t, uint32_t pid, int64_t uid, const char *name,

@@ -85,7 +85,7 @@ static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *eve
 		if (err == EKEYREVOKED)
 			t->quarantine_refused++;
 		else
-			vg_event_refuse(t, info.out_pid, -1, comm, strerror(err));
+			vg_event_refuse(t, info.out_pid, -1, comm, vg_refusal(err));
 		return;
 	}
 	p->channel_fd = open.out_fd;

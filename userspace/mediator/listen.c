@@ -217,7 +217,7 @@ static void drop(struct guest *g)
 	free(g);
 }
 
-static void refuse(struct guest *g, int error)
+static void refuse_for(struct guest *g, int error, const char *why)
 {
 	struct vg_sock_welcome no = { .size = sizeof(no), .status = error };
 
@@ -239,10 +239,18 @@ static void guest_ready(struct vg_source *s, uint32_t events)
 
 	if (events & EPOLLHUP) {
 		drop(g);
+static void refuse(struct guest *g, int error)
+{
+	refuse_for(g, error, vg_refusal(error));
+}
+
 		return;
 	}
 	if (g->user->programs >= vg_quota(g->tenant, VG_QUOTA_PROGRAMS)) {
-		refuse(g, EUSERS);
+		snprintf(why, sizeof(why), "%u programs of this user run, as many as may",
+			 g->user->programs);
+		refuse_for(g, EUSERS, why);
+	char why[80];
 		return;
 	}
 	/* What it says stays in the socket until its turn: each takes a place in the queue. */
@@ -329,7 +337,7 @@ static void listen_ready(struct vg_source *s, uint32_t events)
 	if (g->user->silent > vg_config.connections) {
 		old = silent(g->user);
 		if (!old) {
-			refuse(g, EUSERS);
+			refuse_for(g, EUSERS, "this user has too many connections without a message");
 			return;
 		}
 		refuse(old, ETIMEDOUT);

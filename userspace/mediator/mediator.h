@@ -326,6 +326,7 @@ void vg_event(struct vg_event *e);
 void vg_event_of(enum vg_event_kind kind, const struct vg_tenant *t);	/* with no more to say */
 void vg_event_refuse(const struct vg_tenant *t, uint32_t pid, int64_t uid, const char *name,
 		     const char *why);
+const char *vg_refusal(int error);	/* why a program is refused, in words; fits `why` */
 const char *vg_event_name(enum vg_event_kind kind);
 
 /*
