@@ -37,13 +37,14 @@ class Place:
         self.process = None
         self.wrapper = []       # a command before it
         self.env = {}
+        self.more = ""          # of the configuration
 
     def start(self):
         with open(f"{self.dir}/conf", "w") as f:
             f.write("[executor]\n")
             f.writelines(f"{k} = {v}\n" for k, v in self.settings.items())
             f.write(f"[socket]\npath = {self.socket}\n[control]\npath = {self.control}\n"
-                    f"[host]\ndevice = {self.dir}/none\n")
+                    f"[host]\ndevice = {self.dir}/none\n{self.more}")
         self.log = open(f"{self.dir}/log", "w+")
         self.process = subprocess.Popen([*self.wrapper, f"{OUT}/bin/vgpu-mediatord", "--config",
                                          f"{self.dir}/conf"], stderr=self.log,
@@ -105,9 +106,104 @@ def socket_over_a_file(which):
         f.write("precious")
     setattr(place, which, path)
     place.start()
-    true(f"a {which} path that names a file is refused", place.status() == 1)
+    true(f"a {which} path that names a file is refused", place.status() == 2)
     with open(path) as f:
         true("and the file is as it was", f.read() == "precious")
+    place.end()
+
+
+def refused(what, words, more="", **settings):
+    """A configuration with which the mediator ends with status 2, and a line with these words."""
+    place = Place(**settings)
+    place.more = more.replace("DIR", place.dir)
+    place.start()
+    status = place.status()
+    words = words.replace("CONF", f"{place.dir}/conf").replace("DIR", place.dir)
+    true(f"{what}: status {status}, {place.lines()}", status == 2 and
+         sum(words in line for line in place.lines()) == 1)
+    place.end()
+
+
+def wrong_settings():
+    refused("an executor that is missing is named with its line",
+            "CONF:2: [executor] path = /none/executor: No such file or directory",
+            path="/none/executor")
+    refused("an executor that may not be run", "CONF:2: [executor] path = /etc/passwd: ",
+            path="/etc/passwd")
+    if not os.geteuid():
+        refused("a user that is missing", "CONF:5: [executor] user = no-such-user: there is no "
+                "such user", user="no-such-user")
+        refused("uids without a user", "[executor] uids = 2000000-2000010: this needs a user",
+                user="", uids="2000000-2000010")
+    refused("a socket whose folder is missing",
+            "CONF:12: [socket team] path = DIR/a/b/sock: cannot make its folder DIR/a/b: "
+            "No such file or directory", "[socket team]\npath = DIR/a/b/sock\n")
+    refused("a socket whose folder is a file",
+            "[socket team] path = DIR/conf/sock: cannot make its folder DIR/conf: Not a directory",
+            "[socket team]\npath = DIR/conf/sock\n")
+    refused("a socket whose path is too long",
+            ": longer than the 107 bytes that a socket's path may have",
+            "[socket team]\npath = /tmp/" + "x" * 110 + "\n")
+    refused("two sockets with one path", "CONF:14: [socket team] path = DIR/one: [socket other] has "
+            "this path already", "[socket other]\npath = DIR/one\n[socket team]\npath = DIR/one\n")
+    refused("a socket with the path of vgpuctl's",
+            "[socket team] path = DIR/c.sock: [control] has this path already",
+            "[socket team]\npath = DIR/c.sock\n")
+    for line in ("programs = 4 # of one user", "programs = 4\t# of one user"):
+        refused("a comment behind a value",
+                "CONF:12: [limits] programs: a comment must have a line of its own",
+                f"[limits]\n{line}\n")
+    refused("a comment behind a path", "[socket] mode: a comment must have a line of its own",
+            "[socket]\nmode = 0666 # all\n")
+
+
+def missing_paths():
+    """What may come later is no reason to end."""
+    place = Place(libcuda="/none/libcuda.so.1")
+    place.more = "[sandbox]\nread = /usr:/none/read\nwrite = /none/write\n" \
+                 f"[history]\npath = {place.dir}/none/history.db\n"
+    place.start()
+    said = "\n".join(place.lines())
+    for words in ("conf:4: [executor] libcuda = /none/libcuda.so.1: No such file or directory",
+                  "conf:12: [sandbox] read = /none/read: No such file or directory",
+                  "conf:13: [sandbox] write = /none/write: No such file or directory",
+                  f"conf:15: [history] path = {place.dir}/none/history.db: its folder"):
+        true(f"the log has {words}: {said}", said.count(words) == 1)
+    true("and the mediator runs", place.process.poll() is None)
+    place.end()
+
+
+def spare_killed():
+    place = Place().start()
+    until("the driver works", lambda: any("ready:" in line for line in place.lines()))
+    pid = next(iter(children(place)))
+    os.kill(int(pid), signal.SIGTERM)
+    until("the log says that a spare executor has ended", lambda: any(
+        f"executor {pid}, which served no program yet, ended by signal 15 (Terminated)" in line
+        for line in place.lines()))
+    place.end()
+
+
+def reasons():
+    """What a program that is refused is told, and the operator."""
+    place = Place()
+    place.more = "[limits]\nprograms = 1\n"
+    place.start()
+    done = place.run("import subprocess, sys\n"
+                     "if c.cuInit(0): exit(1)\n"
+                     "print(subprocess.run([sys.executable, '-c', 'import ctypes; "
+                     "print(ctypes.CDLL(\"libcuda.so.1\").cuInit(0))'], capture_output=True, "
+                     "text=True).stderr)")
+    true(f"the program is told which limit: {done.stdout}", "the host lets no further program of "
+         "this user or vGPU start now: its limits are [limits] programs, connections and "
+         "[executor] uids of vgpu.conf" in done.stdout)
+    true(f"and the log says it: {place.lines()}", any(
+        'event=refuse' in line and 'why="1 programs of this user run, as many as may"' in line
+        for line in place.lines()))
+    done = place.run("print(c.cuInit(0))", VGPU_TRANSPORT=f"unix:{place.dir}/none")
+    true(f"a program hears that the socket is missing: {done}", done.stdout.strip() == "100" and
+         f"vgpu: {place.dir}/none: No such file or directory (VGPU_TRANSPORT names it)" in
+         done.stderr)
     place.end()
 
 
@@ -148,7 +244,7 @@ def executor_lost():
     true("it goes on when the file is there again", place.program()[0] == 0)
     place.end()
     place = Place(path=tempfile.gettempdir()).start()
-    true("a folder is no executor", place.status() == 1)
+    true("a folder is no executor", place.status() == 2)
     place.end()
 
 
@@ -395,6 +491,10 @@ def log_file():
 def main():
     socket_over_a_file("socket")
     socket_over_a_file("control")
+    wrong_settings()
+    missing_paths()
+    spare_killed()
+    reasons()
     if not os.geteuid():
         cache_of_another()
         environment()

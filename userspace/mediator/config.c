@@ -291,8 +291,10 @@ struct reading {
 	unsigned int at[SETTINGS];	/* and the line */
 };
 
-/* What the file in force says. */
+/* What the file in force says, and where; the lines are those of the start. */
 static char *text[SETTINGS];
+static unsigned int lines[SETTINGS];
+static char *file_path;
 
 static void fault(struct reading *r, unsigned int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -395,8 +397,13 @@ static int set(void *user, const char *section, const char *name, const char *va
 	bool ok;
 	size_t i;
 
+	if (strstr(value, " #") || strstr(value, "\t#")) {
+		fault(r, r->line, "[%s] %s: a comment must have a line of its own", section, name);
+		return 0;
+	}
 	if (!strncmp(section, "socket ", 7)) {
-		const char *allowed = vg_socket_set(section + 7 + strspn(section + 7, " \t"), name, value);
+		const char *allowed = vg_socket_set(section + 7 + strspn(section + 7, " \t"), name, value,
+						    r->line);
 
 		if (allowed)
 			fault(r, r->line, "[%s] %s = %s: not a setting and value for it; allowed: %s",
@@ -580,8 +587,33 @@ int vg_config_load(const char *path, bool must_exist)
 	for (size_t i = 0; i < SETTINGS; i++) {
 		free(text[i]);
 		text[i] = r.text[i];
+		lines[i] = r.at[i];
 	}
+	free(file_path);
+	file_path = strdup(path);
 	return ret;
+}
+
+unsigned int vg_config_line(const char *name)
+{
+	for (size_t i = 0; i < SETTINGS; i++)
+		if (!strcmp(settings[i].name, name))
+			return lines[i];
+	return 0;
+}
+
+void vg_config_say(enum vg_level level, unsigned int line, const char *format, ...)
+{
+	char what[700];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	if (line)
+		vg_log(level, "configuration: %s:%u: %s", file_path ? file_path : "", line, what);
+	else
+		vg_log(level, "configuration: %s (the default)", what);
 }
 
 /* -- reading it again */

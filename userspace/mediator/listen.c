@@ -53,31 +53,40 @@ struct guest {
 static TAILQ_HEAD(, guest) guests = TAILQ_HEAD_INITIALIZER(guests);	/* the oldest first */
 
 /* The directory of a socket is made if it is missing: /run is new at boot. */
-static void make_directory(const char *path)
+int vg_listen_folder(const char *path, char *folder, size_t size)
 {
-	char dir[108];
+	struct stat st;
 	char *slash;
 
-	snprintf(dir, sizeof(dir), "%s", path);
-	slash = strrchr(dir, '/');
-	if (slash && slash != dir) {
-		*slash = '\0';
-		mkdir(dir, 0755);
-	}
+	snprintf(folder, size, "%s", path);
+	slash = strrchr(folder, '/');
+	if (!slash || slash == folder)
+		return 0;
+	*slash = '\0';
+	if (mkdir(folder, 0755) && errno != EEXIST)
+		return -errno;
+	if (stat(folder, &st))
+		return -errno;
+	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
 int vg_listen_socket(const char *path, int type, unsigned int mode)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	char folder[sizeof(addr.sun_path)];
 	struct stat st;
-	int fd, probe, off = 0;
+	int fd, probe, ret, off = 0;
 
 	if (strlen(path) >= sizeof(addr.sun_path)) {
 		vg_err("%s: longer than a socket's path may be", path);
 		return -ENAMETOOLONG;
 	}
 	strcpy(addr.sun_path, path);
-	make_directory(path);
+	ret = vg_listen_folder(path, folder, sizeof(folder));
+	if (ret) {
+		vg_err("%s: cannot make its folder %s: %s", path, folder, strerror(-ret));
+		return ret;
+	}
 
 	/* One that answers belongs to a living mediator; any other is a left-over. */
 	probe = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
@@ -225,32 +234,32 @@ static void refuse_for(struct guest *g, int error, const char *why)
 	if (error == EKEYREVOKED)
 		g->tenant->quarantine_refused++;
 	else
-		vg_event_refuse(g->tenant, g->cred.pid, g->cred.uid, "", strerror(error));
+		vg_event_refuse(g->tenant, g->cred.pid, g->cred.uid, "", why);
 	vg_send_fds(g->source.fd, &no, sizeof(no), NULL, 0);
 	drop(g);
+}
+
+static void refuse(struct guest *g, int error)
+{
+	refuse_for(g, error, vg_refusal(error));
 }
 
 static void guest_ready(struct vg_source *s, uint32_t events)
 {
 	struct guest *g = (struct guest *)s;
 	struct vg_sock_hello hello;
+	char why[80];
 	int64_t wait;
 	int ret;
 
 	if (events & EPOLLHUP) {
 		drop(g);
-static void refuse(struct guest *g, int error)
-{
-	refuse_for(g, error, vg_refusal(error));
-}
-
 		return;
 	}
 	if (g->user->programs >= vg_quota(g->tenant, VG_QUOTA_PROGRAMS)) {
 		snprintf(why, sizeof(why), "%u programs of this user run, as many as may",
 			 g->user->programs);
 		refuse_for(g, EUSERS, why);
-	char why[80];
 		return;
 	}
 	/* What it says stays in the socket until its turn: each takes a place in the queue. */

@@ -214,7 +214,7 @@ int main(int argc, char **argv)
 	if (vg_config_load(config ? config : CONFIG_DEFAULT, config))
 		return 2;
 	set_level();
-	if (vg_state_open())
+	if (vg_config_check() || vg_state_open())
 		return 2;
 
 	raise_limit();

@@ -349,6 +349,20 @@ int vg_config_load(const char *path, bool must_exist);
  * nothing was.
  */
 int vg_config_reload(const char *path, bool must_exist);
+
+/* Where "section.key" stands in the file that was read at the start; 0: it is the default. */
+unsigned int vg_config_line(const char *name);
+
+/* A line of the log about that line of the file. */
+void vg_config_say(enum vg_level level, unsigned int line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * check.c: what can be known of a configuration only on the machine that it is for, before
+ * anything is opened.  0, or -EINVAL after a line for each setting with which the mediator
+ * cannot work; what may come later (a driver, a folder) is warned of.
+ */
+int vg_config_check(void);
 /* Bytes, with an optional suffix K, M, G or T; 0 and false if it is not that. */
 bool vg_parse_bytes(const char *text, uint64_t *out);
 
@@ -444,13 +458,15 @@ struct vg_named_socket {
 	char *path;
 	unsigned int mode;		/* or VG_SOCKET_MODE_USUAL: that of [socket] */
 	unsigned int given;		/* a bit for each key that the file has */
+	unsigned int line;		/* of its path in the file */
 	uint64_t memory;		/* bytes of device memory */
 };
 
 LIST_HEAD(vg_named_sockets, vg_named_socket);
 
 bool vg_socket_name(const char *name);
-const char *vg_socket_set(const char *name, const char *key, const char *value);
+const char *vg_socket_set(const char *name, const char *key, const char *value,
+			  unsigned int line);
 const char *vg_sockets_wrong(void);
 void vg_sockets_end(bool keep);			/* as vg_pools_end() */
 struct vg_named_sockets *vg_sockets(void);	/* in force */
@@ -460,6 +476,7 @@ int vg_listen_open(void);
 void vg_listen_close(void);
 int vg_listen_tick(void);	/* ms until it wants to be called again, or -1 */
 int vg_listen_socket(const char *path, int type, unsigned int mode);
+int vg_listen_folder(const char *path, char *folder, size_t size);	/* make it; 0, -errno */
 void vg_listen_unlink(const char *path);	/* if it is a socket */
 /* After a failed accept4(): leave the listener alone for a while, if it would fail again. */
 void vg_listen_failed(struct vg_source *s, const char *path);

@@ -317,32 +317,17 @@ fail:
 int vg_procs_init(void)
 {
 	const struct passwd *user;
-	struct stat st;
 
-	errno = 0;
-	if (stat(vg_config.executor, &st) || access(vg_config.executor, X_OK) ||
-	    !S_ISREG(st.st_mode)) {
-		vg_err("cannot run the executor %s: %s", vg_config.executor,
-		       errno ? strerror(errno) : "it is no program");
-		return -ENOEXEC;
-	}
 	if (vg_config.files &&
 	    syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 0)
 		vg_warn("this kernel has no Landlock (%s): executors may open whatever their user "
 			"may", strerror(errno));
 	vg_cgroup_open();
-	if (!other_user()) {
-		if (!vg_config.uid_first)
-			return 0;
-		vg_err("configuration: [executor] uids needs root, and a user");
-		return -EPERM;
-	}
+	if (!other_user())
+		return 0;
 	user = getpwnam(vg_config.user);
-	if (!user) {
-		vg_err("configuration: [executor] user = %s: there is no such user",
-		       vg_config.user);
+	if (!user)	/* it was there in vg_config_check() */
 		return -ENOENT;
-	}
 	open_cache(user);
 	return 0;
 }

@@ -72,7 +72,7 @@ static bool set(struct vg_named_socket *s, const char *key, const char *value)
 	return vg_parse_bytes(value, &s->memory) && s->memory;
 }
 
-const char *vg_socket_set(const char *name, const char *key, const char *value)
+const char *vg_socket_set(const char *name, const char *key, const char *value, unsigned int line)
 {
 	static const struct {
 		const char *key, *allowed;
@@ -96,6 +96,8 @@ const char *vg_socket_set(const char *name, const char *key, const char *value)
 		if (s->given & 1u << i)
 			return "each key once";
 		s->given |= 1u << i;
+		if (!strcmp(key, "path"))
+			s->line = line;
 		return set(s, key, value) ? NULL : keys[i].allowed;
 	}
 	return "path, mode, pool, memory";
