@@ -82,5 +82,5 @@ clean:	## remove what was built
 .PHONY: clean
 
 help:	## this list
-	@sed -n 's/^\([a-z-]*\):.*## */  make \1\t/p' $(MAKEFILE_LIST) | sort | expand -t 22
+	@$(PYTHON) tools/help.py $(MAKEFILE_LIST)
 .PHONY: help

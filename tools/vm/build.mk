@@ -12,7 +12,7 @@ demo: deps	## boot a host and a guest VM, and run a CUDA program from end to end
 check: deps	## all tests; ends with "N passed, N failed"
 	tests/run
 
-check-long: deps	## those and the full counts of rounds, about two hours
+check-long: deps	## all tests, and the full counts of rounds, about two hours
 	tests/run --long
 
 check-debug: deps	## the tests in VMs with KASAN, lockdep, kmemleak and KCSAN in the host
