@@ -74,6 +74,9 @@ def tenants(m, a, b):
     check("a tenant can be set", m.ctl("set", "team-a", "memory=32M") == (0, "") and
           p.ask("info()[2]") == 32 * MIB)
     m.ctl("unset", "team-a", "memory")
+    memory = m.vgpu("team-a")["settings"]["memory"]
+    check("without it the tenant's section counts, and is named", memory ==
+          {"value": "64M", "from": "[socket team-a]"}, memory)
     check("without shares there are no turns", "turns_ns" not in names["team-a"] and
           "gpu_due" not in names["team-a"], names["team-a"])
     for program in (p, q):

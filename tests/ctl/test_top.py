@@ -125,8 +125,17 @@ def order():
     check("by faults", names("faults")[0] == "22222222", names("faults"))
     check("by name", names("name")[:4] == ["11111111", "large", "n\u00e4w", "small"],
           names("name"))
-    check("an order that there is not is refused",
-          top(CONTROL, "--sort", "beauty").returncode == 2)
+    none = top(CONTROL, "--sort", "beauty")
+    check("an order that there is not is refused, and those that there are named",
+          none.returncode == 2 and
+          "memory, calls, to, from, gpu, faults, since or name" in none.stderr, none)
+    for words, said in ((["set", "local"], "set needs UUID KEY=VALUE..."),
+                        (["unset"], "unset needs UUID KEY..."), (["release"], "release needs UUID"),
+                        (["shine"], "there is no command shine"),
+                        (["status", "local"], "status takes no local")):
+        done = subprocess.run([VGPUCTL, *words], capture_output=True, text=True)
+        check(f"{words} is refused with what is missing",
+              done.returncode == 2 and done.stderr.startswith(f"vgpuctl: {said}\n"), done)
     check("so is no interval", top(CONTROL, "--interval", "0").returncode == 2)
 
 

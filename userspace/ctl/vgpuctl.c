@@ -15,7 +15,7 @@ static void usage(FILE *to)
 {
 	fprintf(to, "usage: vgpuctl [--socket PATH] status [--json]\n"
 		    "       vgpuctl [--socket PATH] top [--once] [--json] [--interval SECONDS]\n"
-		    "               [--sort memory|calls|to|from|faults|since|name]\n"
+		    "               [--sort memory|calls|to|from|gpu|faults|since|name]\n"
 		    "       vgpuctl [--socket PATH] show [--json] [UUID]\n"
 		    "       vgpuctl [--socket PATH] set UUID KEY=VALUE...\n"
 		    "       vgpuctl [--socket PATH] unset UUID KEY...\n"
@@ -26,6 +26,30 @@ static void usage(FILE *to)
 		    "       vgpuctl cdi [--libraries FOLDER] [--root FOLDER]\n"
 		    "       vgpuctl --help | --version\n"
 		    "PATH is the mediator's control socket, " VG_CONTROL_DEFAULT " unless said.\n");
+}
+
+/* What is wrong with the words of the command line, and how they should be. */
+static int wrong(const char *const *words, int count)
+{
+	static const struct {
+		const char *name, *needs;
+	} commands[] = {
+		{ "set", "UUID KEY=VALUE..." }, { "unset", "UUID KEY..." }, { "release", "UUID" },
+		{ "show", NULL }, { "status", NULL }, { "top", NULL }, { "events", NULL },
+		{ "doctor", NULL }, { "cdi", NULL },
+	};
+	size_t i = 0, all = sizeof(commands) / sizeof(commands[0]);
+
+	while (count && i < all && strcmp(commands[i].name, words[0]))
+		i++;
+	if (count && i == all)
+		fprintf(stderr, "vgpuctl: there is no command %s\n", words[0]);
+	else if (count && commands[i].needs)
+		fprintf(stderr, "vgpuctl: %s needs %s\n", words[0], commands[i].needs);
+	else if (count > 1)
+		fprintf(stderr, "vgpuctl: %s takes no %s\n", words[0], words[count - 1]);
+	usage(stderr);
+	return 2;
 }
 
 int main(int argc, char **argv)
@@ -92,7 +116,8 @@ int main(int argc, char **argv)
 		case 'b':
 			if (vg_ctl_top_order(optarg, &order))
 				break;
-			fprintf(stderr, "vgpuctl: --sort %s: there is no such order\n", optarg);
+			fprintf(stderr, "vgpuctl: --sort %s: not an order; allowed: memory, calls, to, "
+				"from, gpu, faults, since or name\n", optarg);
 			return 2;
 		case 'S':
 			if (vg_ctl_since(optarg, &since))
@@ -132,9 +157,7 @@ int main(int argc, char **argv)
 	if (optind + 2 < argc && (!strcmp(argv[optind], "set") || !strcmp(argv[optind], "unset")))
 		return vg_ctl_set(path, argv[optind + 1], argv + optind + 2, argc - optind - 2,
 				  *argv[optind] == 'u');
-	if (optind + 1 != argc || strcmp(argv[optind], "status")) {
-		usage(stderr);
-		return 2;
-	}
+	if (optind + 1 != argc || strcmp(argv[optind], "status"))
+		return wrong((const char *const *)argv + optind, argc - optind);
 	return vg_ctl_status(path, json);
 }
