@@ -161,13 +161,15 @@ def missing_paths():
     """What may come later is no reason to end."""
     place = Place(libcuda="/none/libcuda.so.1")
     place.more = "[sandbox]\nread = /usr:/none/read\nwrite = /none/write\n" \
-                 f"[history]\npath = {place.dir}/none/history.db\n"
+                 f"[history]\npath = {place.dir}/none/history.db\n" \
+                 f"[state]\npath = {place.dir}/none/state.json\n"
     place.start()
     said = "\n".join(place.lines())
     for words in ("conf:4: [executor] libcuda = /none/libcuda.so.1: No such file or directory",
                   "conf:12: [sandbox] read = /none/read: No such file or directory",
                   "conf:13: [sandbox] write = /none/write: No such file or directory",
-                  f"conf:15: [history] path = {place.dir}/none/history.db: its folder"):
+                  f"conf:15: [history] path = {place.dir}/none/history.db: its folder",
+                  f"conf:17: [state] path = {place.dir}/none/state.json: its folder"):
         true(f"the log has {words}: {said}", said.count(words) == 1)
     true("and the mediator runs", place.process.poll() is None)
     place.end()

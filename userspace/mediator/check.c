@@ -121,11 +121,23 @@ static void paths(const char *name, const char *list)
 	free(copy);
 }
 
+static bool folder_missing(const char *path, char *folder, size_t size)
+{
+	char *slash;
+
+	snprintf(folder, size, "%s", path);
+	slash = strrchr(folder, '/');
+	if (!slash || slash == folder)
+		return false;
+	*slash = '\0';
+	return access(folder, F_OK);
+}
+
 /* What may come later: a driver that is installed, a file system that is mounted. */
 static void later(void)
 {
 	unsigned int line = vg_config_line("history.path");
-	char folder[4096], *slash;
+	char folder[4096];
 
 	if (strchr(vg_config.libcuda, '/') && access(vg_config.libcuda, F_OK))
 		vg_config_say(VG_WARNING, vg_config_line("executor.libcuda"),
@@ -133,12 +145,12 @@ static void later(void)
 			      vg_config.libcuda, strerror(errno));
 	paths("sandbox.read", vg_config.read);
 	paths("sandbox.write", vg_config.write);
-	snprintf(folder, sizeof(folder), "%s", vg_config.history);
-	slash = strrchr(folder, '/');
-	if (!line || !slash || slash == folder)
-		return;
-	*slash = '\0';
-	if (access(folder, F_OK))
+	if (folder_missing(vg_config.state, folder, sizeof(folder)))
+		vg_config_say(VG_WARNING, vg_config_line("state.path"),
+			      "[state] path = %s: its folder %s is missing; \"vgpuctl set\" changes "
+			      "nothing until it is there", vg_config.state, folder);
+	/* Of the default the thread of the history says it. */
+	if (line && folder_missing(vg_config.history, folder, sizeof(folder)))
 		vg_config_say(VG_WARNING, line, "[history] path = %s: its folder %s is missing; "
 			      "no history is kept", vg_config.history, folder);
 }
