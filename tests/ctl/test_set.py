@@ -118,6 +118,11 @@ def kept(folder):
         check("nothing is kept", json.load(f)["vgpus"] == {})
     m.end()
     for text, said in (("{", "not a file of vgpu-mediatord's state"),
+                       ('{"version": 1, "vgpus": {"local": {"set": []}}}', "vgpus.local.set is no"),
+                       ('{"version": 1, "vgpus": {"local": {"set": null}}}', "vgpus.local.set is no"),
+                       ('{"version": 1, "vgpus": {"local": {"quarantine": 7}}}', "no since_ms or no"),
+                       ('{"version": 1, "vgpus": {"local:5": {"quarantine": {"since_ms": 1, '
+                        '"why": null}}}}', "no since_ms or no"),
                        ('{"version": 7, "vgpus": {}}', "another version"),
                        ('{"version": 1, "vgpus": {"local": {"set": {"memory": "x"}}}}',
                         "vgpus.local.set.memory"),

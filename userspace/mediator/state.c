@@ -131,6 +131,10 @@ static bool read_set(struct kept *k, struct json_object *set)
 {
 	char what[200];
 
+	if (!json_object_is_type(set, json_type_object)) {
+		snprintf(what, sizeof(what), "vgpus.%s.set is no object", k->name);
+		return complain(what);
+	}
 	json_object_object_foreach(set, key, value) {
 		enum vg_quota q = vg_quota_find(key);
 		const char *text = json_object_get_string(value);
@@ -152,8 +156,9 @@ static bool read_quarantine(struct kept *k, struct json_object *o)
 	struct json_object *since, *why;
 	char what[120];
 
-	if (!json_object_object_get_ex(o, "since_ms", &since) ||
-	    !json_object_object_get_ex(o, "why", &why) || json_object_get_int64(since) <= 0) {
+	if (!json_object_is_type(o, json_type_object) ||
+	    !json_object_object_get_ex(o, "since_ms", &since) ||
+	    !json_object_object_get_ex(o, "why", &why) || !why || json_object_get_int64(since) <= 0) {
 		snprintf(what, sizeof(what), "vgpus.%s.quarantine has no since_ms or no why", k->name);
 		return complain(what);
 	}
