@@ -134,7 +134,8 @@ wait_until() {
 	done
 }
 
-_now() { local t; read -r t _ </proc/uptime; echo "${t%.*}${t#*.}"; }
+# Hundredths of a second. In the first second "0.98" must not become the octal number 098.
+_now() { local t; read -r t _ </proc/uptime; echo "$((${t%.*} * 100 + 1${t#*.} - 100))"; }
 _exists() { [ -e "$1" ]; }
 
 _leaks() {
