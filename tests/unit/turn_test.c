@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "calls.h"
 #include "common/ops_internal.h"
@@ -24,6 +25,7 @@ _Atomic bool vg_capture_any;
 
 struct fake_event {
 	int context;
+	unsigned int record;		/* the number of the record that it was used in last */
 };
 
 #define CONTEXTS	3
@@ -33,7 +35,8 @@ struct fake_event {
 static int current = 1;
 static bool gone[CONTEXTS], stream_gone[STREAMS], capturing[STREAMS];
 static unsigned int live_events, records;
-static bool hang;			/* events do not happen */
+static bool hang;			/* events do not happen, but for the first so many records */
+static unsigned int happened;
 
 static CUresult get_current(CUcontext *ctx)
 {
@@ -90,15 +93,13 @@ static CUresult event_record(CUevent e, CUstream s)
 
 	assert_false(stream_gone[which]);
 	assert_false(capturing[which]);
-	event(e);
-	records++;
+	event(e)->record = ++records;
 	return CUDA_SUCCESS;
 }
 
 static CUresult event_query(CUevent e)
 {
-	event(e);
-	return hang ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;
+	return hang && event(e)->record > happened ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;
 }
 
 static CUresult is_capturing(CUstream s, CUstreamCaptureStatus *status)
@@ -131,6 +132,18 @@ bool vg_x_stream(struct vg_exec *e, uint32_t id, CUstream *s)
 	(void)e;
 	*s = (CUstream)(uintptr_t)id;
 	return true;
+}
+
+/* A call after which streams may wait for the host. */
+static void wait_in(uint32_t stream)
+{
+	static const struct vg_adds adds = { 0 };
+	static const struct vg_op op = { .adds = &adds };
+	struct vg_req rq = { .op = VG_OP_cuStreamWaitValue32_v2, .bytes = sizeof(stream),
+			     .payload = &stream };
+	struct vg_work w;
+
+	assert_false(vg_turn_take(&x, &op, &rq, &w));
 }
 
 static void take(uint32_t stream, struct vg_work *w)
@@ -166,6 +179,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	hang = false;
+	happened = 0;
 	/* Whatever another test has left. */
 	vg_turn_before_end(&x, CONTEXT_IDS + 1);
 	memset(gone, 0, sizeof(gone));
@@ -259,6 +273,53 @@ static void captures(void **state)
 	vg_turn_idle(&x);
 }
 
+/* As many looks as an idle executor has in some 60 ms and more. */
+static bool is_left(void)
+{
+	bool left = true;
+
+	for (int i = 0; i < 60 && left; i++) {
+		usleep(1000);
+		left = vg_turn_idle(&x);
+	}
+	return left;
+}
+
+/* Work that a stream does not come to, because it waits for the host, counts no more. */
+static void work_that_waits(void **state)
+{
+	(void)state;
+	quick_work(2);
+	vg_turn_before_end(&x, CONTEXT_IDS + 1);
+	wait_in(2);
+	records = 0;
+	hang = true;
+	work(2);
+	assert_true(is_left() == false);
+	vg_turn_before_end(&x, CONTEXT_IDS + 1);
+	assert_int_equal(live_events, 0);
+}
+
+/* Work that has begun does, however long it takes, and also where streams may wait. */
+static void long_work(void **state)
+{
+	(void)state;
+	wait_in(2);
+	records = 0;
+	hang = true;
+	happened = 1;			/* the event before it */
+	work(2);
+	assert_true(is_left());
+	/* What comes behind another wait is of its own, and has not begun. */
+	wait_in(2);
+	work(2);
+	assert_true(is_left());
+	happened = 2;			/* and the one behind it */
+	assert_false(is_left());
+	vg_turn_before_end(&x, CONTEXT_IDS + 1);
+	assert_int_equal(live_events, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +327,9 @@ int main(void)
 		cmocka_unit_test_setup(streams_that_go, set_up),
 		cmocka_unit_test_setup(account_page, set_up),
 		cmocka_unit_test_setup(captures, set_up),
+		/* From here on this process counts as one whose streams may wait. */
+		cmocka_unit_test_setup(work_that_waits, set_up),
+		cmocka_unit_test_setup(long_work, set_up),
 	};
 
 	cu.cuCtxGetCurrent = get_current;

@@ -148,6 +148,7 @@ static inline void vg_exec_spend(struct vg_exec *x, enum vg_bucket which, uint64
 struct vg_work {
 	CUcontext ctx;
 	CUstream stream;
+	CUevent start;			/* recorded before it; NULL: none */
 };
 
 bool vg_turn_take(struct vg_exec *x, const struct vg_op *op, const struct vg_req *rq,

@@ -41,12 +41,12 @@
 /* What is known of a launch before the first batch is over; it may take that long. */
 #define FIRST_NS	1000000u
 /*
- * Work may wait for what the program has yet to do. After the first time more work is let through
- * all the same, and what can only be stuck, because a stream of this process waits for the host or
- * for another process, counts no more; any other counts no more after the second.
+ * Work may wait for what the program has yet to do. After this time more work is let through all the
+ * same, and a batch that the device has not begun, because its streams wait, counts no more. Whether
+ * it has begun is told by an event before its work, in processes whose streams ever wait for the host
+ * or for another process. What the device has begun counts to its end.
  */
 #define STUCK_NS	20000000u
-#define LOST_NS		5000000000u
 /* A program that waits for the device and goes on at once keeps its turn. */
 #define KEEP_NS		60000u
 #define NAP_NS		50000
@@ -54,7 +54,7 @@
 
 struct batch {
 	CUcontext ctx;
-	CUevent event[STREAMS];
+	CUevent event[STREAMS], start[STREAMS];	/* behind and before its work; start: NULL: none */
 	unsigned int events, works;
 	uint64_t expected_ns;		/* of the device's time */
 	uint64_t began, closed;
@@ -66,6 +66,7 @@ static unsigned int first, number;
 static struct {
 	CUcontext ctx;
 	CUstream stream[STREAMS];
+	CUevent start[STREAMS];
 	unsigned int streams, works;
 	uint64_t expected_ns, began;
 } open;
@@ -114,6 +115,8 @@ static void become(struct vg_exec *x, uint64_t now)
 
 static void keep(CUevent e, CUcontext ctx)
 {
+	if (!e)
+		return;
 	if (ctx == events_of && idle_events < FREE_EVENTS)
 		idle_event[idle_events++] = e;
 	else
@@ -141,8 +144,18 @@ static bool over(struct batch *b)
 			return false;
 		b->events--;
 		keep(b->event[b->events], b->ctx);
+		keep(b->start[b->events], b->ctx);
 	}
 	return true;
+}
+
+/* Whether the device is at it, in one stream at least; without an event before it, it may be. */
+static bool runs(const struct batch *b)
+{
+	for (unsigned int i = 0; i < b->events; i++)
+		if (!b->start[i] || cu.cuEventQuery(b->start[i]) != CUDA_ERROR_NOT_READY)
+			return true;
+	return false;
 }
 
 static void learn(struct vg_exec *x, const struct batch *b, uint64_t now)
@@ -162,6 +175,7 @@ static void drop_first(void)
 	while (b->events) {
 		b->events--;
 		keep(b->event[b->events], b->ctx);
+		keep(b->start[b->events], b->ctx);
 	}
 	first = (first + 1) % BATCHES;
 	number--;
@@ -175,7 +189,7 @@ static void reap(struct vg_exec *x, uint64_t now)
 
 		if (over(b))
 			learn(x, b, now);
-		else if (now - b->closed < (may_be_stuck ? STUCK_NS + 2 * b->expected_ns : LOST_NS))
+		else if (now - b->closed < STUCK_NS + 2 * b->expected_ns || runs(b))
 			return;
 		drop_first();
 	}
@@ -197,15 +211,42 @@ static void close_open(uint64_t now)
 		for (unsigned int i = 0; i < open.streams; i++) {
 			CUevent e = take_event(open.ctx);
 
-			if (e && !cu.cuEventRecord(e, open.stream[i]))
+			if (e && !cu.cuEventRecord(e, open.stream[i])) {
+				b->start[b->events] = open.start[i];
 				b->event[b->events++] = e;
-			else if (e)
+			} else {
 				keep(e, open.ctx);
+				keep(open.start[i], open.ctx);
+			}
 		}
 		cu.cuCtxPopCurrent_v2(&top);
 	}
 	memset(&open, 0, sizeof(open));
 	number++;
+}
+
+static unsigned int place_of(CUstream s)
+{
+	unsigned int i;
+
+	for (i = 0; i < open.streams && open.stream[i] != s; i++)
+		;
+	return i;
+}
+
+/* Before work in a stream that the open batch has none in; NULL: none, or none is needed. */
+static CUevent mark_start(const struct vg_work *w)
+{
+	CUevent e;
+
+	if (!may_be_stuck || (open.works && open.ctx == w->ctx && place_of(w->stream) < open.streams))
+		return NULL;
+	e = take_event(w->ctx);
+	if (e && cu.cuEventRecord(e, w->stream)) {
+		keep(e, w->ctx);
+		e = NULL;
+	}
+	return e;
 }
 
 static uint64_t ahead(void)
@@ -217,17 +258,19 @@ static uint64_t ahead(void)
 	return ns;
 }
 
-static void add(CUcontext ctx, CUstream s, uint64_t now)
+static void add(const struct vg_work *w, uint64_t now)
 {
-	unsigned int i;
+	unsigned int i = place_of(w->stream);
 
-	for (i = 0; i < open.streams && open.stream[i] != s; i++)
-		;
-	if (i == open.streams)
-		open.stream[open.streams++] = s;
+	if (i == open.streams) {
+		open.start[i] = w->start;
+		open.stream[open.streams++] = w->stream;
+	} else {
+		keep(w->start, w->ctx);
+	}
 	if (!open.works)
 		open.began = now;
-	open.ctx = ctx;
+	open.ctx = w->ctx;
 	open.works++;
 	open.expected_ns += each_ns;
 }
@@ -372,9 +415,12 @@ bool vg_turn_take(struct vg_exec *x, const struct vg_op *op, const struct vg_req
 {
 	uint32_t id;
 
-	if (may_stick(rq->op)) {
+	if (may_stick(rq->op) || rq->op == VG_OP_cuStreamWaitEvent) {
 		pthread_mutex_lock(&lock);
-		may_be_stuck = true;
+		may_be_stuck |= may_stick(rq->op);
+		/* What comes behind the wait is of another batch than what is before it. */
+		if (may_be_stuck && number < BATCHES)
+			close_open(vg_now_ns());
 		pthread_mutex_unlock(&lock);
 	}
 	if (!op->adds || !is_work(rq->op) || !can())
@@ -387,6 +433,7 @@ bool vg_turn_take(struct vg_exec *x, const struct vg_op *op, const struct vg_req
 	if (open.works && (open.ctx != w->ctx || open.streams == STREAMS) && number < BATCHES)
 		close_open(vg_now_ns());
 	admit(x);
+	w->start = mark_start(w);
 	pthread_mutex_unlock(&lock);
 	return true;
 }
@@ -401,7 +448,9 @@ void vg_turn_taken(struct vg_exec *x, const struct vg_work *w)
 		close_open(now);
 	/* Another thread may have filled it meanwhile. */
 	if (open.streams < STREAMS && (!open.works || open.ctx == w->ctx))
-		add(w->ctx, w->stream, now);
+		add(w, now);
+	else
+		keep(w->start, w->ctx);
 	if ((open.expected_ns >= (shared ? BATCH_NS : BATCH_ALONE_NS) ||
 	     open.works >= BATCH_MOST || open.streams == STREAMS) && number < BATCHES)
 		close_open(now);
@@ -429,19 +478,27 @@ bool vg_turn_idle(struct vg_exec *x)
 	return left || atomic_load_explicit(&said, memory_order_relaxed);
 }
 
+/* With the lock. */
+static void forget_open(void)
+{
+	for (unsigned int i = 0; i < open.streams; i++)
+		keep(open.start[i], open.ctx);
+	memset(&open, 0, sizeof(open));
+}
+
 /* Nothing is recorded any more where there was work; with the lock. */
 static void leave_streams(void)
 {
 	if (number < BATCHES)
 		close_open(vg_now_ns());
 	else
-		memset(&open, 0, sizeof(open));
+		forget_open();
 }
 
 /* With the lock. */
 static void drop_all(void)
 {
-	memset(&open, 0, sizeof(open));
+	forget_open();
 	while (number)
 		drop_first();
 	while (idle_events)
