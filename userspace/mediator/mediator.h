@@ -437,6 +437,8 @@ int vg_host_info(const struct vg_tenant *t, void *info);	/* struct vgpu_host_vgp
  */
 int vg_turns_join(struct vg_tenant *t);		/* 0 or a negative errno */
 void vg_turns_leave(struct vg_tenant *t);
+/* An executor has gone, which cannot ring any more. */
+void vg_turns_look(void);
 int vg_turns_bell(const struct vg_tenant *t);
 void vg_turns_set(struct vg_tenant *t);
 void vg_turns_switch(void);

@@ -113,6 +113,7 @@ void vg_tenant_settle(struct vg_tenant *t, unsigned int index)
 	memset((void *)&t->account->launch[index], 0, sizeof(t->account->launch[index]));
 	memset((void *)&t->account->waits[index], 0, sizeof(t->account->waits[index]));
 	memset((void *)e, 0, sizeof(*e));
+	vg_turns_look();
 	t->entry_used[index] = false;
 	t->procs--;
 }

@@ -197,6 +197,12 @@ static void ring(void)
 
 /* -- called by the loop */
 
+void vg_turns_look(void)
+{
+	if (own_bell >= 0)
+		ring();
+}
+
 /* 0 or a negative errno. */
 int vg_turns_join(struct vg_tenant *t)
 {
