@@ -334,8 +334,11 @@ static void admit(struct vg_exec *x)
 			continue;
 		}
 		become(x, VG_TURN_BUSY);
-		/* The mediator may have ended the turn before it could see that. */
-		if (now >= atomic_load(&x->account->turn_until))
+		/*
+		 * The mediator may have ended the turn before it could see that, at a time that is
+		 * later than the one above.
+		 */
+		if (vg_now_ns() >= atomic_load(&x->account->turn_until))
 			continue;
 		most = others(x) ? AHEAD_NS : AHEAD_ALONE_NS;
 		has = ahead();
