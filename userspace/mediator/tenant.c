@@ -42,8 +42,10 @@ struct vg_tenant *vg_tenant_new(const char *uuid, const char *pool, const char *
 			  t->account_fd, 0);
 	if (t->account == MAP_FAILED)
 		goto fail;
-	if (vg_turns_join(t)) {
+	ret = vg_turns_join(t);
+	if (ret) {
 		munmap(t->account, sizeof(*t->account));
+		errno = -ret;
 		goto fail;
 	}
 	t->type_memory = memory;
