@@ -46,6 +46,8 @@ void vg_x_allocations_gone(struct vg_exec *x, uint32_t ctx, bool freed);
  * calls_taken.c: around a call that may take memory of the current context's device without
  * saying how much. vg_x_taken() sets the charge right; false: the vGPU is beyond its limit.
  */
+bool vg_x_stream_captured(CUstream s);	/* what is given to it now makes nodes of a graph */
+
 struct vg_x_taking {
 	size_t free;	/* on the device, bytes; 0: not known */
 	bool surely;	/* the driver loads variables now */

@@ -286,14 +286,6 @@ static bool admit(struct vg_exec *x, struct pool *p, CUstream s, uint64_t bytes,
 }
 
 /* In a capture nothing is allocated but a node is made, whose launches are charged. */
-static bool captured(CUstream s)
-{
-	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-
-	return s && cu.cuStreamIsCapturing && !cu.cuStreamIsCapturing(s, &status) &&
-	       status != CU_STREAM_CAPTURE_STATUS_NONE;
-}
-
 static CUresult keep_node(CUresult r, CUdeviceptr p, uint32_t ctx)
 {
 	if (!r && !vg_x_allocated_by_graph(p, ctx))
@@ -378,7 +370,7 @@ CUresult vge_cuMemAllocAsync(struct vg_exec *x, const struct vg_req *rq, CUdevic
 	if (!cu.cuMemAllocAsync || !cu.cuMemAllocFromPoolAsync || !cu.cuMemFreeAsync ||
 	    !cu.cuDeviceGetMemPool || !cu.cuCtxGetDevice || !cu.cuMemPoolGetAttribute)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (captured(s)) {
+	if (vg_x_stream_captured(s)) {
 		vg_x_graph_memory();
 		r = cu.cuMemAllocAsync(dptr, bytes, s);
 		return keep_node(r, *dptr, rq->ctx);
@@ -394,7 +386,7 @@ CUresult vge_cuMemAllocFromPoolAsync(struct vg_exec *x, const struct vg_req *rq,
 
 	if (!cu.cuMemAllocFromPoolAsync || !cu.cuMemFreeAsync || !cu.cuMemPoolGetAttribute)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (captured(s)) {
+	if (vg_x_stream_captured(s)) {
 		vg_x_graph_memory();
 		r = cu.cuMemAllocFromPoolAsync(dptr, bytes, pool, s);
 		return keep_node(r, *dptr, rq->ctx);
@@ -413,7 +405,7 @@ CUresult vge_cuMemFreeAsync(struct vg_exec *x, const struct vg_req *rq, CUdevice
 		return CUDA_ERROR_INVALID_VALUE;
 	r = cu.cuMemFreeAsync(dptr, s);
 	/* In a capture a node is made, which frees it when it is launched. */
-	if (!r && captured(s)) {
+	if (!r && vg_x_stream_captured(s)) {
 		vg_x_freed_or_not(CUDA_ERROR_NOT_PERMITTED, &a);
 		return r;
 	}

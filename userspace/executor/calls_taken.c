@@ -20,6 +20,14 @@
 #include "calls.h"
 #include "vg_cuda.h"
 
+bool vg_x_stream_captured(CUstream s)
+{
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+
+	return s && cu.cuStreamIsCapturing && !cu.cuStreamIsCapturing(s, &status) &&
+	       status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
 void vg_x_taking(struct vg_x_taking *t)
 {
 	size_t total;
@@ -116,14 +124,6 @@ bool vg_x_launch_begin(struct vg_exec *x, uint32_t id, uint32_t ctx, CUfunction 
 	return true;
 }
 
-static bool captured(CUstream s)
-{
-	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-
-	return s && cu.cuStreamIsCapturing && !cu.cuStreamIsCapturing(s, &status) &&
-	       status != CU_STREAM_CAPTURE_STATUS_NONE;
-}
-
 void vg_x_launch_end(struct vg_exec *x, uint32_t id, uint32_t ctx, CUstream s, CUresult r,
 		     const struct vg_x_launch *l)
 {
@@ -132,9 +132,9 @@ void vg_x_launch_end(struct vg_exec *x, uint32_t id, uint32_t ctx, CUstream s, C
 		vg_exec_leave_to_driver(x, l->charged);
 	else
 		vg_x_taken(x, &l->before);
-	if (captured(s))
+	if (vg_x_stream_captured(s))
 		note_graphs(l->local);
-	if (r || captured(s))
+	if (r || vg_x_stream_captured(s))
 		return;
 	if (!l->large)
 		vg_x_launched_now(id, ctx);
