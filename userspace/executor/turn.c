@@ -35,8 +35,12 @@
 #define BATCH_NS	100000u
 #define BATCH_ALONE_NS	2000000u
 #define BATCH_MOST	256u
-/* The device has no more work than that: where others want it, too; where nobody does. */
-#define AHEAD_NS	500000u
+/*
+ * The device has no more work than that: where others want it, too; where nobody does. How long a
+ * launch takes is guessed by those before it, and where long ones come before short ones the device
+ * has much less than was meant, and must not run dry.
+ */
+#define AHEAD_NS	1000000u
 #define AHEAD_ALONE_NS	20000000u
 /* What is known of a launch before the first batch is over; it may take that long. */
 #define FIRST_NS	1000000u
