@@ -4,6 +4,7 @@
 
     test_quarantine.py BUILD
 """
+import errno
 import json
 import mmap
 import os
@@ -154,6 +155,29 @@ def settings(folder):
     m.end()
 
 
+def started_as(uid, path):
+    """The mediator's answer to a program of this user, an errno, and its connection."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if uid:
+        os.seteuid(uid)
+    try:
+        s.connect(path)
+    finally:
+        if uid:
+            os.seteuid(0)
+    s.sendall(struct.pack("<6I16sQ", 48, 1, 65536, 4, 65536, 0, b"container", 0))
+    data, fds, _, _ = socket.recv_fds(s, 4096, 3)
+    for fd in fds:
+        os.close(fd)
+    return struct.unpack_from("<2I", data)[1], s
+
+
+def other_users(a):
+    """Root of a container can be any user; who is not root can try as itself alone."""
+    path = f"{a.m.folder}/{a.name}.sock"
+    return [started_as(uid, path)[0] for uid in ((4000, 4001) if not os.getuid() else (0,))]
+
+
 class Of:
     """A mediator as a program of a tenant sees it, with this name and a socket of its own."""
     def __init__(self, mediator, name):
@@ -166,35 +190,46 @@ class Of:
 def tenants(folder):
     """What a tenant's programs do costs no other's, were they of one user (root, in containers)."""
     m = Mediator(BUILD, folder, "[limits]\nfaults = 1\nfault_seconds = 3600\nprograms = 2\n"
-                 f"[socket team-a]\npath = {folder}/team-a.sock\n"
+                 f"[socket team-a]\npath = {folder}/team-a.sock\nmode = 0666\n"
                  f"[socket team-b]\npath = {folder}/team-b.sock\n")
     a, b = Of(m, "team-a"), Of(m, "team-b")
     p = [Program(a), Program(a)]
     check("a tenant's programs are counted", Program(a).started != 0)
+    said = other_users(a)
+    check("also those of its other users", set(said) == {errno.EUSERS}, said)
     q = Program(b)
     check("and not those of others", q.started == 0)
     os.kill(m.vgpu("team-a")["processes"][0]["executor"], signal.SIGSEGV)
-    check("a tenant's user is in quarantine", m.wait(lambda: m.vgpu("team-a")["quarantined"]) and
+    check("a tenant is in quarantine", m.wait(lambda: m.vgpu("team-a")["quarantined"]) and
           Program(a).started == NOT_READY, m.vgpu("team-a"))
+    p[0].end()
+    check("with all of its users", m.wait(lambda: set(other_users(a)) == {errno.EKEYREVOKED}),
+          m.vgpu("team-a"))
     check("and not the same user of another", m.vgpu("team-b")["quarantined"] == 0 and
           m.vgpu()["quarantined"] == 0 and Program(b).started == 0 and served(m) == (0, ""),
           m.status())
-    name = f"team-a:{os.getuid()}"
-    check("status has the name", m.vgpu("team-a")["quarantine"][0]["name"] == name and
+    check("status has the name", m.vgpu("team-a")["quarantine"][0]["name"] == "team-a" and
           m.status()["set_for_absent"] == [], m.vgpu("team-a"))
-    for x in (*p, q):
+    for x in (p[1], q):
         x.end()
     m.end("kill")
     os.unlink(f"{folder}/control")
+    with open(m.state) as state:
+        kept = json.load(state)
+    # As mediators kept it that told a tenant's users apart.
+    kept["vgpus"] = {f"team-a:{os.getuid()}": kept["vgpus"]["team-a"]}
+    with open(m.state, "w") as state:
+        json.dump(kept, state)
     m = Mediator(BUILD, folder, "[limits]\nfaults = 1\n"
                  f"[socket team-a]\npath = {folder}/team-a.sock\n")
     a = Of(m, "team-a")
     check("another mediator knows it", m.wait(lambda: os.path.exists(f"{folder}/team-a.sock")) and
           Program(a).started == NOT_READY, m.vgpu("team-a"))
-    check("the operator releases", m.ctl("release", name) == (0, "") and Program(a).started == 0)
+    check("the operator releases", m.ctl("release", "team-a") == (0, "") and
+          Program(a).started == 0)
     event = m.events("release")
-    check("an event says whom", [(e["vgpu"], e["uid"]) for e in event] ==
-          [("team-a", os.getuid())], event)
+    check("an event says whom", [(e["vgpu"], e.get("uid")) for e in event] ==
+          [("team-a", None)], event)
     m.end()
 
 

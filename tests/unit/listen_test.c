@@ -89,10 +89,11 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 	return &proc;
 }
 
-void vg_proc_name(struct vg_proc *p, uint32_t pid, const char *comm)
+void vg_proc_name(struct vg_proc *p, uint32_t pid, int64_t uid, const char *comm)
 {
 	(void)p;
 	(void)pid;
+	(void)uid;
 	(void)comm;
 }
 

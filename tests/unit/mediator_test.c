@@ -358,6 +358,17 @@ static void quarantine(void **state)
 	assert_ptr_not_equal(there = vg_user_get(other, 1000), user);
 	assert_false(vg_quarantined(other, there));
 	vg_user_put(there);
+	/* A section [socket NAME] is one tenant's, so it is one, whatever users its programs are. */
+	other->named = true;
+	there = vg_user_get(other, 1000);
+	assert_ptr_equal(vg_user_get(other, 1001), there);
+	assert_ptr_equal(vg_user_find(other, 1002), there);
+	for (int i = 0; i < 3; i++)
+		vg_quarantine_fault(other, there, "one");
+	assert_true(vg_quarantined(other, there));
+	assert_int_equal(vg_state_quarantine_end("team-a"), 0);
+	vg_user_put(there);
+	vg_user_put(there);
 	assert_false(vg_quarantined(t, NULL));
 	assert_int_equal(vg_state_quarantine_end("local:1000"), 0);
 	vg_user_put(user);

@@ -131,14 +131,14 @@ struct quarantined {
 	struct json_object *list;
 };
 
-/* Of a socket's programs, users are. */
+/* Of the programs of [socket], users are. */
 static void add_quarantined(const char *name, const struct vg_quarantine *q, void *arg)
 {
 	const struct quarantined *all = arg;
 	const struct vg_tenant *t = all->of;
 	size_t n = strlen(t->uuid);
 
-	if (q && !strncmp(name, t->uuid, n) && name[n] == (t->local ? ':' : '\0'))
+	if (q && !strncmp(name, t->uuid, n) && name[n] == (t->local && !t->named ? ':' : '\0'))
 		json_object_array_add(all->list, quarantine(name, q));
 }
 

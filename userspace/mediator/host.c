@@ -91,7 +91,7 @@ static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *eve
 	p->channel_fd = open.out_fd;
 	p->channel = event->id;
 	p->cookie = event->cookie;
-	vg_proc_name(p, info.out_pid, info.out_comm);
+	vg_proc_name(p, info.out_pid, -1, info.out_comm);
 }
 
 void vg_host_watch(void)

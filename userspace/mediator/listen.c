@@ -193,7 +193,7 @@ static int serve(struct guest *g, const struct vg_sock_hello *hello)
 		ret = -errno;
 		goto close_pair;
 	}
-	vg_proc_name(p, g->cred.pid, hello->comm);
+	vg_proc_name(p, g->cred.pid, g->cred.uid, hello->comm);
 	fds[2] = pair[1];
 	ret = vg_send_fds(g->source.fd, &welcome, sizeof(welcome), fds, 3);
 	if (ret) {
@@ -257,8 +257,8 @@ static void guest_ready(struct vg_source *s, uint32_t events)
 		return;
 	}
 	if (g->user->programs >= vg_quota(g->tenant, VG_QUOTA_PROGRAMS)) {
-		snprintf(why, sizeof(why), "%u programs of this user run, as many as may",
-			 g->user->programs);
+		snprintf(why, sizeof(why), "%u programs of this %s run, as many as may",
+			 g->user->programs, g->tenant->named ? "tenant" : "user");
 		refuse_for(g, EUSERS, why);
 		return;
 	}
@@ -346,7 +346,9 @@ static void listen_ready(struct vg_source *s, uint32_t events)
 	if (g->user->silent > vg_config.connections) {
 		old = silent(g->user);
 		if (!old) {
-			refuse_for(g, EUSERS, "this user has too many connections without a message");
+			refuse_for(g, EUSERS, g->tenant->named ?
+				   "this tenant has too many connections without a message" :
+				   "this user has too many connections without a message");
 			return;
 		}
 		refuse(old, ETIMEDOUT);

@@ -56,10 +56,12 @@ struct vg_faults {
 };
 
 /* A user of this machine who comes over a socket: another one for each socket. */
+#define VG_USER_ALL ((uid_t)-1)	/* no process has it */
+
 struct vg_user {
 	LIST_ENTRY(vg_user) node;
 	const struct vg_tenant *tenant;	/* the socket's; it stays as long as the mediator */
-	uid_t uid;
+	uid_t uid;			/* VG_USER_ALL: the programs of a section [socket NAME] */
 	unsigned int refs;
 	unsigned int silent;		/* connections that have not said what they want */
 	unsigned int programs;		/* that executors serve */
@@ -173,6 +175,7 @@ struct vg_proc {
 	int channel_fd;
 	uint64_t since_ms;		/* UTC, when it began to serve its program */
 	uint32_t guest_pid;
+	int64_t guest_uid;		/* of the socket's program; -1: not known */
 	char comm[64];			/* as vg_text_show() gives it */
 	int64_t kill_at;		/* monotonic ms, when ENDING; 0: it has been killed */
 	const char *why;		/* it is to end; NULL: nobody has said */
@@ -259,7 +262,11 @@ int vg_pool_devices(const char *pool, const char *parent, char **devices);
 /* ms until one more may start, as the vGPU's quotas have it; 0: now */
 int64_t vg_rate_wait(struct vg_rate *r, const struct vg_tenant *t);
 void vg_rate_spend(struct vg_rate *r);
-/* Whoever comes over several sockets is another user in each. NULL: no memory. */
+/*
+ * Whoever comes over several sockets is another user in each. All who come over the socket of a
+ * section [socket NAME] are one, because root of a container can be any user that it likes. NULL: no
+ * memory.
+ */
 struct vg_user *vg_user_get(const struct vg_tenant *t, uid_t uid);
 void vg_user_put(struct vg_user *u);
 /* NULL: none is kept; it adds no reference */
@@ -397,8 +404,8 @@ void vg_procs_renew(void);	/* end those that serve nobody, so that new ones are 
 struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 			      const struct vg_assign *assign, uint64_t settings,
 			      const int *fds, int count);
-/* Whose channel it serves, as the guest says. */
-void vg_proc_name(struct vg_proc *p, uint32_t pid, const char *comm);
+/* Whose channel it serves, as the guest says; `uid`: as the kernel says, or -1. */
+void vg_proc_name(struct vg_proc *p, uint32_t pid, int64_t uid, const char *comm);
 void vg_proc_end(struct vg_proc *p);		/* ask, and kill if it does not */
 void vg_proc_end_for(struct vg_proc *p, const char *why);	/* a constant; the first one counts */
 void vg_procs_reap(void);			/* on SIGCHLD */

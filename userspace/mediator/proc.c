@@ -87,7 +87,7 @@ static void tell(const struct vg_proc *p, enum vg_event_kind kind, const char *w
 	snprintf(e.vgpu, sizeof(e.vgpu), "%s", p->tenant->uuid);
 	snprintf(e.name, sizeof(e.name), "%s", p->comm);
 	snprintf(e.why, sizeof(e.why), "%s", why);
-	e.uid = p->user ? (int64_t)p->user->uid : -1;
+	e.uid = p->guest_uid;
 	vg_event(&e);
 }
 
@@ -272,6 +272,7 @@ static struct vg_proc *spawn(bool warm, uint64_t settings, const char *devices)
 	p->client.fd = -1;
 	p->listener.fd = -1;
 	p->channel_fd = -1;
+	p->guest_uid = -1;
 	LIST_INSERT_HEAD(&vg_procs, p, node);
 	vg_source_add(&p->control, EPOLLIN);
 	vg_debug("executor %d started%s", p->pid, warm ? ", with a context" : "");
@@ -530,9 +531,10 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 	return p;
 }
 
-void vg_proc_name(struct vg_proc *p, uint32_t pid, const char *comm)
+void vg_proc_name(struct vg_proc *p, uint32_t pid, int64_t uid, const char *comm)
 {
 	p->guest_pid = pid;
+	p->guest_uid = uid;
 	p->since_ms = vg_wall_ms();
 	vg_text_show(p->comm, sizeof(p->comm), comm, 16);
 	atomic_store(&p->tenant->account->entry[p->account].pid, pid);
@@ -552,7 +554,7 @@ static void tell_end(const struct vg_proc *p, int status)
 		return;
 	snprintf(e.vgpu, sizeof(e.vgpu), "%s", p->tenant->uuid);
 	snprintf(e.name, sizeof(e.name), "%s", p->comm);
-	e.uid = p->user ? (int64_t)p->user->uid : -1;
+	e.uid = p->guest_uid;
 	if (WIFSIGNALED(status) && killed)
 		snprintf(e.why, sizeof(e.why), "%s; its executor was killed after %u ms",
 			 p->why ? p->why : "the program ended", GRACE_MS);

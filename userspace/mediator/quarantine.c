@@ -18,11 +18,14 @@
 #include "mediator.h"
 #include "state.h"
 
-/* Users of a socket have one vGPU together, and each answers for himself. */
+/*
+ * Users of [socket] have one vGPU together, and each answers for himself. A section [socket NAME] is one
+ * tenant's, who answers for all.
+ */
 void vg_quarantine_name(const struct vg_tenant *t, const struct vg_user *u,
 			char name[VG_STATE_NAME])
 {
-	if (u)
+	if (u && !t->named)
 		snprintf(name, VG_STATE_NAME, "%s:%u", t->uuid, u->uid);
 	else
 		snprintf(name, VG_STATE_NAME, "%s", t->uuid);
@@ -68,7 +71,7 @@ bool vg_faults_count(const struct vg_faults *f, const struct vg_tenant *t)
 void vg_quarantine_fault(struct vg_tenant *t, struct vg_user *u, const char *what)
 {
 	uint64_t max = vg_quota(t, VG_QUOTA_FAULTS), seconds = vg_quota(t, VG_QUOTA_FAULT_SECONDS);
-	struct vg_event e = { .kind = VG_EVENT_QUARANTINE, .uid = u ? (int64_t)u->uid : -1 };
+	struct vg_event e = { .kind = VG_EVENT_QUARANTINE, .uid = u && !t->named ? (int64_t)u->uid : -1 };
 	struct vg_faults *f = u ? &u->faults : &t->fault_times;
 	char name[VG_STATE_NAME];
 	int ret;

@@ -49,8 +49,7 @@ static void tell(struct vg_proc *p, const struct seccomp_data *call)
 	if (!vg_config.learn && p->tenant) {
 		snprintf(why, sizeof(why), "system call %s is not on the list",
 			 name ? name : number);
-		vg_event_refuse(p->tenant, p->guest_pid, p->user ? (int64_t)p->user->uid : -1,
-				p->comm, why);
+		vg_event_refuse(p->tenant, p->guest_pid, p->guest_uid, p->comm, why);
 	}
 	free(name);
 }

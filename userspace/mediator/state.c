@@ -39,7 +39,10 @@ bool vg_state_is_name(const char *name)
 	return !form[i] && !name[i];
 }
 
-/* What has a place in the file: also "local:UID" and "NAME:UID", users of sockets. */
+/*
+ * What has a place in the file: also "local:UID", a user of [socket]. Older mediators kept "NAME:UID" for
+ * a user of a section [socket NAME].
+ */
 static bool is_key(const char *name)
 {
 	const char *uid = strchr(name, ':');
@@ -53,6 +56,14 @@ static bool is_key(const char *name)
 	uid++;
 	return vg_socket_name(of) && *uid && strlen(uid) <= 10 &&
 	       strspn(uid, "0123456789") == strlen(uid);
+}
+
+/* What it counts for. */
+static void name_of(const char *key, char name[VG_STATE_NAME])
+{
+	size_t n = strncmp(key, "local:", 6) ? strcspn(key, ":") : strlen(key);
+
+	snprintf(name, VG_STATE_NAME, "%.*s", (int)n, key);
 }
 
 static struct kept *find(const char *name)
@@ -169,16 +180,17 @@ static bool read_quarantine(struct kept *k, struct json_object *o)
 
 static bool read_vgpus(struct json_object *vgpus)
 {
-	char what[120];
+	char what[120], name[VG_STATE_NAME];
 
-	json_object_object_foreach(vgpus, name, of) {
+	json_object_object_foreach(vgpus, key, of) {
 		struct json_object *set = NULL;
 		struct kept *k;
 
-		if (!is_key(name) || !json_object_is_type(of, json_type_object)) {
-			snprintf(what, sizeof(what), "vgpus.%.60s is not what is kept of a vGPU", name);
+		if (!is_key(key) || !json_object_is_type(of, json_type_object)) {
+			snprintf(what, sizeof(what), "vgpus.%.60s is not what is kept of a vGPU", key);
 			return complain(what);
 		}
+		name_of(key, name);
 		k = get(name);
 		if (!k)
 			return complain(strerror(ENOMEM));

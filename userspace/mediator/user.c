@@ -43,10 +43,17 @@ void vg_rate_spend(struct vg_rate *r)
 	r->left -= 1000;
 }
 
+/* A tenant with a socket of its own counts as one, whatever users its programs run as. */
+static uid_t counted_as(const struct vg_tenant *t, uid_t uid)
+{
+	return t->named ? VG_USER_ALL : uid;
+}
+
 struct vg_user *vg_user_find(const struct vg_tenant *t, uid_t uid)
 {
 	struct vg_user *u;
 
+	uid = counted_as(t, uid);
 	LIST_FOREACH(u, &users, node)
 		if (u->tenant == t && u->uid == uid)
 			break;
@@ -67,7 +74,7 @@ struct vg_user *vg_user_get(const struct vg_tenant *t, uid_t uid)
 			return NULL;
 		}
 		u->tenant = t;
-		u->uid = uid;
+		u->uid = counted_as(t, uid);
 		LIST_INSERT_HEAD(&users, u, node);
 	}
 	u->refs++;
