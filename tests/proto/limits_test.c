@@ -36,6 +36,7 @@
 #endif
 
 #define CONNECTIONS	20	/* as in LIMITS */
+#define USERS		16	/* times as many for all users together (listen.c) */
 #define PROGRAMS	4
 #define STARTS		10
 
@@ -136,6 +137,39 @@ static void silence_is_bounded(void **state)
 	assert_int_equal(told(fd[1], 100), 0);
 	close(more);
 	for (int i = 0; i < CONNECTIONS; i++)
+		close(fd[i]);
+}
+
+/* As another user, who needs no name. */
+static int dial_as(uid_t uid)
+{
+	int fd;
+
+	assert_int_equal(seteuid(uid), 0);
+	fd = dial(path, SOCK_SEQPACKET);
+	assert_int_equal(seteuid(0), 0);
+	return fd;
+}
+
+/* A program can be as many users as its user namespace has. */
+static void silence_of_all_is_bounded(void **state)
+{
+	int fd[USERS * CONNECTIONS], more;
+
+	(void)state;
+	if (getuid())
+		skip();
+	for (int i = 0; i < USERS * CONNECTIONS; i++)
+		fd[i] = dial_as(4000 + i / (CONNECTIONS / 2));
+	more = dial_as(3999);
+	assert_int_equal(told(more, 900), EUSERS);
+	close(more);
+	usleep(1200000);
+	more = dial_as(3999);
+	assert_int_equal(hello(more, "honest"), 0);
+	assert_int_equal(told(fd[0], 1000), ETIMEDOUT);
+	close(more);
+	for (int i = 0; i < USERS * CONNECTIONS; i++)
 		close(fd[i]);
 }
 
@@ -462,6 +496,7 @@ int main(void)
 	const char *transport = getenv("VGPU_TRANSPORT");
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(silence_ends),		cmocka_unit_test(silence_is_bounded),
+		cmocka_unit_test(silence_of_all_is_bounded),
 		cmocka_unit_test(programs_are_bounded), cmocka_unit_test(starts_wait),
 		cmocka_unit_test(names_are_shown),	cmocka_unit_test(descriptors_run_out),
 		cmocka_unit_test(descriptors_are_refused),

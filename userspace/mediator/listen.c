@@ -37,6 +37,11 @@ static struct vg_closer *strays;	/* of connections for which there is no memory 
 
 #define SILENCE_MS	5000	/* for a program to say what it wants */
 #define YIELD_MS	1000	/* a silent one then makes room for another of its user */
+/*
+ * All users of a socket together may have so many times as many silent connections as one, because
+ * a program can be as many users as its user namespace has.
+ */
+#define ALL_USERS	16u
 #define PAUSE_MS	1000	/* before the next try, where descriptors ran out */
 
 /* A connection whose hello has not come yet. */
@@ -220,6 +225,7 @@ close_memory:
 static void drop(struct guest *g)
 {
 	g->user->silent--;
+	g->tenant->silent--;
 	TAILQ_REMOVE(&guests, g, node);
 	vg_source_remove(&g->source);
 	vg_user_put(g->user);
@@ -287,15 +293,22 @@ static void guest_ready(struct vg_source *s, uint32_t events)
 		drop(g);
 }
 
-/* The one of this user's that has been silent for longest, if that is long. */
-static struct guest *silent(const struct vg_user *u)
+/* The one of this user's, or (NULL) of any, that has been silent for longest, if that is long. */
+static struct guest *silent(const struct vg_tenant *t, const struct vg_user *u)
 {
 	struct guest *g;
 
 	TAILQ_FOREACH(g, &guests, node)
-		if (g->user == u && !g->queued)
+		if (g->tenant == t && (!u || g->user == u) && !g->queued)
 			break;
 	return g && vg_now_ms() - g->since >= YIELD_MS ? g : NULL;
+}
+
+/* Whether its user has too many silent ones, or (NULL) all users of its socket together. */
+static bool too_many(const struct guest *g, const struct vg_user **who)
+{
+	*who = g->user->silent > vg_config.connections ? g->user : NULL;
+	return *who || g->tenant->silent > ALL_USERS * vg_config.connections;
 }
 
 /* An executor comes as a program, because its driver is a libcuda.so.1 of ours. */
@@ -321,7 +334,9 @@ static bool is_executor(pid_t pid)
 static void listen_ready(struct vg_source *s, uint32_t events)
 {
 	socklen_t len = sizeof(struct ucred);
+	const struct vg_user *who;
 	struct guest *g, *old;
+	char why[80];
 	int fd;
 
 	(void)events;
@@ -342,13 +357,15 @@ static void listen_ready(struct vg_source *s, uint32_t events)
 					.closer = g->user->closer };
 	g->since = vg_now_ms();
 	g->user->silent++;
+	g->tenant->silent++;
 	TAILQ_INSERT_TAIL(&guests, g, node);
-	if (g->user->silent > vg_config.connections) {
-		old = silent(g->user);
+	if (too_many(g, &who)) {
+		old = silent(g->tenant, who);
 		if (!old) {
-			refuse_for(g, EUSERS, g->tenant->named ?
-				   "this tenant has too many connections without a message" :
-				   "this user has too many connections without a message");
+			snprintf(why, sizeof(why), "%s too many connections without a message",
+				 !who ? "the users of this socket have" :
+				 g->tenant->named ? "this tenant has" : "this user has");
+			refuse_for(g, EUSERS, why);
 			return;
 		}
 		refuse(old, ETIMEDOUT);

@@ -111,6 +111,7 @@ struct vg_tenant {
 	struct vg_source source;	/* the vGPU's descriptor, fd -1 for the socket's */
 	bool local;			/* of a socket */
 	bool named;			/* of a section [socket NAME] */
+	unsigned int silent;		/* as in struct vg_user, of all of them */
 	struct vg_rate starts;
 	struct vg_turns *turns;
 	uid_t executors;		/* as in struct vg_user; 0 for the socket's */
