@@ -71,6 +71,11 @@ $(eval $(call vg-program,$(VG_UNIT)/host,tests/unit/host_test.c userspace/execut
 
 tests: $(VG_UNIT)/host
 
+$(eval $(call vg-program,$(VG_UNIT)/memory,tests/unit/memory_test.c userspace/executor/calls_memory.c,\
+	-lcmocka -lpthread))
+
+tests: $(VG_UNIT)/memory
+
 $(eval $(call vg-program,$(VG_UNIT)/role,tests/unit/role_test.c userspace/executor/role.c \
 	userspace/common/log.c,-lcmocka -lpthread -Xlinker --wrap=pthread_create \
 	-Xlinker --wrap=usleep))

@@ -155,28 +155,30 @@ static bool enter_pieces(uint64_t ptr, uint64_t bytes, uint64_t *new)
 	return true;
 }
 
-/* A block that the driver has made in pieces which it may share. */
+/*
+ * A block that the driver has made in pieces which it may share. It is in the table when it is charged
+ * and not before, because the program may guess its address, and free it by a call on another thread.
+ */
 static bool allocated_small(struct vg_exec *x, uint64_t ptr, uint64_t bytes, uint32_t ctx)
 {
 	struct allocation a = { .ptr = ptr, .bytes = bytes, .ctx = vg_x_home(ctx), .shares = true };
 	uint64_t new, end = last_piece(ptr, bytes) + 1;
-	bool ok;
+	bool charged, ok;
 
 	pthread_mutex_lock(&lock);
 	ok = enter_pieces(ptr, bytes, &new);
-	if (ok && !put_locked(a)) {
-		leave_pieces(ptr, end);
-		ok = false;
-	}
 	pthread_mutex_unlock(&lock);
-	if (!ok || !new || vg_exec_charge(x, new))
-		return ok;
+	if (!ok)
+		return false;
+	charged = !new || vg_exec_charge(x, new);
 	pthread_mutex_lock(&lock);
-	leave_pieces(ptr, end);
-	find(ptr)->ptr = GONE;
-	live--;
+	ok = charged && put_locked(a);
+	if (!ok)
+		leave_pieces(ptr, end);
 	pthread_mutex_unlock(&lock);
-	return false;
+	if (!ok && charged)
+		vg_exec_uncharge(x, new);
+	return ok;
 }
 
 bool vg_x_allocated(uint64_t ptr, uint64_t bytes, uint64_t charged, uint32_t ctx)
