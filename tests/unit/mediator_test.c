@@ -460,6 +460,48 @@ static void tenant_settles(void **state)
 	vg_tenant_free(t);
 }
 
+/* An executor that a guest has taken over writes all over the page, and then ends. */
+static void account_is_written_anew(void **state)
+{
+	struct vg_tenant *t = vg_tenant_new("u", "A", "t", "", 1000);
+	struct vg_account was;
+	int a, b;
+
+	(void)state;
+	a = vg_tenant_entry(t);
+	b = vg_tenant_entry(t);
+	memcpy(&was, t->account, sizeof(was));
+	memset(t->account, 0x5a, sizeof(*t->account));
+	vg_tenant_settle(t, a);
+	/* What the other executor has is its own to say. */
+	assert_int_not_equal(t->account->entry[b].memory, 0);
+	assert_int_equal(vg_tenant_memory(t), t->account->entry[b].memory);
+	vg_tenant_settle(t, b);
+	assert_int_equal(t->account->limit, was.limit);
+	assert_int_equal(t->account->context_limit, was.context_limit);
+	assert_int_equal(t->account->kernel_ms, was.kernel_ms);
+	assert_int_equal(t->account->turns, was.turns);
+	assert_int_equal(t->account->entries, was.entries);
+	assert_int_equal(t->account->orphaned, 0);
+	assert_string_equal(t->account->name, "u");
+	for (int i = 0; i < VG_BUCKETS; i++)
+		assert_int_equal(t->account->bucket[i].rate, was.bucket[i].rate);
+	assert_memory_equal(&t->account->entry[b], &was.entry[b], sizeof(was.entry[b]));
+	assert_memory_equal(&t->account->waits[b], &was.waits[b], sizeof(was.waits[b]));
+	assert_memory_equal(&t->account->launch[b], &was.launch[b], sizeof(was.launch[b]));
+	assert_int_equal(vg_tenant_memory(t), 0);
+	assert_int_equal(vg_tenant_contexts(t), 0);
+	/* And before the next program begins, also in an entry that nobody has had. */
+	memset(t->account, 0x5a, sizeof(*t->account));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(vg_tenant_entry(t), i);
+	assert_int_equal(t->account->limit, was.limit);
+	assert_int_equal(t->account->orphaned, 0);
+	assert_int_equal(t->account->entries, 3);
+	assert_int_equal(vg_tenant_memory(t), 0);
+	vg_tenant_free(t);
+}
+
 /* Its size is nobody's to change, or whoever has mapped it would fault. */
 static void account_is_sealed(void **state)
 {
@@ -1472,7 +1514,8 @@ int main(void)
 		cmocka_unit_test(quarantine),
 		cmocka_unit_test(state_can_be_read_again),
 		cmocka_unit_test(turns_end_with_shares),
-		cmocka_unit_test(tenant_settles), cmocka_unit_test(tenant_full),
+		cmocka_unit_test(tenant_settles), cmocka_unit_test(account_is_written_anew),
+		cmocka_unit_test(tenant_full),
 		cmocka_unit_test(account_is_sealed),
 		cmocka_unit_test(starts), cmocka_unit_test(users),
 		cmocka_unit_test(uids),

@@ -162,7 +162,7 @@ static struct json_object *tenant(const struct vg_tenant *t)
 	struct vgpu_host_vgpu_info info = { .size = sizeof(info) };
 	struct json_object *o = json_object_new_object();
 	struct json_object *list = json_object_new_array();
-	uint64_t limit = atomic_load(&t->account->limit);
+	uint64_t limit = vg_quota(t, VG_QUOTA_MEMORY);
 	struct vg_proc *p;
 
 	memcpy(sum.waits, t->waits, sizeof(sum.waits));
@@ -195,7 +195,7 @@ static struct json_object *tenant(const struct vg_tenant *t)
 	if (limit != UINT64_MAX)
 		add_u64(o, "memory_limit", limit);
 	add_u64(o, "contexts", vg_tenant_contexts(t));
-	add_u64(o, "contexts_limit", atomic_load(&t->account->context_limit));
+	add_u64(o, "contexts_limit", vg_quota(t, VG_QUOTA_CONTEXTS));
 	add_u64(o, "faults", sum.faults);
 	add_quarantine(o, t);
 	add_waits(o, &sum);

@@ -126,6 +126,9 @@ struct vg_tenant {
 	int account_fd;
 	struct vg_account *account;
 	bool entry_used[VG_ACCOUNT_ENTRIES];
+	/* What the account page has of these, unless an executor has written there. */
+	unsigned int entries;
+	uint64_t orphaned;
 	struct vg_closer *closer;	/* of its VM's; the socket's users have their own */
 	LIST_HEAD(, vg_token) tokens;
 	unsigned int token_count, token_fds;
@@ -381,6 +384,7 @@ struct vg_tenant *vg_tenant_new(const char *uuid, const char *pool, const char *
 void vg_tenant_free(struct vg_tenant *t);
 int vg_tenant_entry(struct vg_tenant *t);	/* an account entry, or -ENOSPC */
 void vg_tenant_settle(struct vg_tenant *t, unsigned int entry);
+void vg_tenant_orphan(struct vg_tenant *t, int64_t bytes);	/* more, or less, of what has no owner */
 uint64_t vg_tenant_memory(const struct vg_tenant *t);
 uint64_t vg_tenant_contexts(const struct vg_tenant *t);
 
@@ -449,6 +453,7 @@ void vg_turns_leave(struct vg_tenant *t);
 void vg_turns_look(void);
 int vg_turns_bell(const struct vg_tenant *t);
 void vg_turns_set(struct vg_tenant *t);
+void vg_turns_tell(struct vg_tenant *t);	/* its account page, whether there are shares */
 void vg_turns_switch(void);
 uint64_t vg_turns_used_ns(const struct vg_tenant *t);
 /* The part of the GPU that is due to it beside those that want it now; 0: there are no shares. */

@@ -340,17 +340,22 @@ static void set_buckets(struct vg_tenant *t)
 		   bytes_burst == VG_QUOTA_NONE ? bytes : bytes_burst);
 }
 
+void vg_quotas_tell(struct vg_tenant *t)
+{
+	/* What is held already stays: nothing more is given until the sum is below. */
+	atomic_store(&t->account->limit, t->quota[VG_QUOTA_MEMORY]);
+	atomic_store(&t->account->context_limit, t->quota[VG_QUOTA_CONTEXTS]);
+	atomic_store(&t->account->kernel_ms, t->quota[VG_QUOTA_KERNEL_SECONDS] * 1000);
+	set_buckets(t);
+}
+
 void vg_quotas_apply(struct vg_tenant *t)
 {
 	int ret;
 
 	for (unsigned int q = 0; q < VG_QUOTAS; q++)
 		t->quota[q] = resolve(t, q);
-	/* What is held already stays: nothing more is given until the sum is below. */
-	atomic_store(&t->account->limit, t->quota[VG_QUOTA_MEMORY]);
-	atomic_store(&t->account->context_limit, t->quota[VG_QUOTA_CONTEXTS]);
-	atomic_store(&t->account->kernel_ms, t->quota[VG_QUOTA_KERNEL_SECONDS] * 1000);
-	set_buckets(t);
+	vg_quotas_tell(t);
 	vg_turns_set(t);
 	vg_turns_switch();
 	ret = vg_cgroup_limits(t);

@@ -65,6 +65,8 @@ unsigned int vg_quotas_end(bool keep);
 
 /* What is in force for it, from now on: also in its executors, and in its cgroup. */
 void vg_quotas_apply(struct vg_tenant *t);
+/* Write it to its account page again. */
+void vg_quotas_tell(struct vg_tenant *t);
 void vg_quotas_apply_all(void);
 uint64_t vg_quota(const struct vg_tenant *t, enum vg_quota q);
 /* Where that comes from: "set", "[vgpu UUID]", "[type NAME]", "[pool NAME]", "[limits]", … */

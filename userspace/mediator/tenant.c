@@ -81,14 +81,45 @@ void vg_tenant_free(struct vg_tenant *t)
 	free(t);
 }
 
+static void clear(struct vg_account *a, unsigned int index)
+{
+	memset((void *)&a->entry[index], 0, sizeof(a->entry[index]));
+	memset((void *)&a->waits[index], 0, sizeof(a->waits[index]));
+	memset((void *)&a->launch[index], 0, sizeof(a->launch[index]));
+}
+
+/*
+ * All of the account page that is the mediator's, and the entries that nobody has. An executor that a
+ * guest has taken over may have written there, and that is to count no longer than it lives.
+ */
+static void restore(struct vg_tenant *t)
+{
+	/* Behind these nobody looks. */
+	for (unsigned int i = 0; i < t->entries; i++)
+		if (!t->entry_used[i])
+			clear(t->account, i);
+	memcpy(t->account->name, t->uuid, sizeof(t->account->name));
+	atomic_store(&t->account->entries, t->entries);
+	atomic_store(&t->account->orphaned, t->orphaned);
+	vg_quotas_tell(t);
+	vg_turns_tell(t);
+}
+
+void vg_tenant_orphan(struct vg_tenant *t, int64_t bytes)
+{
+	t->orphaned += bytes;
+	atomic_store(&t->account->orphaned, t->orphaned);
+}
+
 int vg_tenant_entry(struct vg_tenant *t)
 {
 	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES; i++) {
 		if (t->entry_used[i])
 			continue;
+		if (t->entries <= i)
+			t->entries = i + 1;
+		restore(t);
 		t->entry_used[i] = true;
-		if (atomic_load(&t->account->entries) <= i)
-			atomic_store(&t->account->entries, i + 1);
 		t->procs++;
 		return i;
 	}
@@ -112,28 +143,26 @@ void vg_tenant_settle(struct vg_tenant *t, unsigned int index)
 		t->waits[i] += atomic_load(&t->account->waits[index].waits[i]);
 		t->waited_us[i] += atomic_load(&t->account->waits[index].waited_us[i]);
 	}
-	memset((void *)&t->account->launch[index], 0, sizeof(t->account->launch[index]));
-	memset((void *)&t->account->waits[index], 0, sizeof(t->account->waits[index]));
-	memset((void *)e, 0, sizeof(*e));
-	vg_turns_look();
 	t->entry_used[index] = false;
 	t->procs--;
+	restore(t);
+	vg_turns_look();
 }
 
 uint64_t vg_tenant_contexts(const struct vg_tenant *t)
 {
 	uint64_t sum = 0;
 
-	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES; i++)
+	for (unsigned int i = 0; i < t->entries; i++)
 		sum += atomic_load(&t->account->entry[i].contexts);
 	return sum;
 }
 
 uint64_t vg_tenant_memory(const struct vg_tenant *t)
 {
-	uint64_t sum = atomic_load(&t->account->orphaned);
+	uint64_t sum = t->orphaned;
 
-	for (unsigned int i = 0; i < VG_ACCOUNT_ENTRIES; i++)
+	for (unsigned int i = 0; i < t->entries; i++)
 		sum += atomic_load(&t->account->entry[i].memory);
 	return sum;
 }

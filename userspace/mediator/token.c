@@ -69,7 +69,7 @@ static int withdraw(struct vg_tenant *t, struct vg_token *k)
 	if (LIST_EMPTY(&k->holds))
 		drop(t, k);
 	else
-		atomic_fetch_add(&t->account->orphaned, k->bytes);
+		vg_tenant_orphan(t, k->bytes);
 	return fd;
 }
 
@@ -79,7 +79,7 @@ static void unhold(struct vg_tenant *t, struct vg_token *k, struct hold *h)
 	free(h);
 	if (k->owner || !LIST_EMPTY(&k->holds))
 		return;
-	atomic_fetch_sub(&t->account->orphaned, k->bytes);
+	vg_tenant_orphan(t, -(int64_t)k->bytes);
 	drop(t, k);
 }
 
@@ -143,7 +143,8 @@ static int offer(struct vg_proc *p, const struct vg_token_request *rq, int fd,
 	static struct vg_log_rate odd;
 	struct vg_token *k;
 
-	if (rq->bytes > atomic_load(&t->account->limit))
+	/* The limit may be none. */
+	if (rq->bytes > vg_quota(t, VG_QUOTA_MEMORY) || rq->bytes > INT64_MAX)
 		return -EINVAL;
 	if (fd >= 0 && !is_export(fd)) {
 		vg_log_some(&odd, VG_WARNING,

@@ -101,7 +101,8 @@ static void tell(struct vg_turns *t, bool others)
 	uint64_t until = t->fair.has_turn ? t->fair.until : 0;
 
 	atomic_store(&t->account->turn_others, others);
-	if (until == t->told_until)
+	/* One of its executors may have written there. */
+	if (until == t->told_until && atomic_load(&t->account->turn_until) == until)
 		return;
 	t->told_until = until;
 	atomic_store(&t->account->turn_until, until);
@@ -300,6 +301,13 @@ void vg_turns_switch(void)
 		}
 	}
 	ring();
+}
+
+void vg_turns_tell(struct vg_tenant *t)
+{
+	pthread_mutex_lock(&lock);
+	atomic_store(&t->account->turns, on);
+	pthread_mutex_unlock(&lock);
 }
 
 double vg_turns_due(const struct vg_tenant *t)
