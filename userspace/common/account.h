@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#define VG_DEVICE_PIECE	(2ull << 20)	/* in such pieces a driver takes memory from the device */
 #define VG_ACCOUNT_ENTRIES 256	/* guest processes of one vGPU at a time */
 
 struct vg_account_entry {

@@ -3,6 +3,7 @@
 #ifndef VG_CALLS_H
 #define VG_CALLS_H
 
+#include "common/account.h"
 #include "exec_calls.h"
 
 /* calls_link.c: the driver has destroyed a link with its context. */
@@ -19,7 +20,7 @@ bool vg_x_allocated(uint64_t ptr, uint64_t bytes, uint64_t charged, uint32_t ctx
  * What the driver takes for `bytes`, if that has pieces of its own; 0 if it shares one with others.
  * The pieces are charged then.
  */
-#define VG_X_PIECE	(2ull << 20)
+#define VG_X_PIECE	VG_DEVICE_PIECE
 uint64_t vg_x_pieces(uint64_t bytes);
 /*
  * Before the driver frees one: it is forgotten, so that no other thread frees it, too.  After

@@ -40,6 +40,17 @@ struct vg_token {
 	LIST_HEAD(, hold) holds;
 };
 
+/*
+ * What it counts as when nobody owns it. Whoever opens a block of cuMemAlloc() has the pieces that it
+ * lies in, also those that the block shared with others.
+ */
+static uint64_t charge_of(const struct vg_token *k)
+{
+	if (k->kind != VG_TOKEN_MEMORY && k->kind != VG_TOKEN_SOFT_MEMORY)
+		return k->bytes;
+	return (k->bytes + VG_DEVICE_PIECE - 1) & ~(VG_DEVICE_PIECE - 1);
+}
+
 static void drop(struct vg_tenant *t, struct vg_token *k)
 {
 	LIST_REMOVE(k, node);
@@ -69,7 +80,7 @@ static int withdraw(struct vg_tenant *t, struct vg_token *k)
 	if (LIST_EMPTY(&k->holds))
 		drop(t, k);
 	else
-		vg_tenant_orphan(t, k->bytes);
+		vg_tenant_orphan(t, charge_of(k));
 	return fd;
 }
 
@@ -79,7 +90,7 @@ static void unhold(struct vg_tenant *t, struct vg_token *k, struct hold *h)
 	free(h);
 	if (k->owner || !LIST_EMPTY(&k->holds))
 		return;
-	vg_tenant_orphan(t, -(int64_t)k->bytes);
+	vg_tenant_orphan(t, -(int64_t)charge_of(k));
 	drop(t, k);
 }
 
