@@ -7,8 +7,10 @@
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from mediator import Mediator, Program, check, finish     # noqa: E402
@@ -170,7 +172,25 @@ def not_kept(folder):
     m.end()
 
 
-for test in (live, wrong, kept, of_the_file, not_kept):
+def slow_reader(folder):
+    """One that reads a long answer slowly gets its beginning, because the mediator waits meanwhile."""
+    m = Mediator(BUILD, folder, "".join(f"[socket t{i}]\npath = {folder}/t{i}.sock\n"
+                                        for i in range(250)))
+    whole = len(m.ctl("status", "--json")[1])
+    read = 0
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        s.connect(f"{folder}/control")
+        s.sendall(b'{"request":"status"}\n')
+        # Each piece makes room for the next one.
+        while some := s.recv(36000):
+            read += len(some)
+            time.sleep(0.4)
+    check("who reads slowly is not waited for", 0 < read < whole, (read, whole))
+    check("and others are answered", m.setting("memory") == ("256M", "[socket]"))
+    m.end()
+
+
+for test in (live, wrong, kept, of_the_file, not_kept, slow_reader):
     with tempfile.TemporaryDirectory() as place:
         os.chmod(place, 0o711)
         test(place)

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #include "vg_version.h"
 
 #define REQUEST_MAX 4096
+#define ANSWER_MS 1000	/* for all of an answer to be read: the loop waits meanwhile */
 
 static void control_ready(struct vg_source *s, uint32_t events);
 static struct vg_source listener = { .fd = -1, .ready = control_ready };
@@ -384,12 +386,30 @@ static void keep_reserve(void)
 		reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+/* One that reads its answer slowly, or not at all, must not hold up the others. */
+static void send_answer(int fd, const char *text)
+{
+	int64_t end = vg_now_ms() + ANSWER_MS, left;
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	size_t len = strlen(text), at = 0;
+	ssize_t n;
+
+	while (at < len) {
+		n = send(fd, text + at, len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n > 0)
+			at += n;
+		else if (n == 0 || errno != EAGAIN)
+			return;
+		left = end - vg_now_ms();
+		if (left <= 0 || (n < 0 && poll(&p, 1, left) <= 0))
+			return;
+	}
+}
+
 static void client_ready(struct vg_source *s, uint32_t events)
 {
 	char request[REQUEST_MAX + 1];
 	struct json_object *o;
-	const char *text;
-	size_t len, at = 0;
 	ssize_t n;
 
 	(void)events;
@@ -398,14 +418,8 @@ static void client_ready(struct vg_source *s, uint32_t events)
 	if (n > 0) {
 		request[n] = '\0';
 		o = answer(request, s->fd);
-		text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-		len = strlen(text);
-		while (at < len) {
-			n = send(s->fd, text + at, len - at, MSG_NOSIGNAL);
-			if (n <= 0)
-				break;
-			at += n;
-		}
+		send_answer(s->fd, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
+									     JSON_C_TO_STRING_NOSLASHESCAPE));
 		json_object_put(o);
 	}
 	/* At once, or another connection would have the reserve. */
@@ -416,7 +430,6 @@ static void client_ready(struct vg_source *s, uint32_t events)
 
 static void control_ready(struct vg_source *s, uint32_t events)
 {
-	struct timeval limit = { .tv_sec = 1 };
 	struct vg_source *client;
 	int fd;
 
@@ -431,8 +444,6 @@ static void control_ready(struct vg_source *s, uint32_t events)
 		vg_listen_failed(s, vg_config.control);
 		return;
 	}
-	/* One that does not read its answer must not hold up the others. */
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	client = calloc(1, sizeof(*client));
 	if (!client) {
 		vg_closer_hang_up(closer, fd, true);
