@@ -615,8 +615,39 @@ static void uids(void **state)
 	assert_int_equal(vg_uid_new(), 0);
 	assert_int_equal(vg_uid_get(0), 0);
 	vg_uid_put(0);
+	vg_uid_put(first);
+	vg_uid_put(second);
+	vg_uid_put(third);
 	assert_int_equal(load("[executor]\nuids =\n"), 0);
 	assert_false(vg_uids_wanted());
+}
+
+/* Whoever is many users has no more ids than programs, also where their faults are remembered. */
+static void kept_users_have_no_ids(void **state)
+{
+	struct vg_tenant *t = vg_tenant_new("local", "A", "socket", "", 1000);
+	struct vg_user *user;
+
+	(void)state;
+	t->local = true;
+	assert_int_equal(load("[executor]\nuids = 200000-200002\n[limits]\nfaults = 3\n"), 0);
+	vg_quotas_apply(t);
+	for (uid_t uid = 4000; uid < 4010; uid++) {
+		user = vg_user_get(t, uid);
+		user->executors = vg_uid_new();
+		assert_int_not_equal(user->executors, 0);
+		vg_users_tick();
+		assert_int_not_equal(user->executors, 0);
+		vg_quarantine_fault(t, user, "one");
+		vg_user_put(user);
+		vg_users_tick();
+		assert_ptr_equal(vg_user_find(t, uid), user);
+	}
+	now += 1000000;
+	vg_users_tick();
+	assert_null(vg_user_find(t, 4000));
+	vg_tenant_free(t);
+	assert_int_equal(load(""), 0);
 }
 
 static void names(void **state)
@@ -1519,7 +1550,7 @@ int main(void)
 		cmocka_unit_test(tenant_full),
 		cmocka_unit_test(account_is_sealed),
 		cmocka_unit_test(starts), cmocka_unit_test(users),
-		cmocka_unit_test(uids),
+		cmocka_unit_test(uids), cmocka_unit_test(kept_users_have_no_ids),
 		cmocka_unit_test(cgroups), cmocka_unit_test(cgroup_not_delegated),
 		cmocka_unit_test(cgroups_of_the_kernel),
 		cmocka_unit_test(names), cmocka_unit_test(log_lines),

@@ -463,21 +463,20 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 		errno = EPROTO;
 		return NULL;
 	}
+	if (vg_quarantined(t, user)) {
+		errno = EKEYREVOKED;
+		return NULL;
+	}
+	if (t->procs >= (user ? VG_ACCOUNT_ENTRIES : vg_quota(t, VG_QUOTA_PROGRAMS))) {
+		errno = user ? ENOSPC : EUSERS;
+		return NULL;
+	}
 	if (vg_uids_wanted() && !*uid) {
 		*uid = vg_uid_new();
 		if (!*uid) {
 			errno = EUSERS;
 			return NULL;
 		}
-	}
-
-	if (vg_quarantined(t, user)) {
-		errno = EKEYREVOKED;
-		return NULL;
-	}
-	if (!user && t->procs >= vg_quota(t, VG_QUOTA_PROGRAMS)) {
-		errno = EUSERS;
-		return NULL;
 	}
 	entry = vg_tenant_entry(t);
 	if (entry < 0) {

@@ -96,12 +96,16 @@ void vg_users_tick(void)
 
 	for (u = LIST_FIRST(&users); u; u = next) {
 		next = LIST_NEXT(u, node);
+		/* What is kept needs no id, and whoever is many users would take all that there are. */
+		if (!u->refs) {
+			vg_uid_put(u->executors);
+			u->executors = 0;
+		}
 		if (u->refs || vg_faults_count(&u->faults, u->tenant) ||
 		    vg_closer_open(u->closer) || !is_full(&u->starts))
 			continue;
 		LIST_REMOVE(u, node);
 		vg_faults_forget(&u->faults);
-		vg_uid_put(u->executors);
 		vg_closer_put(u->closer);
 		free(u);
 	}
