@@ -622,6 +622,28 @@ static void uids(void **state)
 	assert_false(vg_uids_wanted());
 }
 
+/* What is kept of users has a bound, because a program can be any number of them. */
+static void few_users_in_quarantine(void **state)
+{
+	char name[VG_STATE_NAME];
+
+	(void)state;
+	assert_int_equal(load("[state]\npath =\n"), 0);
+	assert_int_equal(vg_state_quarantine_put("team-a", 1, "the oldest, of a tenant"), 0);
+	for (unsigned int i = 0; i < 257; i++) {
+		snprintf(name, sizeof(name), "local:%u", 4000 + i);
+		assert_int_equal(vg_state_quarantine_put(name, 10 + i, "a user"), 0);
+	}
+	assert_true(vg_state_quarantine("team-a", NULL));
+	assert_false(vg_state_quarantine("local:4000", NULL));
+	for (unsigned int i = 1; i < 257; i++) {
+		snprintf(name, sizeof(name), "local:%u", 4000 + i);
+		assert_int_equal(vg_state_quarantine_end(name), 0);
+	}
+	assert_int_equal(vg_state_quarantine_end("team-a"), 0);
+	assert_int_equal(load(""), 0);
+}
+
 /* Whoever is many users has no more ids than programs, also where their faults are remembered. */
 static void kept_users_have_no_ids(void **state)
 {
@@ -1551,6 +1573,7 @@ int main(void)
 		cmocka_unit_test(account_is_sealed),
 		cmocka_unit_test(starts), cmocka_unit_test(users),
 		cmocka_unit_test(uids), cmocka_unit_test(kept_users_have_no_ids),
+		cmocka_unit_test(few_users_in_quarantine),
 		cmocka_unit_test(cgroups), cmocka_unit_test(cgroup_not_delegated),
 		cmocka_unit_test(cgroups_of_the_kernel),
 		cmocka_unit_test(names), cmocka_unit_test(log_lines),

@@ -14,6 +14,7 @@
 
 #define FILE_MAX	(16u << 20)	/* bytes; some 500 a vGPU */
 #define VERSION		1
+#define USERS_MAX	256u		/* of [socket], in quarantine */
 
 struct kept {
 	LIST_ENTRY(kept) node;
@@ -424,6 +425,31 @@ bool vg_state_quarantine(const char *name, struct vg_quarantine *q)
 	return true;
 }
 
+/*
+ * A program can be as many users as its user namespace has, and each one in quarantine makes the file
+ * longer, which the loop writes. So the one goes that has been there for longest.
+ */
+static void bound_users(void)
+{
+	struct kept *k, *oldest = NULL;
+	static struct vg_log_rate rate;
+	unsigned int n = 0;
+
+	LIST_FOREACH(k, &all, node) {
+		if (!strchr(k->name, ':') || !k->quarantine.since_ms)
+			continue;
+		n++;
+		if (!oldest || k->quarantine.since_ms < oldest->quarantine.since_ms)
+			oldest = k;
+	}
+	if (n <= USERS_MAX)
+		return;
+	vg_log_some(&rate, VG_WARNING, "%s: its quarantine is forgotten, because %u users are in quarantine "
+		    "since then", oldest->name, USERS_MAX);
+	oldest->quarantine = (struct vg_quarantine){ 0 };
+	drop_empty(oldest);
+}
+
 int vg_state_quarantine_put(const char *name, uint64_t since_ms, const char *why)
 {
 	struct kept *k = get(name);
@@ -432,6 +458,7 @@ int vg_state_quarantine_put(const char *name, uint64_t since_ms, const char *why
 		return -ENOMEM;
 	k->quarantine.since_ms = since_ms;
 	snprintf(k->quarantine.why, sizeof(k->quarantine.why), "%s", why);
+	bound_users();
 	return *vg_config.state ? save() : 0;
 }
 
