@@ -380,6 +380,11 @@ void vg_progress_context_gone(CUcontext context)
 	(void)context;
 }
 
+void vg_exec_before_move(struct vg_exec *x)
+{
+	(void)x;
+}
+
 void vg_exec_moved(struct vg_exec *x, uint64_t in, uint64_t out)
 {
 	(void)x;

@@ -74,6 +74,26 @@ def copied(m):
     p.end()
 
 
+def ended(m):
+    """Who ends after one copy, and begins again, is no faster."""
+    check("a rate of few bytes", m.ctl("set", "local", "bytes=1K", "bytes_burst=1K") == (0, ""))
+    p = Program(m)
+    p.ask(f"alloc({1024 * KIB})")
+    p.tell(f"copy({1024 * KIB})")
+    m.wait(lambda: m.vgpu()["processes"][0]["bytes_to_device"] >= 1024 * KIB)
+    p.end()
+    m.wait(lambda: not m.vgpu()["processes"])
+    p = Program(m)
+    p.ask(f"alloc({1024 * KIB})")
+    p.tell(f"copy({1024 * KIB})")
+    # The copy is under way, or waits.
+    moved = m.wait(lambda: m.vgpu()["processes"][0]["bytes_to_device"], 3)
+    check("a program pays for those before it first", not moved, moved)
+    check("and goes on when the rate goes",
+          m.ctl("unset", "local", "bytes", "bytes_burst") == (0, "") and p.answer() == 0)
+    p.end()
+
+
 def starts(m):
     m.ctl("set", "local", "starts=4", "starts_burst=1")
     programs = []
@@ -88,7 +108,7 @@ def starts(m):
 with tempfile.TemporaryDirectory() as place:
     os.chmod(place, 0o711)
     mediator = Mediator(BUILD, place)
-    for test in (calls, copied, starts):
+    for test in (calls, copied, ended, starts):
         test(mediator)
     mediator.end()
 finish()

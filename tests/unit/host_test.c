@@ -35,6 +35,11 @@ CUresult vg_x_may_copy_pageable(CUstream s)
 	return CUDA_SUCCESS;
 }
 
+void vg_exec_before_move(struct vg_exec *x)
+{
+	(void)x;
+}
+
 void vg_exec_moved(struct vg_exec *x, uint64_t in, uint64_t out)
 {
 	(void)x;

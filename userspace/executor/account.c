@@ -359,6 +359,11 @@ unsigned int vg_exec_processes(struct vg_exec *x, int device, uint32_t *pid, uin
 	return count;
 }
 
+void vg_exec_before_move(struct vg_exec *x)
+{
+	vg_exec_spend(x, VG_BUCKET_BYTES, 0);
+}
+
 void vg_exec_moved(struct vg_exec *x, uint64_t in, uint64_t out)
 {
 	if (in)

@@ -28,6 +28,7 @@ static CUresult write(struct vg_exec *x, CUdeviceptr dst, CUstream s, const void
 
 	if (!cu.cuMemcpyHtoDAsync_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	vg_exec_before_move(x);
 	r = vg_x_may_copy_pageable(s);
 	if (!r)
 		r = cu.cuMemcpyHtoDAsync_v2(dst, data, bytes, s);
@@ -43,6 +44,7 @@ static CUresult read(struct vg_exec *x, CUdeviceptr src, CUstream s, void *data,
 
 	if (!cu.cuMemcpyDtoHAsync_v2 || !cu.cuStreamSynchronize)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	vg_exec_before_move(x);
 	r = vg_x_may_copy_pageable(s);
 	/* Into pageable memory it returns when the copy is complete. */
 	if (!r)
@@ -141,6 +143,7 @@ CUresult vge_vgpu_write3d(struct vg_exec *x, const struct vg_req *rq, const vgpu
 	if (!box_fits(c, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
 	device_target(&p, c);
+	vg_exec_before_move(x);
 	r = vg_x_may_copy_pageable(s);
 	if (!r)
 		r = cu.cuMemcpy3DAsync_v2(&p, s);
@@ -165,6 +168,7 @@ CUresult vge_vgpu_read3d(struct vg_exec *x, const struct vg_req *rq, const vgpu_
 	if (!box_fits(c, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
 	device_source(&p, c);
+	vg_exec_before_move(x);
 	r = vg_x_may_copy_pageable(s);
 	if (!r)
 		r = cu.cuMemcpy3DAsync_v2(&p, s);
@@ -226,6 +230,8 @@ CUresult vge_vgpu_copy3d_device(struct vg_exec *x, const struct vg_req *rq, cons
 	(void)rq;
 	if (!cu.cuMemcpy3DAsync_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	if (from != to)
+		vg_exec_before_move(x);
 	r = cu.cuMemcpy3DAsync_v2(&p, s);
 	if (!r && from != to) {
 		vg_exec_moved(x, from ? bytes : 0, to ? bytes : 0);

@@ -220,6 +220,7 @@ static CUresult may_copy(struct vg_exec *x, uint64_t va, uint64_t bytes, CUstrea
 {
 	if (!vg_exec_shared(x, va, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
+	vg_exec_before_move(x);
 	*direct = vg_x_registered(va, bytes);
 	return *direct ? CUDA_SUCCESS : vg_x_may_copy_pageable(s);
 }

@@ -189,6 +189,11 @@ void vg_exec_contexts_changed(struct vg_exec *x);
  * of them that the device itself has read from or written to the program's own memory,
  * so that no CPU has copied them, ours or the guest's.
  */
+/*
+ * Before bytes are moved: wait for what the vGPU's programs have moved already, or else whoever ends
+ * after one copy, and begins again, would move any number of bytes.
+ */
+void vg_exec_before_move(struct vg_exec *x);
 void vg_exec_moved(struct vg_exec *x, uint64_t in, uint64_t out);
 void vg_exec_moved_direct(struct vg_exec *x, uint64_t in, uint64_t out);
 
