@@ -76,6 +76,12 @@ $(eval $(call vg-program,$(VG_UNIT)/memory,tests/unit/memory_test.c userspace/ex
 
 tests: $(VG_UNIT)/memory
 
+$(eval $(call vg-program,$(VG_UNIT)/warm,tests/unit/warm_test.c userspace/executor/calls_warm.c \
+	userspace/common/log.c,\
+	-lcmocka -lpthread))
+
+tests: $(VG_UNIT)/warm
+
 $(eval $(call vg-program,$(VG_UNIT)/role,tests/unit/role_test.c userspace/executor/role.c \
 	userspace/common/log.c,-lcmocka -lpthread -Xlinker --wrap=pthread_create \
 	-Xlinker --wrap=usleep))

@@ -95,11 +95,14 @@ void vg_x_pace_copy(size_t bytes);
 void vg_x_pace_copied(size_t bytes);
 
 /*
- * calls_warm.c: the context that was made ahead for device `dev`, or NULL, and then none
- * is kept, and how many bytes of the device's memory it has taken; give it back, for the program has another; what each new context gets.
+ * calls_warm.c: the context that was made ahead for device `dev`, and how many bytes of the device's
+ * memory it has taken; or NULL, and then none is kept.
  */
 CUcontext vg_x_warm_take(CUdevice dev, unsigned int flags, uint64_t *bytes);
+/* Give it back, because the program has another: on a thread of its own; wait for that thread's end. */
 void vg_x_warm_drop(void);
+void vg_x_warm_gone(void);
+/* What each new context gets. */
 void vg_x_anchor(CUcontext ctx);
 
 /*

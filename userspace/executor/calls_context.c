@@ -33,6 +33,8 @@ static bool measured;
 
 bool vg_x_context_begin(struct vg_exec *x, struct vg_x_context *c)
 {
+	/* Or what that one gives back would be taken from what this one is measured to take. */
+	vg_x_warm_gone();
 	c->expected = !vg_exec_tells(x) ? CONTEXT_BYTES : measured ? first_taken : 0;
 	c->held = vg_exec_held(x);
 	return vg_exec_context_take(x, c->expected);

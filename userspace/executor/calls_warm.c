@@ -28,6 +28,8 @@ static uint8_t scratch[SCRATCH_PAGES][VG_X_SCRATCH] __attribute__((aligned(VG_X_
 static _Atomic(CUcontext) warm;		/* of device 0, retained; NULL once it is taken */
 static uint64_t warm_bytes;		/* that it has taken, if somebody tells */
 static struct vg_exec *counted;		/* where it counts; NULL: not yet */
+static pthread_t releaser;
+static bool releasing;			/* by that thread, which has not been joined */
 
 void vg_x_anchor(CUcontext ctx)
 {
@@ -116,13 +118,17 @@ static void *release(void *arg)
 
 void vg_x_warm_drop(void)
 {
-	pthread_t thread;
-
 	if (!atomic_exchange(&warm, NULL))
 		return;
-	/* The program need not wait for that. */
-	if (pthread_create(&thread, NULL, release, NULL))
+	/* A program that makes no context need not wait for that. */
+	releasing = !pthread_create(&releaser, NULL, release, NULL);
+	if (!releasing)
 		release(NULL);
-	else
-		pthread_detach(thread);
+}
+
+void vg_x_warm_gone(void)
+{
+	if (releasing)
+		pthread_join(releaser, NULL);
+	releasing = false;
 }
