@@ -34,6 +34,7 @@
 #   guest_run NAME COMMAND [SECONDS]  output and exit status of a command in it
 #   guest_start NAME COMMAND          the same in the background; prints a job id
 #   guest_join NAME JOB [SECONDS]     wait for such a job, output and status
+#   guest_forget NAME JOB             remove the files of a job that has ended
 #   guest_leaks NAME          look for leaked memory now (in UML); the log tells
 #   guest_kill NAME SIGNAL            a signal to the guest's VMM
 #   guest_stop NAME [SECONDS]         shut it down and see that it ends
@@ -46,7 +47,7 @@
 #   idle UUID                 no processes, device memory or pinned memory, soon
 #
 # A guest's files are in /run/vm/NAME: pid, console.log, agent.in, agent.out,
-# and per command cmd.ID.out and cmd.ID.rc.  guest_run returns 124 for a
+# and per command cmd.ID, cmd.ID.out and cmd.ID.rc.  guest_run returns 124 for a
 # command that did not end in time and 125 for a guest that ended first.
 
 VM=/run/vm
@@ -430,10 +431,19 @@ guest_mount() {
 		mkdir $2 && mount -t squashfs -o ro /dev/vda $2"
 }
 
-guest_start() {
+# The next number of a job. Several shells may start jobs at the same time, so the one counts
+# that has made the file; the number that was last is only where the search begins.
+_job() {
 	local dir=$VM/$1 id
 	id=$(($(cat "$dir/ids") + 1))
+	until (set -C; : >"$dir/cmd.$id") 2>/dev/null; do id=$((id + 1)); done
 	echo $id >"$dir/ids"
+	echo $id
+}
+
+guest_start() {
+	local dir=$VM/$1 id
+	id=$(_job "$1")
 	: >/run/rig.ran
 	echo "$id $(printf '%s' "$2" | base64 -w0)" 1<>"$dir/agent.in"
 	echo $id
@@ -452,10 +462,12 @@ guest_join() {
 	return "$rc"
 }
 
+# What a job that has ended has left here.
+guest_forget() { rm -f "$VM/$1/cmd.$2" "$VM/$1/cmd.$2.out" "$VM/$1/cmd.$2.rc"; }
+
 guest_leaks() {
 	local dir=$VM/$1 id
-	id=$(($(cat "$dir/ids") + 1))
-	echo $id >"$dir/ids"
+	id=$(_job "$1")
 	echo "$id leaks" 1<>"$dir/agent.in"
 	guest_join "$1" "$id" 100
 }
