@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Launches and copies until it is killed, checking each result. Prints "running" once the first
- * round was right. SIGTERM lets it end as if it had no more to do.
+ * round was right. SIGTERM lets it end as if it had no more to do, and so do as many seconds as its
+ * argument says. If it loses its device, the calls after that have to give the same error.
  */
 #include <signal.h>
 
@@ -18,12 +19,40 @@ static void on_term(int signum)
 	asked = 1;
 }
 
-int main(void)
+#define GOES(call) do { \
+		CUresult rc_ = (call); \
+		if (rc_ != CUDA_SUCCESS) \
+			lost(#call, rc_); \
+	} while (0)
+
+static CUdeviceptr da, db, dc;
+
+static _Noreturn void lost(const char *call, CUresult error)
 {
+	const char *name = NULL;
+	CUdeviceptr p;
+	CUresult after[4];
+	int v = 0;
+
+	after[0] = cuCtxSynchronize();
+	after[1] = cuMemAlloc_v2(&p, sizeof(v));
+	after[2] = cuMemcpyHtoD_v2(da, &v, sizeof(v));
+	after[3] = cuCtxSynchronize();
+	for (int i = 0; i < 4; i++)
+		if (after[i] != error)
+			prog_fail("%s gave %d, but call %d after it %d", call, (int)error, i + 1,
+				  (int)after[i]);
+	cuGetErrorName(error, &name);
+	prog_fail("%s gave %d (%s), and so did the calls after it", call, (int)error,
+		  name ? name : "?");
+}
+
+int main(int argc, char **argv)
+{
+	double end = argc > 1 ? prog_seconds() + prog_size(argc, argv, 0, 1) : 0;
 	int n = 8192;
 	size_t bytes = n * sizeof(float);
 	float *a, *b, *c;
-	CUdeviceptr da, db, dc;
 	CUfunction f;
 	long rounds = 0;
 	void *args[] = { &da, &db, &dc, &n };
@@ -42,11 +71,11 @@ int main(void)
 			a[i] = i;
 			b[i] = rounds % 1000;
 		}
-		CHECK(cuMemcpyHtoD_v2(da, a, bytes));
-		CHECK(cuMemcpyHtoD_v2(db, b, bytes));
+		GOES(cuMemcpyHtoD_v2(da, a, bytes));
+		GOES(cuMemcpyHtoD_v2(db, b, bytes));
 		for (int k = 0; k < 8; k++)
-			CHECK(cuLaunchKernel(f, n / 256, 1, 1, 256, 1, 1, 0, NULL, args, NULL));
-		CHECK(cuMemcpyDtoH_v2(c, dc, bytes));
+			GOES(cuLaunchKernel(f, n / 256, 1, 1, 256, 1, 1, 0, NULL, args, NULL));
+		GOES(cuMemcpyDtoH_v2(c, dc, bytes));
 		for (int i = 0; i < n; i++)
 			if (c[i] != a[i] + b[i])
 				prog_fail("round %ld, element %d is %g, not %g", rounds, i, c[i],
@@ -55,7 +84,7 @@ int main(void)
 			printf("running\n");
 			fflush(stdout);
 		}
-	} while (!asked);
+	} while (!asked && !(end && prog_seconds() >= end));
 	prog_done();
 	return prog_pass("%ld rounds", rounds);
 }
