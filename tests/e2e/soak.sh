@@ -59,7 +59,7 @@ signal_one() {
 
 fault_kill() {
 	fault_begin kill $g
-	signal_one KILL >/dev/null
+	signal_one KILL
 	fault_end
 }
 
@@ -68,6 +68,7 @@ fault_stop() {
 	local pid
 	fault_begin stop $g
 	pid=$(signal_one STOP)
+	echo "$pid"
 	pause_some 5
 	[ -z "$pid" ] || guest_run $g "kill -CONT $pid 2>/dev/null; true"
 	fault_end
@@ -181,6 +182,7 @@ one_fault() {
 		sed 's/^/# /' /run/fault.out
 		return 1
 	fi
+	echo "$((($(_now) - began) / 100)) s: $kind, guest $g $(head -n 1 /run/fault.out)"
 }
 
 # --- in between, everything pauses ---
@@ -231,7 +233,7 @@ check "the last programs end" lanes_end || exit 1
 check "they fit, too" lanes_fine
 check "nothing is in use, and a new program is right in each guest" quiet || exit 1
 lanes_row
-sort /run/faults | uniq -c | awk '{ printf "%s%s %s", NR > 1 ? ", " : "faults: ", $1, $2 } END { print "" }'
+sort /run/faults | uniq -c | awk '{ printf "%s%s %s", (NR > 1 ? ", " : "faults: "), $1, $2 } END { print "" }'
 figures end
 
 step "what it leaves behind"
