@@ -28,6 +28,9 @@
 #                             to boot (wakeable.c says why)
 #                             RIG_GUEST_MIB is the memory of a guest of QEMU's (256);
 #                             RIG_UML_ROOT a folder with a distribution for uml
+#   guest_pipes NAME console.out      for a guest that the scenario boots itself, in a QEMU:
+#                             pipes for its serial lines /run/vm/NAME/console and agent;
+#                             the scenario writes QEMU's process id into /run/vm/NAME/pid
 #   guest_mount NAME FOLDER   mount the disk that the rig was given, in a guest of QEMU's
 #   guest_wait NAME [SECONDS]         until its agent answers; fails when its console
 #                             has been silent for SECONDS (600)
@@ -278,19 +281,18 @@ vgpu_remove() { echo 1 >"$MDEV/$1/remove"; }
 
 # --- guests ----------------------------------------------------------------
 
-guest_boot() {
-	local name=$1 kind=$2 uuid=$3 dir=$VM/$1
-	shift 3
+# guest_pipes NAME CONSOLE: its folder, with CONSOLE and the other pipes, and who reads them.
+guest_pipes() {
+	local name=$1 dir=$VM/$1
 	rm -rf "$dir"
 	mkdir -p "$dir"
 	echo 0 >"$dir/ids"
-	mkfifo "$dir/agent.in" "$dir/agent.out" "$dir/console" \
-		"$dir/monitor.in" "$dir/monitor.out"
+	mkfifo "$dir/agent.in" "$dir/agent.out" "$dir/$2"
 	# The console, as it comes: kept here, and sent out with the guest's name.
 	awk -v name="$name" -v log_="$dir/console.log" '{
 		sub(/\r$/, ""); print >log_; fflush(log_)
 		print name "|" $0 >"/dev/ttyS2"; fflush("/dev/ttyS2") }' \
-		<"$dir/console" >/dev/null 2>&1 &
+		<"$dir/$2" >/dev/null 2>&1 &
 	echo $! >"$dir/reader"
 	# The agent's answers, sorted by command.
 	awk -v dir="$dir" '{
@@ -303,6 +305,13 @@ guest_boot() {
 			f = dir "/cmd." id ".rc"; print $2 >(f ".new"); close(f ".new")
 			system("mv " f ".new " f) } }' \
 		<"$dir/agent.out" >/dev/null 2>&1 &
+}
+
+guest_boot() {
+	local name=$1 kind=$2 uuid=$3 dir=$VM/$1
+	shift 3
+	guest_pipes "$name" console
+	mkfifo "$dir/monitor.in" "$dir/monitor.out"
 	case $kind in
 	uml) _boot_uml "$name" "$uuid" "$@" ;;
 	qemu) _boot_qemu "$name" "$uuid" kernel /rig/qemu/initrd "$@" ;;
