@@ -62,10 +62,10 @@ def base(suite):
     return archive
 
 
-def unpack(suite, into):
+def unpack(suite, into, archive=None):
     shutil.rmtree(into, ignore_errors=True)
     os.makedirs(into)
-    cache.quiet(["tar", "-C", into, "-xpf", base(suite)], "tar")
+    cache.quiet(["tar", "-C", into, "-xpf", archive or base(suite)], "tar")
     with open(os.path.join(into, "etc/hostname"), "w") as out:
         out.write("clean\n")
     return into
@@ -139,32 +139,40 @@ def install_headers(root, pattern):
     raise cache.Failure(f"the archive has no headers {pattern}")
 
 
-def with_dkms(suite):
-    """The archive of a root file system with DKMS and the headers of its kernels."""
-    key = cache.digest(base(suite), *KERNELS[suite])
-    archive = cache.path("debian", f"{suite}-dkms-{key}.tar")
-    with cache.lock(f"debian-{suite}-dkms"):
+def with_packages(suite, name, key, install):
+    """The archive of a root file system in which install(root) has used apt; key is what else
+    decides what that gives."""
+    archive = cache.path("debian", f"{suite}-{name}-{cache.digest(base(suite), *key)}.tar")
+    with cache.lock(f"debian-{suite}-{name}"):
         if os.path.exists(archive):
             return archive
         root = unpack(suite, archive + ".root")
-        cache.say(f"{suite}: installing dkms, and headers of {len(KERNELS[suite])} kernels")
         with open(f"{root}/etc/apt/sources.list", "w") as out:
             out.write(sources(suite))
         if debs.KEYRING:
             shutil.copy(debs.KEYRING, f"{root}/usr/share/keyrings")
         shutil.copy("/etc/resolv.conf", f"{root}/etc")
         chroot(root, "apt-get", "update", "-q")
-        chroot(root, "apt-get", "install", "-y", "-q", "--no-install-recommends", "dkms")
-        for pattern in KERNELS[suite]:
-            install_headers(root, pattern)
+        install(root)
         chroot(root, "apt-get", "clean")
         shutil.rmtree(f"{root}/var/lib/apt/lists")
-        for kernel in os.listdir(f"{root}/lib/modules"):
-            chroot(root, "depmod", kernel)
         cache.quiet(["tar", "-C", root, "-cf", archive + ".new", "."], "tar")
         os.rename(archive + ".new", archive)
         shutil.rmtree(root)
     return archive
+
+
+def with_dkms(suite):
+    """The archive of a root file system with DKMS and the headers of its kernels."""
+    def install(root):
+        cache.say(f"{suite}: installing dkms, and headers of {len(KERNELS[suite])} kernels")
+        chroot(root, "apt-get", "install", "-y", "-q", "--no-install-recommends", "dkms")
+        for pattern in KERNELS[suite]:
+            install_headers(root, pattern)
+        for kernel in os.listdir(f"{root}/lib/modules"):
+            chroot(root, "depmod", kernel)
+
+    return with_packages(suite, "dkms", KERNELS[suite], install)
 
 
 def by_dkms(root, kernel, part):
