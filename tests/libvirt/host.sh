@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+# guests: qemu
+# timeout: 900
+# What docs/host.md says to type, with libvirt and mdevctl.  tests/libvirt/run says where this
+# runs; its steps from the document are in /rig/document, and tests/libvirt/document.py makes them.
+
+# A file that the document shows.
+written() { cat >"$1"; }
+# A command of the document; below it stands what it prints, besides other lines.
+typed() {
+	local line status
+	cat >/run/expected
+	eval "$1" </dev/null >/run/said 2>&1
+	status=$?
+	while IFS= read -r line; do
+		grep -qxF -- "$line" /run/said || status="0, without: $line"
+	done </run/expected
+	[ "$status" = 0 ] || echo "status $status"
+	sed 's/^/  /' /run/said
+	check "host # $1" test "$status" = 0
+}
+has() { virsh nodedev-dumpxml "$1" | tee /run/xml | grep -qF -- "$2" || { cat /run/xml; return 1; }; }
+running() { test "$(virsh domstate g)" = running; }
+confined() { grep -qx 'libvirt-.* (enforce)' "/proc/$1/attr/current"; }
+locked() { awk '/^Max locked memory/ { print int($4 / 1048576) }' "/proc/$1/limits"; }
+free() { cat "/sys/class/mdev_bus/$gpu/mdev_supported_types/$type/available_instances"; }
+# What systemd does with these at a boot.
+as_at_a_boot() {
+	systemctl restart systemd-modules-load && udevadm settle && systemctl start libvirtd
+}
+
+step "a host with libvirt"
+systemctl is-system-running --wait
+systemctl --failed --no-legend
+check "all of its units work" test "$(systemctl --failed --no-legend | wc -l)" = 0
+check "libvirt answers" virsh version || exit 1
+virsh version
+# The document begins where the package has just been installed.
+check "vgpu_host was loaded at the boot" modprobe -r vgpu_host
+# QEMU's device for teaching stands for a GPU, and pci-stub for the GPU's driver.
+check "pci-stub has the device" modprobe pci-stub ids=1234:11e8
+gpu=$(basename "$(readlink -f /sys/bus/pci/drivers/pci-stub/0000:*)")
+name=$(echo "$gpu" | tr :. __)
+type=pci-stub-A-4096M
+find /rig/document -type f -exec sed -i \
+	"s/0000:3b:00\.0/$gpu/g; s/0000_3b_00_0/$name/g; s/nvidia-A/pci-stub-A/g" {} +
+echo "options vgpu_host parent=$gpu" >/etc/modprobe.d/rig.conf
+# Debian 12's udev rule calls mdevctl where it is not (docs/host.md).
+[ -e /usr/sbin/mdevctl ] || ln -s /usr/bin/mdevctl /usr/sbin/mdevctl
+
+step "docs/host.md: types"
+cp /rig/document/etc/modprobe.d/vgpu.conf /etc/modprobe.d/vgpu.conf
+. /rig/document/types-1.sh
+check "20 vGPUs of 4 GiB are free" test "$(free)" = 20
+# A host without a GPU computes with softgpu (docs/operations.md).
+sed -i 's,^#libcuda =.*,libcuda = /usr/lib/vgpu-host/libvgpu-softgpu.so,' /etc/vgpu/vgpu.conf
+check "systemctl starts the mediator" systemctl enable --now vgpu-mediatord ||
+	journalctl -u vgpu-mediatord --no-pager
+
+step "docs/host.md: mdevctl"
+. /rig/document/mdevctl-1.sh
+first=$uuid
+check "the mdev is there" test -e "$MDEV/$first"
+check "mdevctl lists it" sh -c "mdevctl list | grep '$first $gpu $type'"
+check "and its definition, which starts by itself" sh -c "mdevctl list -d | grep '$first $gpu $type auto'"
+check "it prints it as JSON" sh -c "mdevctl list -d -u $first --dumpjson | grep '\"mdev_type\": \"$type\"'"
+check "19 of the type are free" sh -c "mdevctl types -p $gpu | grep -A 1 '$type' | grep 'Available instances: 19'"
+check "it is stopped" mdevctl stop -u "$first"
+check "and not there" test ! -e "$MDEV/$first"
+check "it is no longer to start by itself" mdevctl modify -u "$first" --manual
+check "its definition says so" sh -c "mdevctl list -d | grep '$first $gpu $type manual'"
+check "it is undefined" mdevctl undefine -u "$first"
+check "and has no definition" sh -c "! mdevctl list -d | grep '$first'"
+
+step "docs/host.md: libvirt"
+cd /run || exit 1
+. /rig/document/libvirt-1.sh
+uuid=c2e1ab5b-1d0c-4c7b-8d0f-3f3a0f9f1f6a
+mdev=mdev_$(echo $uuid | tr - _)_$name
+check "the mdev is there" test -e "$MDEV/$uuid"
+check "the mediator knows it" wait_until 10 sh -c "vgpuctl status | grep -q $uuid"
+check "mdevctl has its definition" sh -c "mdevctl list -d | grep '$uuid $gpu $type auto'"
+
+step "what libvirt and Nova read"
+check "the parent has the type" has "pci_$name" "<type id='$type'>"
+check "with its name" has "pci_$name" "<name>vGPU, pool A, 4096 MiB</name>"
+check "with its API" has "pci_$name" "<deviceAPI>vfio-pci</deviceAPI>"
+check "of which 19 are free" has "pci_$name" "<availableInstances>19</availableInstances>"
+check "the mdev has its type" has "$mdev" "<type id='$type'/>"
+check "its UUID" has "$mdev" "<uuid>$uuid</uuid>"
+check "its parent's address" has "$mdev" "<parent_addr>$gpu</parent_addr>"
+check "its IOMMU group" has "$mdev" "<iommuGroup number="
+check "it is among the mdevs" sh -c "virsh nodedev-list --cap mdev | grep -qx '$mdev'"
+
+step "a domain"
+guest_pipes g console.out
+mkfifo "$VM/g/console.in"
+# libvirt opens both and closes them again before QEMU opens them, which would end who reads them.
+exec 8<>"$VM/g/console.out" 9<>"$VM/g/agent.out"
+check "a domain with it is defined" virsh define /rig/document/domain.xml || exit 1
+check "it starts" virsh start g || { tail -n 20 /var/log/libvirt/qemu/g.log; exit 1; }
+exec 8>&- 9>&-
+cp /run/libvirt/qemu/g.pid "$VM/g/pid"
+pid=$(cat "$VM/g/pid")
+tr '\0' ' ' <"/proc/$pid/cmdline"
+echo
+check "QEMU is not root" test "$(stat -c %U "/proc/$pid")" = libvirt-qemu
+check "AppArmor confines it" confined "$pid"
+check "it may lock the memory of its guest" test "$(locked "$pid")" -gt 256
+check "the guest comes up" guest_wait g || { tail -n 20 /var/log/libvirt/qemu/g.log; exit 1; }
+check "the driver made /dev/vgpu0" guest_run g 'test -c /dev/vgpu0'
+check "a program computes" program g vectoradd
+systemctl show -P MainPID vgpu-mediatord >/run/mediator.pid
+uncopied g "$uuid" 4
+rm /run/mediator.pid
+
+step "what a domain has is not taken from it"
+check "libvirt does not stop the device" sh -c "! virsh nodedev-destroy $mdev"
+check "it does not save the domain" sh -c '! virsh save g /run/g.save'
+check "the domain runs" running
+check "and computes" program g vectoradd
+
+step "the domain is ended while a program computes"
+guest_run g 'mkdir -p /tmp/last'
+job=$(guest_start g 'zerocopy 4 /tmp/last')
+check "a program computes" wait_until 120 job_says g "$job" registered
+check "the domain is destroyed" virsh destroy g
+check "QEMU ends" wait_until 20 _gone "$pid"
+check "nothing of the program is left" idle "$uuid"
+check "the vGPU is, for the next start" test -e "$MDEV/$uuid"
+check "the domain starts again" virsh start --paused g
+check "and is destroyed again" virsh destroy g
+
+step "the host boots again"
+check "libvirt's daemon starts again" systemctl restart libvirtd
+check "it knows the device" sh -c "virsh nodedev-info $mdev | grep -x 'Active:  *yes'"
+check "the daemons stop" systemctl stop vgpu-mediatord libvirtd
+check "vgpu_host unloads, with the vGPU" modprobe -r vgpu_host
+check "it is gone" test ! -e "$MDEV/$uuid"
+check "all is started as at a boot" as_at_a_boot
+check "the vGPU comes back" wait_until 20 test -e "$MDEV/$uuid"
+check "libvirt says so" wait_until 10 sh -c "virsh nodedev-info $mdev | grep -x 'Active:  *yes'"
+check "the mediator starts" systemctl start vgpu-mediatord
+check "the domain starts" virsh start --paused g
+check "and is destroyed" virsh destroy g
+
+step "docs/host.md: the device is removed"
+. /rig/document/libvirt-2.sh
+check "the mdev is gone" test ! -e "$MDEV/$uuid"
+check "libvirt has it no more" sh -c "! virsh nodedev-info $mdev"
+check "mdevctl has no definition of it" sh -c "! mdevctl list -d | grep $uuid"
+check "all vGPUs are free" test "$(free)" = 20
+check "vgpu_host unloads" sh -c 'systemctl stop vgpu-mediatord && modprobe -r vgpu_host'
