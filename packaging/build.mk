@@ -36,6 +36,7 @@ VG_INSTALL_host = \
 	userspace/man/vgpu-exporter.8:$(MANDIR)/man8/vgpu-exporter.8:644 \
 	$(VG_PKG)/systemd/vgpu-mediatord.service:$(UNITDIR)/vgpu-mediatord.service:644 \
 	$(VG_PKG)/systemd/vgpu-exporter.service:$(UNITDIR)/vgpu-exporter.service:644 \
+	$(VG_PKG)/apparmor.d/vgpu-mediatord:$(SYSCONFDIR)/apparmor.d/vgpu-mediatord:644 \
 	packaging/udev/60-vgpu-host.rules:$(UDEVDIR)/60-vgpu-host.rules:644 \
 	packaging/modprobe.d/vgpu-host.conf:$(MODPROBEDIR)/vgpu-host.conf:644 \
 	packaging/modules-load.d/vgpu-host.conf:$(MODULESLOADDIR)/vgpu-host.conf:644 \
@@ -108,7 +109,8 @@ $(VG_PKG)/%: packaging/%.in vg-packaging-files
 install: install-host install-guest	## what a host and a guest need, below DESTDIR, PREFIX=/usr/local
 
 # A configuration that is there already is the operator's.
-install-host: all $(VG_PKG)/systemd/vgpu-mediatord.service $(VG_PKG)/systemd/vgpu-exporter.service	## what a host needs
+install-host: all $(VG_PKG)/systemd/vgpu-mediatord.service $(VG_PKG)/systemd/vgpu-exporter.service \
+		$(VG_PKG)/apparmor.d/vgpu-mediatord	## what a host needs
 	$(call vg-install,host)
 	[ -e $(DESTDIR)$(SYSCONFDIR)/vgpu/vgpu.conf ] || \
 		install -D -m 644 packaging/vgpu.conf $(DESTDIR)$(SYSCONFDIR)/vgpu/vgpu.conf
@@ -141,18 +143,19 @@ uninstall-host-dkms:
 uninstall-guest-dkms:
 	$(call vg-uninstall,guest-dkms)
 
-# Debian packages, built in a copy of the sources.  This alone needs debhelper, dh-dkms, dkms
-# and lintian.
+# Debian packages, built in a copy of the sources.  This alone needs debhelper, dh-apparmor,
+# dh-dkms, dkms and lintian.
 .PHONY: deb
-deb:	## Debian packages, into build/deb; needs debhelper, dh-dkms and lintian
+deb:	## Debian packages, into build/deb; needs debhelper, dh-apparmor, dh-dkms and lintian
 	packaging/make-deb $(O)/deb
 
 # With what has been compiled already; lintian's complaints are failures.
 .PHONY: check-deb
 check-deb: all
-	@if command -v dh >/dev/null && command -v lintian >/dev/null && command -v dh_dkms >/dev/null; then \
+	@if command -v dh >/dev/null && command -v lintian >/dev/null && command -v dh_dkms >/dev/null && \
+			command -v dh_apparmor >/dev/null; then \
 		packaging/make-deb --built $(O) $(O)/deb && \
 		echo "deb: $$(ls $(O)/deb/*.deb | wc -l) checks passed, 0 failed"; \
 	else \
-		echo "deb: not run, debhelper, dh-dkms or lintian is missing"; \
+		echo "deb: not run, debhelper, dh-apparmor, dh-dkms or lintian is missing"; \
 	fi

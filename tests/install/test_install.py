@@ -39,6 +39,7 @@ HOST = {
     "usr/lib/sysusers.d/vgpu-host.conf": 0o644,
     "usr/lib/tmpfiles.d/vgpu-host.conf": 0o644,
     "etc/vgpu/vgpu.conf": 0o644,
+    "etc/apparmor.d/vgpu-mediatord": 0o644,
 }
 GUEST = {
     "usr/lib/vgpu/libcuda.so.1": 0o644,
@@ -227,6 +228,21 @@ def found_first(root):
     shutil.rmtree(f"{root}/var", ignore_errors=True)
 
 
+def profile(root):
+    """AppArmor's parser takes the profile, in which there are the programs that are installed."""
+    words = text(root, "etc/apparmor.d/vgpu-mediatord")
+    for path in ("usr/sbin/vgpu-mediatord", "usr/libexec/vgpu/vgpu-executor"):
+        true(f"the profile names {path}", f"  /{path} m" in words and os.path.exists(f"{root}/{path}"))
+    true("the unit asks for it", "\nAppArmorProfile=-vgpu-mediatord\n" in
+         text(root, "usr/lib/systemd/system/vgpu-mediatord.service"))
+    # It neither looks at the kernel nor keeps what it has made.
+    if shutil.which("apparmor_parser"):
+        done = subprocess.run(["apparmor_parser", "-Q", "-K",
+                               f"{root}/etc/apparmor.d/vgpu-mediatord"], capture_output=True,
+                              text=True)
+        true(f"the profile is valid: {done.stderr}", done.returncode == 0)
+
+
 def nodes(root):
     """nvidia-nodes asks for the nodes of every GPU."""
     bin_ = f"{root}/stub"
@@ -257,6 +273,7 @@ def main():
         dkms(root)
         found_first(root)
         nodes(root)
+        profile(root)
         configuration_is_valid(root)
         configuration_stays(root)
     finally:

@@ -22,6 +22,23 @@ typed() {
 has() { virsh nodedev-dumpxml "$1" | tee /run/xml | grep -qF -- "$2" || { cat /run/xml; return 1; }; }
 running() { test "$(virsh domstate g)" = running; }
 confined() { grep -qx 'libvirt-.* (enforce)' "/proc/$1/attr/current"; }
+# The mediator has its profile, and each executor that and its own.
+confined_service() {
+	local pid
+	grep -qx 'vgpu-mediatord (enforce)' "/proc/$(systemctl show -P MainPID vgpu-mediatord)/attr/current" || return 1
+	for pid in $(executors); do
+		grep -E '^(vgpu-executor//&vgpu-mediatord|vgpu-mediatord//&vgpu-executor) \(enforce\)$' \
+			"/proc/$pid/attr/current" || return 1
+	done
+	[ "$pid" ]
+}
+# It is root, and may read this file where it has no profile.
+reads_no_other_file() {
+	vgpu-mediatord --config /etc/shadow 2>&1 | grep 'configuration: /etc/shadow:1:' &&
+		aa-exec -p vgpu-mediatord -- vgpu-mediatord --config /etc/shadow 2>&1 |
+		grep 'Permission denied'
+}
+not_denied() { ! dmesg | grep 'apparmor="DENIED".* profile="vgpu-'; }
 locked() { awk '/^Max locked memory/ { print int($4 / 1048576) }' "/proc/$1/limits"; }
 free() { cat "/sys/class/mdev_bus/$gpu/mdev_supported_types/$type/available_instances"; }
 # What systemd does with these at a boot.
@@ -56,6 +73,12 @@ check "20 vGPUs of 4 GiB are free" test "$(free)" = 20
 sed -i 's,^#libcuda =.*,libcuda = /usr/lib/vgpu-host/libvgpu-softgpu.so,' /etc/vgpu/vgpu.conf
 check "systemctl starts the mediator" systemctl enable --now vgpu-mediatord ||
 	journalctl -u vgpu-mediatord --no-pager
+
+step "AppArmor"
+check "the mediator and its executors have their profiles" confined_service
+check "nothing that they do is refused" not_denied
+check "they read no other file" reads_no_other_file
+dmesg -C
 
 step "docs/host.md: mdevctl"
 . /rig/document/mdevctl-1.sh
@@ -151,3 +174,4 @@ check "libvirt has it no more" sh -c "! virsh nodedev-info $mdev"
 check "mdevctl has no definition of it" sh -c "! mdevctl list -d | grep $uuid"
 check "all vGPUs are free" test "$(free)" = 20
 check "vgpu_host unloads" sh -c 'systemctl stop vgpu-mediatord && modprobe -r vgpu_host'
+check "nothing was refused to the mediator and its executors meanwhile" not_denied

@@ -25,8 +25,8 @@ KERNELS = {"bookworm": [r"6\.1\.0-\d+", r"6\.12\.\d+\+deb12"],
            "trixie": [r"6\.12\.\d+\+deb13", r"7\.\d+\.\d+\+deb13"]}
 NEXT = "+next"      # added to our version, it makes the one to which tests upgrade
 # What this machine needs besides what tools/vm/deps installs.
-TOOLS_HERE = [("dh", "debhelper"), ("dh_dkms", "dh-dkms"), ("lintian", "lintian"),
-              ("debootstrap", "debootstrap")]
+TOOLS_HERE = [("dh", "debhelper"), ("dh_dkms", "dh-dkms"),
+              ("dh_apparmor", "dh-apparmor"), ("lintian", "lintian"), ("debootstrap", "debootstrap")]
 # So that nothing asks, and nothing of this machine is seen.
 ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root",
        "DEBIAN_FRONTEND": "noninteractive"}
