@@ -129,6 +129,8 @@ tr '\0' ' ' <"/proc/$pid/cmdline"
 echo
 check "QEMU is not root" test "$(stat -c %U "/proc/$pid")" = libvirt-qemu
 check "AppArmor confines it" confined "$pid"
+# softgpu would register any memory, and NVIDIA's driver registers such memory alone.
+check "the guest's memory is a shared memfd" grep ' rw-s .*/memfd:' "/proc/$pid/maps"
 check "it may lock the memory of its guest" test "$(locked "$pid")" -gt 256
 check "the guest comes up" guest_wait g || { tail -n 20 /var/log/libvirt/qemu/g.log; exit 1; }
 check "the driver made /dev/vgpu0" guest_run g 'test -c /dev/vgpu0'
