@@ -82,6 +82,11 @@ $(eval $(call vg-program,$(VG_UNIT)/warm,tests/unit/warm_test.c userspace/execut
 
 tests: $(VG_UNIT)/warm
 
+$(eval $(call vg-program,$(VG_UNIT)/doze,tests/unit/doze_test.c userspace/common/client_wait.c,\
+	-lcmocka -lpthread))
+
+tests: $(VG_UNIT)/doze
+
 $(eval $(call vg-program,$(VG_UNIT)/role,tests/unit/role_test.c userspace/executor/role.c \
 	userspace/common/log.c,-lcmocka -lpthread -Xlinker --wrap=pthread_create \
 	-Xlinker --wrap=usleep))

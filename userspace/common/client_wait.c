@@ -117,7 +117,7 @@ bool vg_client_far_behind(struct vg_client *c)
 /* Half of what is left, by the executor's pace so far, so as to be back in time. */
 void vg_client_doze(uint64_t end)
 {
-	uint64_t first = vg_client_head(), began = vg_now_us(), us = DOZE_US, head, left;
+	uint64_t first = vg_client_head(), began = vg_now_us(), us = DOZE_US, last = first, head, left;
 
 	/* Where other threads call too, the head may be past it by now. */
 	if (first > end || end - first < DOZE_BYTES)
@@ -125,8 +125,10 @@ void vg_client_doze(uint64_t end)
 	do {
 		nanosleep(&(struct timespec){ .tv_nsec = us * 1000 }, NULL);
 		head = vg_client_head();
-		if (head <= first || head >= end)
+		/* Where nothing moves, the executor may have gone, and only whoever sleeps is told of it. */
+		if (head <= last || head >= end)
 			return;
+		last = head;
 		left = (end - head) * (vg_now_us() - began) / (head - first);
 		us = left / 2 < DOZE_MAX_US ? left / 2 : DOZE_MAX_US;
 	} while (left > DOZE_LEFT_US);
