@@ -19,7 +19,7 @@ $(eval $(call vg-program,$(VG_UNIT)/mediator,tests/unit/mediator_test.c \
 tests: $(VG_UNIT)/executor $(VG_UNIT)/mediator
 
 $(eval $(call vg-program,$(VG_UNIT)/release,tests/unit/release_test.c \
-	$(addprefix userspace/mediator/,cgroup.c closer.c config.c environ.c event.c history.c host.c \
+	$(addprefix userspace/mediator/,cgroup.c closer.c config.c drain.c environ.c event.c history.c host.c \
 	pool.c quarantine.c proc.c quota.c refused.c sockets.c start.c state.c tenant.c text.c token.c turns.c fair.c uid.c user.c) \
 	userspace/common/log.c userspace/common/fdpass.c userspace/common/settings.c,\
 	-lcmocka -ljson-c -linih -lseccomp -lsqlite3 -lpthread -Xlinker --wrap=ioctl \

@@ -206,10 +206,19 @@ static void after_the_reaping(void **state)
 	now_ms += 1000;
 	vg_host_watch();
 	assert_string_equal(events(log), "add connect begin end disconnect connect");
+	/* While it is drained, the only copy of a new channel is closed. */
+	vg_drain(LIST_FIRST(&vg_tenants), true);
+	assert_int_equal(pipe2(channel, O_CLOEXEC), 0);
+	event = (struct vgpu_host_event){ .kind = VGPU_HOST_EV_CHANNEL, .id = 4 };
+	assert_int_equal(write(vgpu[1], &event, sizeof(event)), sizeof(event));
+	sources[1]->ready(sources[1], POLLIN);
+	assert_true(LIST_EMPTY(&vg_procs));
+	assert_true(given_up());
+	assert_string_equal(events(log), "add connect begin end disconnect connect drain refuse");
 	/* The vGPU goes, and with it the VM's connection. */
 	sources[1]->ready(sources[1], POLLHUP);
 	assert_string_equal(events(log),
-			    "add connect begin end disconnect connect disconnect remove");
+			    "add connect begin end disconnect connect drain refuse disconnect remove");
 	vg_log_to(STDERR_FILENO);
 	close(log);
 	unlink(host);

@@ -66,6 +66,10 @@ static CUresult connect_error(int err, const char *path)
 		fprintf(stderr, "vgpu: %s: the host gives this user no new programs, because too many "
 			"have ended by faults, until its operator lets it (vgpuctl release)\n", path);
 		return CUDA_ERROR_SYSTEM_NOT_READY;
+	case -ESHUTDOWN:
+		fprintf(stderr, "vgpu: %s: the host's operator lets no new programs begin for now, because the "
+			"host is to be updated or started again (vgpuctl drain)\n", path);
+		return CUDA_ERROR_SYSTEM_NOT_READY;
 	case -EUSERS:
 		fprintf(stderr, "vgpu: %s: the host lets no further program of this user or vGPU start "
 			"now: its limits are [limits] programs, connections and [executor] uids of "

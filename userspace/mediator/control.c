@@ -200,6 +200,9 @@ static struct json_object *tenant(const struct vg_tenant *t)
 	add_u64(o, "contexts_limit", vg_quota(t, VG_QUOTA_CONTEXTS));
 	add_u64(o, "faults", sum.faults);
 	add_quarantine(o, t);
+	json_object_object_add(o, "drained", json_object_new_boolean(vg_drained(t)));
+	if (vg_drained(t))
+		add_u64(o, "drained_since_ms", vg_drained(t));
 	add_waits(o, &sum);
 	add_u64(o, "start_waits", t->start_waits);
 	if (atomic_load(&t->account->turns)) {
@@ -258,6 +261,7 @@ static struct json_object *status(void)
 	add_u64(o, "driver_version", driver.version);
 	add_u64(o, "devices", driver.devices);
 	add_u64(o, "spares", spares);
+	json_object_object_add(o, "drained_all", json_object_new_boolean(vg_drained_all()));
 	json_object_object_add(o, "vgpus", list);
 	json_object_object_add(o, "set_for_absent", absent());
 	return o;
@@ -357,6 +361,26 @@ static struct json_object *release(struct json_object *q)
 	return json_object_new_object();
 }
 
+static struct json_object *drain(struct json_object *q, bool on)
+{
+	const char *name = vgpu_of(q);
+	struct vg_tenant *t = find(name);
+	struct json_object *all;
+	char why[120];
+
+	if (json_object_object_get_ex(q, "all", &all) && json_object_get_boolean(all)) {
+		vg_drain(NULL, on);
+	} else if (!t) {
+		snprintf(why, sizeof(why), "there is no vGPU %.60s", name);
+		return refusal(why);
+	} else if (!on && vg_drained_all()) {
+		return refusal("all vGPUs are drained, and only vgpuctl undrain --all ends that");
+	} else {
+		vg_drain(t, on);
+	}
+	return json_object_new_object();
+}
+
 static struct json_object *answer(const char *request, int fd)
 {
 	struct json_object *q = json_tokener_parse(request), *what, *o;
@@ -370,6 +394,9 @@ static struct json_object *answer(const char *request, int fd)
 		o = may_change(fd) ? set(q) : refusal("only root or the mediator's user may do that");
 	} else if (name && !strcmp(name, "release")) {
 		o = may_change(fd) ? release(q) : refusal("only root or the mediator's user may do that");
+	} else if (name && (!strcmp(name, "drain") || !strcmp(name, "undrain"))) {
+		o = may_change(fd) ? drain(q, *name == 'd') :
+				     refusal("only root or the mediator's user may do that");
 	} else {
 		o = refusal(name ? "no such request" : "not a request");
 	}

@@ -15,6 +15,7 @@ static const char *const names[] = {
 	[VG_EVENT_CONNECT] = "connect", [VG_EVENT_DISCONNECT] = "disconnect",
 	[VG_EVENT_BEGIN] = "begin",	[VG_EVENT_END] = "end",
 	[VG_EVENT_QUARANTINE] = "quarantine", [VG_EVENT_RELEASE] = "release",
+	[VG_EVENT_DRAIN] = "drain",	[VG_EVENT_UNDRAIN] = "undrain",
 	[VG_EVENT_REFUSE] = "refuse",	[VG_EVENT_KERNEL_TIMEOUT] = "kernel-timeout",
 	[VG_EVENT_LOST] = "lost",
 };
@@ -109,6 +110,8 @@ const char *vg_refusal(int error)
 	switch (error) {
 	case EUSERS:
 		return "as many programs run as may, or all numbers of [executor] uids are in use";
+	case ESHUTDOWN:
+		return "the operator has drained the vGPU";
 	case EHOSTDOWN:
 		return "no executor could be started";
 	case EPROTO:

@@ -133,6 +133,7 @@ struct vg_tenant {
 	LIST_HEAD(, vg_token) tokens;
 	unsigned int token_count, token_fds;
 	unsigned int procs;
+	uint64_t drained_ms;		/* UTC, since when (drain.c); 0: it is not drained by itself */
 	uint64_t connected_ms;		/* UTC, when a VM was seen to have opened it; 0: none has */
 	/* Of processes that have ended. */
 	uint64_t ended, calls, bytes_in, bytes_out, direct_in, direct_out, faults, device_ns;
@@ -315,6 +316,8 @@ enum vg_event_kind {
 	VG_EVENT_REFUSE,
 	VG_EVENT_QUARANTINE,		/* a vGPU, or a user of the socket, gets no new programs */
 	VG_EVENT_RELEASE,		/* and the operator lets it have them again */
+	VG_EVENT_DRAIN,			/* the operator lets a vGPU, or all, have no new programs */
+	VG_EVENT_UNDRAIN,
 	VG_EVENT_KERNEL_TIMEOUT,	/* a program is ended for a launch that took too long */
 	VG_EVENT_LOST,		/* `count` events were not written */
 };
@@ -429,6 +432,14 @@ void vg_quarantine_name(const struct vg_tenant *t, const struct vg_user *u,
 			char name[VG_STATE_NAME]);
 bool vg_faults_count(const struct vg_faults *f, const struct vg_tenant *t);	/* any of them, still */
 void vg_faults_forget(struct vg_faults *f);
+
+/*
+ * drain.c: the operator lets a vGPU, or (NULL) all, have no new programs, or have them again.
+ * _drained(): since when, UTC; 0: it is served.
+ */
+void vg_drain(struct vg_tenant *t, bool on);
+uint64_t vg_drained(const struct vg_tenant *t);
+uint64_t vg_drained_all(void);
 
 /*
  * refused.c: system calls that are not on an executor's list.

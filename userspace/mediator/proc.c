@@ -467,6 +467,10 @@ struct vg_proc *vg_proc_serve(struct vg_tenant *t, struct vg_user *user,
 		errno = EKEYREVOKED;
 		return NULL;
 	}
+	if (vg_drained(t)) {
+		errno = ESHUTDOWN;
+		return NULL;
+	}
 	if (t->procs >= (user ? VG_ACCOUNT_ENTRIES : vg_quota(t, VG_QUOTA_PROGRAMS))) {
 		errno = user ? ENOSPC : EUSERS;
 		return NULL;
