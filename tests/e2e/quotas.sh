@@ -10,6 +10,7 @@ check "the guest comes up" guest_wait g || exit 1
 
 refused() { ! program g vectoradd 1048576; }
 has_event() { vgpuctl events --json --vgpu "$uuid" | grep -q "\"event\":\"$1\""; }
+says_drained() { vgpuctl events --json --vgpu "$uuid" | grep -q "operator has drained"; }
 
 step "device memory, by what is set now"
 check "12 MiB fit" program g vectoradd 1048576
@@ -37,6 +38,18 @@ check "another mediator is started" eval 'mediator_stop && mediator_start'
 check "no new program is served, either" refused
 check "the vGPU is released" vgpuctl release "$uuid"
 check "programs are served" program g vectoradd 1048576
+
+step "drain"
+check "what was set before is taken back" vgpuctl unset "$uuid" kernel_seconds faults
+check "the vGPU is drained, and no program runs" vgpuctl drain "$uuid" --wait 60
+check "no new program is served" refused
+check "an event says it" wait_until 20 says_drained
+check "the drain is taken back" vgpuctl undrain "$uuid"
+check "programs are served" program g vectoradd 1048576
+check "all are drained" vgpuctl drain --all
+check "no new program is served, either" refused
+check "another mediator is started" eval 'mediator_stop && mediator_start'
+check "it serves programs" program g vectoradd 1048576
 
 step "nothing stays behind"
 check "no device memory is in use" idle "$uuid"

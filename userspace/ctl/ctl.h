@@ -24,6 +24,14 @@ int vg_ctl_release(const char *socket, const char *name);	/* from quarantine */
 int vg_ctl_show(const char *socket, const char *vgpu, bool json);
 
 /*
+ * drain.c: let a vGPU (NULL: all) have no new programs, or have them again.  With `wait`, which is
+ * not negative, wait so many seconds until none runs.  The exit status.
+ * vg_ctl_wait() reads a number of seconds; false: it is none.
+ */
+int vg_ctl_drain(const char *socket, const char *vgpu, bool on, double wait);
+bool vg_ctl_wait(const char *text, double *seconds);
+
+/*
  * events.c: prints what the history has, of one vGPU (NULL: of all) and from `since` on, in
  * milliseconds since 1970.  `history` is its file; NULL: the mediator knows.  The exit status.
  * vg_ctl_since() reads a time; false: it is none.

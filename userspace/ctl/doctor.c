@@ -21,6 +21,7 @@
 
 #include "common/ask.h"
 #include "ctl.h"
+#include "show.h"
 #include "vg_version.h"
 
 #define DRIVER_SECONDS	60	/* for the test of the driver; a cold one takes some seconds */
@@ -302,6 +303,28 @@ static void nvidia(void)
 		    "the module again", "nvidia-uvm may use HMM; executors then refuse VMs");
 }
 
+/* Who gets no new programs, because an operator said so. */
+static void drained(struct json_object *status)
+{
+	struct json_object *list = vg_get(status, "vgpus");
+	char advice[120];
+
+	if (vg_number(status, "drained_all")) {
+		say(WARNING, "drain", "vgpuctl undrain --all, when the work is done; a restart of the mediator does "
+		    "it, too", "all vGPUs are drained: no new program begins");
+		return;
+	}
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *v = json_object_array_get_idx(list, i);
+
+		if (!vg_number(v, "drained"))
+			continue;
+		snprintf(advice, sizeof(advice), "vgpuctl undrain %s, when the work is done; a restart of the "
+			 "mediator does it, too", vg_string(v, "vgpu"));
+		say(WARNING, "drain", advice, "%s is drained: no new program of it begins", vg_string(v, "vgpu"));
+	}
+}
+
 static void mediator(const char *path)
 {
 	char why[200];
@@ -335,6 +358,7 @@ static void mediator(const char *path)
 	else
 		say(WRONG, "mediator", "journalctl -u vgpu-mediatord says which call of the driver failed",
 		    "it runs, but no executor's CUDA driver has worked yet");
+	drained(answer);
 	json_object_put(answer);
 }
 

@@ -8,7 +8,7 @@
 #include "ctl.h"
 #include "show.h"
 
-static void print_vgpu(struct json_object *v)
+static void print_vgpu(struct json_object *v, bool all_drained)
 {
 	struct json_object *procs = vg_get(v, "processes"), *limit = vg_get(v, "memory_limit");
 	struct json_object *list;
@@ -43,6 +43,9 @@ static void print_vgpu(struct json_object *v)
 		printf("  QUARANTINE: %s gets no new programs: %s\n", vg_string(q, "name"),
 		       vg_string(q, "why"));
 	}
+	if (vg_number(v, "drained"))
+		printf("  DRAINED: it gets no new programs until vgpuctl undrain %s\n",
+		       all_drained ? "--all" : vg_string(v, "vgpu"));
 	if (vg_number(v, "call_waits") || vg_number(v, "byte_waits") || vg_number(v, "start_waits"))
 		printf("  waited for its rates: calls %" PRIu64 " times, %.1f s   bytes %" PRIu64
 		       " times, %.1f s   starts %" PRIu64 " times\n",
@@ -83,7 +86,8 @@ int vg_ctl_status(const char *path, bool json)
 		       vg_number(answer, "spares"));
 		vgpus = vg_get(answer, "vgpus");
 		for (i = 0; i < json_object_array_length(vgpus); i++)
-			print_vgpu(json_object_array_get_idx(vgpus, i));
+			print_vgpu(json_object_array_get_idx(vgpus, i),
+				   vg_number(answer, "drained_all"));
 	}
 	json_object_put(answer);
 	return EXIT_SUCCESS;

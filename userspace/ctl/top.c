@@ -46,7 +46,7 @@ struct row {
 	double gpu, due;		/* of its time, 0 to 1 */
 	bool shared;
 	double waited;			/* microseconds of its threads in a second, for rates */
-	bool limited, quarantined;
+	bool limited, quarantined, drained;
 	struct row *processes;
 	size_t count;
 };
@@ -76,6 +76,7 @@ static void fill(struct row *r, struct json_object *now, struct json_object *bef
 		.limit = vg_number(now, "memory_limit"),
 		.limited = vg_get(now, "memory_limit"),
 		.quarantined = vg_number(now, "quarantined"),
+		.drained = vg_number(now, "drained"),
 		.contexts = vg_number(now, "contexts"),
 		.faults = vg_number(now, "faults"),
 		.since = vg_number(now, "since_ms"),
@@ -336,7 +337,8 @@ static void put_table(FILE *to, const struct table *t, int width, int height)
 
 		if (height && ++lines >= height)
 			return;
-		snprintf(name, sizeof(name), "%s%s", v->quarantined ? "! " : "", row_name(v));
+		snprintf(name, sizeof(name), "%s%s%s", v->quarantined ? "! " : "", v->drained ? "- " : "",
+			 row_name(v));
 		put_row(to, v, name, columns, shared, dated);
 		fputc('\n', to);
 		for (size_t k = 0; k < v->count; k++) {
@@ -378,6 +380,7 @@ static struct json_object *json_row(const struct row *r, bool vgpu)
 	if (!vgpu)
 		return o;
 	json_object_object_add(o, "quarantined", json_object_new_boolean(r->quarantined));
+	json_object_object_add(o, "drained", json_object_new_boolean(r->drained));
 	list = json_object_new_array();
 	for (size_t k = 0; k < r->count; k++)
 		json_object_array_add(list, json_row(&r->processes[k], false));

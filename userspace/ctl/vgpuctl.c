@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* vgpuctl: which command, with which options; each command is a file of its own. */
 #include <getopt.h>
+#include <math.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,6 +21,8 @@ static void usage(FILE *to)
 		    "       vgpuctl [--socket PATH] set UUID KEY=VALUE...\n"
 		    "       vgpuctl [--socket PATH] unset UUID KEY...\n"
 		    "       vgpuctl [--socket PATH] release UUID\n"
+		    "       vgpuctl [--socket PATH] drain UUID|--all [--wait [SECONDS]]\n"
+		    "       vgpuctl [--socket PATH] undrain UUID|--all\n"
 		    "       vgpuctl [--socket PATH] events [--since WHEN] [--vgpu UUID] [--json]\n"
 		    "               [--history FILE]\n"
 		    "       vgpuctl [--socket PATH] doctor [--json] [--host | --guest] [--root FOLDER]\n"
@@ -35,6 +38,7 @@ static int wrong(const char *const *words, int count)
 		const char *name, *needs;
 	} commands[] = {
 		{ "set", "UUID KEY=VALUE..." }, { "unset", "UUID KEY..." }, { "release", "UUID" },
+		{ "drain", "one UUID, or --all" }, { "undrain", "one UUID, or --all" },
 		{ "show", NULL }, { "status", NULL }, { "top", NULL }, { "events", NULL },
 		{ "doctor", NULL }, { "cdi", NULL },
 	};
@@ -52,6 +56,20 @@ static int wrong(const char *const *words, int count)
 	return 2;
 }
 
+/* `words` are the command and, unless it is for all, the name of a vGPU. */
+static int drain(const char *path, char *const *words, int count, bool all, double wait)
+{
+	bool on = *words[0] == 'd';
+
+	if (count + all != 2)
+		return wrong((const char *const *)words, count);
+	if (!on && wait >= 0) {
+		fprintf(stderr, "vgpuctl: undrain takes no --wait, because it ends at once\n");
+		return 2;
+	}
+	return vg_ctl_drain(path, all ? NULL : words[1], on, wait);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -67,6 +85,8 @@ int main(int argc, char **argv)
 		{ "vgpu", required_argument, NULL, 'v' },
 		{ "history", required_argument, NULL, 'F' },
 		{ "sort", required_argument, NULL, 'b' },
+		{ "all", no_argument, NULL, 'a' },
+		{ "wait", optional_argument, NULL, 'w' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -74,8 +94,8 @@ int main(int argc, char **argv)
 	const char *path = VG_CONTROL_DEFAULT;
 	enum vg_role role = VG_ROLE_FOUND;
 	const char *root = "", *libraries = "/usr/lib/vgpu";
-	bool json = false, once = false;
-	double interval = 1;
+	bool json = false, once = false, all = false;
+	double interval = 1, wait = -1;
 	char order = 'm', *end;
 	const char *history = NULL, *vgpu = NULL;
 	uint64_t since = 0;
@@ -119,6 +139,18 @@ int main(int argc, char **argv)
 			fprintf(stderr, "vgpuctl: --sort %s: not an order; allowed: memory, calls, to, "
 				"from, gpu, faults, since or name\n", optarg);
 			return 2;
+		case 'a':
+			all = true;
+			break;
+		case 'w':
+			wait = INFINITY;
+			/* Its own word, too, because no vGPU's name is a number. */
+			if (!optarg && optind < argc && argv[optind][strspn(argv[optind], "0123456789.")] == '\0')
+				optarg = argv[optind++];
+			if (!optarg || vg_ctl_wait(optarg, &wait))
+				break;
+			fprintf(stderr, "vgpuctl: --wait %s: not 0 to 31536000 seconds\n", optarg);
+			return 2;
 		case 'S':
 			if (vg_ctl_since(optarg, &since))
 				break;
@@ -141,6 +173,12 @@ int main(int argc, char **argv)
 			usage(stderr);
 			return 2;
 		}
+	}
+	if (optind < argc && (!strcmp(argv[optind], "drain") || !strcmp(argv[optind], "undrain")))
+		return drain(path, argv + optind, argc - optind, all, wait);
+	if (all || wait >= 0) {
+		fprintf(stderr, "vgpuctl: %s\n", all ? "--all is for drain and undrain" : "--wait is for drain");
+		return 2;
 	}
 	if (optind + 1 == argc && !strcmp(argv[optind], "doctor"))
 		return vg_ctl_doctor(path, root, role, json);

@@ -46,6 +46,8 @@ static const struct metric of_vgpus[] = {
 	{ "vgpu_quarantined", GAUGE,
 	  "1 if the vGPU gets no new programs; of the socket, how many users get none.", "quarantined",
 	  NULL, NULL },
+	{ "vgpu_drained", GAUGE, "1 if the operator lets the vGPU have no new programs.", "drained",
+	  NULL, NULL },
 	{ "vgpu_waits_total", COUNTER, "Waits for a rate of the vGPU.", "call_waits",
 	  "for=\"calls\"", NULL },
 	{ "vgpu_waits_total", COUNTER, NULL, "byte_waits", "for=\"bytes\"", NULL },
