@@ -172,6 +172,20 @@ def not_kept(folder):
     m.end()
 
 
+def tenant(folder):
+    m = Mediator(BUILD, folder, f"[socket team-a]\npath = {folder}/a/sock\nmemory = 1G\n"
+                 f"[socket team-b]\npath = {folder}/b/sock\n")
+    check("status has a tenant's socket and its size",
+          [m.vgpu("team-a")[k] for k in ("socket", "size")] == [f"{folder}/a/sock", 1 << 30],
+          m.vgpu("team-a"))
+    check("a tenant without a limit has no size", "size" not in m.vgpu("team-b"), m.vgpu("team-b"))
+    check("what is set", m.ctl("set", "team-a", "memory=2G") == (0, ""))
+    check("is the limit, and not the size",
+          [m.vgpu("team-a")[k] for k in ("memory_limit", "size")] == [2 << 30, 1 << 30],
+          m.vgpu("team-a"))
+    m.end()
+
+
 def slow_reader(folder):
     """One that reads a long answer slowly gets its beginning, because the mediator waits meanwhile."""
     m = Mediator(BUILD, folder, "".join(f"[socket t{i}]\npath = {folder}/t{i}.sock\n"
@@ -190,7 +204,7 @@ def slow_reader(folder):
     m.end()
 
 
-for test in (live, wrong, kept, of_the_file, not_kept, slow_reader):
+for test in (live, wrong, kept, of_the_file, not_kept, tenant, slow_reader):
     with tempfile.TemporaryDirectory() as place:
         os.chmod(place, 0o711)
         test(place)

@@ -180,6 +180,11 @@ static struct json_object *tenant(const struct vg_tenant *t)
 	if (t->devices)
 		add_string(o, "devices", t->devices);
 	add_string(o, "type", t->type);
+	if (vg_listen_path(t))
+		add_string(o, "socket", vg_listen_path(t));
+	/* What it was made with, which `vgpuctl set` does not change. */
+	if (t->local && t->type_memory != UINT64_MAX)
+		add_u64(o, "size", t->type_memory);
 	if (!t->local && !vg_host_info(t, &info)) {
 		json_object_object_add(o, "in_use", json_object_new_boolean(info.out_in_use));
 		add_u64(o, "traps", info.out_traps);

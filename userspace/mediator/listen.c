@@ -378,6 +378,16 @@ fail:
 	free(g);
 }
 
+const char *vg_listen_path(const struct vg_tenant *t)
+{
+	const struct listener *l;
+
+	LIST_FOREACH(l, &listeners, node)
+		if (l->tenant == t)
+			return l->path;
+	return NULL;
+}
+
 int vg_listen_tick(void)
 {
 	int64_t now = vg_now_ms(), next = -1;

@@ -500,6 +500,7 @@ struct vg_named_sockets *vg_sockets(void);	/* in force */
 /* listen.c: programs over Unix sockets */
 int vg_listen_open(void);
 void vg_listen_close(void);
+const char *vg_listen_path(const struct vg_tenant *t);	/* of its socket; NULL: it has none */
 int vg_listen_tick(void);	/* ms until it wants to be called again, or -1 */
 int vg_listen_socket(const char *path, int type, unsigned int mode);
 int vg_listen_folder(const char *path, char *folder, size_t size);	/* make it; 0, -errno */
