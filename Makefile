@@ -59,6 +59,7 @@ ALL :=
 TESTS :=
 include $(sort $(wildcard tools/*/build.mk))
 include $(sort $(wildcard userspace/*/build.mk))
+include kubernetes/build.mk
 include $(sort $(wildcard tests/*/build.mk))
 include packaging/build.mk
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
