@@ -25,6 +25,8 @@ from mediator import Mediator, Program, check, finish     # noqa: E402
 BUILD = os.path.abspath(sys.argv[1])
 PLUGIN = os.path.join(BUILD, "kubernetes/bin/vgpu-device-plugin")
 SILENCE_S = 120
+# The device has more than either tenant.
+os.environ["VGPU_SOFTGPU_MEM"] = "8G"
 A, B = "vgpu/A-1024M", "vgpu/A-2048M"
 HEALTHY = {A: {"team-a": "Healthy"}, B: {"team-b": "Healthy"}}
 UNHEALTHY = {A: {"team-a": "Unhealthy"}, B: {"team-b": "Unhealthy"}}
@@ -115,17 +117,21 @@ def in_container(folder, env, mounts, words):
     return done.returncode, done.stdout
 
 
-def computes(what, folder, env, mounts, m):
+def computes(what, folder, env, mounts, m, name, mib):
     code, text = in_container(folder, env, mounts, "/devinfo")
-    check(f"{what}: a program sees 1 GiB", code == 0 and
-          re.search(r"PASS devinfo: .*, 1024 MiB", text), text)
+    check(f"{what}: a program sees {mib} MiB", code == 0 and
+          re.search(rf"PASS devinfo: .*, {mib} MiB", text), text)
     check(f"{what}: of all sockets it has its tenant's alone",
-          re.findall(r"^socket (\S+)$", text, re.M) == [f"{m.folder}/team-a/vgpu.sock"], text)
+          re.findall(r"^socket (\S+)$", text, re.M) == [f"{m.folder}/{name}/vgpu.sock"], text)
+    for to in [place["to"] for place in mounts]:
+        code, text = in_container(folder, env, mounts, f"/sh -c '>{to}/x'")
+        check(f"{what}: it cannot write into {os.path.basename(to)}",
+              code and "Read-only" in text, text)
 
 
-def allocation(kubelet, m, folder, cdi):
-    got = kubelet.allocate(A, "team-a")
-    check("a device is allocated", len(got.get("allocated", [])) == 1, got)
+def allocation(kubelet, m, folder, cdi, resource, name, mib):
+    got = kubelet.allocate(resource, name)
+    check(f"{name} is allocated", len(got.get("allocated", [])) == 1, got)
     one = got["allocated"][0]
     places = [{"from": p["host_path"], "to": p["container_path"], "ro": p.get("read_only")}
               for p in one["mounts"]]
@@ -134,20 +140,19 @@ def allocation(kubelet, m, folder, cdi):
     named = {f"{spec['kind']}={d['name']}": d["containerEdits"] for d in spec["devices"]}
     check("the CDI specification has both tenants", sorted(named) ==
           ["vgpu/tenant=team-a", "vgpu/tenant=team-b"], named)
-    check("the answer names the CDI device", [d["name"] for d in one["cdi_devices"]] ==
-          ["vgpu/tenant=team-a"], one)
-    edits = named["vgpu/tenant=team-a"]
+    device = [d["name"] for d in one["cdi_devices"]]
+    check("the answer names the CDI device", device == [f"vgpu/tenant={name}"], one)
+    edits = named.get(f"vgpu/tenant={name}", {"env": [], "mounts": []})
     if subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL).returncode:
         print("skipped - mounts are not allowed here")
-    else:
-        computes("mounts and environment", folder, one["envs"], places, m)
-        computes("CDI", folder, dict(e.split("=", 1) for e in edits["env"]),
-                 [{"from": p["hostPath"], "to": p["containerPath"], "ro": "ro" in p["options"]}
-                  for p in edits["mounts"]], m)
-        code, text = in_container(folder, one["envs"], places,
-                                  f"/sh -c '>{m.folder}/team-a/x'")
-        check("a container cannot write into the socket's folder",
-              code and "Read-only" in text, text)
+        return
+    computes(f"{name}, by mounts and environment", folder, one["envs"], places, m, name, mib)
+    computes(f"{name}, by CDI", folder, dict(e.split("=", 1) for e in edits["env"] or []),
+             [{"from": p["hostPath"], "to": p["containerPath"], "ro": "ro" in p["options"]}
+              for p in edits["mounts"]], m, name, mib)
+
+
+def refusals(kubelet):
     for resource, devices, why in (
             (A, ["team-a", "team-b"], "one vgpu/A-1024M, and not 2"),
             (A, ["team-b"], "no tenant team-b with vgpu/A-1024M"),
@@ -197,7 +202,9 @@ def test(folder):
     check("a tenant whose folder has other sockets is not offered",
           [f"its folder {machine}/ also has {machine}/" in line
            for line in plugin.said("loose: not offered")] == [True], plugin.lines)
-    allocation(kubelet, m, folder, cdi)
+    allocation(kubelet, m, folder, cdi, A, "team-a", 1024)
+    allocation(kubelet, m, folder, cdi, B, "team-b", 2048)
+    refusals(kubelet)
     quarantine(kubelet, m)
     m.end()
     check("without the mediator both are unhealthy",
