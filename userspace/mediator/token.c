@@ -154,8 +154,8 @@ static int offer(struct vg_proc *p, const struct vg_token_request *rq, int fd,
 	static struct vg_log_rate odd;
 	struct vg_token *k;
 
-	/* The limit may be none. */
-	if (rq->bytes > vg_quota(t, VG_QUOTA_MEMORY) || rq->bytes > INT64_MAX)
+	/* The limit may be none, and charge_of() rounds up to what is added and taken as an int64_t. */
+	if (rq->bytes > vg_quota(t, VG_QUOTA_MEMORY) || rq->bytes > INT64_MAX - VG_DEVICE_PIECE)
 		return -EINVAL;
 	if (fd >= 0 && !is_export(fd)) {
 		vg_log_some(&odd, VG_WARNING,
