@@ -125,7 +125,10 @@ void vg_client_doze(uint64_t end)
 	do {
 		nanosleep(&(struct timespec){ .tv_nsec = us * 1000 }, NULL);
 		head = vg_client_head();
-		/* Where nothing moves, the executor may have gone, and only whoever sleeps is told of it. */
+		/*
+		 * If the executor has done nothing since the last look, it may have ended. Only the
+		 * transport's wait tells that, and the caller goes there next.
+		 */
 		if (head <= last || head >= end)
 			return;
 		last = head;

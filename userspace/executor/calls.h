@@ -99,8 +99,9 @@ void vg_x_pace_copied(size_t bytes);
  * memory it has taken; or NULL, and then none is kept.
  */
 CUcontext vg_x_warm_take(CUdevice dev, unsigned int flags, uint64_t *bytes);
-/* Give it back, because the program has another: on a thread of its own; wait for that thread's end. */
+/* Release it on another thread, because the program does not use it. */
 void vg_x_warm_drop(void);
+/* Wait until vg_x_warm_drop() has released it. */
 void vg_x_warm_gone(void);
 /* What each new context gets. */
 void vg_x_anchor(CUcontext ctx);

@@ -33,7 +33,10 @@ static bool measured;
 
 bool vg_x_context_begin(struct vg_exec *x, struct vg_x_context *c)
 {
-	/* Or what that one gives back would be taken from what this one is measured to take. */
+	/*
+	 * A context is measured by how much more the driver holds afterwards. If the context that was made
+	 * ahead were released meanwhile, this one would seem to take nothing.
+	 */
 	vg_x_warm_gone();
 	c->expected = !vg_exec_tells(x) ? CONTEXT_BYTES : measured ? first_taken : 0;
 	c->held = vg_exec_held(x);

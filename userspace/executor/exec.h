@@ -185,15 +185,16 @@ unsigned int vg_exec_processes(struct vg_exec *x, int device, uint32_t *pid, uin
 void vg_exec_contexts_changed(struct vg_exec *x);
 
 /*
+ * Call it before bytes are copied. It waits until the vGPU's rate of bytes has paid for earlier copies,
+ * also those of programs that have ended. Otherwise a program that ends after each copy, and is started
+ * again, would not be bound by the rate.
+ */
+void vg_exec_before_move(struct vg_exec *x);
+/*
  * Count bytes moved to (in) and from (out) the device for the status page; and those
  * of them that the device itself has read from or written to the program's own memory,
  * so that no CPU has copied them, ours or the guest's.
  */
-/*
- * Before bytes are moved: wait for what the vGPU's programs have moved already, or else whoever ends
- * after one copy, and begins again, would move any number of bytes.
- */
-void vg_exec_before_move(struct vg_exec *x);
 void vg_exec_moved(struct vg_exec *x, uint64_t in, uint64_t out);
 void vg_exec_moved_direct(struct vg_exec *x, uint64_t in, uint64_t out);
 

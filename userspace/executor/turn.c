@@ -36,9 +36,10 @@
 #define BATCH_ALONE_NS	2000000u
 #define BATCH_MOST	256u
 /*
- * The device has no more work than that: where others want it, too; where nobody does. How long a
- * launch takes is guessed by those before it, and where long ones come before short ones the device
- * has much less than was meant, and must not run dry.
+ * An executor gives the device no more work than for this time: while other vGPUs want the device, and
+ * while none does. It estimates a launch's time by the launches before it. Where short launches follow
+ * long ones the estimate is too high, and the device gets less work than it should; with 0.5 ms it was
+ * idle for a part of the turn.
  */
 #define AHEAD_NS	1000000u
 #define AHEAD_ALONE_NS	20000000u
