@@ -38,8 +38,7 @@
 /*
  * An executor gives the device no more work than for this time: while other vGPUs want the device, and
  * while none does. It estimates a launch's time by the launches before it. Where short launches follow
- * long ones the estimate is too high, and the device gets less work than it should; with 0.5 ms it was
- * idle for a part of the turn.
+ * long ones the estimate is too high, and the device gets less work than it should, so that it may be idle.
  */
 #define AHEAD_NS	1000000u
 #define AHEAD_ALONE_NS	20000000u
