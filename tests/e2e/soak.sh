@@ -40,26 +40,33 @@ pick_guest() {
 
 pause_some() { random "$1"; usleep $(((picked + 1) * 1000000)); }
 
-# signal_one SIGNAL: to a program of a lane in $g, if one runs; prints its pid. In the guest only
-# the shell itself looks for it, because pidof takes seconds for each name beside four programs.
+# signal_one SIGNAL: to a program of a lane in $g; prints its pid. A lane has no program for most of the
+# time, so the guest looks again until there is one. The shell itself looks, because pidof takes
+# seconds for each name beside four programs.
 signal_one() {
 	random 1000
-	guest_run $g "for p in /proc/[0-9]*; do
-			read -r name <\$p/comm || continue
-			case \$name in
-			spin | vectoradd | matmul_tiled | reduce_atomic | warp_scan | threads4 | features | hostmem)
-				set -- \"\$@\" \${p#/proc/} ;;
-			esac
-		done 2>/dev/null
-		[ \$# -gt 0 ] || exit 0
-		shift \$(($picked % \$#))
-		kill -$1 \$1 2>/dev/null && echo \$1
-		true"
+	guest_run $g "n=0
+		while [ \$n -lt 5000 ]; do
+			n=\$((n + 1))
+			set --
+			for p in /proc/[0-9]*; do
+				read -r name <\$p/comm || continue
+				case \$name in
+				spin | vectoradd | matmul_tiled | reduce_atomic | warp_scan | threads4 | features | hostmem)
+					set -- \"\$@\" \${p#/proc/} ;;
+				esac
+			done 2>/dev/null
+			[ \$# -gt 0 ] || continue
+			shift \$(($picked % \$#))
+			kill -$1 \$1 2>/dev/null && echo \$1 && exit
+		done
+		echo 'no program of a lane ran'
+		exit 1" 300
 }
 
 fault_kill() {
 	fault_begin kill $g
-	signal_one KILL
+	signal_one KILL || return
 	fault_end
 }
 
@@ -67,24 +74,33 @@ fault_kill() {
 fault_stop() {
 	local pid
 	fault_begin stop $g
-	pid=$(signal_one STOP)
+	pid=$(signal_one STOP) || { echo "$pid"; return 1; }
 	echo "$pid"
 	pause_some 5
-	[ -z "$pid" ] || guest_run $g "kill -CONT $pid 2>/dev/null; true"
+	guest_run $g "kill -CONT $pid 2>/dev/null; true"
 	fault_end
 }
 
 spare_again() { mediator_answers 1 >/dev/null; }
 
-fault_executor() {
-	local pids
+# Of executors that serve a program; a spare's end would cost nobody anything.
+serving() { vgpuctl status --json | sed -n 's/.*"executor":\([0-9]*\).*/\1/p'; }
+
+kill_serving() {
 	# shellcheck disable=SC2046
-	set -- $(executors)
+	set -- $(serving)
+	[ $# -gt 0 ] || return
 	random 1000
-	[ $# -gt 0 ] && shift $((picked % $#))
+	shift $((picked % $#))
+	kill -KILL "$1" 2>/dev/null && executor=$1
+}
+
+fault_executor() {
+	local executor=
 	fault_begin executor all
-	[ $# = 0 ] || kill -KILL "$1" 2>/dev/null
-	[ $# = 0 ] || wait_until 20 _gone "$1" || return
+	wait_until 60 kill_serving || { echo "no executor served a program"; return 1; }
+	echo "$executor"
+	wait_until 20 _gone "$executor" || return
 	wait_until 30 spare_again || { echo "no new spare executor"; return 1; }
 	fault_end
 }
