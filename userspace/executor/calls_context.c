@@ -46,13 +46,19 @@ bool vg_x_context_begin(struct vg_exec *x, struct vg_x_context *c)
 bool vg_x_context_made(struct vg_exec *x, struct vg_x_context *c, CUcontext ctx, uint64_t bytes)
 {
 	struct taken *t = ctx ? malloc(sizeof(*t)) : NULL;
-	uint64_t now = vg_exec_held(x);
+	uint64_t now;
 
 	vg_exec_context_give(x, c->expected);
 	if (!t)
 		return false;
-	if (!bytes)
+	/*
+	 * Ask only where nobody measured it before, because the answer takes 20 ms and more while the next
+	 * spare executor makes its context, as it does when a program begins.
+	 */
+	if (!bytes) {
+		now = vg_exec_held(x);
 		bytes = !vg_exec_tells(x) ? CONTEXT_BYTES : now > c->held ? now - c->held : 0;
+	}
 	/*
 	 * Another thread may have taken memory meanwhile, which is none of the context's. The first
 	 * context was made when there was nothing to take memory for; what a later one takes beyond
