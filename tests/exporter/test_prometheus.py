@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A real Prometheus scrapes vgpu-exporter, with the lines of docs/metrics.md.
+"""A real Prometheus scrapes vgpu-exporter, with the lines of docs/metrics.md, and evaluates the
+queries of the dashboard.
 
     test_prometheus.py BUILD      with-mediator runs it
 
@@ -19,6 +20,10 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import dashboard    # noqa: E402
 
 BUILD = sys.argv[1]
 CONTROL = os.environ["VGPU_TEST_CONTROL"]
@@ -103,9 +108,29 @@ def scrape(tools, folder, address):
               calls[0]["metric"]["type"] == "socket", calls)
         rate = until(lambda: query(port, 'rate(vgpu_calls_total[30s])'))
         check("and their rate", isinstance(rate, list) and len(rate) == 1, rate)
+        evaluate(port)
     finally:
         server.terminate()
         server.wait(60)
+
+
+def evaluate(port):
+    """Prometheus takes each query of the dashboard; what Grafana puts in is put in here."""
+    for where, text in dashboard.queries(dashboard.load()):
+        if text.startswith("label_values("):
+            text = text.removeprefix("label_values(").rsplit(",", 1)[0]
+        text = re.sub(r'"\$\w+"', '".*"', text).replace("$__rate_interval", "30s")
+        try:
+            found = query(port, text)
+        except OSError as error:
+            check(f"the dashboard: {where}", False, f"{text}: {error}")
+            continue
+        # These have numbers in this test; the others are a VM's, or of limits that it does not reach.
+        if "> 0" not in text and re.search(r"vgpu_(up|driver_info|devices|executors_ready|calls|"
+                                           r"processes|fb_used|copied)", text):
+            check(f"the dashboard: {where}", found, text)
+        else:
+            check(f"the dashboard: {where}", isinstance(found, list), text)
 
 
 with tempfile.TemporaryDirectory() as place:
