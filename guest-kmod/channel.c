@@ -60,7 +60,7 @@ static void channel_set_state(struct vgpu_channel *ch, enum vgpu_channel_state s
 {
 	lockdep_assert_held(&ch->vgpu->table_lock);
 
-	/* Pairs with the load in vgpu_channel_usable(): mm and mem come first. */
+	/* Pairs with the load in vgpu_channel_usable(): mm, mem and why come first. */
 	smp_store_release(&ch->state, state);
 	wake_up_all(&ch->vgpu->vector[ch->vector].wq);
 }
@@ -109,6 +109,21 @@ bool vgpu_away(const struct vgpu *vgpu)
 	return READ_ONCE(vgpu->gone) || READ_ONCE(vgpu->offline);
 }
 
+/* The errors of vgpu.h for what the host may say. */
+static int refusal(u32 why)
+{
+	switch (why) {
+	case VGPU_WHY_DRAINED:
+		return -ESHUTDOWN;
+	case VGPU_WHY_QUARANTINED:
+		return -EKEYREVOKED;
+	case VGPU_WHY_LIMIT:
+		return -EUSERS;
+	default:
+		return -EPIPE;
+	}
+}
+
 /*
  * May the caller use this channel now?  lock held, or the answer is a hint
  * (the device checks for itself).
@@ -123,6 +138,8 @@ int vgpu_channel_usable(const struct vgpu_channel *ch)
 		return -ENXIO;
 	case VGPU_CH_LIVE:
 		return current->mm == ch->mm ? 0 : -EPERM;
+	case VGPU_CH_LOST:
+		return refusal(ch->why);
 	default:
 		return -EPIPE;
 	}
@@ -501,10 +518,12 @@ void vgpu_channels_event(struct vgpu *vgpu, u32 event, struct list_head *out)
 	if (!ch)
 		goto unlock;
 	if (VGPU_EVENT_KIND(event) == VGPU_EVENT_LOST &&
-	    (ch->state == VGPU_CH_LIVE || ch->state == VGPU_CH_STARTING))
+	    (ch->state == VGPU_CH_LIVE || ch->state == VGPU_CH_STARTING)) {
+		ch->why = VGPU_EVENT_WHY(event);
 		channel_set_state(ch, VGPU_CH_LOST);
-	else if (VGPU_EVENT_KIND(event) == VGPU_EVENT_RELEASED && ch->state == VGPU_CH_CLOSED)
+	} else if (VGPU_EVENT_KIND(event) == VGPU_EVENT_RELEASED && ch->state == VGPU_CH_CLOSED) {
 		channel_erase(ch, out);
+	}
 unlock:
 	mutex_unlock(&vgpu->table_lock);
 	channels_dma_unmap(out);

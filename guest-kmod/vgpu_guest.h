@@ -101,6 +101,7 @@ struct vgpu_channel {
 	struct mutex lock;
 
 	enum vgpu_channel_state state;	/* written under table_lock */
+	u32 why;			/* VGPU_WHY_*, if it is LOST; written before state */
 	struct mm_struct *mm;		/* whose channel it is */
 	u32 id;
 	u32 vector;

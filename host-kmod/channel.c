@@ -324,7 +324,7 @@ void vgpu_channels_dma_unmap(struct vgpu *vgpu, u64 iova, u64 bytes)
 			spin_lock(&vgpu->table_lock);
 			if (ch->state == VGPU_CH_WAITING) {
 				channel_set_state(ch, VGPU_CH_LOST);
-				vgpu_event_post(vgpu, ch->id, VGPU_EVENT_LOST);
+				vgpu_event_post(vgpu, ch->id, VGPU_EVENT_LOST, VGPU_WHY_UNSAID);
 			}
 			spin_unlock(&vgpu->table_lock);
 		}
@@ -347,6 +347,23 @@ int vgpu_channel_attach(struct vgpu_channel *ch, struct file *file)
 	} else {
 		ret = ch->state == VGPU_CH_ATTACHED ? -EBUSY : -EPIPE;
 	}
+	spin_unlock(&vgpu->table_lock);
+	return ret;
+}
+
+/* Nobody is going to serve an ATTACHED channel; its guest hears why when the descriptor goes. */
+int vgpu_channel_refuse(struct vgpu_channel *ch, u32 why)
+{
+	struct vgpu *vgpu = ch->vgpu;
+	int ret = 0;
+
+	if (why < VGPU_WHY_DRAINED || why > VGPU_WHY_LIMIT)
+		return -EINVAL;
+	spin_lock(&vgpu->table_lock);
+	if (ch->state == VGPU_CH_ATTACHED)
+		ch->why = why;
+	else
+		ret = -EPIPE;
 	spin_unlock(&vgpu->table_lock);
 	return ret;
 }
@@ -383,12 +400,12 @@ void vgpu_channel_detach(struct vgpu_channel *ch)
 	switch (ch->state) {
 	case VGPU_CH_ATTACHED:
 		channel_set_state(ch, VGPU_CH_LOST);
-		vgpu_event_post(vgpu, ch->id, VGPU_EVENT_LOST);
+		vgpu_event_post(vgpu, ch->id, VGPU_EVENT_LOST, ch->why);
 		break;
 	case VGPU_CH_CLOSING:
 		channel_erase(ch);
 		list_del_init(&ch->dying);
-		vgpu_event_post(vgpu, ch->id, VGPU_EVENT_RELEASED);
+		vgpu_event_post(vgpu, ch->id, VGPU_EVENT_RELEASED, VGPU_WHY_UNSAID);
 		erased = true;
 		break;
 	default:

@@ -160,6 +160,15 @@ static int ioc_raise(struct file *file, void *arg)
 	return 0;
 }
 
+static int ioc_refuse(struct file *file, void *arg)
+{
+	struct vgpu_host_refuse *refuse = arg;
+
+	if (refuse->flags || refuse->reserved)
+		return -EINVAL;
+	return vgpu_channel_refuse(file->private_data, refuse->why);
+}
+
 static int ioc_region(struct file *file, void *arg)
 {
 	struct vgpu_channel *ch = file->private_data;
@@ -189,6 +198,7 @@ static const struct vgpu_ioctl channel_ioctls[] = {
 	VGPU_IOCTL(VGPU_HOST_IOC_DOORBELL, vgpu_host_doorbell, reserved, ioc_doorbell),
 	VGPU_IOCTL(VGPU_HOST_IOC_RAISE, vgpu_host_raise, flags, ioc_raise),
 	VGPU_IOCTL(VGPU_HOST_IOC_REGION, vgpu_host_region, out_offset, ioc_region),
+	VGPU_IOCTL(VGPU_HOST_IOC_REFUSE, vgpu_host_refuse, reserved, ioc_refuse),
 };
 
 static long channel_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

@@ -145,10 +145,12 @@ void vgpu_irq_request(struct vgpu *vgpu)
 	irq_signal(vgpu, &vgpu->req);
 }
 
-void vgpu_event_post(struct vgpu *vgpu, u32 channel, u32 kind)
+void vgpu_event_post(struct vgpu *vgpu, u32 channel, u32 kind, u32 why)
 {
 	spin_lock(&vgpu->irq_lock);
 	__set_bit(channel, kind == VGPU_EVENT_LOST ? vgpu->lost : vgpu->released);
+	if (kind == VGPU_EVENT_LOST)
+		vgpu->why[channel] = why;
 	spin_unlock(&vgpu->irq_lock);
 	vgpu_irq_raise(vgpu, VGPU_VECTOR_EVENT);
 }
@@ -172,6 +174,8 @@ u32 vgpu_event_take(struct vgpu *vgpu)
 	event = event_take_one(vgpu->released, VGPU_EVENT_RELEASED);
 	if (!event)
 		event = event_take_one(vgpu->lost, VGPU_EVENT_LOST);
+	if (VGPU_EVENT_KIND(event) == VGPU_EVENT_LOST)
+		event |= vgpu->why[VGPU_EVENT_CHANNEL(event)] << 24;
 	spin_unlock(&vgpu->irq_lock);
 	return event;
 }

@@ -132,10 +132,11 @@ struct vgpu_channel {
 	char comm[16];
 	struct vgpu_layout layout;
 
-	enum vgpu_channel_state state;	/* written under table_lock, as the next three */
+	enum vgpu_channel_state state;	/* written under table_lock, as the next four */
 	bool announced;			/* the mediator knows this state */
 	struct list_head dying;		/* in vgpu->dying */
 	struct file *file;		/* the descriptor that was attached */
+	u32 why;			/* VGPU_WHY_*, for the guest */
 	struct llist_node released;	/* in vgpu->released_channels */
 
 	struct mutex map_lock;
@@ -179,6 +180,7 @@ struct vgpu {
 	struct eventfd_ctx *req;
 	DECLARE_BITMAP(lost, VGPU_CHANNELS);
 	DECLARE_BITMAP(released, VGPU_CHANNELS);
+	u8 why[VGPU_CHANNELS];		/* of lost */
 
 	/* The mediator's side; under vgpu_host_lock. */
 	bool announced;
@@ -274,6 +276,7 @@ void vgpu_channel_detach(struct vgpu_channel *ch);	/* drops a reference */
 /* channel.c: no lock of the vGPU held; these take table_lock at most */
 void vgpu_channels_init(struct vgpu *vgpu);
 int vgpu_channel_attach(struct vgpu_channel *ch, struct file *file);
+int vgpu_channel_refuse(struct vgpu_channel *ch, u32 why);
 void vgpu_channel_release(struct vgpu_channel *ch);	/* takes over a reference */
 void vgpu_channel_doorbell(struct vgpu *vgpu, u32 id);
 void vgpu_channel_put(struct vgpu_channel *ch);
@@ -297,7 +300,7 @@ int vgpu_irq_set(struct vgpu *vgpu, const struct vfio_irq_set *set, const void *
 void vgpu_irq_release(struct vgpu *vgpu);
 void vgpu_irq_raise(struct vgpu *vgpu, u32 vector);
 void vgpu_irq_request(struct vgpu *vgpu);
-void vgpu_event_post(struct vgpu *vgpu, u32 channel, u32 kind);
+void vgpu_event_post(struct vgpu *vgpu, u32 channel, u32 kind, u32 why);
 u32 vgpu_event_take(struct vgpu *vgpu);
 void vgpu_events_clear(struct vgpu *vgpu);
 

@@ -270,6 +270,28 @@ static void executor_lost(struct kunit *test)
 	vgpu_channel_close(s->ch);
 }
 
+/* What the host says of why reaches the program, and what nobody has defined does not. */
+static void refused_with_a_reason(struct kunit *test)
+{
+	static const struct { u32 why; int err; } said[] = {
+		{ VGPU_WHY_DRAINED, -ESHUTDOWN }, { VGPU_WHY_QUARANTINED, -EKEYREVOKED },
+		{ VGPU_WHY_LIMIT, -EUSERS }, { 4, -EPIPE }, { 0x7f, -EPIPE },
+	};
+	struct state *s = test->priv;
+	struct vgpu_channel *first = s->ch, *ch;
+	struct vgpu_wait wait = {};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(said); i++) {
+		ch = i ? open_another(s) : first;
+		KUNIT_ASSERT_EQ(test, setup_channel(ch), 0);
+		tell(s, said[i].why << 8 | VGPU_EVENT_LOST, ch->id);
+		KUNIT_EXPECT_EQ(test, vgpu_channel_wait(ch, &wait), said[i].err);
+		KUNIT_EXPECT_EQ(test, vgpu_channel_usable(ch), said[i].err);
+		vgpu_channel_close(ch);
+	}
+}
+
 static void wait_counts(struct kunit *test)
 {
 	struct state *s = test->priv;
@@ -522,7 +544,8 @@ static void map_is_unclear(struct kunit *test)
 
 static struct kunit_case cases[] = {
 	KUNIT_CASE(not_set_up), KUNIT_CASE(set_up_once), KUNIT_CASE(refused_by_the_host),
-	KUNIT_CASE(close_in_progress), KUNIT_CASE(executor_lost), KUNIT_CASE(wait_counts),
+	KUNIT_CASE(close_in_progress), KUNIT_CASE(executor_lost),
+	KUNIT_CASE(refused_with_a_reason), KUNIT_CASE(wait_counts),
 	KUNIT_CASE(device_leaves), KUNIT_CASE(destroy_fails),
 	KUNIT_CASE(reset_under_a_program), KUNIT_CASE(reset_times_out),
 	KUNIT_CASE(lost_while_starting), KUNIT_CASE(regions),

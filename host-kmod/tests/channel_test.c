@@ -105,6 +105,33 @@ static void executor_goes_first(struct kunit *test)
 	fake_unlock(test);
 }
 
+/* The guest hears why it was refused, and the next one of the same id does not. */
+static void refused(struct kunit *test)
+{
+	struct fake *f = fake_lock(test);
+	struct vgpu_channel *ch;
+	u32 event, i;
+
+	for (i = 0; i < 2; i++) {
+		KUNIT_ASSERT_EQ(test, fake_channel(test), 0);
+		ch = the_channel(f);
+		KUNIT_EXPECT_EQ(test, vgpu_channel_refuse(ch, VGPU_WHY_DRAINED), -EPIPE);
+		KUNIT_EXPECT_EQ(test, attach(ch), 0);
+		KUNIT_EXPECT_EQ(test, vgpu_channel_refuse(ch, VGPU_WHY_UNSAID), -EINVAL);
+		KUNIT_EXPECT_EQ(test, vgpu_channel_refuse(ch, VGPU_WHY_LIMIT + 1), -EINVAL);
+		if (!i)
+			KUNIT_EXPECT_EQ(test, vgpu_channel_refuse(ch, VGPU_WHY_DRAINED), 0);
+		vgpu_channel_detach(ch);
+		event = vgpu_event_take(&f->vgpu);
+		KUNIT_EXPECT_EQ(test, VGPU_EVENT_KIND(event), VGPU_EVENT_LOST);
+		KUNIT_EXPECT_EQ(test, VGPU_EVENT_CHANNEL(event), 7);
+		KUNIT_EXPECT_EQ(test, VGPU_EVENT_WHY(event), i ? VGPU_WHY_UNSAID : VGPU_WHY_DRAINED);
+		KUNIT_EXPECT_EQ(test, vgpu_channel_refuse(ch, VGPU_WHY_DRAINED), -EPIPE);
+		KUNIT_EXPECT_EQ(test, vgpu_channel_destroy(&f->vgpu, 7), 0);
+	}
+	fake_unlock(test);
+}
+
 static void reset_under_an_executor(struct kunit *test)
 {
 	struct fake *f = fake_lock(test);
@@ -390,6 +417,7 @@ static void bell_is_taken_at_release(struct kunit *test)
 
 static struct kunit_case cases[] = {
 	KUNIT_CASE(never_served), KUNIT_CASE(guest_goes_first), KUNIT_CASE(executor_goes_first),
+	KUNIT_CASE(refused),
 	KUNIT_CASE(reset_under_an_executor), KUNIT_CASE(reset_completes),
 	KUNIT_CASE(told_anew),
 	KUNIT_CASE(told_once_it_arrives),

@@ -74,9 +74,9 @@ static void events(struct kunit *test)
 	u32 id, event, n = 0;
 
 	for (id = VGPU_CHANNELS; id--;) {
-		vgpu_event_post(&f->vgpu, id, VGPU_EVENT_LOST);
-		vgpu_event_post(&f->vgpu, id, VGPU_EVENT_RELEASED);
-		vgpu_event_post(&f->vgpu, id, VGPU_EVENT_RELEASED);
+		vgpu_event_post(&f->vgpu, id, VGPU_EVENT_LOST, 0);
+		vgpu_event_post(&f->vgpu, id, VGPU_EVENT_RELEASED, 0);
+		vgpu_event_post(&f->vgpu, id, VGPU_EVENT_RELEASED, 0);
 	}
 	while ((event = vgpu_event_take(&f->vgpu))) {
 		KUNIT_ASSERT_TRUE(test, event & VGPU_EVENT_VALID);
@@ -85,7 +85,7 @@ static void events(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, n, 2 * VGPU_CHANNELS);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&f->vgpu.interrupts), 3 * VGPU_CHANNELS);
-	vgpu_event_post(&f->vgpu, 1, VGPU_EVENT_LOST);
+	vgpu_event_post(&f->vgpu, 1, VGPU_EVENT_LOST, 0);
 	vgpu_events_clear(&f->vgpu);
 	KUNIT_EXPECT_EQ(test, vgpu_event_take(&f->vgpu), 0);
 }

@@ -10,7 +10,8 @@ $(eval $(call vg-program,$(O)/tests/guest/register,tests/uapi/guest_register.c,-
 $(eval $(call vg-program,$(O)/tests/guest/sweep,tests/uapi/guest_sweep.c tests/uapi/fail_nth.c,\
 	-lcmocka))
 $(eval $(call vg-program,$(O)/tests/host/uapi,tests/uapi/host_uapi.c tests/uapi/uapi_test.c,-lcmocka))
-$(eval $(call vg-program,$(O)/tests/host/channel,tests/uapi/host_channel.c tests/uapi/vmm.c,\
+$(eval $(call vg-program,$(O)/tests/host/channel,tests/uapi/host_channel.c tests/uapi/uapi_test.c \
+	tests/uapi/vmm.c,\
 	-lcmocka -lpthread))
 $(eval $(call vg-program,$(O)/tests/host/races,tests/uapi/host_races.c tests/uapi/vmm.c,\
 	-lcmocka -lpthread))

@@ -132,6 +132,47 @@ static void shared(void **state)
 	expect_event(f, VGPU_EVENT_LOST, 3);
 }
 
+/* The guest hears with LOST why nobody serves it, and each channel has a reason of its own. */
+static void refused(void **state)
+{
+	static const struct uapi_ioctl ioctls[] = {
+		UAPI_IOCTL("REFUSE", VGPU_HOST_IOC_REFUSE, struct vgpu_host_refuse),
+	};
+	struct vgpu_host_refuse refuse = { .size = sizeof(refuse), .why = VGPU_WHY_QUARANTINED };
+	struct fixture *f = *state;
+	uint32_t event;
+	int fd, copy;
+
+	assert_int_equal(vmm_create(&f->vmm, 3), 0);
+	fd = vmm_attach(f->vgpu);
+	assert_true(fd >= 0);
+	uapi_check_sizes(fd, ioctls, 1);
+	uapi_check_flags(fd, ioctls, 1);
+	refuse.reserved = 1;
+	assert_fails(ioctl(fd, VGPU_HOST_IOC_REFUSE, &refuse), EINVAL);
+	refuse.reserved = 0;
+	assert_int_equal(ioctl(fd, VGPU_HOST_IOC_REFUSE, &refuse), 0);
+	copy = dup(fd);
+	close(fd);
+	assert_int_equal(next_event(f, 200), 0);
+	assert_fails(ioctl(f->vgpu, VGPU_HOST_IOC_REFUSE, &refuse), ENOTTY);
+	close(copy);
+	event = next_event(f, 10000);
+	assert_int_equal(VGPU_EVENT_KIND(event), VGPU_EVENT_LOST);
+	assert_int_equal(VGPU_EVENT_CHANNEL(event), 3);
+	assert_int_equal(VGPU_EVENT_WHY(event), VGPU_WHY_QUARANTINED);
+
+	assert_int_equal(vmm_destroy(&f->vmm, 3), 0);
+	assert_int_equal(vmm_create(&f->vmm, 3), 0);
+	fd = vmm_attach(f->vgpu);
+	assert_int_equal(vmm_destroy(&f->vmm, 3), EINPROGRESS);
+	assert_fails(ioctl(fd, VGPU_HOST_IOC_REFUSE, &refuse), EPIPE);
+	close(fd);
+	event = next_event(f, 10000);
+	assert_int_equal(VGPU_EVENT_KIND(event), VGPU_EVENT_RELEASED);
+	assert_int_equal(VGPU_EVENT_WHY(event), VGPU_WHY_UNSAID);
+}
+
 /* What a guest writes never becomes code of an executor. */
 static void never_executable(void **state)
 {
@@ -425,7 +466,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
-		TEST(shared),
+		TEST(shared), TEST(refused),
 		TEST(never_executable),
 		TEST(released_at_the_last_copy),
 		TEST(regions),

@@ -22,6 +22,10 @@
  *   EPERM      the channel belongs to another address space
  *   EPIPE      the executor has gone, or the device was reset or asleep; the
  *              channel is dead, close it
+ *   ESHUTDOWN  as EPIPE, because the host has refused the program: its operator lets
+ *              the device have no new programs for now
+ *   EKEYREVOKED  likewise: too many programs of this device ended by faults
+ *   EUSERS     likewise: as many programs of this device run as may
  *   ENODEV     the device has gone; close it
  *   EIO        SETUP, REGISTER: the host gave an answer that means nothing, so the
  *              memory stays in use until the file is closed and the host lets go of

@@ -89,16 +89,24 @@
 #define VGPU_CTRL_RESET		(1u << 0)
 
 /*
- * VGPU_REG_EVENT: bit 31 set, kind in bits 16-23, channel in bits 0-15.
+ * VGPU_REG_EVENT: bit 31 set, why in bits 24-30, kind in bits 16-23, channel in
+ * bits 0-15.
  * Events are states, not a queue: each is reported at least once, and
  * reading cannot overflow.
  */
 #define VGPU_EVENT_VALID	(1u << 31)
 #define VGPU_EVENT_KIND(e)	(((e) >> 16) & 0xff)
+#define VGPU_EVENT_WHY(e)	(((e) >> 24) & 0x7f)
 #define VGPU_EVENT_CHANNEL(e)	((e) & 0xffff)
 #define VGPU_EVENT_LOST		1u	/* the executor has gone, for good */
 #define VGPU_EVENT_RELEASED	2u	/* after DESTROY: no one on the host can
 					 * reach the channel's memory any more */
+
+/* Why, with LOST: the host has refused the program.  All are about this device alone. */
+#define VGPU_WHY_UNSAID		0u	/* it has not, or does not say why */
+#define VGPU_WHY_DRAINED	1u	/* the operator lets it have no new programs for now */
+#define VGPU_WHY_QUARANTINED	2u	/* it gets none, because too many ended by faults */
+#define VGPU_WHY_LIMIT		3u	/* as many of its programs run as may */
 
 /*
  * Admin commands.  The guest driver writes the bus address of one page that

@@ -142,6 +142,17 @@ struct vgpu_host_raise {
 };
 
 /*
+ * Say why no executor is going to serve the channel: VGPU_WHY_*, but not UNSAID.  The guest hears
+ * it with LOST, when the last copy of the descriptor has been closed.
+ */
+struct vgpu_host_refuse {
+	__u32 size;
+	__u32 flags;		/* 0 */
+	__u32 why;
+	__u32 reserved;		/* 0 */
+};
+
+/*
  * A region that the guest has registered: mmap() at out_offset, `out_bytes`
  * long.  VGPU_REGION_GUP: get_user_pages() works on the mapping, so a device
  * driver can pin it; without it the guest's memory is anonymous, and only the
@@ -167,6 +178,7 @@ struct vgpu_host_region {
 #define VGPU_HOST_IOC_DOORBELL		_IO(VGPU_HOST_IOC_TYPE, 0x21)
 #define VGPU_HOST_IOC_RAISE		_IO(VGPU_HOST_IOC_TYPE, 0x22)
 #define VGPU_HOST_IOC_REGION		_IO(VGPU_HOST_IOC_TYPE, 0x23)
+#define VGPU_HOST_IOC_REFUSE		_IO(VGPU_HOST_IOC_TYPE, 0x24)
 
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_event) == 16);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_info) == 16);
@@ -177,5 +189,6 @@ VGPU_ABI_ASSERT(sizeof(struct vgpu_host_channel_info) == 72);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_doorbell) == 16);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_raise) == 8);
 VGPU_ABI_ASSERT(sizeof(struct vgpu_host_region) == 40);
+VGPU_ABI_ASSERT(sizeof(struct vgpu_host_refuse) == 16);
 
 #endif /* _UAPI_LINUX_VGPU_HOST_H */
