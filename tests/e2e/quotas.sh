@@ -10,6 +10,8 @@ check "the guest comes up" guest_wait g || exit 1
 
 refused() { ! program g vectoradd 1048576; }
 has_event() { vgpuctl events --json --vgpu "$uuid" | grep -q "\"event\":\"$1\""; }
+# What a program that is refused prints, by a word of it.
+told() { guest_run g 'vectoradd 1048576' >/run/told; grep -F "$1" /run/told || { cat /run/told; return 1; }; }
 says_drained() { vgpuctl events --json --vgpu "$uuid" | grep -q "operator has drained"; }
 
 step "device memory, by what is set now"
@@ -33,6 +35,7 @@ check "one fault is to be enough" vgpuctl set "$uuid" faults=1
 check "there is one" program g forever
 check "an event says it" wait_until 20 has_event quarantine
 check "no new program is served" refused
+check "and it says why" told "(vgpuctl release)"
 vgpuctl status
 check "another mediator is started" eval 'mediator_stop && mediator_start'
 check "no new program is served, either" refused
@@ -43,13 +46,28 @@ step "drain"
 check "what was set before is taken back" vgpuctl unset "$uuid" kernel_seconds faults
 check "the vGPU is drained, and no program runs" vgpuctl drain "$uuid" --wait 60
 check "no new program is served" refused
+check "and it says why" told "(vgpuctl drain)"
 check "an event says it" wait_until 20 says_drained
 check "the drain is taken back" vgpuctl undrain "$uuid"
 check "programs are served" program g vectoradd 1048576
 check "all are drained" vgpuctl drain --all
 check "no new program is served, either" refused
+check "and it says why" told "(vgpuctl drain)"
 check "another mediator is started" eval 'mediator_stop && mediator_start'
 check "it serves programs" program g vectoradd 1048576
+
+step "as many programs as may"
+check "two may run" vgpuctl set "$uuid" programs=2
+one=$(guest_start g 'zerocopy 1 /tmp')
+two=$(guest_start g 'zerocopy 1 /tmp')
+check "two run" wait_until 120 eval 'job_says g "$one" registered && job_says g "$two" registered'
+check "a third is not served" refused
+check "and it says why" told "[limits] programs"
+guest_run g 'touch /tmp/copy /tmp/end'
+check "one ends well" guest_join g "$one"
+check "the other, too" guest_join g "$two"
+check "the limit is taken back" vgpuctl unset "$uuid" programs
+check "programs are served" program g vectoradd 1048576
 
 step "nothing stays behind"
 check "no device memory is in use" idle "$uuid"

@@ -63,8 +63,8 @@ static CUresult connect_error(int err, const char *path)
 			"pinned memory is reached (user_limit and pin_limit of vgpu_guest)\n", path);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	case -EKEYREVOKED:
-		fprintf(stderr, "vgpu: %s: the host gives this user no new programs, because too many "
-			"have ended by faults, until its operator lets it (vgpuctl release)\n", path);
+		fprintf(stderr, "vgpu: %s: the host gives this user or vGPU no new programs, because too "
+			"many have ended by faults, until its operator lets it (vgpuctl release)\n", path);
 		return CUDA_ERROR_SYSTEM_NOT_READY;
 	case -ESHUTDOWN:
 		fprintf(stderr, "vgpu: %s: the host's operator lets no new programs begin for now, because the "
@@ -143,6 +143,9 @@ static CUresult wait_ready(struct vg_client *c, const char *path)
 		if (state == VGPU_HOST_REFUSED)
 			return connect_error(-(int)vg_load_acquire(&c->ring->host_error), path);
 		err = c->t.ops->wait(&c->t, &c->ring->host_state, state);
+		/* The device says why the mediator has refused; a socket has said it before. */
+		if (err == -ESHUTDOWN || err == -EKEYREVOKED || err == -EUSERS)
+			return connect_error(err, path);
 		if (err || time(NULL) > deadline) {
 			fprintf(stderr, "vgpu: %s: no mediator served this process (%s)\n", path,
 				err ? strerror(-err) : "timed out");

@@ -52,6 +52,35 @@ static void connected(struct vg_tenant *t)
 	}
 }
 
+/* What a guest may know of a refusal: what is about its own vGPU, and not what others take. */
+static uint32_t why_for_guest(const struct vg_tenant *t, int error)
+{
+	switch (error) {
+	case ESHUTDOWN:
+		return VGPU_WHY_DRAINED;
+	case EKEYREVOKED:
+		return VGPU_WHY_QUARANTINED;
+	case EUSERS:
+		/* The numbers of [executor] uids are of all vGPUs together. */
+		return t->procs >= vg_quota(t, VG_QUOTA_PROGRAMS) ? VGPU_WHY_LIMIT : VGPU_WHY_UNSAID;
+	default:
+		return VGPU_WHY_UNSAID;
+	}
+}
+
+static void channel_refuse(const struct vg_tenant *t, int fd, int error)
+{
+	struct vgpu_host_refuse refuse = {
+		.size = sizeof(refuse), .why = why_for_guest(t, error),
+	};
+
+	/* A module of an earlier version has no such call, and its guests hear no reason. */
+	if (refuse.why != VGPU_WHY_UNSAID && ioctl(fd, VGPU_HOST_IOC_REFUSE, &refuse) < 0)
+		vg_debug("%s: a refusal without its reason: %s", t->uuid, strerror(errno));
+	/* The only copy: without it the channel is refused. */
+	vg_closer_close(t->closer, fd);
+}
+
 static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *event)
 {
 	struct vgpu_host_open_channel open = {
@@ -76,10 +105,9 @@ static void channel_serve(struct vg_tenant *t, const struct vgpu_host_event *eve
 	assign.layout = info.out_layout;
 	p = vg_proc_serve(t, NULL, &assign, info.out_settings, &open.out_fd, 1);
 	if (!p) {
-		/* The only copy: without it the channel is refused. */
 		int err = errno;
 
-		vg_closer_close(t->closer, open.out_fd);
+		channel_refuse(t, open.out_fd, err);
 		vg_text_show(comm, sizeof(comm), info.out_comm, sizeof(info.out_comm));
 		/* One event says that it is in quarantine; its guest may try again for ever. */
 		if (err == EKEYREVOKED)
