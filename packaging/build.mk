@@ -75,6 +75,8 @@ VG_FOLDERS_host-dkms = $(call VG_DKMS_DIR,host)
 VG_FOLDERS_guest-dkms = $(call VG_DKMS_DIR,guest)
 
 vg-word = $(word $(1),$(subst :, ,$(2)))
+# What of it is compiled.  Programs of tests need more, so installing does not make them.
+vg-built = $(filter $(O)/bin/% $(O)/lib/%,$(foreach f,$(VG_INSTALL_$(1)),$(call vg-word,1,$(f))))
 define vg-put
 install -D -m $(call vg-word,3,$(1)) $(call vg-word,1,$(1)) $(DESTDIR)$(call vg-word,2,$(1))
 
@@ -105,17 +107,20 @@ $(VG_PKG)/%: packaging/%.in vg-packaging-files
 	@sed -e 's,@VERSION@,$(VG_VERSION),g' -e 's,@SBINDIR@,$(SBINDIR),g' -e 's,@BINDIR@,$(BINDIR),g' \
 		-e 's,@LIBEXECDIR@,$(LIBEXECDIR),g' -e 's,@LIBDIR@,$(LIBDIR),g' $< >$@
 
+.PHONY: product
+product: $(call vg-built,host) $(call vg-built,guest)	## what is installed, without programs of tests
+
 .PHONY: install install-host install-guest install-host-dkms install-guest-dkms
 install: install-host install-guest	## what a host and a guest need, below DESTDIR, PREFIX=/usr/local
 
 # A configuration that is there already is the operator's.
-install-host: all $(VG_PKG)/systemd/vgpu-mediatord.service $(VG_PKG)/systemd/vgpu-exporter.service \
+install-host: $(call vg-built,host) $(VG_PKG)/systemd/vgpu-mediatord.service $(VG_PKG)/systemd/vgpu-exporter.service \
 		$(VG_PKG)/apparmor.d/vgpu-mediatord	## what a host needs
 	$(call vg-install,host)
 	[ -e $(DESTDIR)$(SYSCONFDIR)/vgpu/vgpu.conf ] || \
 		install -D -m 644 packaging/vgpu.conf $(DESTDIR)$(SYSCONFDIR)/vgpu/vgpu.conf
 
-install-guest: all $(VG_PKG)/ld.so.conf.d/00-vgpu.conf	## what a guest needs
+install-guest: $(call vg-built,guest) $(VG_PKG)/ld.so.conf.d/00-vgpu.conf	## what a guest needs
 	$(call vg-install,guest)
 
 install-host-dkms: $(VG_PKG)/dkms/host.conf	## the source of vgpu_host.ko, for DKMS
