@@ -53,7 +53,7 @@ check "and started" mdevctl start -u "$uuid"
 check "mdevctl lists it" sh -c "mdevctl list | grep -q $uuid"
 check "the mediator knows it" wait_until 10 sh -c "vgpuctl status | grep -q $uuid"
 check "and remembers it" wait_until 10 sh -c "vgpuctl events | grep -q $uuid"
-# Debian 12's udev rule calls mdevctl where it is not (docs/host.md).
+# Debian's udev rule calls mdevctl where it is not (docs/host.md).
 [ -e /usr/sbin/mdevctl ] || ln -s /usr/bin/mdevctl /usr/sbin/mdevctl
 systemctl stop vgpu-mediatord
 check "it goes with the module" sh -c 'modprobe -r vgpu_host && ! test -e "$1"' - "$MDEV/$uuid"
