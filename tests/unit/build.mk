@@ -3,7 +3,7 @@
 VG_UNIT := $(O)/tests/unit
 
 $(eval $(call vg-program,$(VG_UNIT)/executor,tests/unit/executor_test.c \
-	$(addprefix userspace/executor/,handles.c blobs.c budget.c account.c arena.c bucket.c channel.c \
+	$(addprefix userspace/executor/,handles.c blobs.c budget.c account.c arena.c bucket.c channel.c pages.c \
 		sandbox.c filter.c files.c \
 		calls_image.c) userspace/common/log.c,\
 	-lcmocka -lpthread -lseccomp))

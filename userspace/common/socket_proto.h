@@ -54,6 +54,7 @@ enum vg_assign_kind {
 	/* Descriptors, the last one being the bell of the vGPU's turns, an eventfd: */
 	VG_ASSIGN_VM = 1,	/* channel, account, bell */
 	VG_ASSIGN_SOCKET = 2,	/* memfd, doorbell, shares, account, bell */
+	VG_ASSIGN_VFIO_USER = 3,	/* the channel's socket (vfiouser_proto.h), account, bell */
 };
 
 struct vg_assign {

@@ -56,6 +56,28 @@ static int open_vm(struct vg_channel *ch, int fd)
 	return 0;
 }
 
+/* Its memory at `base`, where as much is reserved as the mediator has said. */
+static int open_vfio_user(struct vg_channel *ch, int fd, uint8_t *base)
+{
+	struct vg_pages pages;
+	int ret;
+
+	fd = vg_channel_keep(fd);
+	if (fd < 0)
+		return fd;
+	ch->fd = fd;
+	/* The server's end alone must not wait. */
+	fcntl(fd, F_SETFL, 0);
+	ret = vg_pages_ask(ch, VG_VFU_ASK_MEMORY, 0, &pages);
+	if (ret)
+		return ret;
+	ch->doorbell = pages.doorbell;
+	ch->raise = pages.raise;
+	ret = pages.bytes == ch->layout.total_bytes ? vg_pages_map(&pages, base) : -EPROTO;
+	vg_pages_close(&pages);
+	return ret;
+}
+
 int vg_channel_open(struct vg_channel *ch, const struct vg_assign *assign, const int *fds)
 {
 	uint8_t *base;
@@ -68,6 +90,8 @@ int vg_channel_open(struct vg_channel *ch, const struct vg_assign *assign, const
 		if (ret)
 			return ret;
 		memory = ch->fd;
+	} else if (assign->kind == VG_ASSIGN_VFIO_USER) {
+		memory = -1;
 	} else {
 		ch->fd = -1;
 		ch->doorbell = fds[1];
@@ -75,9 +99,15 @@ int vg_channel_open(struct vg_channel *ch, const struct vg_assign *assign, const
 		/* A token whose memfd was never sent must not hold up the ring. */
 		fcntl(ch->shares, F_SETFL, O_NONBLOCK);
 	}
-	base = mmap(NULL, ch->layout.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+	base = mmap(NULL, ch->layout.total_bytes, memory < 0 ? PROT_NONE : PROT_READ | PROT_WRITE,
+		    memory < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED, memory, 0);
 	if (base == MAP_FAILED)
 		return -errno;
+	if (assign->kind == VG_ASSIGN_VFIO_USER) {
+		ret = open_vfio_user(ch, fds[0], base);
+		if (ret)
+			return ret;
+	}
 	ch->ring = (struct vgpu_ring *)base;
 	ch->sq = base + ch->layout.sq_off;
 	ch->slots = (struct vgpu_slot *)(base + ch->layout.slot_off);
@@ -88,9 +118,15 @@ int vg_channel_open(struct vg_channel *ch, const struct vg_assign *assign, const
 void vg_channel_wake(struct vg_channel *ch, const uint32_t *word)
 {
 	struct vgpu_host_raise raise = { .size = sizeof(raise) };
+	const uint64_t one = 1;
+	ssize_t n;
 
-	if (ch->kind == VG_ASSIGN_VM)
+	if (ch->kind == VG_ASSIGN_VM) {
 		ioctl(ch->fd, VGPU_HOST_IOC_RAISE, &raise);
-	else
+	} else if (ch->kind == VG_ASSIGN_VFIO_USER) {
+		n = write(ch->raise, &one, sizeof(one));
+		(void)n;	/* it is raised already */
+	} else {
 		syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	}
 }

@@ -9,6 +9,7 @@
 #include "common/account.h"
 #include "common/ops_internal.h"
 #include "common/socket_proto.h"
+#include "common/vfiouser_proto.h"
 #include "exec.h"
 
 #include <linux/vgpu_ring.h>
@@ -31,6 +32,7 @@ struct vg_channel {
 	int fd;				/* channel descriptor; -1 with a socket */
 	int doorbell;			/* eventfd */
 	int shares;			/* where memfds come from, with a socket */
+	int raise;			/* eventfd for the guest's interrupt, with a vfio-user server */
 	struct vgpu_ring *ring;
 	uint8_t *sq;
 	struct vgpu_slot *slots;
@@ -42,6 +44,25 @@ int vg_channel_keep(int fd);	/* move a channel there; the descriptor, or -errno 
 int vg_channel_open(struct vg_channel *ch, const struct vg_assign *assign, const int *fds);
 /* Wake whoever sleeps on `word`; the word itself was written before. */
 void vg_channel_wake(struct vg_channel *ch, const uint32_t *word);
+
+/*
+ * pages.c: memory of a VM without a host module, as runs of pages in files that its vfio-user
+ * server sends.  0 or a negative errno.
+ */
+struct vg_pages {
+	uint64_t va, bytes;
+	uint32_t runs;
+	int list;			/* a file of struct vg_vfu_run */
+	int doorbell, raise;		/* with VG_VFU_ASK_MEMORY; the caller's */
+	unsigned int files;
+	int file[VG_VFU_FILES];
+};
+
+int vg_pages_ask(const struct vg_channel *ch, uint32_t op, uint32_t region, struct vg_pages *p);
+/* In place of what is mapped at `base`, all p->bytes.  After an error a part may be. */
+int vg_pages_map(const struct vg_pages *p, uint8_t *base);
+void vg_pages_close(struct vg_pages *p);
+void vg_pages_unmapped(const struct vg_channel *ch, uint32_t region);
 
 struct vg_role;
 struct vg_blobs;

@@ -150,7 +150,8 @@ static void *watch(void *arg)
 	struct pollfd fds[] = {
 		/* POLLHUP comes unasked; what there is to read is another thread's. */
 		{ .fd = VG_CONTROL_FD },
-		{ .fd = exec.ch.fd },
+		/* A vfio-user server ends its half of a socket, and waits for the other. */
+		{ .fd = exec.ch.fd, .events = POLLRDHUP },
 	};
 
 	(void)arg;
@@ -181,7 +182,7 @@ static int take_assignment(uint32_t *uid)
 	count = vg_recv_fds(VG_CONTROL_FD, &assign, sizeof(assign), fds, VG_FDS_MAX);
 	if (count < 0)
 		return count;
-	want = assign.kind == VG_ASSIGN_VM ? 3 : 5;
+	want = assign.kind == VG_ASSIGN_SOCKET ? 5 : 3;
 	if (count != want)
 		return -EPROTO;
 	ret = vg_channel_open(&exec.ch, &assign, fds);
@@ -411,7 +412,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	/* The mediator has logged why, once, and what to do about it. */
-	if (exec.ch.kind == VG_ASSIGN_VM && !vms)
+	if (exec.ch.kind != VG_ASSIGN_SOCKET && !vms)
 		result = CUDA_ERROR_NOT_PERMITTED;
 	if (result) {
 		set_host_state(VGPU_HOST_REFUSED, EHOSTDOWN);

@@ -41,6 +41,7 @@
 
 struct piece {
 	uint64_t va, bytes;
+	uint32_t token;		/* of what is live */
 };
 
 struct pending {
@@ -142,7 +143,8 @@ static int memfd_of(struct vg_exec *x, uint32_t token, off_t *offset)
 }
 
 /* What to map: a descriptor and an offset.  The descriptor is closed if *own. */
-static int source(struct vg_exec *x, const struct vg_share_map *map, off_t *offset, bool *own)
+static int source(struct vg_exec *x, const struct vg_share_map *map, off_t *offset, bool *own,
+		  struct vg_pages *pages)
 {
 	struct vgpu_host_region region = { .size = sizeof(region), .region = map->token };
 
@@ -150,6 +152,15 @@ static int source(struct vg_exec *x, const struct vg_share_map *map, off_t *offs
 	*offset = 0;
 	if (*own)
 		return memfd_of(x, map->token, offset);
+	if (x->ch.kind == VG_ASSIGN_VFIO_USER) {
+		if (vg_pages_ask(&x->ch, VG_VFU_ASK_REGION, map->token, pages))
+			return -1;
+		if (pages->va == map->va && pages->bytes == map->bytes)
+			return pages->list;
+		vg_pages_close(pages);
+		vg_pages_unmapped(&x->ch, map->token);
+		return -1;
+	}
 	if (ioctl(x->ch.fd, VGPU_HOST_IOC_REGION, &region) < 0 || region.out_va != map->va ||
 	    region.out_bytes != map->bytes)
 		return -1;
@@ -202,7 +213,7 @@ static void unreserve(uint64_t va, uint64_t end)
 static bool claim(struct list *l, uint64_t va, uint64_t end)
 {
 	unsigned int first = after(l, va), last, i;
-	struct piece whole = { va, end - va };
+	struct piece whole = { .va = va, .bytes = end - va };
 	uint64_t at = va;
 
 	/* A neighbour that ends where this begins becomes one with it. */
@@ -259,6 +270,8 @@ CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg
 	 * or the file cannot be mapped.
 	 */
 	CUresult result = CUDA_ERROR_MAP_FAILED;
+	bool pieced = x->ch.kind == VG_ASSIGN_VFIO_USER;
+	struct vg_pages pages;
 	off_t offset;
 	unsigned int i;
 	void *p;
@@ -271,7 +284,7 @@ CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg
 		return CUDA_ERROR_INVALID_VALUE;
 
 	pthread_rwlock_wrlock(&s->lock);
-	fd = source(x, map, &offset, &own);
+	fd = source(x, map, &offset, &own, &pages);
 	if (fd < 0) {
 		result = CUDA_ERROR_INVALID_HANDLE;
 		goto out;
@@ -287,9 +300,9 @@ CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg
 			 (unsigned long long)map->bytes, (unsigned long long)map->va, errno);
 		goto close;
 	}
-	p = mmap((void *)(uintptr_t)map->va, map->bytes, PROT_READ | PROT_WRITE,
-		 MAP_SHARED | MAP_FIXED, fd, offset);
-	if (p == MAP_FAILED) {
+	p = (void *)(uintptr_t)map->va;
+	if (pieced ? vg_pages_map(&pages, p) :
+	    mmap(p, map->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset) == MAP_FAILED) {
 		/* A failure may have left nothing there, and then it could become another's. */
 		if (!close_off(map->va, map->bytes)) {
 			vg_err("cannot keep an address of the guest's: error %d; ending", errno);
@@ -297,11 +310,16 @@ CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg
 		}
 		goto close;
 	}
-	insert(&s->live, i, (struct piece){ map->va, map->bytes });
+	insert(&s->live, i, (struct piece){ map->va, map->bytes, map->token });
 	result = CUDA_SUCCESS;
 close:
 	if (own)
 		close(fd);
+	if (pieced) {
+		vg_pages_close(&pages);
+		if (result)
+			vg_pages_unmapped(&x->ch, map->token);
+	}
 out:
 	pthread_rwlock_unlock(&s->lock);
 	return result;
@@ -334,6 +352,8 @@ CUresult vg_internal_unshare(struct vg_exec *x, const struct vg_req *rq, struct 
 				r = CUDA_ERROR_OUT_OF_MEMORY;
 			if (r)
 				result = r;
+			else if (x->ch.kind == VG_ASSIGN_VFIO_USER)
+				vg_pages_unmapped(&x->ch, p->token);
 		}
 		if (r)
 			l->piece[kept++] = *p;
