@@ -13,7 +13,7 @@ VG_FUZZ_ring := $(wildcard userspace/softgpu/*.c) $(VG_EXPORT_SRCS) userspace/co
 		$(wildcard userspace/executor/*.c)) \
 	$(addprefix $(O)/gen/,decoder_cases.c executor_decode.c executor_cuda.c)
 VG_FUZZ_token := $(addprefix userspace/mediator/,closer.c config.c cgroup.c pool.c event.c history.c quarantine.c quota.c sockets.c state.c tenant.c token.c turns.c fair.c \
-		text.c uid.c user.c) \
+		text.c uid.c user.c vfiouser_config.c) \
 	userspace/common/log.c userspace/common/fdpass.c
 # It includes source.c and proc.c, with stand-ins for the clock and for processes.
 VG_FUZZ_mediator := $(filter-out $(addprefix userspace/mediator/,host.c main.c proc.c source.c start.c),\

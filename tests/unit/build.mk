@@ -8,7 +8,7 @@ $(eval $(call vg-program,$(VG_UNIT)/executor,tests/unit/executor_test.c \
 		calls_image.c) userspace/common/log.c,\
 	-lcmocka -lpthread -lseccomp))
 $(eval $(call vg-program,$(VG_UNIT)/mediator,tests/unit/mediator_test.c \
-	userspace/mediator/config.c userspace/mediator/cgroup.c userspace/mediator/tenant.c userspace/mediator/token.c \
+	userspace/mediator/config.c userspace/mediator/vfiouser_config.c userspace/mediator/cgroup.c userspace/mediator/tenant.c userspace/mediator/token.c \
 	userspace/mediator/text.c userspace/mediator/uid.c userspace/mediator/user.c \
 	userspace/mediator/pool.c userspace/mediator/quarantine.c userspace/mediator/quota.c userspace/mediator/sockets.c userspace/mediator/state.c \
 	userspace/mediator/turns.c userspace/mediator/fair.c \
@@ -20,7 +20,7 @@ tests: $(VG_UNIT)/executor $(VG_UNIT)/mediator
 
 $(eval $(call vg-program,$(VG_UNIT)/release,tests/unit/release_test.c \
 	$(addprefix userspace/mediator/,cgroup.c closer.c config.c drain.c environ.c event.c history.c host.c \
-	pool.c quarantine.c proc.c quota.c refused.c sockets.c start.c state.c tenant.c text.c token.c turns.c fair.c uid.c user.c) \
+	pool.c quarantine.c proc.c quota.c refused.c sockets.c start.c state.c tenant.c text.c token.c turns.c fair.c uid.c user.c vfiouser_config.c) \
 	userspace/common/log.c userspace/common/fdpass.c userspace/common/settings.c,\
 	-lcmocka -ljson-c -linih -lseccomp -lsqlite3 -lpthread -Xlinker --wrap=ioctl \
 	-Xlinker --wrap=posix_spawn))
@@ -29,7 +29,7 @@ tests: $(VG_UNIT)/release
 
 $(eval $(call vg-program,$(VG_UNIT)/listen,tests/unit/listen_test.c \
 	$(addprefix userspace/mediator/,cgroup.c closer.c config.c event.c history.c listen.c pool.c quarantine.c quota.c sockets.c state.c tenant.c text.c token.c turns.c fair.c \
-	uid.c user.c) userspace/common/log.c userspace/common/fdpass.c,\
+	uid.c user.c vfiouser_config.c) userspace/common/log.c userspace/common/fdpass.c,\
 	-lcmocka -ljson-c -linih -lseccomp -lsqlite3 -lpthread -Xlinker --wrap=close))
 
 tests: $(VG_UNIT)/listen

@@ -410,6 +410,15 @@ static int set(void *user, const char *section, const char *name, const char *va
 			      section, name, value, allowed);
 		return !allowed;
 	}
+	if (!strncmp(section, "vfio-user ", 10)) {
+		const char *allowed = vg_vfiouser_set(section + 10 + strspn(section + 10, " \t"), name,
+						      value);
+
+		if (allowed)
+			fault(r, r->line, "[%s] %s = %s: not a setting and value for it; allowed: %s",
+			      section, name, value, allowed);
+		return !allowed;
+	}
 	if (of && !devices)
 		return set_quota(r, section, kind, of, name, value);
 	snprintf(key, sizeof(key), "%s.%s", pool ? "pool" : section, name);
@@ -426,7 +435,7 @@ static int set(void *user, const char *section, const char *name, const char *va
 			names(list, sizeof(list), "");
 			fault(r, r->line,
 			      "there is no section [%s], with %s; allowed: %s, [type NAME], [vgpu UUID], "
-			      "[socket NAME]",
+			      "[socket NAME], [vfio-user UUID]",
 			      section, name, list);
 		}
 		return 0;
@@ -474,6 +483,7 @@ static char *next_line(char *line, int size, void *stream)
 
 static int read_file(struct reading *r, const char *path, bool must_exist)
 {
+	const char *uuid, *lacks;
 	unsigned int before;
 	struct stat st;
 	int line;
@@ -504,6 +514,9 @@ static int read_file(struct reading *r, const char *path, bool must_exist)
 		fault(r, line, "neither [section] nor key = value");
 	if (vg_sockets_wrong())
 		fault(r, r->line, "[socket %s] has no path", vg_sockets_wrong());
+	uuid = vg_vfiouser_wrong(&lacks);
+	if (uuid)
+		fault(r, r->line, "[vfio-user %s] has no %s", uuid, lacks);
 	return r->faults ? -EINVAL : 0;
 }
 
@@ -581,6 +594,7 @@ int vg_config_load(const char *path, bool must_exist)
 
 	vg_pools_end(!ret);
 	vg_sockets_end(!ret);
+	vg_vfiouser_end(!ret);
 	vg_quotas_end(!ret);
 	/* Whoever calls this twice is a test, and may still have strings of the first. */
 	vg_config = r.config;
@@ -648,6 +662,7 @@ int vg_config_reload(const char *path, bool must_exist)
 	if (read_file(&r, path, must_exist)) {
 		vg_pools_end(false);
 		vg_sockets_end(false);
+		vg_vfiouser_end(false);
 		vg_quotas_end(false);
 		vg_err("configuration: %s: nothing of it is taken over", path);
 		forget(&r);
@@ -655,6 +670,7 @@ int vg_config_reload(const char *path, bool must_exist)
 	}
 	vg_pools_end(true);
 	vg_sockets_end(true);
+	vg_vfiouser_end(true);
 	changes = vg_quotas_end(true);
 	for (size_t i = 0; i < SETTINGS; i++) {
 		const char *name = settings[i].name, *key = strchr(name, '.') + 1;

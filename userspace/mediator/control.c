@@ -182,6 +182,8 @@ static struct json_object *tenant(const struct vg_tenant *t)
 	add_string(o, "type", t->type);
 	if (vg_listen_path(t))
 		add_string(o, "socket", vg_listen_path(t));
+	if (vg_vfiouser_path(t))
+		add_string(o, "socket", vg_vfiouser_path(t));
 	/* What it was made with, which `vgpuctl set` does not change. */
 	if (t->local && t->type_memory != UINT64_MAX)
 		add_u64(o, "size", t->type_memory);

@@ -242,7 +242,14 @@ void vg_host_poll(void)
 	vg_source_add(&host, EPOLLIN);
 }
 
+void vg_host_look(struct vg_tenant *t)
+{
+	connected(t);
+}
+
 int vg_host_info(const struct vg_tenant *t, void *info)
 {
+	if (t->vfiouser)
+		return vg_vfiouser_info(t, info);
 	return ioctl(t->source.fd, VGPU_HOST_IOC_VGPU_INFO, info) < 0 ? -errno : 0;
 }

@@ -113,6 +113,7 @@ static void stop(void)
 	vg_info("stopping");
 	vg_config.spares = 0;
 	vg_listen_close();
+	vg_vfiouser_close();
 	vg_control_close();
 	LIST_FOREACH(p, &vg_procs, node)
 		vg_proc_end_for(p, "the mediator stopped");
@@ -219,7 +220,7 @@ int main(int argc, char **argv)
 
 	raise_limit();
 	/* Before anything comes from outside. */
-	if (vg_start_open() || vg_sources_open() || signals_open() || vg_procs_init() || vg_listen_open() ||
+	if (vg_start_open() || vg_sources_open() || signals_open() || vg_procs_init() || vg_listen_open() || vg_vfiouser_open() ||
 	    vg_control_open())
 		return EXIT_FAILURE;
 	/* Without it all else works. */

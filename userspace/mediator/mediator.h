@@ -110,6 +110,7 @@ struct vg_tenant {
 	LIST_ENTRY(vg_tenant) node;
 	struct vg_source source;	/* the vGPU's descriptor, fd -1 for the socket's */
 	bool local;			/* of a socket */
+	struct vg_vfiouser *vfiouser;	/* of a vGPU without the host module */
 	bool named;			/* of a section [socket NAME] */
 	unsigned int silent;		/* as in struct vg_user, of all of them */
 	struct vg_rate starts;
@@ -452,6 +453,37 @@ void vg_host_poll(void);	/* open it if it has appeared */
 /* Look, at most once a second, which vGPUs VMs have open: the module tells nobody. */
 void vg_host_watch(void);
 int vg_host_info(const struct vg_tenant *t, void *info);	/* struct vgpu_host_vgpu_info */
+void vg_host_look(struct vg_tenant *t);	/* at this one, at once */
+
+/*
+ * vfiouser.c: vGPUs without the host module.  _reaped(): whether that process was a server;
+ * _path(): of its socket, NULL if it has none.
+ */
+struct vgpu_host_vgpu_info;
+int vg_vfiouser_open(void);
+void vg_vfiouser_close(void);
+bool vg_vfiouser_reaped(pid_t pid, int status);
+int vg_vfiouser_info(const struct vg_tenant *t, struct vgpu_host_vgpu_info *info);
+const char *vg_vfiouser_path(const struct vg_tenant *t);
+
+/* vfiouser_config.c: the sections [vfio-user UUID], as sockets.c has [socket NAME]. */
+struct vg_vfiouser_conf {
+	LIST_ENTRY(vg_vfiouser_conf) node;
+	char uuid[37];
+	char pool[16];
+	char *path;
+	unsigned int mode;
+	unsigned int given;		/* a bit for each key that the file has */
+	uint64_t memory;		/* bytes of device memory */
+	bool pages;			/* as memfd, the one way that there is */
+};
+
+LIST_HEAD(vg_vfiouser_confs, vg_vfiouser_conf);
+
+const char *vg_vfiouser_set(const char *uuid, const char *key, const char *value);
+const char *vg_vfiouser_wrong(const char **what);	/* the UUID of one that lacks this key */
+void vg_vfiouser_end(bool keep);
+const struct vg_vfiouser_confs *vg_vfiouser_confs(void);
 
 /*
  * turns.c: turns on the GPU, by a thread of its own, once a vGPU's pool has a share.

@@ -612,8 +612,10 @@ void vg_procs_reap(void)
 		LIST_FOREACH(p, &vg_procs, node)
 			if (p->pid == pid)
 				break;
-		if (!p)
+		if (!p) {
+			vg_vfiouser_reaped(pid, status);
 			continue;
+		}
 		if (WIFSIGNALED(status) && p->tenant)
 			vg_log_some(&ends, VG_WARNING,
 				    "executor %d of %s %u (%s) ended by signal %d (%s)", pid,
