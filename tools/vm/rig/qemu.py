@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A QEMU that has vfio-user-pci, from Debian's archive, unpacked and run where it lies.
+
+The machine's own QEMU may be older (bookworm has 7.2). This one brings its libraries and its
+loader, so that it runs on any release."""
+import glob
+import os
+import re
+import shutil
+import subprocess
+from . import cache, debs
+from .cache import say
+
+SUITE = "trixie-backports"      # the oldest release with 11.1
+PACKAGE = "qemu-system-x86"
+BASE = "apt-qemu"
+ROOT = cache.path("qemu")
+
+
+def _fetch():
+    """Download the package and all that it depends on; returns the files."""
+    debs._configure(BASE, [(debs.MIRROR, "trixie", "main"), (debs.MIRROR, SUITE, "main")])
+    done = debs._apt("apt-get", "update", "-q", base=BASE)
+    if done.returncode or re.search(r"^(Err:|W: Failed)", done.stdout, re.M):
+        raise debs.Unreachable(f"the package lists of {debs.MIRROR} {SUITE} cannot be read "
+                               f"({debs._reason(done.stdout)})")
+    archives = cache.path(BASE, "archives")
+    shutil.rmtree(archives, ignore_errors=True)
+    os.makedirs(os.path.join(archives, "partial"))
+    done = debs._apt("apt-get", "install", "-q", "-y", "--download-only", "-t", SUITE, PACKAGE,
+                     base=BASE)
+    files = glob.glob(os.path.join(archives, "*.deb"))
+    if done.returncode or not files:
+        raise debs.Incomplete(f"the archive does not deliver {PACKAGE} of {SUITE} "
+                              f"({debs._reason(done.stdout)})")
+    return files
+
+
+def _unpacked():
+    """The folder with the unpacked packages, which is made once for each cache."""
+    with cache.lock(BASE):
+        if not os.path.isdir(ROOT):
+            say(f"fetching {PACKAGE} of {SUITE}, for vfio-user-pci")
+            new = ROOT + ".new"
+            shutil.rmtree(new, ignore_errors=True)
+            for file in _fetch():
+                debs.unpack(file, new)
+                os.unlink(file)
+            cache.replace_tree(new, ROOT)
+    return ROOT
+
+
+def command():
+    """The first words of a command line, and its environment."""
+    root = _unpacked()
+    libraries = [os.path.join(root, p, "x86_64-linux-gnu") for p in ("usr/lib", "lib")]
+    loader = next(p for p in (os.path.join(root, d, "ld-linux-x86-64.so.2")
+                              for d in ("usr/lib64", "lib64"))
+                  if os.path.exists(p))
+    words = [loader, "--library-path", ":".join(libraries),
+             os.path.join(root, "usr/bin/qemu-system-x86_64"),
+             "-L", os.path.join(root, "usr/share/qemu"),
+             "-L", os.path.join(root, "usr/share/seabios")]
+    return words, dict(os.environ, QEMU_MODULE_DIR=os.path.join(libraries[0], "qemu"))
+
+
+def version():
+    words, env = command()
+    done = subprocess.run(words[:4] + ["--version"], env=env, text=True, stdout=subprocess.PIPE)
+    found = re.search(r"version (\S+)", done.stdout)
+    return found.group(1) if found else "unknown"
