@@ -210,9 +210,9 @@ int vfu_list_check(const struct vgpu_adm_list *list, uint64_t *bytes_left)
 	return 0;
 }
 
-/* What is collected while a list is read. */
+/* What is collected while a list is read.  There is one thread, and so one of it. */
 struct runs {
-	struct vg_vfu_run *run;
+	struct vg_vfu_run run[VG_VFU_RUNS_MAX];
 	uint32_t count;
 	uint32_t files, file[VG_VFU_FILES];	/* of the VM */
 	struct vfu_part *part;
@@ -320,15 +320,14 @@ int vfu_memory_new(struct vfu *v, uint64_t list, uint64_t bytes, uint64_t va,
 		   struct vfu_memory **out)
 {
 	struct vfu_memory *m = calloc(1, sizeof(*m));
-	struct runs r = { 0 };
-	int ret = -ENOMEM;
+	static struct runs r;
+	int ret;
 
 	if (!m)
 		return -ENOMEM;
 	m->list = -1;
-	r.run = malloc(VG_VFU_RUNS_MAX * sizeof(*r.run));
-	if (!r.run)
-		goto fail;
+	r.count = r.files = r.parts = r.room = 0;
+	r.part = NULL;
 	ret = read_lists(v, &r, list, bytes);
 	if (ret)
 		goto fail;
@@ -348,7 +347,6 @@ int vfu_memory_new(struct vfu *v, uint64_t list, uint64_t bytes, uint64_t va,
 		}
 		m->file_count++;
 	}
-	free(r.run);
 	m->va = va;
 	m->bytes = bytes;
 	m->runs = r.count;
@@ -364,7 +362,6 @@ fail:
 		close(m->file[--m->file_count]);
 	if (m->list >= 0)
 		close(m->list);
-	free(r.run);
 	free(r.part);
 	free(m);
 	return ret;

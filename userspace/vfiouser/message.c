@@ -338,18 +338,16 @@ enum vfu_next vfu_serve(struct vfu *v, struct vfu_message *m, struct vfu_answer 
 	int ret;
 
 	a->head = (struct vfu_header){ 0 };
-	if (!vfu_header_ok(&m->head))
-		return VFU_END;
 	for (unsigned int i = m->fd_count; i < VFU_FDS_MAX; i++)
 		m->fd[i] = -1;
 	c.bytes = m->head.size - sizeof(m->head);
-	ret = run(v, &c);
+	ret = vfu_header_ok(&m->head) ? run(v, &c) : -EPROTO;
 	for (unsigned int i = 0; i < m->fd_count; i++)
 		if (m->fd[i] >= 0)
 			close(m->fd[i]);
 	m->fd_count = 0;
 	/* Two that do not agree on the version have nothing more to say. */
-	if (ret && !spoken)
+	if (ret && (!spoken || !vfu_header_ok(&m->head)))
 		return VFU_END;
 	if (m->head.flags & VFU_FLAG_NO_REPLY)
 		return VFU_NEXT;
