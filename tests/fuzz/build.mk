@@ -20,6 +20,9 @@ VG_FUZZ_mediator := $(filter-out $(addprefix userspace/mediator/,host.c main.c p
 		$(wildcard userspace/mediator/*.c)) \
 	userspace/common/log.c userspace/common/fdpass.c userspace/common/settings.c
 
+VG_FUZZ_vfiouser := $(filter-out $(addprefix userspace/vfiouser/,main.c sandbox.c),\
+		$(wildcard userspace/vfiouser/*.c)) userspace/common/log.c userspace/common/fdpass.c
+
 # What softgpu's own build says of its arithmetic (userspace/softgpu/build.mk).
 VG_FUZZ_CFLAGS := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fwrapv -fno-strict-aliasing \
 	-ffp-contract=off -fno-math-errno -pthread -Wall -Wextra -Wno-unknown-pragmas
