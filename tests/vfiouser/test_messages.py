@@ -52,10 +52,9 @@ def ends(what, talk):
 
 
 class Vm:
-    """A client with memory, for one group; the vGPU takes one VM at a time."""
+    """A client with memory, for one group. The one before may still be about to end."""
 
     def __init__(self, mediator, version=True):
-        until(10, lambda: mediator.status().get("in_use") is False)
         self.client = Client(mediator.socket, version)
         self.memory = None
 
@@ -616,29 +615,40 @@ def ends_of_all(m):
                                                not m.status()["in_use"]))
 
 
+def status_of(pid):
+    with open(f"/proc/{pid}/status") as text:
+        return dict(re.findall(r"^(\w+):\t(.*)$", text.read(), re.M))
+
+
 @group
 def confined(m):
-    with Vm(m):
-        with open(f"/proc/{server_of(m)}/status") as text:
-            status = dict(re.findall(r"^(\w+):\t(.*)$", text.read(), re.M))
+    with Vm(m) as vm:
+        client, memory = vm.with_memory()
+        status = status_of(server_of(m))
         check("a filter, and no new privileges", (status["Seccomp"], status["NoNewPrivs"]),
               ("2", "1"))
+        if os.getuid():
+            return
         check("no capabilities", (status["CapEff"], status["CapPrm"]), ("0" * 16, "0" * 16))
-        if os.getuid() == 0:
-            check("nobody, and no groups", (status["Uid"], status["Groups"].strip()),
-                  ("\t".join(["65534"] * 4), ""))
+        user = "65534" if m.uids is None else str(m.uids)
+        check("another user, and no groups", (status["Uid"], status["Gid"],
+              status["Groups"].strip()), ("\t".join([user] * 4), "\t".join([user] * 4), ""))
+        if m.uids is not None:
+            check("CREATE", make(client, memory, 1), 0)
+            check("an executor serves it", until(10, ready(memory)))
+            own = status_of(m.status()["processes"][0]["executor"])["Uid"].split()[0]
+            check("the executor is somebody else", own not in (user, "0"))
 
 
-def main():
-    names = sys.argv[1:]
+def run(some, executor="", uids=None):
+    """Groups, with a mediator of their own."""
     with tempfile.TemporaryDirectory(prefix="vgpu-vfio-user-") as folder:
         os.chmod(folder, 0o711)
         log = os.path.join(folder, "log")
-        mediator = Mediator(folder, log, f"[vgpu {UUID}]\nstarts = 100\nfaults = 0")
+        mediator = Mediator(folder, log, f"[vgpu {UUID}]\nstarts = 100\nfaults = 0", executor)
+        mediator.uids = uids
         try:
-            for function in groups:
-                if names and not any(n in function.__name__ for n in names):
-                    continue
+            for function in some:
                 before = passed
                 function(mediator)
                 print(f"{function.__name__}: {passed - before} checks", flush=True)
@@ -647,6 +657,14 @@ def main():
             if failed or sys.exc_info()[0]:
                 with open(log) as text:
                     print(text.read()[-6000:])
+
+
+def main():
+    names = sys.argv[1:]
+    some = [g for g in groups if not names or any(n in g.__name__ for n in names)]
+    run(some)
+    if os.getuid() == 0 and confined in some:
+        run([confined], "uids = 200000-200009", 200000)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

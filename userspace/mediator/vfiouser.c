@@ -29,6 +29,9 @@
 #include "common/vfiouser_proto.h"
 #include "mediator.h"
 
+#define AGAIN_MS	50	/* before the next look whether the last VM's processes have gone */
+#define BUSY_MS		1000	/* before a VM is refused because another has the vGPU */
+
 /* A vGPU, and the server of the VM that has it. */
 struct vg_vfiouser {
 	struct vg_source listener;	/* for clients */
@@ -37,6 +40,7 @@ struct vg_vfiouser {
 	struct vg_tenant *tenant;
 	char *path;
 	pid_t pid;			/* 0: no server, or it has been reaped */
+	int64_t waits_since;		/* monotonic ms: a client, for the last VM's processes; 0: none */
 	uid_t uid;			/* of the server (uid.c) */
 	int counters_fd;
 	struct vg_vfu_counters *counters;
@@ -127,6 +131,10 @@ static void control_ready(struct vg_source *s, uint32_t events)
 	ret = vg_closer_recv(t->closer, s->fd, &e, sizeof(e), &fd);
 	if (ret == -EAGAIN)
 		return;
+	if (ret == -EMFILE && !(events & EPOLLHUP)) {
+		vg_source_pause(s, VG_CLOSING_MS);
+		return;
+	}
 	if (!ret && e.size == sizeof(e) && e.kind == VG_VFU_CHANNEL) {
 		vg_rate_spend(&t->starts);
 		channel_serve(d, &e, fd);
@@ -235,13 +243,23 @@ static void listen_ready(struct vg_source *s, uint32_t events)
 	int fd, ret;
 
 	(void)events;
+	/* If the last VM has gone, its processes soon have: the next one waits so long. */
+	if (d->pid || t->procs) {
+		if (!d->waits_since)
+			d->waits_since = vg_now_ms();
+		if (d->control.fd < 0 || vg_now_ms() - d->waits_since < BUSY_MS) {
+			vg_source_pause(s, AGAIN_MS);
+			return;
+		}
+	}
+	d->waits_since = 0;
 	fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
 		vg_listen_failed(s, d->path);
 		return;
 	}
-	if (d->pid || t->procs)
-		ret = -EBUSY;		/* until the executors of the last VM have gone, too */
+	if (d->control.fd >= 0)
+		ret = -EBUSY;
 	else if (vg_closer_full(t->closer))
 		ret = -EMFILE;
 	else
