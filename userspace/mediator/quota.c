@@ -306,7 +306,8 @@ void vg_quota_origin(const struct vg_tenant *t, enum vg_quota q, char out[64])
 	else if (s)
 		snprintf(out, 64, "[%s %s]", kinds[s->kind], s->name);
 	else if (q == VG_QUOTA_MEMORY)
-		snprintf(out, 64, t->named ? "[socket %s]" : t->local ? "[socket]" : "its type", t->uuid);
+		snprintf(out, 64, t->vfiouser ? "[vfio-user %s]" : t->named ? "[socket %s]" :
+			 t->local ? "[socket]" : "its type", t->uuid);
 	else if (q == VG_QUOTA_PROGRAMS && !t->local)
 		strcpy(out, "fixed");
 	else if (!quotas[q].limits)

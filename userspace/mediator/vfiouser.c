@@ -198,7 +198,7 @@ static int server_path(char *path, size_t size)
 /* Start a server for a connection, of which it gets a copy.  0 or a negative errno. */
 static int start_server(struct vg_vfiouser *d, int client)
 {
-	struct vg_vfu_assign a = { .size = sizeof(a), .mem_bytes = vg_quota(d->tenant, VG_QUOTA_MEMORY) };
+	struct vg_vfu_assign a = { .size = sizeof(a), .mem_bytes = d->tenant->type_memory };
 	char path[4096], *argv[] = { path, "--log-level",
 				     vg_config.log_level == VG_DEBUG ? "debug" : "info", NULL };
 	int sv[2], fds[2] = { client, d->counters_fd }, ret = server_path(path, sizeof(path));
