@@ -86,9 +86,10 @@ struct vg_vfu_run {
 #define VG_VFU_FILES	2u
 /*
  * Runs in one piece of memory.  Each becomes a mapping of the executor, which may have 65,530
- * (vm.max_map_count) and has others (executor/shares.c).
+ * (vm.max_map_count).  What programs share takes 49,152 at most (executor/shares.c), and the
+ * channel's own memory so many.
  */
-#define VG_VFU_RUNS_MAX	16384u
+#define VG_VFU_RUNS_MAX	12288u
 
 /* Written by the server, read by the mediator, which shows them and decides nothing by them. */
 struct vg_vfu_counters {

@@ -31,9 +31,9 @@
 #define VA_MIN (1ull << 20)		/* above what mmap_min_addr protects */
 #define VA_MAX (1ull << 47)
 /*
- * A piece is a mapping and can split a reserved range into two, so these make at most
- * 49,152 mappings.  A process may have 65,530 (vm.max_map_count), and the driver and the
- * C library need some, too.
+ * A piece is a mapping, or as many as it has runs of pages (pages.c), and can split a
+ * reserved range into two, so these make at most 49,152 mappings.  A process may have 65,530
+ * (vm.max_map_count), and the driver and the C library need some, too.
  */
 #define PIECES_MAX 16384u
 #define RESERVED_MAX 16384u
@@ -41,7 +41,7 @@
 
 struct piece {
 	uint64_t va, bytes;
-	uint32_t token;		/* of what is live */
+	uint32_t token, maps;	/* of what is live: its mappings */
 };
 
 struct pending {
@@ -59,6 +59,7 @@ struct list {
 struct vg_shares {
 	pthread_rwlock_t lock;
 	struct list live;		/* what is mapped on the guest's behalf */
+	unsigned int maps;		/* of all that is live */
 	struct list reserved;		/* those, and all that have been; neighbours are one */
 	struct pending pending[PENDING_MAX];	/* token 0: free */
 };
@@ -272,6 +273,7 @@ CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg
 	CUresult result = CUDA_ERROR_MAP_FAILED;
 	bool pieced = x->ch.kind == VG_ASSIGN_VFIO_USER;
 	struct vg_pages pages;
+	unsigned int maps;
 	off_t offset;
 	unsigned int i;
 	void *p;
@@ -289,7 +291,8 @@ CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg
 		result = CUDA_ERROR_INVALID_HANDLE;
 		goto out;
 	}
-	if (!room_for_one(&s->live, PIECES_MAX)) {
+	maps = pieced ? pages.runs : 1;
+	if (maps > PIECES_MAX - s->maps || !room_for_one(&s->live, PIECES_MAX)) {
 		result = CUDA_ERROR_OUT_OF_MEMORY;
 		goto close;
 	}
@@ -310,7 +313,8 @@ CUresult vg_internal_share(struct vg_exec *x, const struct vg_req *rq, struct vg
 		}
 		goto close;
 	}
-	insert(&s->live, i, (struct piece){ map->va, map->bytes, map->token });
+	insert(&s->live, i, (struct piece){ map->va, map->bytes, map->token, maps });
+	s->maps += maps;
 	result = CUDA_SUCCESS;
 close:
 	if (own)
@@ -352,7 +356,9 @@ CUresult vg_internal_unshare(struct vg_exec *x, const struct vg_req *rq, struct 
 				r = CUDA_ERROR_OUT_OF_MEMORY;
 			if (r)
 				result = r;
-			else if (x->ch.kind == VG_ASSIGN_VFIO_USER)
+			else
+				s->maps -= p->maps;
+			if (!r && x->ch.kind == VG_ASSIGN_VFIO_USER)
 				vg_pages_unmapped(&x->ch, p->token);
 		}
 		if (r)
