@@ -508,6 +508,30 @@ def channels(m):
 
 
 @group
+def fragments(m):
+    """Memory in single pages: each is a mapping of the executor's, which has not any number."""
+    with Vm(m) as vm:
+        client, memory = vm.with_memory()
+        for pages, want in ((12288, 0), (12289, E.ENOMEM)):
+            fixed = 1 + 16 + 1      # the ring's page, 64 KiB, a slot
+            shape = layout(arena=(pages - fixed) * PAGE)
+            check("so many pages", shape[-1], pages * PAGE)
+            memory.map[0:Memory.SIZE] = b"\0" * Memory.SIZE
+            runs = [((pages + 255 - i) * PAGE, PAGE) for i in range(pages)]
+            at = [Memory.SIZE - (i + 1) * PAGE for i in range((pages + 254) // 255)]
+            for i, where in enumerate(at):
+                memory.list(runs[255 * i:255 * i + 255], where,
+                            at[i + 1] if i + 1 < len(at) else 0)
+            check(f"a channel of {pages} runs",
+                  client.admin(memory.command(create(1, at[0], shape)), 88), want)
+            if not want:
+                check("an executor serves it", until(10, ready(memory, runs[0][0])))
+                check("it is destroyed", client.admin(
+                    memory.command(head(c.DESTROY, 1, 16)), 16), E.EINPROGRESS)
+                check("and released", event(client), (c.RELEASED, 1))
+
+
+@group
 def stopped(m):
     """An executor that does not end by itself: the mediator ends it, and nobody is told before."""
     with Vm(m) as vm:
