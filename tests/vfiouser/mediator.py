@@ -14,14 +14,14 @@ POOL = "B"
 
 
 class Mediator:
-    def __init__(self, folder, log, more="", executor=""):
+    def __init__(self, folder, log, more="", executor="", path=f"{BUILD}/bin/vgpu-executor"):
         self.socket = os.path.join(folder, "vm.sock")
         self.control = os.path.join(folder, "control.sock")
         self.log = log
         conf = os.path.join(folder, "vgpu.conf")
         with open(conf, "w") as out:
             out.write(f"""[executor]
-path = {BUILD}/bin/vgpu-executor
+path = {path}
 libcuda = {BUILD}/lib/libvgpu-softgpu.so
 cache =
 {executor}

@@ -9,6 +9,7 @@ The server is a real one, of a mediator; this is a client that no VM stands behi
 import errno
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -17,7 +18,8 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
 import client as c                                                      # noqa: E402
 from client import Client, Gone, Memory, create, head, layout, region   # noqa: E402
 from mediator import BUILD, MEMORY, UUID, Mediator, until               # noqa: E402
@@ -639,6 +641,21 @@ def ends_of_all(m):
                                                not m.status()["in_use"]))
 
 
+def lets_go(m):
+    """An executor that gives its channel up has to end before the guest has its memory back."""
+    with Vm(m) as vm:
+        client, memory = vm.with_memory()
+        check("CREATE", make(client, memory, 1), 0)
+        check("an executor has it", until(10, lambda: m.status()["processes"]))
+        pid = m.status()["processes"][0]["executor"]
+        check("and closes it", until(10, lambda: files_of(pid) <= 4))
+        check("DESTROY", client.admin(memory.command(head(c.DESTROY, 1, 16)), 16), E.EINPROGRESS)
+        time.sleep(0.5)
+        check("it is not released", client.get(c.REG_EVENT), 0)
+        check("until", event(client), (c.RELEASED, 1))
+        check("the process has gone", os.path.exists(f"/proc/{pid}"), False)
+
+
 def status_of(pid):
     with open(f"/proc/{pid}/status") as text:
         return dict(re.findall(r"^(\w+):\t(.*)$", text.read(), re.M))
@@ -664,12 +681,13 @@ def confined(m):
             check("the executor is somebody else", own not in (user, "0"))
 
 
-def run(some, executor="", uids=None):
+def run(some, executor="", uids=None, **kwargs):
     """Groups, with a mediator of their own."""
     with tempfile.TemporaryDirectory(prefix="vgpu-vfio-user-") as folder:
         os.chmod(folder, 0o711)
         log = os.path.join(folder, "log")
-        mediator = Mediator(folder, log, f"[vgpu {UUID}]\nstarts = 100\nfaults = 0", executor)
+        mediator = Mediator(folder, log, f"[vgpu {UUID}]\nstarts = 100\nfaults = 0", executor,
+                            **kwargs)
         mediator.uids = uids
         try:
             for function in some:
@@ -687,6 +705,13 @@ def main():
     names = sys.argv[1:]
     some = [g for g in groups if not names or any(n in g.__name__ for n in names)]
     run(some)
+    if not names or any(n in "lets_go" for n in names):
+        with tempfile.TemporaryDirectory(prefix="vgpu-lets-go-") as folder:
+            os.chmod(folder, 0o755)
+            for name in ("vgpu-executor", "vgpu-vfio-user"):
+                shutil.copy(os.path.join(HERE, "lets_go.py") if name == "vgpu-executor" else
+                            os.path.join(BUILD, "bin", name), os.path.join(folder, name))
+            run([lets_go], path=os.path.join(folder, "vgpu-executor"))
     if os.getuid() == 0 and confined in some:
         run([confined], "uids = 200000-200009", 200000)
     print(f"{passed} passed, {failed} failed")
