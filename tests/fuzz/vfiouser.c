@@ -36,8 +36,9 @@ static struct vfu_message message;
 static struct vfu_answer answer;
 static int files[6];		/* of kinds: see LLVMFuzzerInitialize() */
 static uint8_t *memory;		/* the first of them */
-static struct { int fd; struct vfu_channel *ch; bool muted; } watched[WATCHED];
-static int peers[PEERS];
+static struct { int fd; struct vfu_channel *ch; } watched[WATCHED];
+static int peers[PEERS], lives[PEERS];
+static int life = -1;		/* of the channel that comes next */
 static bool full;		/* the mediator does not read */
 
 static int watch(struct vfu *v, int fd, struct vfu_channel *ch)
@@ -48,7 +49,6 @@ static int watch(struct vfu *v, int fd, struct vfu_channel *ch)
 			continue;
 		watched[i].fd = fd;
 		watched[i].ch = ch;
-		watched[i].muted = false;
 		return 0;
 	}
 	return -ENOMEM;
@@ -62,33 +62,39 @@ static void forget(struct vfu *v, int fd)
 			watched[i].fd = -1;
 }
 
-static void mute(struct vfu *v, int fd)
-{
-	(void)v;
-	for (int i = 0; i < WATCHED; i++)
-		if (watched[i].fd == fd)
-			watched[i].muted = true;
-}
-
 static int tell(struct vfu *v, const struct vg_vfu_event *e, int fd)
 {
 	(void)v;
 	if (full)
 		return -EAGAIN;
-	if ((e->kind == VG_VFU_CHANNEL) != (fd >= 0) || e->size != sizeof(*e))
+	if ((e->kind != VG_VFU_CLOSED) != (fd >= 0) || e->size != sizeof(*e))
 		abort();
+	if (e->kind == VG_VFU_LIFE) {
+		if (life >= 0)
+			close(life);
+		life = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	}
 	if (e->kind != VG_VFU_CHANNEL)
 		return 0;
 	for (int i = 0; i < PEERS; i++) {
-		if (peers[i] >= 0)
+		if (peers[i] >= 0 || lives[i] >= 0)
 			continue;
 		peers[i] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		lives[i] = life;
+		life = -1;
 		return 0;
 	}
 	return -EAGAIN;
 }
 
-static const struct vfu_ops ops = { .watch = watch, .forget = forget, .mute = mute, .tell = tell };
+static void end(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static const struct vfu_ops ops = { .watch = watch, .forget = forget, .tell = tell };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -108,7 +114,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	for (int i = 0; i < WATCHED; i++)
 		watched[i].fd = -1;
 	for (int i = 0; i < PEERS; i++)
-		peers[i] = -1;
+		peers[i] = lives[i] = -1;
 	return 0;
 }
 
@@ -153,14 +159,14 @@ static void dispatch(void)
 			if (watched[i].fd < 0)
 				continue;
 			at[count] = i;
-			p[count++] = (struct pollfd){ watched[i].fd, watched[i].muted ? 0 : POLLIN, 0 };
+			p[count++] = (struct pollfd){ watched[i].fd, POLLIN, 0 };
 		}
 		rang = count ? poll(p, count, 0) : 0;
 		/* One at a time, as there. */
 		for (int i = 0; rang > 0 && i < count; i++) {
 			if (!p[i].revents)
 				continue;
-			vfu_channel_ready(&device, watched[at[i]].ch, p[i].fd, p[i].revents);
+			vfu_channel_ready(&device, watched[at[i]].ch, p[i].fd);
 			break;
 		}
 	} while (rang > 0);
@@ -349,7 +355,7 @@ static void executor(struct input *in)
 	if (how & 0x1000)
 		take_bytes(in, &ask, sizeof(ask));
 	if (how & 0x2000)
-		shutdown(*peer, SHUT_WR);
+		shutdown(*peer, how & 0x800 ? SHUT_WR : SHUT_RDWR);
 	vg_send_fds(*peer, &ask, how & 0x4000 ? take(in, 1) % 16 : sizeof(ask), files,
 		    how & 0x8000 ? 2 : 0);
 	dispatch();
@@ -362,11 +368,12 @@ static void executor(struct input *in)
 
 static void executor_ends(struct input *in)
 {
-	int *peer = &peers[take(in, 1) % PEERS];
+	uint8_t how = take(in, 1);
 
-	if (*peer >= 0)
-		close(*peer);
-	*peer = -1;
+	/* One that lives on may close what it has. */
+	end(&peers[how % PEERS]);
+	if (how & 0x80)
+		end(&lives[how % PEERS]);
 }
 
 static void step(struct input *in)
@@ -465,17 +472,10 @@ static void finish(void)
 	full = false;
 	vfu_reset(&device);
 	for (int i = 0; i < PEERS; i++) {
-		if (peers[i] >= 0)
-			close(peers[i]);
-		peers[i] = -1;
+		end(&peers[i]);
+		end(&lives[i]);
 	}
-	dispatch();
-	/* Those that there was no room for. */
-	for (int i = 0; i < PEERS; i++) {
-		if (peers[i] >= 0)
-			close(peers[i]);
-		peers[i] = -1;
-	}
+	end(&life);
 	dispatch();
 	vfu_maps_clear(&device);
 	for (unsigned int i = 0; i < VGPU_VECTORS; i++)

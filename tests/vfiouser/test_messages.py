@@ -641,19 +641,70 @@ def ends_of_all(m):
                                                not m.status()["in_use"]))
 
 
-def lets_go(m):
-    """An executor that gives its channel up has to end before the guest has its memory back."""
+def odd(m, name, text=""):
+    with open(os.path.join(m.folder, name), "w") as out:
+        out.write(text)
+
+
+@group
+def executors_words(m):
+    """What breaks the protocol of a channel ends its executor, and nobody else."""
+    for mode in ("size", "short", "long", "op", "reserved", "descriptors", "twice", "flood"):
+        odd(m, "mode", mode)
+        with Vm(m) as vm:
+            client, memory = vm.with_memory()
+            check("CREATE", make(client, memory, 1), 0)
+            check("a region", (memory.list([(Memory.REGION, PAGE)]), client.admin(memory.command(
+                region(1, 9, 1 << 40, PAGE, Memory.LIST)), 48))[1], 0)
+            pid = (m.status()["processes"] or [{}])[0].get("executor")
+            check(f"{mode}: the channel is lost", event(client), (c.LOST, 1))
+            check(f"{mode}: the executor is ended", os.path.exists(f"/proc/{pid}"), False)
+            check(f"{mode}: the server goes on", client.get(c.REG_MAGIC), 0x75706776)
+
+
+@group
+def mapped_region(m):
+    """A region stays the host's until its executor says that it has let go."""
+    odd(m, "mode", "region")
+    odd(m, "mapped")
+    os.chmod(os.path.join(m.folder, "mapped"), 0o666)
+    os.utime(os.path.join(m.folder, "mapped"), (0, 0))
     with Vm(m) as vm:
         client, memory = vm.with_memory()
+        unmap = memory.command(head(c.UNMAP, 1, 24) + struct.pack("<II", 9, 0))
         check("CREATE", make(client, memory, 1), 0)
-        check("an executor has it", until(10, lambda: m.status()["processes"]))
-        pid = m.status()["processes"][0]["executor"]
-        check("and closes it", until(10, lambda: files_of(pid) <= 4))
-        check("DESTROY", client.admin(memory.command(head(c.DESTROY, 1, 16)), 16), E.EINPROGRESS)
-        time.sleep(0.5)
-        check("it is not released", client.get(c.REG_EVENT), 0)
-        check("until", event(client), (c.RELEASED, 1))
-        check("the process has gone", os.path.exists(f"/proc/{pid}"), False)
+        memory.list([(Memory.REGION, 4 * PAGE)])
+        check("MAP", client.admin(memory.command(region(1, 9, 1 << 40, 4 * PAGE, Memory.LIST)), 48),
+              0)
+        check("an executor has it", until(10, lambda: os.path.getmtime(
+            os.path.join(m.folder, "mapped")) > 0))
+        memory.command(head(c.UNMAP, 1, 24) + struct.pack("<II", 9, 0))
+        check("UNMAP meanwhile", client.admin(unmap, 24), E.EBUSY)
+        odd(m, "unmap")
+        check("UNMAP afterwards", until(10, lambda: client.admin(unmap, 24) == 0))
+        check("nothing is shared but the channel", m.status()["pinned"], layout()[-1])
+
+
+@group
+def lets_go(m):
+    """An executor that gives its channel up has to end before the guest has its memory back."""
+    for mode in ("lets go", "half"):
+        odd(m, "mode", mode)
+        with Vm(m) as vm:
+            client, memory = vm.with_memory()
+            check("CREATE", make(client, memory, 1), 0)
+            check("an executor has it", until(10, lambda: m.status()["processes"]))
+            pid = m.status()["processes"][0]["executor"]
+            if mode == "lets go":
+                check("and closes it", until(10, lambda: files_of(pid) <= 4))
+            time.sleep(0.5)
+            check("it is not lost", client.get(c.REG_EVENT), 0)
+            check("DESTROY", client.admin(memory.command(head(c.DESTROY, 1, 16)), 16),
+                  E.EINPROGRESS)
+            time.sleep(0.5)
+            check(f"{mode}: it is not released", client.get(c.REG_EVENT), 0)
+            check(f"{mode}: until", event(client), (c.RELEASED, 1))
+            check(f"{mode}: the process has gone", os.path.exists(f"/proc/{pid}"), False)
 
 
 def status_of(pid):
@@ -688,7 +739,7 @@ def run(some, executor="", uids=None, **kwargs):
         log = os.path.join(folder, "log")
         mediator = Mediator(folder, log, f"[vgpu {UUID}]\nstarts = 100\nfaults = 0", executor,
                             **kwargs)
-        mediator.uids = uids
+        mediator.uids, mediator.folder = uids, os.path.dirname(kwargs.get("path", ""))
         try:
             for function in some:
                 before = passed
@@ -704,14 +755,14 @@ def run(some, executor="", uids=None, **kwargs):
 def main():
     names = sys.argv[1:]
     some = [g for g in groups if not names or any(n in g.__name__ for n in names)]
-    run(some)
-    if not names or any(n in "lets_go" for n in names):
-        with tempfile.TemporaryDirectory(prefix="vgpu-lets-go-") as folder:
+    run([g for g in some if g not in (executors_words, mapped_region, lets_go)])
+    odd_ones = [g for g in some if g in (executors_words, mapped_region, lets_go)]
+    if odd_ones:
+        with tempfile.TemporaryDirectory(prefix="vgpu-odd-") as folder:
             os.chmod(folder, 0o755)
-            for name in ("vgpu-executor", "vgpu-vfio-user"):
-                shutil.copy(os.path.join(HERE, "lets_go.py") if name == "vgpu-executor" else
-                            os.path.join(BUILD, "bin", name), os.path.join(folder, name))
-            run([lets_go], path=os.path.join(folder, "vgpu-executor"))
+            shutil.copy(os.path.join(HERE, "odd_executor.py"), os.path.join(folder, "vgpu-executor"))
+            shutil.copy(os.path.join(BUILD, "bin", "vgpu-vfio-user"), folder)
+            run(odd_ones, path=os.path.join(folder, "vgpu-executor"))
     if os.getuid() == 0 and confined in some:
         run([confined], "uids = 200000-200009", 200000)
     print(f"{passed} passed, {failed} failed")

@@ -31,10 +31,17 @@ struct vg_vfu_assign {
 enum vg_vfu_kind {
 	/*
 	 * A channel wants an executor.  With one descriptor, the executor's end of the channel's
-	 * socket.  When its last copy is closed, nobody on the host reaches the channel's memory.
+	 * socket.  The last VG_VFU_LIFE before it is this channel's.
 	 */
 	VG_VFU_CHANNEL = 1,
 	VG_VFU_CLOSED,		/* the guest has done with a channel: id, cookie */
+	/*
+	 * With one descriptor, the writing end of a pipe, which no executor gets.  The mediator
+	 * closes it once the channel's executor has been reaped, or is refused: then nobody on
+	 * the host reaches the channel's memory.  The end of the socket does not say that,
+	 * because an executor that a guest has taken over can shut its end down and live on.
+	 */
+	VG_VFU_LIFE,
 };
 
 struct vg_vfu_event {

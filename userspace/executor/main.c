@@ -150,8 +150,7 @@ static void *watch(void *arg)
 	struct pollfd fds[] = {
 		/* POLLHUP comes unasked; what there is to read is another thread's. */
 		{ .fd = VG_CONTROL_FD },
-		/* A vfio-user server ends its half of a socket, and waits for the other. */
-		{ .fd = exec.ch.fd, .events = POLLRDHUP },
+		{ .fd = exec.ch.fd },
 	};
 
 	(void)arg;

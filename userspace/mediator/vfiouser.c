@@ -42,6 +42,7 @@ struct vg_vfiouser {
 	pid_t pid;			/* 0: no server, or it has been reaped */
 	int64_t waits_since;		/* monotonic ms: a client, for the last VM's processes; 0: none */
 	uid_t uid;			/* of the server (uid.c) */
+	int life;			/* of the channel that comes next; -1: none */
 	int counters_fd;
 	struct vg_vfu_counters *counters;
 };
@@ -57,7 +58,8 @@ static struct vg_vfiouser *of_control(struct vg_source *s)
 	return (struct vg_vfiouser *)((char *)s - offsetof(struct vg_vfiouser, control));
 }
 
-static void channel_serve(struct vg_vfiouser *d, const struct vg_vfu_event *e, int fd)
+/* Both descriptors are taken; `life` is closed after the channel's executor has been reaped. */
+static void channel_serve(struct vg_vfiouser *d, const struct vg_vfu_event *e, int fd, int life)
 {
 	struct vg_assign assign = { .kind = VG_ASSIGN_VFIO_USER };
 	struct vg_tenant *t = d->tenant;
@@ -68,6 +70,7 @@ static void channel_serve(struct vg_vfiouser *d, const struct vg_vfu_event *e, i
 	if (fd < 0 || vgpu_layout_make(e->layout.sq_bytes, e->layout.slot_count,
 				       e->layout.arena_bytes, &assign.layout)) {
 		vg_closer_close(t->closer, fd);
+		vg_closer_close(t->closer, life);
 		return;
 	}
 	p = vg_proc_serve(t, NULL, &assign, e->settings, &fd, 1);
@@ -76,6 +79,7 @@ static void channel_serve(struct vg_vfiouser *d, const struct vg_vfu_event *e, i
 
 		/* The only copy: the server sees that the channel is refused. */
 		vg_closer_close(t->closer, fd);
+		vg_closer_close(t->closer, life);
 		vg_text_show(comm, sizeof(comm), e->comm, sizeof(e->comm));
 		if (err == EKEYREVOKED)
 			t->quarantine_refused++;
@@ -83,7 +87,8 @@ static void channel_serve(struct vg_vfiouser *d, const struct vg_vfu_event *e, i
 			vg_event_refuse(t, e->pid, -1, comm, vg_refusal(err));
 		return;
 	}
-	p->channel_fd = fd;
+	vg_closer_close(t->closer, fd);
+	p->channel_fd = life;
 	p->channel = e->id;
 	p->cookie = e->cookie;
 	vg_proc_name(p, e->pid, -1, e->comm);
@@ -106,6 +111,8 @@ static void end_server(struct vg_vfiouser *d)
 	if (d->control.fd < 0)
 		return;
 	vg_source_remove(&d->control);
+	vg_closer_close(d->tenant->closer, d->life);
+	d->life = -1;
 	if (d->pid)
 		kill(d->pid, SIGKILL);
 	LIST_FOREACH(p, &vg_procs, node)
@@ -135,9 +142,15 @@ static void control_ready(struct vg_source *s, uint32_t events)
 		vg_source_pause(s, VG_CLOSING_MS);
 		return;
 	}
-	if (!ret && e.size == sizeof(e) && e.kind == VG_VFU_CHANNEL) {
+	if (!ret && e.size == sizeof(e) && e.kind == VG_VFU_LIFE && fd >= 0) {
+		vg_closer_close(t->closer, d->life);
+		d->life = fd;
+		return;
+	}
+	if (!ret && e.size == sizeof(e) && e.kind == VG_VFU_CHANNEL && d->life >= 0) {
 		vg_rate_spend(&t->starts);
-		channel_serve(d, &e, fd);
+		channel_serve(d, &e, fd, d->life);
+		d->life = -1;
 		return;
 	}
 	vg_closer_close(t->closer, fd);
@@ -331,7 +344,7 @@ static int open_one(const struct vg_vfiouser_conf *c)
 
 	if (!d)
 		return -ENOMEM;
-	d->control.fd = -1;
+	d->control.fd = d->life = -1;
 	d->listener = (struct vg_source){ .fd = -1, .ready = listen_ready };
 	LIST_INSERT_HEAD(&devices, d, node);
 	d->path = strdup(c->path);

@@ -5,20 +5,19 @@
  *              CREATE            told                DESTROY
  *   (nothing) -------> WAITING --------> ATTACHED ------------> CLOSING
  *                         |                 |                      |
- *                         | DESTROY         | socket ends:         | socket ends:
+ *                         | DESTROY         | life ends:           | life ends:
  *                         v                 v event LOST           v event RELEASED
  *                     (nothing) <--------- LOST                (nothing)
  *                                DESTROY
  *
- * A reset takes every channel out of the table at once (DEAD).  The socket ends when all
- * copies of the executor's end are closed, the mediator's last of all: then the executor has
- * been reaped, and nobody on the host reaches the channel's memory.
+ * A reset takes every channel out of the table at once (DEAD).  The life of a channel is a
+ * pipe, whose other end the mediator closes when it has reaped the executor: then nobody on
+ * the host reaches the channel's memory.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -47,15 +46,19 @@ static void drop_memory(struct vfu *v, struct vfu_channel *ch)
 	ch->memory = NULL;
 }
 
-/* Nobody has the other end of its socket any more. */
+/* Nobody else has anything of it any more. */
 static void close_all(struct vfu *v, struct vfu_channel *ch)
 {
 	if (ch->sock >= 0)
 		v->ops->forget(v, ch->sock);
 	if (ch->raise >= 0)
 		v->ops->forget(v, ch->raise);
+	if (ch->life >= 0)
+		v->ops->forget(v, ch->life);
 	close_fd(&ch->sock);
 	close_fd(&ch->peer);
+	close_fd(&ch->life);
+	close_fd(&ch->alive);
 	close_fd(&ch->bell);
 	close_fd(&ch->raise);
 	drop_memory(v, ch);
@@ -74,12 +77,9 @@ static bool held(const struct vfu_channel *ch)
 	return ch->state == VFU_ATTACHED || ch->state == VFU_CLOSING || ch->state == VFU_DEAD;
 }
 
-/* Ask the executor to go, and the mediator to see to it. */
+/* The mediator is to end its executor. */
 static void send_off(struct vfu *v, struct vfu_channel *ch)
 {
-	if (ch->ending)
-		return;
-	shutdown(ch->sock, SHUT_WR);
 	ch->ending = true;
 	v->untold = true;
 }
@@ -108,7 +108,7 @@ int vfu_channel_create(struct vfu *v, const struct vgpu_adm_create *cmd)
 	if (!ch)
 		return -ENOMEM;
 	LIST_INIT(&ch->regions);
-	ch->sock = ch->peer = ch->bell = ch->raise = -1;
+	ch->sock = ch->peer = ch->life = ch->alive = ch->bell = ch->raise = -1;
 	atomic_fetch_add(&v->counters->channels, 1);
 	ret = vfu_memory_new(v, cmd->list, layout.total_bytes, 0, &ch->memory);
 	if (ret)
@@ -118,10 +118,14 @@ int vfu_channel_create(struct vfu *v, const struct vgpu_adm_create *cmd)
 		goto fail;
 	ch->sock = pair[0];
 	ch->peer = pair[1];
+	if (pipe2(pair, O_CLOEXEC))
+		goto fail;
+	ch->life = pair[0];
+	ch->alive = pair[1];
 	ch->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ch->raise = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (ch->bell < 0 || ch->raise < 0 || v->ops->watch(v, ch->sock, ch) ||
-	    v->ops->watch(v, ch->raise, ch))
+	    v->ops->watch(v, ch->raise, ch) || v->ops->watch(v, ch->life, ch))
 		goto fail;
 	ch->state = VFU_WAITING;
 	ch->id = cmd->head.channel;
@@ -270,10 +274,16 @@ static int tell_of(struct vfu *v, struct vfu_channel *ch)
 
 	memcpy(e.comm, ch->comm, sizeof(e.comm));
 	if (ch->state == VFU_WAITING) {
+		/* If there is room for the first alone, both are repeated, and the last counts. */
+		e.kind = VG_VFU_LIFE;
+		ret = v->ops->tell(v, &e, ch->alive);
+		if (ret)
+			return ret;
 		e.kind = VG_VFU_CHANNEL;
 		ret = v->ops->tell(v, &e, ch->peer);
 		if (ret)
 			return ret;
+		close_fd(&ch->alive);
 		close_fd(&ch->peer);
 		ch->state = VFU_ATTACHED;
 	} else if (ch->ending && !ch->told) {
@@ -303,7 +313,7 @@ void vfu_channels_tell(struct vfu *v)
 
 /* -- its executor */
 
-/* The other end has gone with all its copies. */
+/* Its executor has been reaped, or there never was one. */
 static void detach(struct vfu *v, struct vfu_channel *ch)
 {
 	uint32_t id = ch->id;
@@ -392,12 +402,17 @@ static void listen_to(struct vfu *v, struct vfu_channel *ch)
 		ret = vg_recv_fds(ch->sock, &ask, sizeof(ask), NULL, 0);
 		if (ret == -EAGAIN)
 			return;
+		if (ret == -EPIPE) {
+			/* It will say no more.  Its end is another matter. */
+			ch->broken = true;
+			v->ops->forget(v, ch->sock);
+			return;
+		}
 		if (ret >= 0)
 			ret = ch->ending ? 0 : asked(ch, &ask);
 		if (ret < 0) {
-			/* Nothing more is heard of it until its end. */
 			ch->broken = true;
-			v->ops->mute(v, ch->sock);
+			v->ops->forget(v, ch->sock);
 			send_off(v, ch);
 		}
 	}
@@ -423,7 +438,7 @@ int vfu_channel_unmap(struct vfu *v, uint32_t id, uint32_t region)
 	return 0;
 }
 
-void vfu_channel_ready(struct vfu *v, struct vfu_channel *ch, int fd, uint32_t events)
+void vfu_channel_ready(struct vfu *v, struct vfu_channel *ch, int fd)
 {
 	uint64_t times;
 
@@ -432,8 +447,8 @@ void vfu_channel_ready(struct vfu *v, struct vfu_channel *ch, int fd, uint32_t e
 			vfu_irq_raise(v, ch->vector);
 		return;
 	}
-	if (events & EPOLLIN)
-		listen_to(v, ch);
-	if (events & EPOLLHUP)
+	if (fd == ch->life)
 		detach(v, ch);
+	else
+		listen_to(v, ch);
 }

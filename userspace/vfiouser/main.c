@@ -87,12 +87,6 @@ static void forget(struct vfu *v, int fd)
 	epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-static void mute(struct vfu *v, int fd)
-{
-	(void)v;
-	watch_events(EPOLL_CTL_MOD, fd, 0);
-}
-
 static int tell(struct vfu *v, const struct vg_vfu_event *event, int fd)
 {
 	int ret = vg_send_fds(CONTROL_FD, event, sizeof(*event), &fd, fd >= 0);
@@ -105,7 +99,7 @@ static int tell(struct vfu *v, const struct vg_vfu_event *event, int fd)
 	return ret;
 }
 
-static const struct vfu_ops ops = { .watch = watch, .forget = forget, .mute = mute, .tell = tell };
+static const struct vfu_ops ops = { .watch = watch, .forget = forget, .tell = tell };
 
 /* The answer that waited, if it has waited long enough. */
 static int settle(void)
@@ -172,7 +166,7 @@ static int loop(void)
 			if (ret)
 				return ret;
 		} else if (e.data.fd < owners && owner[e.data.fd]) {
-			vfu_channel_ready(&device, owner[e.data.fd], e.data.fd, e.events);
+			vfu_channel_ready(&device, owner[e.data.fd], e.data.fd);
 		}
 	}
 }

@@ -7,7 +7,7 @@
  *   struct vfu_map       a range of bus addresses, as DMA_MAP made it
  *   struct vfu_memory    memory that a channel shares with its executor: runs in files
  *   struct vfu_channel   from the guest's CREATE to the later of its DESTROY (or reset) and
- *                        the end of the last copy of its executor's end of `sock`
+ *                        the end of its executor
  *
  * Whoever speaks is hostile: the client (message.c), the guest (device.c, memory.c) and
  * executors (channel.c).  Each message is copied, checked, and then used.
@@ -78,6 +78,7 @@ struct vfu_channel {
 	struct vfu_memory *memory;
 	LIST_HEAD(, vfu_memory) regions;
 	int sock, peer;			/* ours; the executor's, until the mediator has it */
+	int life, alive;		/* of a pipe: ours; the mediator's, until it has it */
 	int bell, raise;		/* eventfds */
 	bool served;			/* it has been asked for its memory */
 };
@@ -86,7 +87,6 @@ struct vfu_channel {
 struct vfu_ops {
 	int (*watch)(struct vfu *v, int fd, struct vfu_channel *ch);	/* 0 or a negative errno */
 	void (*forget)(struct vfu *v, int fd);
-	void (*mute)(struct vfu *v, int fd);	/* tell its end alone */
 	/* 0, -EAGAIN (again later), or another negative errno: the mediator has gone. */
 	int (*tell)(struct vfu *v, const struct vg_vfu_event *event, int fd);
 };
@@ -136,8 +136,8 @@ void vfu_channels_drop(struct vfu *v);
 void vfu_channels_dma_unmap(struct vfu *v, uint64_t iova, uint64_t bytes);
 void vfu_channels_tell(struct vfu *v);	/* the mediator, what it does not know yet */
 bool vfu_channels_dying(const struct vfu *v);
-/* Its socket or its eventfd has something; it may be freed by this. */
-void vfu_channel_ready(struct vfu *v, struct vfu_channel *ch, int fd, uint32_t events);
+/* Its socket, eventfd or pipe has something, or has ended; it may be freed by this. */
+void vfu_channel_ready(struct vfu *v, struct vfu_channel *ch, int fd);
 
 /* device.c */
 void vfu_init(struct vfu *v, const struct vfu_ops *ops);
