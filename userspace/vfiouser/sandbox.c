@@ -79,7 +79,6 @@ int vfu_sandbox_enter(void)
 	int ret = 0;
 
 	limits();
-	/* fstat() is this one in newer C libraries: of a descriptor, with an empty path. */
 	if (prctl(PR_SET_DUMPABLE, 0) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -errno;
 	f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
@@ -90,6 +89,7 @@ int vfu_sandbox_enter(void)
 	for (size_t i = 0; i < COUNT(allowed_with) && !ret; i++)
 		ret = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, allowed_with[i].call,
 					     allowed_with[i].count, allowed_with[i].arg);
+	/* The C library's fstat(), which names a descriptor and an empty path. */
 	if (!ret)
 		ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
 				       SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH));
