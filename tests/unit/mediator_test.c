@@ -141,6 +141,34 @@ static void settings(void **state)
 	assert_true(vg_config.learn && !vg_config.files);
 }
 
+#define VM "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
+
+static void vfio_user(void **state)
+{
+	const struct vg_vfiouser_conf *c;
+	unsigned int count = 0;
+
+	(void)state;
+	assert_int_equal(load("[vfio-user " VM "]\npath = /run/a\nmemory = 2G\npages = memfd\n"
+			      "[vfio-user 00b8f4f2-509f-382f-3c1e-e6bfe0fa1001]\nmemory = 1G\n"
+			      "path = /run/b\npages = memfd\nmode = 660\npool = B\n"), 0);
+	LIST_FOREACH(c, vg_vfiouser_confs(), node) {
+		bool first = !strcmp(c->uuid, VM);
+
+		count++;
+		assert_string_equal(c->path, first ? "/run/a" : "/run/b");
+		assert_string_equal(c->pool, first ? "A" : "B");
+		assert_int_equal(c->mode, first ? 0600 : 0660);
+		assert_int_equal(c->memory, (first ? 2ull : 1ull) << 30);
+	}
+	assert_int_equal(count, 2);
+	/* What is wrong changes nothing. */
+	assert_int_not_equal(load("[vfio-user " VM "]\npath = /run/a\n"), 0);
+	assert_false(LIST_EMPTY(vg_vfiouser_confs()));
+	assert_int_equal(load("[log]\nlevel = info\n"), 0);
+	assert_true(LIST_EMPTY(vg_vfiouser_confs()));
+}
+
 static void mistakes(void **state)
 {
 	static const char *const bad[] = {
@@ -164,6 +192,20 @@ static void mistakes(void **state)
 		"[socket a]\npath = /x\npath = /y\n",
 		"[socket a]\npath = /x\nmode = 40000000000600\n",
 		"[socket a]\npath = /x\nmemory = 1G\n[socket a]\nmemory = 2G\n",
+		"[vfio-user " VM "]\npath = /x\nmemory = 1G\n",
+		"[vfio-user " VM "]\npath = /x\npages = memfd\n",
+		"[vfio-user " VM "]\nmemory = 1G\npages = memfd\n",
+		"[vfio-user " VM "]\npath = x\nmemory = 1G\npages = memfd\n",
+		"[vfio-user " VM "]\npath = /x\nmemory = 0\npages = memfd\n",
+		"[vfio-user " VM "]\npath = /x\nmemory = 1G\npages = udmabuf\n",
+		"[vfio-user " VM "]\npath = /x\nmemory = 1G\npages = memfd\nmode = 8\n",
+		"[vfio-user " VM "]\npath = /x\nmemory = 1G\npages = memfd\npool =\n",
+		"[vfio-user " VM "]\npath = /x\nmemory = 1G\npages = memfd\ncolour = 1\n",
+		"[vfio-user " VM "]\npath = /x\nmemory = 1G\npages = memfd\npath = /y\n",
+		"[vfio-user vm1]\npath = /x\nmemory = 1G\npages = memfd\n",
+		"[vfio-user 83B8F4F2-509f-382f-3c1e-e6bfe0fa1001]\npath = /x\nmemory = 1G\npages = memfd\n",
+		"[vfio-user " VM "0]\npath = /x\nmemory = 1G\npages = memfd\n",
+		"[vfio-user " VM "]\npath = /x\nmemory = 1G\npages = memfd\n[vfio-user]\npath = /y\n",
 	};
 
 	(void)state;
@@ -1562,6 +1604,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes),	   cmocka_unit_test(defaults),
 		cmocka_unit_test(settings),	   cmocka_unit_test(mistakes),
+		cmocka_unit_test(vfio_user),
 		cmocka_unit_test(faults_are_located), cmocka_unit_test(indented),
 		cmocka_unit_test(read_again),
 		cmocka_unit_test(quotas),

@@ -49,14 +49,14 @@ pool = {POOL}
                                             stdin=subprocess.DEVNULL, stdout=text, stderr=text)
         until(10, lambda: os.path.exists(self.socket) or self.process.poll() is not None)
 
-    def status(self):
+    def status(self, uuid=UUID):
         done = subprocess.run([f"{BUILD}/bin/vgpuctl", "--socket", self.control, "status",
                                "--json"], text=True, stdout=subprocess.PIPE)
         try:
             found = json.loads(done.stdout)
         except ValueError:
             return {}
-        return next((v for v in found.get("vgpus", []) if v.get("vgpu") == UUID), {})
+        return next((v for v in found.get("vgpus", []) if v.get("vgpu") == uuid), {})
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

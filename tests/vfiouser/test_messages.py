@@ -24,6 +24,8 @@ import client as c                                                      # noqa: 
 from client import Client, Gone, Memory, create, head, layout, region   # noqa: E402
 from mediator import BUILD, MEMORY, UUID, Mediator, until               # noqa: E402
 
+UUID2 = "00000000-8f8e-4a45-9d0e-53b7d0a1c2e4"
+
 E = errno
 PAGE = 4096
 passed, failed = 0, 0
@@ -613,6 +615,35 @@ def memory_goes(m):
 
 
 @group
+def two_vms(m):
+    """Each VM has a server and executors of its own, and one's end is not the other's."""
+    with Vm(m) as one:
+        second = Client(m.socket + "2")
+        other = Memory()
+        check("the second VM's memory", second.map(0, Memory.SIZE, other.fd), 0)
+        client, memory = one.with_memory()
+        check("CREATE in the first", make(client, memory, 1), 0)
+        check("CREATE in the second", make(second, other, 1), 0)
+        check("both are served", until(10, lambda: ready(memory)() and ready(other)()))
+        check("each as its own", [len(m.status(u)["processes"]) for u in (UUID, UUID2)], [1, 1])
+        user = [status_of(m.status(u)["processes"][0]["executor"])["Uid"] for u in (UUID, UUID2)]
+        check("by different users, if there are any", user[0] == user[1], m.uids is None)
+        os.kill(server_of(m), signal.SIGKILL)
+        left = []
+        for line in (client, second):
+            try:
+                left.append(line.get(c.REG_MAGIC))
+            except Gone:
+                left.append(None)
+        check("one server's end leaves the other", sorted(map(str, left)),
+              sorted(["None", str(0x75706776)]))
+        check("and its executor", until(10, lambda: sorted(
+            len(m.status(u)["processes"]) for u in (UUID, UUID2)) == [0, 1]))
+        second.close()
+        other.close()
+
+
+@group
 def ends_of_all(m):
     with Vm(m) as vm:
         client, memory = vm.with_memory()
@@ -737,7 +768,14 @@ def run(some, executor="", uids=None, **kwargs):
     with tempfile.TemporaryDirectory(prefix="vgpu-vfio-user-") as folder:
         os.chmod(folder, 0o711)
         log = os.path.join(folder, "log")
-        mediator = Mediator(folder, log, f"[vgpu {UUID}]\nstarts = 100\nfaults = 0", executor,
+        mediator = Mediator(folder, log, f"""[vgpu {UUID}]
+starts = 100
+faults = 0
+[vfio-user {UUID2}]
+path = {folder}/vm.sock2
+pages = memfd
+memory = 1G
+""", executor,
                             **kwargs)
         mediator.uids, mediator.folder = uids, os.path.dirname(kwargs.get("path", ""))
         try:
@@ -764,7 +802,7 @@ def main():
             shutil.copy(os.path.join(BUILD, "bin", "vgpu-vfio-user"), folder)
             run(odd_ones, path=os.path.join(folder, "vgpu-executor"))
     if os.getuid() == 0 and confined in some:
-        run([confined], "uids = 200000-200009", 200000)
+        run([confined, two_vms], "uids = 200000-200009", 200000)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 
