@@ -22,3 +22,8 @@ gpu-bench: all tests	## what calls and copies cost, and the ratio to native
 gpu-answers: all $(O)/tests/apigen/questions	## what the driver answers to calls that make no sense
 	tests/gpu/answers $(O)
 .PHONY: gpu-answers
+
+gpu-vm: all programs $(O)/tests/apigen/driver_test	## programs of a guest on the GPU, without a host module
+	tests/gpu/vm pack $(O) $(O)/gpu-vm.tar.xz
+	tests/gpu/vm run $(O) $(O)/gpu-vm.tar.xz
+.PHONY: gpu-vm

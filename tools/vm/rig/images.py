@@ -21,6 +21,8 @@ GUESTS_KVM = "kvm_amd"
 
 # What reads a disk of the rig's; the rest of a kernel's virtio is built in or a need of this.
 DISK_MODULES = ["virtio_pci", "virtio_blk", "squashfs"]
+# What reads a folder of the host's; cloud kernels have none of it.
+FOLDER_MODULES = ["virtio_pci", "9pnet_virtio", "9p"]
 
 SEABIOS = "/usr/share/seabios"
 ROMS = ["bios-256k.bin", "bios.bin"]
@@ -114,6 +116,15 @@ def disk(folder, into):
         cache.quiet(["mksquashfs", files, into, "-noappend", "-all-root", "-no-progress",
                      "-quiet", "-noI", "-noD", "-noF", "-noX"], f"a disk with {folder}")
     return into
+
+
+def for_folders(kernel, programs):
+    """What a guest's initramfs has beside guest()'s to read folders of its host, and programs."""
+    image = cpio.Image()
+    _modules(image, kernel, FOLDER_MODULES, "rig/folder")
+    for program in programs:
+        image.program("tests/" + os.path.basename(program), program)
+    return image
 
 
 def guest(kernel, with_module=True, with_disk=False):

@@ -33,7 +33,8 @@ MODULES = ["*/kernel/drivers/vfio", "*/kernel/virt/lib",
            "*/kernel/drivers/iommu/iommufd",
            "*/kernel/arch/x86/kvm", "*/kernel/drivers/crypto/ccp",
            "*/kernel/drivers/virtio", "*/kernel/drivers/block/virtio_blk.ko*",
-           "*/kernel/fs/squashfs", "*/kernel/drivers/pci/pci-stub.ko*"]
+           "*/kernel/fs/squashfs", "*/kernel/drivers/pci/pci-stub.ko*",
+           "*/kernel/fs/9p", "*/kernel/net/9p", "*/kernel/fs/netfs", "*/kernel/fs/fscache"]
 BUILT = ("uml", "uml-systemd", "debug", "kcsan")
 NAMES = [n + s for n in DEBIAN for s in ("", "-cloud")] + [*BUILT]
 

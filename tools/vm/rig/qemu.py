@@ -64,6 +64,32 @@ def command():
     return words, dict(os.environ, QEMU_MODULE_DIR=os.path.join(libraries[0], "qemu"))
 
 
+# What a VM without a display needs besides programs and libraries.
+FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "multiboot_dma.bin", "pvh.bin")
+
+
+def needed():
+    """(name, file) of what runs it elsewhere: ld.so, lib/, modules/ and firmware/ beside it."""
+    words, _ = command()
+    program, loader, found = words[3], words[0], {}
+    modules = glob.glob(os.path.join(words[2].split(":")[0], "qemu", "accel-tcg-*.so"))
+    for name in [program] + modules:
+        listed = subprocess.run(words[:3] + ["--list", name], text=True, stdout=subprocess.PIPE,
+                                check=True)
+        for library, file in re.findall(r"^\s+(\S+) => (\S+) \(0x", listed.stdout, re.M):
+            found["lib/" + os.path.basename(library)] = file
+    yield "qemu-system-x86_64", program
+    yield "ld.so", loader
+    yield from sorted(found.items())
+    for name in modules:
+        yield "modules/" + os.path.basename(name), name
+    for name in FIRMWARE:
+        for folder in words[5::2]:
+            if os.path.exists(os.path.join(folder, name)):
+                yield "firmware/" + name, os.path.join(folder, name)
+                break
+
+
 def version():
     words, env = command()
     done = subprocess.run(words[:4] + ["--version"], env=env, text=True, stdout=subprocess.PIPE)
