@@ -223,8 +223,10 @@ static int start_server(struct vg_vfiouser *d, int client)
 	ret = choose_user(d, &a);
 	if (ret)
 		return ret;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv))
-		return -errno;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv)) {
+		ret = -errno;
+		goto put;
+	}
 	fcntl(sv[0], F_SETFL, O_NONBLOCK);
 	/* Of the last VM's. */
 	memset((void *)d->counters, 0, sizeof(*d->counters));
@@ -232,17 +234,21 @@ static int start_server(struct vg_vfiouser *d, int client)
 	ret = env ? -vg_start(argv, env, sv[1], &d->pid) : -ENOMEM;
 	free(env);
 	close(sv[1]);
-	if (!ret) {
-		ret = vg_send_fds(sv[0], &a, sizeof(a), fds, 2);
-		d->control = (struct vg_source){ .fd = sv[0], .ready = control_ready,
-						 .closer = d->tenant->closer };
-		if (!ret)
-			ret = vg_source_add(&d->control, EPOLLIN);
-		if (ret)
-			end_server(d);
-		return ret;
+	if (ret) {
+		close(sv[0]);
+		goto put;
 	}
-	close(sv[0]);
+	d->control = (struct vg_source){ .fd = sv[0], .ready = control_ready,
+					 .closer = d->tenant->closer };
+	ret = vg_send_fds(sv[0], &a, sizeof(a), fds, 2);
+	if (!ret)
+		ret = vg_source_add(&d->control, EPOLLIN);
+	/* Its user is its own until it has been reaped. */
+	if (ret)
+		end_server(d);
+	return ret;
+
+put:
 	vg_uid_put(d->uid);
 	d->uid = 0;
 	return ret;

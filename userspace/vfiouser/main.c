@@ -31,6 +31,8 @@
  */
 #define WAIT_MS		4000
 
+#define LOOK_MS		50	/* before the next look, or the next try to tell something */
+
 static struct vfu device;
 static struct vfu_wire wire = { .fd = -1 };
 static struct vfu_answer answer;
@@ -151,7 +153,8 @@ static int loop(void)
 		if (ret)
 			return ret;
 		/* One at a time, because serving one may end what another is about. */
-		n = epoll_wait(epoll_fd, &e, 1, wait_until ? 50 : -1);
+		n = epoll_wait(epoll_fd, &e, 1,
+			       wait_until || (device.untold && !mediator_full) ? LOOK_MS : -1);
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (n <= 0)

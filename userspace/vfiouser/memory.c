@@ -15,9 +15,11 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "vfiouser.h"
 
 #define PAGE 4096ull
+#define LARGE (16ull << 20)	/* no ROM, and no video memory of a usual size */
 
 static bool aligned(uint64_t n)
 {
@@ -120,6 +122,13 @@ int vfu_map_add(struct vfu *v, uint64_t iova, uint64_t bytes, uint64_t offset, b
 		ret = file_use(v, fd, end, &file);
 		if (ret)
 			return ret;
+	}
+	if (file == VFU_NO_FILE && bytes >= LARGE) {
+		static struct vg_log_rate rate;
+
+		vg_log_some(&rate, VG_WARNING, "memory of the VM at 0x%llx is in no memfd that is sealed against "
+			    "shrinking, so no program that has a channel there is served (QEMU: "
+			    "memory-backend-memfd with share=on)", (unsigned long long)iova);
 	}
 	memmove(&v->map[at + 1], &v->map[at], (v->map_count - at) * sizeof(v->map[0]));
 	v->map[at] = (struct vfu_map){ iova, bytes, offset, file };
