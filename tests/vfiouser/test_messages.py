@@ -455,6 +455,11 @@ def files(m):
             check(f"no channel in {what}",
                   client.admin(memory.command(create(1, Memory.LIST)), 88), E.EFAULT)
             check(f"{what} is unmapped", client.unmap(at, total), 0)
+        check("memory without a file", client.map(at, 16 << 20), 0)
+        with open(m.log) as text:
+            check("the operator reads why no program is served",
+                  "memory of the VM at 0x100000000 is in no memfd" in text.read())
+        check("is unmapped", client.unmap(at, 16 << 20), 0)
         # What can shrink does so, under the server's eyes.
         short = c.memfd(PAGE, 0)
         check("a command's page that can shrink", client.map(at, PAGE, short), 0)
@@ -545,6 +550,9 @@ def stopped(m):
             check("an executor serves it", until(10, ready(memory)))
             pid = m.status()["processes"][0]["executor"]
             os.kill(pid, signal.SIGSTOP)
+            check("it stops", until(10, lambda: all(
+                status_of(f"{pid}/task/{t}")["State"][0] == "T"
+                for t in os.listdir(f"/proc/{pid}/task"))))
             began = time.time()
             if what == "DESTROY":
                 check("DESTROY", client.admin(memory.command(head(c.DESTROY, 1, 16)), 16),
@@ -557,7 +565,8 @@ def stopped(m):
             else:
                 check("DMA_UNMAP", client.unmap(0, Memory.SIZE), 0)
                 check("has waited for it", client.get(c.REG_CTRL), 0)
-            check(f"{what} takes more than 1 s and less than 5", 1 < time.time() - began < 5)
+            took = time.time() - began
+            check(f"{what} takes more than 1 s and less than 5, {took:.2f}", 1 < took < 5)
             check("the executor is gone", os.path.exists(f"/proc/{pid}"), False)
 
 
