@@ -25,5 +25,6 @@ modules-check: deps	## W=1 and sparse on the headers of 6.1, 6.12 and the newest
 	tools/vm/modules check
 
 CMD ?= vectoradd
-guest-run: deps	## CMD='...' in a guest, user-mode Linux (GUEST=qemu: x86)
-	tools/vm/run --guest $(or $(GUEST),uml) --exec '$(CMD)'
+guest-run: deps	## CMD='...' in a guest, user-mode Linux (GUEST=qemu: x86; vfio-user: x86, no host module)
+	$(if $(filter vfio-user,$(GUEST)),tests/vfiouser/run --exec '$(CMD)',\
+		tools/vm/run --guest $(or $(GUEST),uml) --exec '$(CMD)')
