@@ -32,21 +32,21 @@ VG_FUZZ_SANITIZE := -fsanitize=address,undefined -fno-sanitize=alignment \
 # The ring's target finds softgpu, which is linked into it, as it finds any driver: by name.
 VG_FUZZ_LIBS := -rdynamic -linih -lseccomp -ljson-c -lsqlite3 -llz4 -lzstd -lm -ldl
 
-$(VG_FUZZ)/libfuzzer/obj/%.o: %.c | $(O)/gen/stamp
+$(VG_FUZZ)/libfuzzer/obj/%.o: %.c | $(O)/gen/stamp $(O)/gen/vg_version.h
 	@mkdir -p $(@D)
 	$(CLANG) $(CPPFLAGS) -Iuserspace/softgpu -Itests/apigen $(VG_FUZZ_CFLAGS) $(VG_FUZZ_SANITIZE) \
 		-fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
-$(VG_FUZZ)/replay/obj/%.o: %.c | $(O)/gen/stamp
+$(VG_FUZZ)/replay/obj/%.o: %.c | $(O)/gen/stamp $(O)/gen/vg_version.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Iuserspace/softgpu -Itests/apigen $(VG_FUZZ_CFLAGS) $(VG_FUZZ_SANITIZE) -MMD -MP -c -o $@ $<
 
-$(VG_FUZZ)/libfuzzer/obj/gen/%.o: $(O)/gen/%.c | $(O)/gen/stamp
+$(VG_FUZZ)/libfuzzer/obj/gen/%.o: $(O)/gen/%.c | $(O)/gen/stamp $(O)/gen/vg_version.h
 	@mkdir -p $(@D)
 	$(CLANG) $(CPPFLAGS) -Itests/apigen $(VG_FUZZ_CFLAGS) $(VG_FUZZ_SANITIZE) \
 		-fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
-$(VG_FUZZ)/replay/obj/gen/%.o: $(O)/gen/%.c | $(O)/gen/stamp
+$(VG_FUZZ)/replay/obj/gen/%.o: $(O)/gen/%.c | $(O)/gen/stamp $(O)/gen/vg_version.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Itests/apigen $(VG_FUZZ_CFLAGS) $(VG_FUZZ_SANITIZE) -MMD -MP -c -o $@ $<
 
