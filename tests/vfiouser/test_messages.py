@@ -747,6 +747,31 @@ def lets_go(m):
             check(f"{mode}: the process has gone", os.path.exists(f"/proc/{pid}"), False)
 
 
+def ends_in_time(client):
+    try:
+        return client.socket.recv(1) == b""
+    except (TimeoutError, ConnectionResetError):
+        return False
+
+
+@group
+def servers_words(m):
+    """What a server breaks is its own connection; nothing that it sends stays with the mediator."""
+    files = None
+    for _ in range(2):      # the first round starts what the mediator keeps: threads, files
+        for mode in ("size", "short", "long", "kind", "no life", "no pipe", "two descriptors",
+                     "no socket", "layout", "many lives", "closed"):
+            odd(m, "mode", mode)
+            client = Client(m.socket, version=False)
+            check(f"{mode}: its server ends", ends_in_time(client))
+            client.close()
+        files = files or files_of(m.process.pid)
+    check("no descriptor is left", until(10, lambda: files_of(m.process.pid) <= files))
+    with open(m.log) as text:
+        check("the operator is told, of five at once", text.read().count("broke the protocol") >= 5)
+    check("and no program", (m.status()["processes"], m.status()["processes_ended"]), ([], 0))
+
+
 def status_of(pid):
     with open(f"/proc/{pid}/status") as text:
         return dict(re.findall(r"^(\w+):\t(.*)$", text.read(), re.M))
@@ -799,17 +824,26 @@ memory = 1G
                     print(text.read()[-6000:])
 
 
+def run_odd(some, executor, server):
+    """With others in place of the executor and the server."""
+    if not some:
+        return
+    with tempfile.TemporaryDirectory(prefix="vgpu-odd-") as folder:
+        os.chmod(folder, 0o755)
+        path = os.path.join(folder, "vgpu-executor")
+        shutil.copy(executor, path)
+        shutil.copy(server, os.path.join(folder, "vgpu-vfio-user"))
+        run(some, path=path)
+
+
 def main():
     names = sys.argv[1:]
     some = [g for g in groups if not names or any(n in g.__name__ for n in names)]
-    run([g for g in some if g not in (executors_words, mapped_region, lets_go)])
-    odd_ones = [g for g in some if g in (executors_words, mapped_region, lets_go)]
-    if odd_ones:
-        with tempfile.TemporaryDirectory(prefix="vgpu-odd-") as folder:
-            os.chmod(folder, 0o755)
-            shutil.copy(os.path.join(HERE, "odd_executor.py"), os.path.join(folder, "vgpu-executor"))
-            shutil.copy(os.path.join(BUILD, "bin", "vgpu-vfio-user"), folder)
-            run(odd_ones, path=os.path.join(folder, "vgpu-executor"))
+    run([g for g in some if g not in (executors_words, mapped_region, lets_go, servers_words)])
+    run_odd([g for g in some if g in (executors_words, mapped_region, lets_go)],
+            os.path.join(HERE, "odd_executor.py"), os.path.join(BUILD, "bin", "vgpu-vfio-user"))
+    run_odd([g for g in some if g == servers_words],
+            os.path.join(BUILD, "bin", "vgpu-executor"), os.path.join(HERE, "odd_server.py"))
     if os.getuid() == 0 and confined in some:
         run([confined, two_vms], "uids = 200000-200009", 200000)
     print(f"{passed} passed, {failed} failed")

@@ -215,6 +215,7 @@ static int start_server(struct vg_vfiouser *d, int client)
 	char path[4096], *argv[] = { path, "--log-level",
 				     vg_config.log_level == VG_DEBUG ? "debug" : "info", NULL };
 	int sv[2], fds[2] = { client, d->counters_fd }, ret = server_path(path, sizeof(path));
+	static struct vg_log_rate rate;
 	char **env;
 
 	if (ret)
@@ -235,6 +236,7 @@ static int start_server(struct vg_vfiouser *d, int client)
 	free(env);
 	close(sv[1]);
 	if (ret) {
+		vg_log_some(&rate, VG_ERROR, "cannot start %s: %s", path, strerror(-ret));
 		close(sv[0]);
 		goto put;
 	}
