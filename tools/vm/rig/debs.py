@@ -6,6 +6,7 @@ neither the machine's packages nor its apt configuration change.
 """
 import os
 import re
+import shutil
 import subprocess
 from . import cache
 from .cache import Failure, say
@@ -213,6 +214,30 @@ def fetch_from(suite, component, name, into):
     if done.returncode:
         raise Incomplete(f"the archive does not deliver {name} ({_reason(done.stdout)})")
     return next(os.path.join(into, f) for f in os.listdir(into) if f.startswith(name + "_"))
+
+
+def fetch_with_needs(suites, name):
+    """Fetch a package of the last of these suites with all that it needs; returns the files.
+
+    The suites are read by themselves, so that the kernels' lists stay as they are. Nothing
+    of this machine counts as installed, so the C library and its loader come along."""
+    base = f"apt-{name}"
+    archives = cache.path(base, "archives")
+    with cache.lock(base):
+        _configure(base, [(MIRROR, suite, "main") for suite in suites])
+        done = _apt("apt-get", "update", "-q", base=base)
+        if done.returncode or re.search(r"^(Err:|W: Failed)", done.stdout, re.M):
+            raise Unreachable(f"the package lists of {MIRROR} {' '.join(suites)} cannot be read "
+                              f"({_reason(done.stdout)})")
+        shutil.rmtree(archives)
+        os.makedirs(os.path.join(archives, "partial"))
+        done = _apt("apt-get", "install", "-q", "-y", "--download-only", "-t", suites[-1], name,
+                    base=base)
+    files = sorted(f for f in os.listdir(archives) if f.endswith(".deb"))
+    if done.returncode or not files:
+        raise Incomplete(f"the archive does not deliver {name} of {suites[-1]} "
+                         f"({_reason(done.stdout)})")
+    return [os.path.join(archives, f) for f in files]
 
 
 def newest_whole(candidates, fetch, what):

@@ -3,7 +3,6 @@
 
 The machine's own QEMU may be older (bookworm has 7.2). This one brings its libraries and its
 loader, so that it runs on any release."""
-import glob
 import os
 import re
 import shutil
@@ -11,39 +10,19 @@ import subprocess
 from . import cache, debs
 from .cache import say
 
-SUITE = "trixie-backports"      # the oldest release with 11.1
+SUITES = ["trixie", "trixie-backports"]     # the oldest release with 11.1
 PACKAGE = "qemu-system-x86"
-BASE = "apt-qemu"
 ROOT = cache.path("qemu")
-
-
-def _fetch():
-    """Download the package and all that it depends on; returns the files."""
-    debs._configure(BASE, [(debs.MIRROR, "trixie", "main"), (debs.MIRROR, SUITE, "main")])
-    done = debs._apt("apt-get", "update", "-q", base=BASE)
-    if done.returncode or re.search(r"^(Err:|W: Failed)", done.stdout, re.M):
-        raise debs.Unreachable(f"the package lists of {debs.MIRROR} {SUITE} cannot be read "
-                               f"({debs._reason(done.stdout)})")
-    archives = cache.path(BASE, "archives")
-    shutil.rmtree(archives, ignore_errors=True)
-    os.makedirs(os.path.join(archives, "partial"))
-    done = debs._apt("apt-get", "install", "-q", "-y", "--download-only", "-t", SUITE, PACKAGE,
-                     base=BASE)
-    files = glob.glob(os.path.join(archives, "*.deb"))
-    if done.returncode or not files:
-        raise debs.Incomplete(f"the archive does not deliver {PACKAGE} of {SUITE} "
-                              f"({debs._reason(done.stdout)})")
-    return files
 
 
 def _unpacked():
     """The folder with the unpacked packages, which is made once for each cache."""
-    with cache.lock(BASE):
+    with cache.lock("qemu"):
         if not os.path.isdir(ROOT):
-            say(f"fetching {PACKAGE} of {SUITE}, for vfio-user-pci")
+            say(f"fetching {PACKAGE} of {SUITES[-1]}, for vfio-user-pci")
             new = ROOT + ".new"
             shutil.rmtree(new, ignore_errors=True)
-            for file in _fetch():
+            for file in debs.fetch_with_needs(SUITES, PACKAGE):
                 debs.unpack(file, new)
                 os.unlink(file)
             cache.replace_tree(new, ROOT)
