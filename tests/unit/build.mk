@@ -173,3 +173,8 @@ tests: $(VG_UNIT)/turn
 $(eval $(call vg-program,$(VG_UNIT)/fair,tests/unit/fair_test.c userspace/mediator/fair.c,-lcmocka))
 
 tests: $(VG_UNIT)/fair
+
+$(eval $(call vg-program,$(VG_UNIT)/pages,tests/unit/pages_test.c userspace/executor/pages.c \
+	userspace/common/fdpass.c,-lcmocka))
+
+tests: $(VG_UNIT)/pages
