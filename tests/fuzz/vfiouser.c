@@ -87,6 +87,16 @@ static int tell(struct vfu *v, const struct vg_vfu_event *e, int fd)
 	return -EAGAIN;
 }
 
+static void hear(struct vfu *v)
+{
+	/* Of any channel, or of none. */
+	for (uint32_t i = 0; i < 4; i++) {
+		struct vg_vfu_refusal r = { sizeof(r), i, i, 0, v->next_cookie };
+
+		vfu_channel_refused(v, &r);
+	}
+}
+
 static void end(int *fd)
 {
 	if (*fd >= 0)
@@ -94,7 +104,7 @@ static void end(int *fd)
 	*fd = -1;
 }
 
-static const struct vfu_ops ops = { .watch = watch, .forget = forget, .tell = tell };
+static const struct vfu_ops ops = { .watch = watch, .forget = forget, .tell = tell, .hear = hear };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {

@@ -58,6 +58,11 @@ pool = {POOL}
             return {}
         return next((v for v in found.get("vgpus", []) if v.get("vgpu") == uuid), {})
 
+    def ctl(self, *words):
+        """The exit status of a vgpuctl command."""
+        return subprocess.run([f"{BUILD}/bin/vgpuctl", "--socket", self.control, *words],
+                              stdout=subprocess.DEVNULL).returncode
+
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         try:

@@ -585,6 +585,32 @@ def settings(m):
 
 
 @group
+def refusals(m):
+    """A channel that is refused is lost, and its guest hears why if it is about its own vGPU."""
+    with Vm(m) as vm:
+        client, memory = vm.with_memory()
+        for what, on, off, want in (
+                ("drained", ["drain", UUID], ["undrain", UUID], 1),
+                ("at its limit", ["set", UUID, "programs=1"], ["unset", UUID, "programs"], 3)):
+            if want == 3:
+                check("a program runs", make(client, memory, 1), 0)
+                check("an executor serves it", until(10, ready(memory)))
+            check(f"{what}: vgpuctl", m.ctl(*on), 0)
+            check("CREATE", make(client, memory, 2, Memory.CHANNEL + (8 << 20)), 0)
+            found = []
+            until(10, lambda: found.append(client.get(c.REG_EVENT)) or found[-1])
+            check(f"{what}: it is lost, and why", found[-1],
+                  1 << 31 | want << 24 | c.LOST << 16 | 2)
+            check("DESTROY", client.admin(memory.command(head(c.DESTROY, 2, 16)), 16), 0)
+            check(f"{what}: vgpuctl again", m.ctl(*off), 0)
+            check("CREATE", make(client, memory, 2, Memory.CHANNEL + (8 << 20)), 0)
+            check("is served again", until(10, ready(memory, Memory.CHANNEL + (8 << 20))))
+            check("DESTROY", client.admin(memory.command(head(c.DESTROY, 2, 16)), 16),
+                  E.EINPROGRESS)
+            check("no reason comes with RELEASED", event(client), (c.RELEASED, 2))
+
+
+@group
 def reset(m):
     with Vm(m) as vm:
         client, memory = vm.with_memory()

@@ -55,6 +55,15 @@ struct vg_vfu_event {
 	uint64_t settings;	/* as in struct vgpu_setup: any bits */
 };
 
+/* Mediator to server: no executor serves this channel, whose life ends next.  The guest hears why. */
+struct vg_vfu_refusal {
+	uint32_t size;
+	uint32_t why;		/* VGPU_WHY_* */
+	uint32_t id;
+	uint32_t reserved;
+	uint64_t cookie;
+};
+
 /* Executor to server, over the channel's socket.  The first two are answered. */
 enum vg_vfu_ask_op {
 	VG_VFU_ASK_MEMORY = 1,	/* the channel's own memory, and its two eventfds; once */
@@ -105,6 +114,7 @@ struct vg_vfu_counters {
 
 _Static_assert(sizeof(struct vg_vfu_assign) == 40, "ABI");
 _Static_assert(sizeof(struct vg_vfu_event) == 80, "ABI");
+_Static_assert(sizeof(struct vg_vfu_refusal) == 24, "ABI");
 _Static_assert(sizeof(struct vg_vfu_ask) == 16, "ABI");
 _Static_assert(sizeof(struct vg_vfu_memory) == 32, "ABI");
 _Static_assert(sizeof(struct vg_vfu_run) == 24, "ABI");

@@ -53,7 +53,7 @@ static void connected(struct vg_tenant *t)
 }
 
 /* What a guest may know of a refusal: what is about its own vGPU, and not what others take. */
-static uint32_t why_for_guest(const struct vg_tenant *t, int error)
+uint32_t vg_host_why(const struct vg_tenant *t, int error)
 {
 	switch (error) {
 	case ESHUTDOWN:
@@ -71,7 +71,7 @@ static uint32_t why_for_guest(const struct vg_tenant *t, int error)
 static void channel_refuse(const struct vg_tenant *t, int fd, int error)
 {
 	struct vgpu_host_refuse refuse = {
-		.size = sizeof(refuse), .why = why_for_guest(t, error),
+		.size = sizeof(refuse), .why = vg_host_why(t, error),
 	};
 
 	/* A module of an earlier version has no such call, and its guests hear no reason. */

@@ -454,6 +454,7 @@ void vg_host_poll(void);	/* open it if it has appeared */
 void vg_host_watch(void);
 int vg_host_info(const struct vg_tenant *t, void *info);	/* struct vgpu_host_vgpu_info */
 void vg_host_look(struct vg_tenant *t);	/* at this one, at once */
+uint32_t vg_host_why(const struct vg_tenant *t, int error);	/* VGPU_WHY_*, for its guest */
 
 /*
  * vfiouser.c: vGPUs without the host module.  _reaped(): whether that process was a server;

@@ -76,7 +76,14 @@ static void channel_serve(struct vg_vfiouser *d, const struct vg_vfu_event *e, i
 	p = vg_proc_serve(t, NULL, &assign, e->settings, &fd, 1);
 	if (!p) {
 		int err = errno;
+		struct vg_vfu_refusal no = {
+			.size = sizeof(no), .id = e->id, .cookie = e->cookie,
+			.why = vg_host_why(t, err),
+		};
 
+		/* A server that does not listen hears no reason. */
+		if (no.why != VGPU_WHY_UNSAID)
+			vg_send_fds(d->control.fd, &no, sizeof(no), NULL, 0);
 		/* The only copy: the server sees that the channel is refused. */
 		vg_closer_close(t->closer, fd);
 		vg_closer_close(t->closer, life);

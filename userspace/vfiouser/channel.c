@@ -258,7 +258,7 @@ void vfu_channels_dma_unmap(struct vfu *v, uint64_t iova, uint64_t bytes)
 		if (!ch || ch->state == VFU_LOST || !overlaps(ch, iova, bytes))
 			continue;
 		drop(v, ch);
-		vfu_event_post(v, i, VGPU_EVENT_LOST);
+		vfu_event_post(v, i, VGPU_EVENT_LOST, VGPU_WHY_UNSAID);
 	}
 }
 
@@ -311,6 +311,14 @@ void vfu_channels_tell(struct vfu *v)
 	v->untold = false;
 }
 
+void vfu_channel_refused(struct vfu *v, const struct vg_vfu_refusal *r)
+{
+	struct vfu_channel *ch = r->id < VGPU_CHANNELS ? v->channel[r->id] : NULL;
+
+	if (r->size == sizeof(*r) && ch && ch->cookie == r->cookie && r->why <= VGPU_WHY_LIMIT)
+		ch->why = r->why;
+}
+
 /* -- its executor */
 
 /* Its executor has been reaped, or there never was one. */
@@ -322,12 +330,12 @@ static void detach(struct vfu *v, struct vfu_channel *ch)
 	case VFU_ATTACHED:
 		close_all(v, ch);
 		ch->state = VFU_LOST;
-		vfu_event_post(v, id, VGPU_EVENT_LOST);
+		vfu_event_post(v, id, VGPU_EVENT_LOST, ch->why);
 		return;
 	case VFU_CLOSING:
 		v->channel[id] = NULL;
 		channel_free(v, ch);
-		vfu_event_post(v, id, VGPU_EVENT_RELEASED);
+		vfu_event_post(v, id, VGPU_EVENT_RELEASED, VGPU_WHY_UNSAID);
 		return;
 	case VFU_DEAD:
 		LIST_REMOVE(ch, dying);
@@ -447,8 +455,11 @@ void vfu_channel_ready(struct vfu *v, struct vfu_channel *ch, int fd)
 			vfu_irq_raise(v, ch->vector);
 		return;
 	}
-	if (fd == ch->life)
-		detach(v, ch);
-	else
+	if (fd != ch->life) {
 		listen_to(v, ch);
+		return;
+	}
+	/* It was said before the pipe was closed. */
+	v->ops->hear(v);
+	detach(v, ch);
 }

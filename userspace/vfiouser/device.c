@@ -101,10 +101,12 @@ void vfu_irq_raise(struct vfu *v, uint32_t vector)
 	(void)n;
 }
 
-void vfu_event_post(struct vfu *v, uint32_t channel, uint32_t kind)
+void vfu_event_post(struct vfu *v, uint32_t channel, uint32_t kind, uint32_t why)
 {
 	uint8_t *set = kind == VGPU_EVENT_LOST ? v->lost : v->released;
 
+	if (kind == VGPU_EVENT_LOST)
+		v->why[channel] = why;
 	set[channel / 8] |= 1u << channel % 8;
 	vfu_irq_raise(v, VGPU_VECTOR_EVENT);
 }
@@ -124,7 +126,10 @@ static uint32_t event_take(struct vfu *v)
 {
 	uint32_t event = take_one(v->released, VGPU_EVENT_RELEASED);
 
-	return event ? event : take_one(v->lost, VGPU_EVENT_LOST);
+	if (event)
+		return event;
+	event = take_one(v->lost, VGPU_EVENT_LOST);
+	return event ? event | (uint32_t)v->why[VGPU_EVENT_CHANNEL(event)] << 24 : 0;
 }
 
 /* -- admin commands */

@@ -96,12 +96,20 @@ static int tell(struct vfu *v, const struct vg_vfu_event *event, int fd)
 	(void)v;
 	if (ret == -EAGAIN && !mediator_full) {
 		mediator_full = true;
-		watch_events(EPOLL_CTL_MOD, CONTROL_FD, EPOLLOUT);
+		watch_events(EPOLL_CTL_MOD, CONTROL_FD, EPOLLIN | EPOLLOUT);
 	}
 	return ret;
 }
 
-static const struct vfu_ops ops = { .watch = watch, .forget = forget, .tell = tell };
+static void hear(struct vfu *v)
+{
+	struct vg_vfu_refusal r;
+
+	while (!vg_recv_fds(CONTROL_FD, &r, sizeof(r), NULL, 0))
+		vfu_channel_refused(v, &r);
+}
+
+static const struct vfu_ops ops = { .watch = watch, .forget = forget, .tell = tell, .hear = hear };
 
 /* The answer that waited, if it has waited long enough. */
 static int settle(void)
@@ -162,8 +170,11 @@ static int loop(void)
 		if (e.data.fd == CONTROL_FD) {
 			if (e.events & (EPOLLHUP | EPOLLERR))
 				return 0;
-			mediator_full = false;
-			watch_events(EPOLL_CTL_MOD, CONTROL_FD, 0);
+			hear(&device);
+			if (e.events & EPOLLOUT)
+				mediator_full = false;
+			if (!mediator_full)
+				watch_events(EPOLL_CTL_MOD, CONTROL_FD, EPOLLIN);
 		} else if (e.data.fd == wire.fd) {
 			ret = wait_until ? -EPIPE : client();
 			if (ret)
@@ -208,6 +219,7 @@ static int start(void)
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll_fd < 0)
 		return -errno;
+	e.events = EPOLLIN;
 	e.data.fd = CONTROL_FD;
 	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, CONTROL_FD, &e))
 		return -errno;

@@ -81,6 +81,7 @@ struct vfu_channel {
 	int life, alive;		/* of a pipe: ours; the mediator's, until it has it */
 	int bell, raise;		/* eventfds */
 	bool served;			/* it has been asked for its memory */
+	uint32_t why;			/* it is refused: VGPU_WHY_* */
 };
 
 /* What is outside: descriptors that a loop watches, and the mediator. */
@@ -89,6 +90,8 @@ struct vfu_ops {
 	void (*forget)(struct vfu *v, int fd);
 	/* 0, -EAGAIN (again later), or another negative errno: the mediator has gone. */
 	int (*tell)(struct vfu *v, const struct vg_vfu_event *event, int fd);
+	/* What it has said goes to vfu_channel_refused(). */
+	void (*hear)(struct vfu *v);
 };
 
 struct vfu {
@@ -103,6 +106,7 @@ struct vfu {
 	uint32_t admin_result;
 	int msix[VGPU_VECTORS];		/* eventfds of the client's, -1: none */
 	uint8_t lost[VGPU_CHANNELS / 8], released[VGPU_CHANNELS / 8];
+	uint8_t why[VGPU_CHANNELS];	/* with lost */
 
 	struct vfu_file file[VFU_FILES];
 	struct vfu_map map[VFU_MAPS];	/* by address, none overlap */
@@ -135,6 +139,7 @@ void vfu_channel_doorbell(struct vfu *v, uint32_t id);
 void vfu_channels_drop(struct vfu *v);
 void vfu_channels_dma_unmap(struct vfu *v, uint64_t iova, uint64_t bytes);
 void vfu_channels_tell(struct vfu *v);	/* the mediator, what it does not know yet */
+void vfu_channel_refused(struct vfu *v, const struct vg_vfu_refusal *r);
 bool vfu_channels_dying(const struct vfu *v);
 /* Its socket, eventfd or pipe has something, or has ended; it may be freed by this. */
 void vfu_channel_ready(struct vfu *v, struct vfu_channel *ch, int fd);
@@ -147,7 +152,7 @@ void vfu_reset(struct vfu *v);
 void vfu_config_access(struct vfu *v, uint32_t off, uint8_t *buf, uint32_t len, bool write);
 void vfu_bar_access(struct vfu *v, uint32_t off, uint8_t *buf, uint32_t len, bool write);
 void vfu_irq_raise(struct vfu *v, uint32_t vector);
-void vfu_event_post(struct vfu *v, uint32_t channel, uint32_t kind);
+void vfu_event_post(struct vfu *v, uint32_t channel, uint32_t kind, uint32_t why);
 
 /*
  * message.c: what the client sends.  The header of each message, and its body.
